@@ -1,0 +1,26 @@
+# Each target does its own set-up in .venv; scripts/setup.sh says what that is.
+
+.PHONY: help setup demo test check bench
+
+help: ## say what there is (the default)
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
+
+setup: ## make or mend the environment in .venv; does nothing when it is up to date
+	@sh scripts/setup.sh
+
+demo: setup ## paraphrase real reviews, train three classifiers on them, compare
+	.venv/bin/text-uda demo
+
+test: setup ## run the tests
+	.venv/bin/python -m pytest
+
+check: setup ## what CI runs: lint, format, types, then the tests
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --pythonpath .venv/bin/python
+	@$(MAKE) --no-print-directory test
+
+bench: setup ## run every benchmark in scripts/
+	@set -e; for file in scripts/benchmark_*.py; do \
+	    if [ -e "$$file" ]; then echo ".venv/bin/python $$file"; .venv/bin/python "$$file"; else echo "no benchmark yet"; fi; \
+	done

@@ -1,0 +1,82 @@
+"""What all tests share: no network beyond this machine, few threads, a tiny random BERT made on the spot."""
+
+import os
+import socket
+import string
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports torch or a Hugging Face library: they read these once. Subprocesses inherit them.
+_hugging_face = tempfile.TemporaryDirectory(prefix="text-uda-tests-")
+os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_hugging_face.name, TOKENIZERS_PARALLELISM="false")
+os.environ.pop("HF_DATASETS_CACHE", None)
+os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))  # tiny models are slower on many threads
+
+_HERE = {"localhost", "127.0.0.1", "::1", "", None, socket.gethostname()}
+_WORDS = (
+    "the a an and or but not no never is was are it this that of to in on for with as by at from very really "
+    "movie film plot story actor scene review product phone good great fine best love bad poor dull worst"
+)
+
+
+def pytest_unconfigure() -> None:
+    _hugging_face.cleanup()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """A test that looks up a host elsewhere fails at once, and says which."""
+    look_up = socket.getaddrinfo
+
+    def here_only(host: str | bytes | None, *args: object, **kwargs: object) -> object:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in _HERE:
+            raise OSError(
+                f"a test asked for the network host {name!r}: tests work with what is on this machine"
+            )
+        return look_up(host, *args, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", here_only)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random 2-layer, 32-wide BERT encoder with its word-piece tokenizer, the same on every run.
+
+    The tokenizer knows some fifty words, and every lower-case ASCII text by its letters; up to 128 tokens.
+    """
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    letters = [*string.ascii_lowercase, *string.digits]
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [
+        *specials,
+        *string.punctuation,
+        *letters,
+        *(f"##{x}" for x in letters),
+        "##s",
+        "##ing",
+        "##ed",
+        *_WORDS,
+    ]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=128).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(folder)
+    return folder
