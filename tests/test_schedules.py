@@ -1,0 +1,42 @@
+"""Schedules against values worked out by hand."""
+
+import math
+
+import pytest
+
+from text_uda.schedules import linear_decay, ramp_up, tsa_threshold
+
+
+@pytest.mark.parametrize(
+    ("schedule", "share", "alpha"),
+    [
+        ("linear", 0.0, 0.0),
+        ("linear", 0.5, 0.5),
+        ("log", 0.5, 1 - math.exp(-2.5)),
+        ("exp", 0.5, math.exp(-2.5)),
+        ("exp", 1.0, 1.0),
+        ("linear", 1.0, 1.0),
+    ],
+)
+def test_tsa_threshold(schedule, share, alpha):
+    eta = tsa_threshold(schedule, step=int(100 * share), steps=100, classes=5)
+    assert eta == pytest.approx(alpha * (1 - 1 / 5) + 1 / 5)
+
+
+def test_the_schedules_differ_in_the_order_of_the_paper():
+    middle = [tsa_threshold(name, step=30, steps=100, classes=5) for name in ("exp", "linear", "log")]
+    assert middle == sorted(middle) and len(set(middle)) == 3
+
+
+def test_ramp_up():
+    assert ramp_up(step=0, steps=100, share=0.5) == pytest.approx(math.exp(-5))
+    assert ramp_up(step=25, steps=100, share=0.5) == pytest.approx(math.exp(-5 / 4))
+    assert ramp_up(step=50, steps=100, share=0.5) == 1.0
+    assert ramp_up(step=0, steps=100, share=0.0) == 1.0
+
+
+def test_linear_decay_warms_up_and_ends_near_zero():
+    factors = [linear_decay(step=step, steps=10, warmup_steps=4) for step in range(10)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[4] == 1.0 and factors[-1] == pytest.approx(1 / 6)
+    assert all(later <= earlier for earlier, later in zip(factors[4:], factors[5:], strict=False))

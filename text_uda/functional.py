@@ -1,0 +1,47 @@
+"""The formulas of consistency training: pure functions of tensors.
+
+Shapes: B rows, C classes. Nothing here knows of models, batches or steps.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+
+def kl_divergence(target: Tensor, logits: Tensor) -> Tensor:
+    """KL(target || softmax(logits)) of each row, in nats.
+
+    Xie et al. 2019 (arXiv 1904.12848), Equation 1: D_KL(p(y|x) || p(y|x^)) with target = p(y|x). A target of exactly
+    zero contributes zero.
+
+    Args:
+        target: probabilities, (B, C); pass it detached, the paper puts no gradient through it.
+        logits: of the other view, (B, C).
+    Returns:
+        (B,)
+    """
+    return (torch.xlogy(target, target) - target * log_softmax(logits, dim=-1)).sum(dim=-1)
+
+
+def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
+    """p^(1/T), normalised: softmax(z / T) when p = softmax(z). (B, C) -> (B, C)"""
+    return log_softmax(torch.log(probabilities.clamp_min(1e-30)) / temperature, dim=-1).exp()
+
+
+def align(probabilities: Tensor, mean: Tensor) -> Tensor:
+    """Distribution alignment to a uniform marginal: divide by the running mean of the predictions, renormalise.
+
+    Berthelot et al. 2020 (ReMixMatch, arXiv 1911.09785), Section 3.1, with the labeled marginal uniform, as our labeled
+    splits are class-balanced.
+
+    Args:
+        probabilities: (B, C).
+        mean: the running mean of the predictions, (C,).
+    """
+    aligned = probabilities / mean.clamp_min(1e-6)
+    return aligned / aligned.sum(dim=-1, keepdim=True)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """- sum p log p of each row, in nats. (B, C) -> (B,)"""
+    return -torch.xlogy(probabilities, probabilities).sum(dim=-1)

@@ -1,0 +1,40 @@
+"""What changes over a run, as pure functions of the step. So a resumed run needs no schedule state."""
+
+import math
+from typing import Literal
+
+TSASchedule = Literal["linear", "log", "exp"]
+
+
+def tsa_threshold(schedule: TSASchedule, *, step: int, steps: int, classes: int) -> float:
+    """The threshold eta_t of training signal annealing, from 1/K towards 1.
+
+    Xie et al. 2019 (arXiv 1904.12848), Section 3.3: eta_t = alpha_t (1 - 1/K) + 1/K.
+    """
+    share = step / steps
+    match schedule:
+        case "linear":
+            alpha = share
+        case "log":
+            alpha = 1 - math.exp(-5 * share)
+        case "exp":
+            alpha = math.exp(5 * (share - 1))
+    return alpha * (1 - 1 / classes) + 1 / classes
+
+
+def ramp_up(*, step: int, steps: int, share: float) -> float:
+    """w(t) = exp(-5 (1 - t / T_ramp)^2) over the first `share` of the run, then 1.
+
+    Laine & Aila 2016 (arXiv 1610.02242), Section 2.1.
+    """
+    length = share * steps
+    if length <= 0 or step >= length:
+        return 1.0
+    return math.exp(-5 * (1 - step / length) ** 2)
+
+
+def linear_decay(*, step: int, steps: int, warmup_steps: int) -> float:
+    """The factor on the learning rate: up from 0 over the warm-up, then down to 0 at the last step (as BERT)."""
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return max(0.0, (steps - step) / max(1, steps - warmup_steps))
