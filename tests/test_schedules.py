@@ -1,6 +1,7 @@
 """Schedules against values worked out by hand."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -39,4 +40,4 @@ def test_linear_decay_warms_up_and_ends_near_zero():
     factors = [linear_decay(step=step, steps=10, warmup_steps=4) for step in range(10)]
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
     assert factors[4] == 1.0 and factors[-1] == pytest.approx(1 / 6)
-    assert all(later <= earlier for earlier, later in zip(factors[4:], factors[5:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(factors[4:]))

@@ -116,7 +116,13 @@ def test_alignment_keeps_a_running_mean_and_pulls_the_targets_away_from_it():
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("weight", -1), ("temperature", 0), ("confidence_threshold", 1), ("ramp_up", 1.5), ("alignment_momentum", 1)],
+    [
+        ("weight", -1),
+        ("temperature", 0),
+        ("confidence_threshold", 1),
+        ("ramp_up", 1.5),
+        ("alignment_momentum", 1),
+    ],
 )
 def test_settings_out_of_range_are_refused(argument, value):
     with pytest.raises(SettingsError, match=argument):

@@ -1,4 +1,4 @@
-"""What an objective is: a frozen dataclass, called with a context and a batch, that returns a scalar and named terms."""
+"""An objective: a frozen dataclass, called with a context and a batch; it returns a scalar and named terms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

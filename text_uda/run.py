@@ -1,0 +1,162 @@
+"""The run directory: all that a run leaves, and the only thing that reports read.
+
+config.json     what was asked for and what made it: settings, digests, versions, code revision
+metrics.jsonl   one line a logged step, one a development evaluation
+examples.jsonl  some of the unlabeled pairs
+result.json     errors, confusion, coverage; there only when the run is finished
+checkpoints/    the newest one, until the run is finished
+model/          an ordinary transformers folder, of the weights that the development split chose
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from text_uda.errors import SettingsError
+
+# Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
+_PROVENANCE = ("name", "versions", "code_revision", "command")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file so that it appears whole or not at all, even when the power goes."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def open(self, config: Mapping[str, Any], *, resume: bool) -> None:
+        """Begin, or go on, the run that this configuration describes.
+
+        Raises:
+            SettingsError: the folder holds something else, or a run with other settings.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise SettingsError(f"{self.path} is a file; name a folder for the run")
+        earlier = self.config() if (self.path / "config.json").exists() else None
+        if earlier is None and self.path.exists() and any(self.path.iterdir()):
+            raise SettingsError(f"{self.path} holds files that no run made; name an empty folder for the run")
+        if earlier is not None and not resume:
+            shutil.rmtree(self.path)
+        elif earlier is not None:
+            differences = _differences(_decisive(earlier), _decisive(json.loads(json.dumps(config))))
+            if differences:
+                raise SettingsError(
+                    f"{self.path} holds a run with other settings ({'; '.join(differences[:6])}); "
+                    "name another folder, or start it anew with --no-resume"
+                )
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write("config.json", config)
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def config(self) -> dict[str, Any]:
+        return self._read("config.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """The finished run's result, or None."""
+        return self._read("result.json") if (self.path / "result.json").exists() else None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path} cannot be read ({error}); is {self.path} a run directory?") from error
+        if not isinstance(content, dict):
+            raise SettingsError(f"{path} is not what a run writes; is {self.path} a run directory?")
+        return content
+
+    def keep_metrics_until(self, step: int) -> None:
+        """Drop the metrics of steps that are to be run again."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text("utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                break  # a line cut short by a kill
+        write_whole(self.metrics, "".join(kept))
+
+
+def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in _PROVENANCE}
+
+
+def _differences(there: Any, asked: Any, where: str = "") -> list[str]:
+    if isinstance(there, dict) and isinstance(asked, dict):
+        found = []
+        for name in sorted(there.keys() | asked.keys()):
+            found += _differences(there.get(name), asked.get(name), f"{where}.{name}" if where else name)
+        return found
+    return [] if there == asked else [f"{where}: {there!r} there, {asked!r} asked"]
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and code revision: what made a result."""
+    packages = ("text-uda", "torch", "transformers", "accelerate", "datasets", "numpy")
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in packages:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"versions": versions, "code_revision": _code_revision()}
+
+
+def _code_revision() -> str | None:
+    """The git revision of the code that runs, with `+` when it was changed since; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        git = ["git", "-C", str(here)]
+        revision = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
+        if tracked.returncode:
+            return None  # installed inside somebody else's repository
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            timeout=10,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return revision + ("+" if changed else "")

@@ -1,0 +1,95 @@
+"""The trainer's settings."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from text_uda.errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How a run trains. What it trains on is in the split, what it minimises in the objectives."""
+
+    encoder: str = "google-bert/bert-base-uncased"
+    """A hub id, a folder, or "minilm-l6", the packaged one of the extra `demo`."""
+
+    tune: str = "all"
+    """What is trained: "head" (features are computed once), "last:N" layers and the head, or "all"."""
+
+    steps: int = 1000
+    seed: int = 0
+    """Of the new head, the order of the rows and the dropout."""
+
+    labeled_batch: int = 8
+    """Labeled rows a step."""
+
+    unlabeled_ratio: int = 3
+    """Unlabeled pairs for each labeled row of a step."""
+
+    samples: int = 1
+    """Paraphrases of a text that take turns from epoch to epoch."""
+
+    learning_rate: float | None = None
+    """None: 2e-5 for a whole encoder, 1e-4 for its last layers, 1e-3 for a head."""
+
+    warmup_steps: int = 0
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+
+    max_tokens: int = 256
+    """Tokens of a text that the encoder sees."""
+
+    keep_tokens: Literal["first", "last"] = "last"
+    """Which ones of a longer text: UDA keeps the last, where a review says its verdict."""
+
+    evaluate_every: int = 100
+    """Steps between two looks at the development split."""
+
+    checkpoint_every: int = 500
+    """Steps between two checkpoints."""
+
+    log_every: int = 10
+    """Steps between two lines of metrics."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
+
+    def __post_init__(self) -> None:
+        positive = (
+            "steps labeled_batch unlabeled_ratio samples max_grad_norm max_tokens "
+            "evaluate_every checkpoint_every log_every"
+        )
+        for name in positive.split():
+            if getattr(self, name) <= 0:
+                raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
+        for name in ("warmup_steps", "weight_decay", "seed"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
+        if self.learning_rate is not None and self.learning_rate <= 0:
+            raise SettingsError(f"learning_rate={self.learning_rate}: give a number above 0")
+        if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
+            raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
+        if self.precision not in ("auto", "fp32", "bf16"):
+            raise SettingsError(f"precision={self.precision!r}: choose auto, fp32 or bf16")
+        if self.keep_tokens not in ("first", "last"):
+            raise SettingsError(f"keep_tokens={self.keep_tokens!r}: choose first or last")
+
+    def base_learning_rate(self) -> float:
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return {"all": 2e-5, "head": 1e-3}.get(self.tune, 1e-4)
+
+    def unlabeled_batch(self) -> int:
+        return self.labeled_batch * self.unlabeled_ratio
+
+    def mixed_precision(self) -> Literal["no", "bf16"]:
+        """What `accelerate` calls it, for this machine."""
+        if self.precision != "auto":
+            return "bf16" if self.precision == "bf16" else "no"
+        if torch.cuda.is_available():
+            return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "no"
+        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
+        return "bf16" if has_amx is not None and has_amx() else "no"
