@@ -19,6 +19,10 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def to(self, device: torch.device) -> "Tokens":
+        ids, mask = (part.to(device, non_blocking=True) for part in (self.input_ids, self.attention_mask))
+        return Tokens(ids, mask)
+
 
 @dataclass(frozen=True)
 class Features:
@@ -26,6 +30,9 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def to(self, device: torch.device) -> "Features":
+        return Features(self.values.to(device, non_blocking=True))
 
 
 Inputs = Tokens | Features
@@ -42,19 +49,11 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(
-            _to(self.labeled, device),
+            self.labeled.to(device),
             self.labels.to(device, non_blocking=True),
-            None if self.original is None else _to(self.original, device),
-            None if self.augmented is None else _to(self.augmented, device),
+            self.original and self.original.to(device),
+            self.augmented and self.augmented.to(device),
         )
-
-
-def _to(inputs: Inputs, device: torch.device) -> Inputs:
-    if isinstance(inputs, Features):
-        return Features(inputs.values.to(device, non_blocking=True))
-    return Tokens(
-        inputs.input_ids.to(device, non_blocking=True), inputs.attention_mask.to(device, non_blocking=True)
-    )
 
 
 def pad(rows: Sequence[np.ndarray], *, pad_id: int) -> Tokens:

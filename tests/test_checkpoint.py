@@ -1,0 +1,98 @@
+"""Checkpoints: what is put back is what was there, and damage is told, never read."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from text_uda import checkpoint
+from text_uda.batch import Batch
+from text_uda.errors import SettingsError
+from text_uda.model import choose_trained_weights, keyed_random, load_classifier
+from text_uda.objectives import UDA, Supervised
+from text_uda.rows import TokenRows
+from text_uda.step import Step
+
+
+@pytest.fixture
+def make(tiny_bert: Path):
+    """A step, its optimiser and a function that makes the n-th update."""
+
+    def new(tune: str = "last:1"):
+        classifier = load_classifier(str(tiny_bert), ("bad", "good"), seed=0)
+        choose_trained_weights(classifier.model, tune)
+        step = Step(classifier.model, (Supervised(), UDA(distribution_alignment=True)), steps=10)
+        optimizer = torch.optim.AdamW([p for p in step.parameters() if p.requires_grad], lr=1e-2)
+        rows = TokenRows(["a good film", "a bad plot"], classifier.tokenizer, max_tokens=16).batch([0, 1])
+        batch = Batch(rows, torch.tensor([1, 0]), rows, rows)
+
+        def update(number: int) -> None:
+            with keyed_random(number):
+                step(batch, number)[0].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step, optimizer, update
+
+    return new
+
+
+def state(step: Step) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in step.state_dict().items()}
+
+
+@pytest.mark.parametrize("tune", ["head", "last:1", "all"])
+def test_going_on_is_the_same_as_not_having_stopped(make, tune, tmp_path):
+    step, optimizer, update = make(tune)
+    for number in range(3):
+        update(number)
+    best = checkpoint.Best(12.5, 2, checkpoint.trained_weights(step))
+    checkpoint.save(tmp_path, step, optimizer, done=3, best=best)
+    other, other_optimizer, other_update = make(tune)
+    done, other_best = checkpoint.load(tmp_path, other, other_optimizer)
+    assert done == 3 and other_best is not None and (other_best.error, other_best.step) == (12.5, 2)
+    assert all(torch.equal(value, other_best.weights[name]) for name, value in best.weights.items())
+    for number in range(3, 6):
+        update(number)
+        other_update(number)
+    expected, found = state(step), state(other)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_the_newest_stays_and_nothing_else(make, tmp_path):
+    step, optimizer, update = make()
+    for done in (1, 2):
+        update(done)
+        checkpoint.save(tmp_path, step, optimizer, done=done, best=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
+def test_a_save_that_fails_leaves_the_one_before(make, tmp_path, monkeypatch):
+    step, optimizer, update = make()
+    checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    update(1)
+
+    def full(*_args):
+        raise OSError("full")
+
+    monkeypatch.setattr(checkpoint, "_sync", full)
+    with pytest.raises(OSError, match="full"):
+        checkpoint.save(tmp_path, step, optimizer, done=2, best=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+def test_damage_is_told(make, tmp_path, name):
+    step, optimizer, update = make()
+    update(0)
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content[:-1] if name == "state.json" else content)
+    with pytest.raises(SettingsError, match=r"step-00000001 is damaged.*--no-resume"):
+        checkpoint.load(tmp_path, step, optimizer)
+
+
+def test_no_checkpoint_is_the_beginning(make, tmp_path):
+    step, optimizer, _ = make()
+    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None)

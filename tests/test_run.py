@@ -1,0 +1,72 @@
+"""The run directory: what is refused, what is kept."""
+
+import json
+import os
+
+import pytest
+
+from text_uda.errors import SettingsError
+from text_uda.run import RunDirectory, provenance, write_whole
+
+CONFIG = {"name": "a", "settings": {"steps": 10, "seed": 0}, "versions": {"torch": "1"}, "code_revision": "x"}
+
+
+def test_a_file_is_whole_or_absent(tmp_path, monkeypatch):
+    write_whole(tmp_path / "a.json", "old")
+
+    def full(_descriptor):
+        raise OSError("full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        write_whole(tmp_path / "a.json", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_the_same_settings_go_on_whatever_made_them(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(CONFIG, resume=True)
+    (run.path / "metrics.jsonl").write_text("kept")
+    run.open(CONFIG | {"name": "b", "versions": {"torch": "2"}, "code_revision": "y"}, resume=True)
+    assert run.metrics.read_text() == "kept"
+
+
+def test_other_settings_are_named_and_nothing_is_lost(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(CONFIG, resume=True)
+    other = CONFIG | {"settings": {"steps": 20, "seed": 0}}
+    with pytest.raises(SettingsError, match=r"settings\.steps: 10 there, 20 asked.*--no-resume"):
+        run.open(other, resume=True)
+    assert run.config()["settings"]["steps"] == 10
+    run.open(other, resume=False)
+    assert run.config()["settings"]["steps"] == 20
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_of_other_files_is_never_written_to(tmp_path, resume):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(SettingsError, match="empty folder"):
+        RunDirectory(tmp_path).open(CONFIG, resume=resume)
+    with pytest.raises(SettingsError, match="is a file"):
+        RunDirectory(tmp_path / "thesis.tex").open(CONFIG, resume=resume)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\udcff"])
+def test_a_config_that_no_run_wrote(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(SettingsError, match=r"config\.json"):
+        RunDirectory(tmp_path).config()
+
+
+def test_metrics_of_steps_to_be_run_again_are_dropped(tmp_path):
+    run = RunDirectory(tmp_path)
+    lines = [json.dumps({"step": step}) for step in (1, 2, 3)]
+    run.metrics.write_text("\n".join(lines) + '\n{"st')  # the last one cut short by a kill
+    run.keep_metrics_until(2)
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2]
+
+
+def test_provenance_names_versions():
+    assert {"python", "torch", "transformers"} <= provenance()["versions"].keys()

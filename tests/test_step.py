@@ -1,0 +1,78 @@
+"""A step: which views carry gradient, that it moves the weights, that objectives add up and keep their state."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from text_uda.batch import Batch
+from text_uda.model import load_classifier
+from text_uda.objectives import UDA, Supervised
+from text_uda.rows import TokenRows
+from text_uda.step import Step
+
+LABELED = ["a good film", "a bad film and a bad plot", "not fine"]
+ORIGINAL = ["the actor was great", "the worst scene", "love this phone", "really dull"]
+AUGMENTED = ["an actor was very great", "the bad scene", "love that product", "really poor"]
+
+
+@pytest.fixture
+def made(tiny_bert: Path):
+    classifier = load_classifier(str(tiny_bert), ("bad", "fine", "good"), seed=0)
+    views = [TokenRows(texts, classifier.tokenizer, max_tokens=32) for texts in (LABELED, ORIGINAL, AUGMENTED)]
+    labeled, original, augmented = (rows.batch(range(len(rows))) for rows in views)
+    return classifier.model.eval(), Batch(labeled, torch.tensor([2, 0, 1]), original, augmented)
+
+
+@pytest.mark.parametrize("objectives", [(Supervised(),), (UDA(),), (Supervised(tsa="log"), UDA(temperature=0.5))])
+def test_a_step_moves_the_weights(made, objectives):
+    model, batch = made
+    step = Step(model, objectives, steps=10)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    loss, _ = step(batch, 5)
+    loss.backward()
+    torch.optim.Adam(model.parameters(), lr=1e-3).step()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        assert not torch.equal(parameter, before[name]), name
+    assert step(batch, 5)[0] < loss, "a small step down the gradient lowers the loss"
+
+
+def test_no_gradient_through_the_original_view(made):
+    """What the loss says of the weights is what it says when the targets are constants."""
+    model, batch = made
+    step = Step(model, (UDA(temperature=0.5),), steps=10)
+    step(batch, 0)[0].backward()
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    targets = model(batch.original.input_ids, batch.original.attention_mask).logits.detach().div(0.5).softmax(-1)
+    log_p = model(batch.augmented.input_ids, batch.augmented.attention_mask).logits.log_softmax(-1)
+    (targets * (targets.log() - log_p)).sum(-1).mean().backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-3, msg=name)
+
+
+def test_objectives_add_up(made):
+    model, batch = made
+    parts = [Step(model, (objective,), steps=10)(batch, 3)[0] for objective in (Supervised(), UDA(weight=0.7))]
+    both, terms = Step(model, (Supervised(), UDA(weight=0.7)), steps=10)(batch, 3)
+    assert both.item() == pytest.approx(sum(part.item() for part in parts), rel=1e-5)
+    assert {"supervised", "uda", "confident"} <= terms.keys()
+
+
+def test_the_state_of_an_objective_is_in_the_state_of_the_step(made):
+    model, batch = made
+    step = Step(model, (Supervised(), UDA(distribution_alignment=True)), steps=10)
+    name = "objective_1_mean_prediction"
+    before = step.state_dict()[name].clone()
+    step(batch, 0)
+    assert not torch.equal(step.state_dict()[name], before)
+
+
+def test_without_pairs_only_labeled_rows_are_run(made):
+    model, batch = made
+    loss, terms = Step(model, (Supervised(),), steps=10)(Batch(batch.labeled, batch.labels), 0)
+    expected = torch.nn.functional.cross_entropy(
+        model(batch.labeled.input_ids, batch.labeled.attention_mask).logits, batch.labels
+    )
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5) and "uda" not in terms

@@ -1,0 +1,135 @@
+"""Checkpoints from which training goes on to the same bytes: trained weights, optimiser moments, objective state.
+
+Nothing else has to be kept: rows, noise and schedules are pure functions of (seed, step). Only safetensors and JSON are
+read, nothing is unpickled. A checkpoint appears whole or not at all; the one before it goes after that.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from text_uda.errors import SettingsError
+from text_uda.step import Step
+
+
+@dataclass
+class Best:
+    """The weights with the lowest development error so far."""
+
+    error: float
+    step: int
+    weights: dict[str, Tensor]
+
+
+def trained_weights(step: Step) -> dict[str, Tensor]:
+    """A copy of the weights that training changes; frozen ones come from the encoder again."""
+    return {name: p.detach().cpu().clone() for name, p in step.named_parameters() if p.requires_grad}
+
+
+@torch.no_grad()
+def put_weights(step: Step, weights: dict[str, Tensor]) -> None:
+    parameters = dict(step.named_parameters())
+    for name, value in weights.items():
+        parameters[name].copy_(value)
+
+
+def _objective_state(step: Step) -> dict[str, Tensor]:
+    return {name: value for name, value in step.named_buffers() if name.startswith("objective_")}
+
+
+def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: int, best: Best | None) -> Path:
+    """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"step-{done:08d}"
+    if final.exists():
+        return final
+    aside = folder / f".step-{done:08d}"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    names = {parameter: name for name, parameter in step.named_parameters()}
+    moments = {
+        f"{kind}.{names[parameter]}": value.detach().cpu().contiguous()
+        for parameter, state in optimizer.state.items()
+        for kind, value in state.items()
+    }
+    try:
+        weights = trained_weights(step)
+        save_file(
+            weights | {n: v.detach().cpu().clone() for n, v in _objective_state(step).items()},
+            aside / "weights.safetensors",
+        )
+        save_file(moments, aside / "optimizer.safetensors")
+        if best is not None:
+            save_file(best.weights, aside / "best.safetensors")
+        files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
+        state = {"step": done, "best": best and {"error": best.error, "step": best.step}, "files": files}
+        (aside / "state.json").write_text(json.dumps(state), "utf-8")
+        for path in (*aside.iterdir(), aside):
+            _sync(path)
+        os.replace(aside, final)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    _sync(folder)
+    for older in sorted(folder.glob("step-*"))[:-1]:
+        shutil.rmtree(older)
+    return final
+
+
+def load(folder: Path, step: Step, optimizer: torch.optim.Optimizer) -> tuple[int, Best | None]:
+    """Put the newest checkpoint's state back; returns how many steps are done, 0 when there is no checkpoint.
+
+    Raises:
+        SettingsError: a file of it was changed or cut short.
+    """
+    found = sorted(folder.glob("step-*"))
+    if not found:
+        return 0, None
+    newest = found[-1]
+    try:
+        state: dict[str, Any] = json.loads((newest / "state.json").read_text("utf-8"))
+        for name, digest in state["files"].items():
+            if _digest(newest / name) != digest:
+                raise ValueError(f"{name} does not have the digest it was written with")
+        weights = load_file(newest / "weights.safetensors")
+        moments = load_file(newest / "optimizer.safetensors")
+        best = None
+        if state["best"] is not None:
+            best = Best(state["best"]["error"], state["best"]["step"], load_file(newest / "best.safetensors"))
+        objective_state = _objective_state(step)
+        for name, value in objective_state.items():
+            value.copy_(weights.pop(name))
+        put_weights(step, weights)
+        for name, parameter in step.named_parameters():
+            kinds = {key.split(".", 1)[0]: value for key, value in moments.items() if key.split(".", 1)[1] == name}
+            if kinds:
+                optimizer.state[parameter] = {
+                    kind: value if kind == "step" else value.to(parameter.device) for kind, value in kinds.items()
+                }
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise SettingsError(
+            f"the checkpoint {newest} is damaged ({error}); remove that folder, or start anew with --no-resume"
+        ) from error
+    return int(state["step"]), best
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

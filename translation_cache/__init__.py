@@ -1,0 +1,29 @@
+"""The store of paraphrases: immutable Parquet shards, keyed by content, that any number of processes may fill.
+
+It knows nothing of torch or of text_uda: a job makes the paraphrases, the cache keeps them.
+"""
+
+from translation_cache.audit import show, stats, verify
+from translation_cache.errors import CacheError
+from translation_cache.fill import FillReport, fill
+from translation_cache.job import Job, Paraphrase
+from translation_cache.key import fingerprint, row_key
+from translation_cache.reshape import compact, export, merge
+from translation_cache.store import Cache
+
+__all__ = [
+    "Cache",
+    "CacheError",
+    "FillReport",
+    "Job",
+    "Paraphrase",
+    "compact",
+    "export",
+    "fill",
+    "fingerprint",
+    "merge",
+    "row_key",
+    "show",
+    "stats",
+    "verify",
+]

@@ -1,0 +1,41 @@
+"""What fills a cache: a job, which makes paraphrases and says by which settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Paraphrase:
+    """One paraphrase, or the reason why there is none."""
+
+    text: str | None
+    """None where nothing was made; a rejected text is kept, so that a filter can be set anew."""
+
+    status: str = OK
+    """`ok`, or why it is rejected: unchanged, empty, truncated, length-ratio, repetition, numbers, negation, failed."""
+
+    pivot: str | None = None
+    """The text in the other language, where there is one."""
+
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Finite numbers by name, such as change_rate."""
+
+    def __post_init__(self) -> None:
+        if self.status == OK and self.text is None:
+            raise ValueError("a paraphrase that is ok has a text")
+
+
+@runtime_checkable
+class Job(Protocol):
+    """Makes paraphrases. A pure function of (settings, source, sample): in any order, batch or process the same."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the output, fit for JSON: method, version of the algorithm, model, decoding, seed."""
+        ...
+
+    def __call__(self, sources: Sequence[str], sample: int) -> list[Paraphrase]:
+        """One paraphrase for each source."""
+        ...
