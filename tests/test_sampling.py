@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from text_uda.sampling import RowStream, keyed_seed
+from text_uda.sampling import RowStream
 
 
 def test_every_row_comes_once_an_epoch():
@@ -29,8 +29,3 @@ def test_a_step_larger_than_the_data_wraps():
 def test_seeds_and_names_make_other_orders():
     order = lambda seed, name: RowStream(50, seed=seed, name=name).take(0, 50)[0].tolist()  # noqa: E731
     assert order(0, "labeled") != order(1, "labeled") != order(1, "unlabeled")
-
-
-def test_keyed_seed_is_fixed():
-    # A change of this value changes every run that was ever made.
-    assert keyed_seed(0, "labeled", 0) == 616793583205624632

@@ -1,14 +1,8 @@
 """Which rows a step sees: a pure function of (seed, step), so that a resumed run sees the same ones."""
 
-import hashlib
-
 import numpy as np
 
-
-def keyed_seed(*parts: object) -> int:
-    """A 63-bit seed from a hash of the parts: the same on every machine and in every process."""
-    text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big") >> 1
+from text_uda.keyed import keyed_generator
 
 
 class RowStream:
@@ -32,6 +26,5 @@ class RowStream:
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
             self._orders = {old: order for old, order in self._orders.items() if old == epoch - 1}
-            generator = np.random.Generator(np.random.Philox(key=keyed_seed(self._seed, self._name, epoch)))
-            self._orders[epoch] = generator.permutation(self._rows)
+            self._orders[epoch] = keyed_generator(self._seed, self._name, epoch).permutation(self._rows)
         return self._orders[epoch]
