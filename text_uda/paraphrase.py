@@ -108,8 +108,8 @@ def _made(found: Paraphrase | None, cache: Cache, augmentation: Job) -> Paraphra
         return found
     settings = augmentation.settings()
     raise SettingsError(
-        f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. Run `text-uda paraphrase` "
-        "with the same data, method and settings first"
+        f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
+        "Run `text-uda paraphrase` with the same data, method and settings first"
     )
 
 

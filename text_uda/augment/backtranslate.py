@@ -92,7 +92,7 @@ def match_case(source: str, text: str) -> str:
     return text[:place] + (text[place].upper() if first.isupper() else text[place].lower()) + text[place + 1 :]
 
 
-# --- filters: each returns why a paraphrase is rejected, or None --------------------------------------------------------
+# --- filters ----------------------------------------------------------------------------------------------------------
 
 
 def rejection(source: str, text: str, *, max_length_ratio: float) -> str | None:

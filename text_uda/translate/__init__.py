@@ -37,7 +37,8 @@ def parse(spec: str, *, temperature: float | None = None, seed: int = 0) -> tupl
             )
         from text_uda.translate.marian import Marian
 
-        return tuple(Marian(model, temperature=temperature, seed=seed) for model in models)
+        there, back = (Marian(model, temperature=temperature, seed=seed) for model in models)
+        return there, back
     near = get_close_matches(engine, ENGINES, n=1)
     hint = f"did you mean {near[0]}:...?" if near else "take apertium:eng-spa or marian:MODEL,MODEL"
     raise SettingsError(f"no translator {spec!r}; {hint}")

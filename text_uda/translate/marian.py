@@ -88,25 +88,28 @@ def _decode(
 ) -> list[Translation]:
     """Token ids in, one translation each; `uniform` (B, MAX_TOKENS) chooses the tokens, None takes the likeliest."""
     inputs = tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(model.device)
-    chooser = _Chooser(model.config.pad_token_id, temperature, uniform, model.device)
+    pad_id, end_id = model.config.pad_token_id, model.config.eos_token_id
+    assert isinstance(pad_id, int) and isinstance(end_id, int), "Marian models have both"
+    chooser = _Chooser(pad_id, temperature, uniform, model.device)
     # Everything is said here, so that nothing of the checkpoint's own defaults (beams, top-k, lengths) is left.
     config = GenerationConfig(
-        max_new_tokens=max(_most_tokens(len(row)) for row in rows),
+        max_new_tokens=max(_most_tokens(len(row)) for row in rows) + 1,  # checkpoints force an end on the last one
         num_beams=1,
         do_sample=False,
         use_cache=True,
-        pad_token_id=model.config.pad_token_id,
-        eos_token_id=model.config.eos_token_id,
+        pad_token_id=pad_id,
+        eos_token_id=end_id,
         decoder_start_token_id=model.config.decoder_start_token_id,
     )
-    output = model.generate(**inputs, generation_config=config, logits_processor=LogitsProcessorList([chooser]))
+    generate = getattr(model, "generate")  # noqa: B009  # a mixin that type checkers do not see
+    output = generate(**inputs, generation_config=config, logits_processor=LogitsProcessorList([chooser]))
     log_probabilities = chooser.log_probabilities()  # (B, steps)
     made = []
     for ids, row, values in zip(output[:, 1:].tolist(), rows, log_probabilities.tolist(), strict=True):
         cap = _most_tokens(len(row))
-        ended = model.config.eos_token_id in ids[:cap]
-        length = ids.index(model.config.eos_token_id) + 1 if ended else cap
-        text = tokenizer.decode(ids[:length], skip_special_tokens=True).strip()
+        ended = end_id in ids[:cap]
+        length = ids.index(end_id) + 1 if ended else cap
+        text = str(tokenizer.decode(ids[:length], skip_special_tokens=True)).strip()
         score = {"log_probability": sum(values[:length]) / max(1, len(values[:length]))}
         made.append(Translation(text, "truncated" if not ended else "ok" if text else "failed", score))
     return made
@@ -150,7 +153,8 @@ def _load(name: str) -> tuple[MarianMTModel, MarianTokenizer]:
         raise SettingsError(f"cannot open the MarianMT model {name!r} ({reason}); name a folder or a hub id") from error
     if not isinstance(model, MarianMTModel) or model.config.model_type != "marian":
         raise SettingsError(f"{name!r} is a {model.config.model_type} model, not a MarianMT one")
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+    device: Any = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device).eval(), tokenizer
 
 
 @cache

@@ -1,0 +1,80 @@
+"""Apertium itself, where it is installed: aligned whatever the input, and no sentence changes another."""
+
+import random
+
+import pytest
+
+from text_uda.errors import MissingPartError
+from text_uda.translate import apertium
+from text_uda.translate.apertium import MODES, Apertium
+
+installed = pytest.mark.skipif(not (MODES / "eng-spa.mode").exists(), reason="needs Debian's apertium-eng-spa")
+
+SENTENCES = [
+    "This is a good film.",
+    "I have never seen anything like it, and I can wreak havoc.",  # `I` is a class its tagger was not trained on
+    "We had no trouble sitting for Blade II near the span.",
+    "A thought provoking look at how it can wreak havoc in other cultures.",
+    "A mediocre exercise in target demographics, unaware that it is a joke.",
+    "They can look at the can.",
+]
+NASTY = [
+    "[x] ^word/<n>$ @foo *bar \\ / { } <b>",
+    "two\nlines\r\nand a tab\t.",
+    "nul \x00 and bell \x07",
+    "日本語 is 🙂 fine",
+    "it cost $3.50, 5%!",
+    "[[w:b:1]]bold[[/]]",
+    "…",
+    "x" * 3000,
+    "half a pair \ud800 here",
+    "\x85\u2028",
+]
+
+
+@installed
+def test_it_translates():
+    there, back = Apertium("eng-spa"), Apertium("spa-eng")
+    spanish = there(["The house is big."])[0]
+    assert (spanish.text, spanish.status) == ("La casa es grande.", "ok")
+    assert back([spanish.text])[0].text == "The house is big."
+
+
+@installed
+@pytest.mark.parametrize("direction", ["eng-spa", "spa-eng"])
+def test_a_sentence_does_not_depend_on_those_around_it(direction):
+    translate = Apertium(direction)
+    alone = [translate([sentence])[0] for sentence in SENTENCES]
+    shuffled = SENTENCES * 3
+    random.Random(0).shuffle(shuffled)
+    for sentence, translation in zip(shuffled, translate(shuffled), strict=True):
+        assert translation == alone[SENTENCES.index(sentence)]
+
+
+@installed
+def test_nasty_input_moves_nothing():
+    between = [text for nasty in NASTY for text in (nasty, "This is a good film.")]
+    found = Apertium("eng-spa")(between)
+    good = Apertium("eng-spa")(["This is a good film."])[0]
+    assert found[1::2] == [good] * len(NASTY)
+    assert all("\n" not in translation.text and "\x00" not in translation.text for translation in found)
+    assert found[0].text.startswith("[x] ^") and found[8].text == "Costó $3.50, 5%!"
+
+
+@installed
+def test_nothing_to_say_is_a_failure():
+    assert [made.status for made in Apertium("eng-spa")(["\x00\n", "good"])] == ["failed", "ok"]
+    assert Apertium("eng-spa")([]) == []
+
+
+@installed
+def test_its_release_is_in_its_settings(monkeypatch):
+    settings = Apertium("eng-spa").settings()
+    assert settings["direction"] == "eng-spa" and len(settings["release"]) == 16
+    assert settings["release"] != Apertium("spa-eng").settings()["release"]
+
+
+def test_without_it_the_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(apertium, "MODES", tmp_path)
+    with pytest.raises(MissingPartError, match="apt-get install apertium-eng-spa"):
+        Apertium("eng-spa")(["a"])
