@@ -34,9 +34,7 @@ def _no_network() -> Iterator[None]:
     def here_only(host: str | bytes | None, *args: object, **kwargs: object) -> object:
         name = host.decode() if isinstance(host, bytes) else host
         if name not in _HERE:
-            raise OSError(
-                f"a test asked for the network host {name!r}: tests work with what is on this machine"
-            )
+            raise OSError(f"a test asked for the network host {name!r}: tests work with what is on this machine")
         return look_up(host, *args, **kwargs)  # pyright: ignore[reportArgumentType]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = sorted(
-    path for package in ("text_uda", "translation_cache") for path in (ROOT / package).rglob("*.py")
-)
+FILES = sorted(path for package in ("text_uda", "translation_cache") for path in (ROOT / package).rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 

@@ -92,10 +92,8 @@ class FrozenEncoder:
         done = 0
         for indices in batches_by_length(tokens, 64):
             batch = tokens.batch(indices)
-            device = self._model.device
             with torch.inference_mode():
-                on_device = Tokens(batch.input_ids.to(device), batch.attention_mask.to(device))
-                features[indices] = encode(self._model, on_device).float().cpu()
+                features[indices] = encode(self._model, batch.to(self._model.device)).float().cpu()
             done += len(indices)
             if progress is not None:
                 progress(done, len(texts))
