@@ -53,9 +53,8 @@ def _loaded() -> WordNetCorpusReader:
 @cache
 def sense_counts() -> dict[str, int]:
     """How often each sense key stands in the texts that WordNet's makers tagged; rare ones are not there."""
-    with wordnet().open("cntlist.rev") as lines:
-        fields = (line.split() for line in lines)
-        return {key: int(count) for key, _number, count in fields}
+    fields = (line.split() for line in _lines("cntlist.rev"))
+    return {key: int(count) for key, _number, count in fields}
 
 
 def _folder():
@@ -109,12 +108,17 @@ def glosses() -> Iterator[tuple[str, str, str]]:
     Raises:
         MissingPartError: WordNet is nowhere.
     """
-    with wordnet().open("data.noun") as lines:
-        for line in lines:
-            if line.startswith(" "):  # the licence, at the head of the file
-                continue
-            facts, _, gloss = line.partition(" | ")
-            fields = facts.split(" ")  # offset, lexicographer file, part of speech, words (hexadecimal), first word, ...
-            definition = _EXAMPLE.split(gloss.strip(), maxsplit=1)[0].rstrip("; ")
-            if definition:
-                yield _LEXNAMES[int(fields[1])].partition(" ")[0], fields[4].replace("_", " "), definition
+    for line in _lines("data.noun"):
+        if line.startswith(" "):  # the licence, at the head of the file
+            continue
+        facts, _, gloss = line.partition(" | ")
+        fields = facts.split(" ")  # offset, lexicographer file, part of speech, number of words, first word, ...
+        definition = _EXAMPLE.split(gloss.strip(), maxsplit=1)[0].rstrip("; ")
+        if definition:
+            yield _LEXNAMES[int(fields[1])].partition(" ")[0], fields[4].replace("_", " "), definition
+
+
+def _lines(name: str) -> Iterator[str]:
+    with wordnet().open(name) as file:
+        for line in file:
+            yield line if isinstance(line, str) else line.decode("utf-8")

@@ -94,7 +94,7 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a cache may be shared
         os.replace(temporary, path)
         temporary = None
         _sync_folder(path.parent)
@@ -109,12 +109,6 @@ def write_file(path: Path, content: bytes | memoryview) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-
-
-def _umask() -> int:
-    value = os.umask(0o022)
-    os.umask(value)
-    return value
 
 
 def _sync_folder(folder: Path) -> None:

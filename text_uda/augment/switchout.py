@@ -164,5 +164,10 @@ def _vocabulary(name: str) -> _Vocabulary:
         if text and not any(character.isspace() or character == "\ufffd" for character in text):
             texts[index] = text
             (continuing if continues else beginning).append(index)
-    digest = hashlib.blake2b(tokenizer.backend_tokenizer.to_str().encode("utf-8"), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(_serialised(tokenizer), digest_size=8).hexdigest()
     return _Vocabulary(tokenizer, texts, Groups([beginning, continuing]), digest)
+
+
+def _serialised(tokenizer: Any) -> bytes:
+    """Everything that decides how a fast tokenizer reads a text."""
+    return tokenizer.backend_tokenizer.to_str().encode("utf-8")

@@ -247,7 +247,7 @@ def _fit(part: str, context: str | None) -> float:
 @lru_cache(maxsize=1 << 16)
 def _synonyms(lemma: str, part: str) -> list[tuple[str, float]]:
     """Words that share the frequent sense of a lemma, and mostly mean it themselves; weighted by how often they do."""
-    senses = wordnet().synsets(lemma, part)
+    senses: list[Any] = wordnet().synsets(lemma, part)
     counts = [_count(sense, lemma) + 0.5 for sense in senses]
     if not senses or counts[0] < _FREQUENT * sum(counts):
         return []

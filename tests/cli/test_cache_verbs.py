@@ -1,0 +1,88 @@
+"""`text-uda cache`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from translation_cache import Cache, Paraphrase
+
+SETTINGS = {"method": "synonym", "version": 1, "seed": 0, "unit": "text"}
+ROWS = [
+    ("a good film", 0, Paraphrase(text="a fine film", scores={"change_rate": 0.33})),
+    ("a \x1b[31mbad\x1b[0m film", 0, Paraphrase(text="a poor film", pivot="una mala\npelícula")),
+    ("same", 0, Paraphrase(text=None, status="unchanged")),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    cache = Cache(tmp_path / "cache")
+    for row in ROWS:
+        cache.add(SETTINGS, [row])
+    return tmp_path / "cache"
+
+
+def test_stats(run, record, folder):
+    found = record("cache", "stats", folder)
+    assert (found["rows"], found["ok"], found["rejected"]) == (3, 2, {"unchanged": 1})
+    assert len(found["settings"]) == 1
+    assert "unchanged 1" in run("cache", "stats", folder).stdout
+
+
+def test_show_marks_changed_words_and_escapes_the_rest(run, folder):
+    shown = run("cache", "show", folder).stdout
+    assert "a [-good-]{+fine+} film" in shown
+    assert "\x1b" not in shown and r"\x1b[31m" in shown and r"una mala\npelícula" in shown
+    assert "same  (unchanged)" in shown
+
+
+def test_show_filters(run, record, folder):
+    assert [row["source"] for row in record("cache", "show", folder, "--query", "good")["rows"]] == ["a good film"]
+    assert len(record("cache", "show", folder, "--limit", 1)["rows"]) == 1
+    assert run("cache", "show", folder, "--query", "nowhere").stdout == "no row matches\n"
+
+
+def test_verify(run, record, folder):
+    found = record("cache", "verify", folder)
+    assert (found["shards"], found["rows"], found["damaged"]) == (3, 3, [])
+    shard = next(folder.rglob("*.parquet"))
+    shard.write_bytes(b"PAR1" + bytes(20) + b"PAR1")
+    result = run("cache", "verify", folder)
+    assert result.exit_code == 1 and shard.name in result.stdout
+
+
+def test_compact_keeps_each_row(record, folder):
+    before = record("cache", "stats", folder)["rows"]
+    record("cache", "compact", folder)
+    assert len(list(folder.rglob("*.parquet"))) == 1
+    assert record("cache", "stats", folder)["rows"] == before
+
+
+def test_merge(record, folder, tmp_path):
+    Cache(tmp_path / "other").add(SETTINGS, [("a new text", 0, Paraphrase(text="a fresh text"))])
+    record("cache", "merge", tmp_path / "all", folder, tmp_path / "other")
+    assert record("cache", "stats", tmp_path / "all")["rows"] == 4
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_export(record, folder, tmp_path, ending):
+    out = tmp_path / f"pairs{ending}"
+    record("cache", "export", folder, "--out", out)
+    if ending == ".jsonl":
+        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    else:
+        import pyarrow.parquet as pq
+
+        rows = pq.read_table(out).to_pylist()
+    assert len(rows) == 3
+    assert all(set(row) == {"source", "sample", "paraphrase", "pivot", "status", "method"} for row in rows)
+
+
+def test_export_to_an_unknown_kind_of_file(refused, folder, tmp_path):
+    line = refused("cache", "export", folder, "--out", tmp_path / "pairs.xlsx")
+    assert ".jsonl" in line and ".parquet" in line
+
+
+def test_a_folder_that_is_not_there(refused, tmp_path):
+    assert "nowhere" in refused("cache", "stats", tmp_path / "nowhere")

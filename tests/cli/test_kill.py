@@ -1,0 +1,67 @@
+"""`text-uda train`, killed in the middle and given again: the same bytes as if nothing had happened."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STEPS = 200
+
+
+@pytest.fixture(scope="module")
+def command(reviews, tiny_bert, tmp_path_factory) -> list[str]:
+    """Training on cached pairs, without its --out."""
+    cache = tmp_path_factory.mktemp("kill") / "cache"
+    augment = ["--rate", "0.3", "--cache", str(cache), "--encoder", str(tiny_bert)]
+    start = [sys.executable, "-m", "text_uda.cli"]
+    fill = [*start, "paraphrase", str(reviews), "--method", "switchout", *augment]
+    subprocess.run(fill, check=True, capture_output=True)
+    steps = ["--steps", str(STEPS), "--evaluate-every", "30", "--checkpoint-every", "20", "--labels", "6"]
+    words = ["--distribution-alignment", "--tsa", "log", "--labeled-batch", "4"]
+    return [*start, "train", str(reviews), "--augment", "switchout", *augment, *steps, *words]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(command, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("kill") / "undisturbed"
+    subprocess.run([*command, "--out", str(run)], check=True, capture_output=True)
+    return run
+
+
+def steps_done(run: Path) -> int:
+    lines = (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []
+    return sum('"kind": "train"' in line and line.endswith("}") for line in lines) * 10  # one line every ten steps
+
+
+def decided(run: Path) -> list:
+    """All that the settings decide: weights, metrics, result; times are not that."""
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((run / "result.json").read_text())
+    for record in (*metrics, result):
+        for name in ("rows_per_s", "seconds", "run"):
+            record.pop(name, None)
+    return [(run / "model" / "model.safetensors").read_bytes(), metrics, result]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_run_goes_on_to_the_same_bytes(command, undisturbed, tmp_path, how):
+    run = tmp_path / "killed"
+    process = subprocess.Popen([*command, "--out", str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while steps_done(run) < 50 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130), errors
+    assert not (run / "result.json").exists(), "it was stopped too late to test anything"
+    assert list((run / "checkpoints").glob("step-*"))
+    if how is not signal.SIGKILL:
+        assert errors.splitlines()[-1].startswith("interrupted: stopped after step ")
+    again = subprocess.run([*command, "--out", str(run)], check=True, capture_output=True, text=True)
+    assert f"/{STEPS} steps" in again.stderr
+    assert decided(run) == decided(undisturbed)

@@ -1,0 +1,118 @@
+"""Names and help of the command line."""
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+from text_uda.cli import main
+from text_uda.cli.methods import METHODS
+from text_uda.cli.training import OBJECTIVES
+
+VERBS = ["demo", "data", "paraphrase", "cache", "train", "evaluate", "predict", "report"]
+CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
+
+
+def commands() -> list[list[str]]:
+    return [[verb] for verb in VERBS] + [["cache", verb] for verb in CACHE_VERBS]
+
+
+def test_the_verbs_are_those_of_the_design():
+    assert list(main.commands) == VERBS
+    cache = main.commands["cache"]
+    assert isinstance(cache, click.Group) and list(cache.commands) == CACHE_VERBS
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
+    result = run(*words, "--help")
+    assert result.exit_code == 0
+    assert "Example:\n" in result.stdout and f"text-uda {' '.join(words)}" in result.stdout
+    if words != ["cache"]:
+        assert "--json" in result.stdout and "--debug" in result.stdout
+
+
+def test_choices_are_the_lists_of_the_library():
+    from text_uda.augment import METHODS as augmentations
+
+    from text_uda.objectives import OBJECTIVES as objectives
+
+    assert set(METHODS) == set(augmentations)
+    assert set(OBJECTIVES) == set(objectives)
+
+
+def test_default_encoder_is_that_of_the_trainer():
+    from text_uda.cli.options import DEFAULT_ENCODER
+    from text_uda.settings import TrainSettings
+
+    assert TrainSettings().encoder == DEFAULT_ENCODER
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from text_uda.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as e: assert e.code == 0\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'nltk', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_unknown_option_names_the_nearest(refused):
+    assert refused("train", "x.csv", "--lables", 3) == (
+        "No such option '--lables'. Did you mean '--labels'? See 'text-uda train --help'."
+    )
+
+
+def test_unknown_verb_names_the_nearest(refused):
+    assert refused("trian") == "No such command 'trian'. Did you mean 'train'? See 'text-uda --help'."
+    assert "Did you mean 'stats'?" in refused("cache", "stat")
+
+
+def test_unknown_method_lists_the_methods(refused):
+    line = refused("paraphrase", "movie-snippets", "--method", "synonyms", "--cache", "c")
+    assert all(method in line for method in METHODS)
+
+
+def test_missing_option_is_one_line(refused):
+    assert "--labels" in refused("train", "movie-snippets", "--out", "run")
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "3", "1/0", "a/b", "-1/4"])
+def test_shard_outside_1_to_n_is_refused(refused, tmp_path, shard):
+    line = refused("paraphrase", "x.csv", "--method", "synonym", "--cache", tmp_path, "--shard", shard)
+    assert "3/64" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--method", "synonym", "--translator", "apertium:eng-spa"],
+            "--translator belongs to back-translation",
+        ),
+        (["--method", "synonym", "--tau", 1], "--tau belongs to switchout"),
+        (["--method", "back-translation", "--rate", 0.1], "--rate belongs to synonym and switchout"),
+        (["--method", "switchout", "--rate", 0.1, "--tau", 1], "give one of them"),
+    ],
+)
+def test_an_option_that_the_method_would_not_read_is_refused(refused, tmp_path, words, said):
+    assert said in refused("paraphrase", "movie-snippets", "--cache", tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--objective", "uda"], "--augment METHOD --cache DIR"),
+        (["--augment", "synonym"], "--cache DIR"),
+        (["--temperature", 0.5], "--temperature belongs to --objective uda"),
+        (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),
+        (["--augment", "synonym", "--cache", "c", "--temperature", 0], "temperature=0"),
+        (["--tune", "first:2"], "last:2"),
+    ],
+)
+def test_training_options_that_do_not_go_together_are_refused(refused, tmp_path, words, said):
+    assert said in refused("train", "movie-snippets", "--labels", 6, "--out", tmp_path / "run", *words)

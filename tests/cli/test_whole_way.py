@@ -1,0 +1,156 @@
+"""The command as a user types it, on three classes of reviews of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from translation_cache import Cache
+
+pytestmark = pytest.mark.slow
+
+
+def text_uda(*words: object, stdin: str | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "text_uda.cli", *(str(word) for word in words)]
+    done = subprocess.run(command, capture_output=True, text=True, input=stdin)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def cache(reviews, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("work") / "cache"
+    done = text_uda("paraphrase", reviews, "--method", "synonym", "--cache", folder, "--rate", 0.3)
+    assert "texts of the training side" in done.stdout and f"text-uda cache show {folder}" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(reviews, cache, tiny_bert, tmp_path_factory) -> tuple[Path, dict]:
+    folder = tmp_path_factory.mktemp("runs") / "uda"
+    words = ["train", reviews, "--labels", 12, "--augment", "synonym", "--rate", 0.3, "--cache", cache]
+    words += [
+        "--encoder",
+        tiny_bert,
+        "--steps",
+        8,
+        "--evaluate-every",
+        4,
+        "--checkpoint-every",
+        4,
+        "--out",
+        folder,
+    ]
+    words += [
+        "--temperature",
+        0.8,
+        "--lambda",
+        0.5,
+        "--ramp-up",
+        0.5,
+        "--tsa",
+        "log",
+        "--distribution-alignment",
+    ]
+    done = text_uda(*words, "--json")
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_paraphrase_again_makes_only_what_is_missing(record, reviews, cache):
+    again = record("paraphrase", reviews, "--method", "synonym", "--cache", cache, "--rate", 0.3)
+    assert again["made"] == 0 and again["present"] == again["requested"] > 0
+    assert again.keys() >= {"requested", "present", "made", "rejected", "seconds"}
+    more = record("paraphrase", reviews, "--method", "synonym", "--cache", cache, "--rate", 0.3, "--samples", 2)
+    assert more["present"] == again["requested"] and more["made"] == again["requested"]
+
+
+def test_shares_of_the_texts_make_the_whole(record, reviews, cache, tmp_path):
+    for share in ("1/3", "2/3", "3/3"):
+        words = ["--method", "synonym", "--cache", tmp_path / "parts", "--rate", 0.3, "--shard", share]
+        record("paraphrase", reviews, *words)
+    whole = record("paraphrase", reviews, "--method", "synonym", "--cache", tmp_path / "parts", "--rate", 0.3)
+    assert whole["made"] == 0
+    assert Cache(tmp_path / "parts").settings() == Cache(cache).settings()
+
+
+def test_train_says_its_errors_and_writes_what_was_asked(trained, tiny_bert):
+    folder, result = trained
+    assert result.keys() >= {"run", "dev_error", "test_error", "last_test_error", "steps", "seconds"}
+    assert result["steps"] == 8 and 0 <= result["test_error"] <= 100
+    config = json.loads((folder / "config.json").read_text())
+    assert config["data"]["classes"] == ["bad", "fine", "good"] and config["labels"] == 12
+    assert config["method"] == "synonym" and config["encoder"] == str(tiny_bert)
+    supervised, uda = config["objectives"]
+    assert supervised["tsa"] == "log"
+    assert (uda["weight"], uda["temperature"], uda["ramp_up"], uda["distribution_alignment"]) == (
+        0.5,
+        0.8,
+        0.5,
+        True,
+    )
+
+
+def test_only_our_own_words_reach_the_terminal(reviews, tiny_bert, tmp_path):
+    words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--out", tmp_path / "run"]
+    done = text_uda(*words)
+    own = ("encode: ", "train: ", "warning: ")
+    assert all(line.startswith(own) for line in done.stderr.splitlines()), done.stderr
+    assert "test error" in done.stdout and "chosen by dev" in done.stdout
+
+
+def test_evaluate_gives_the_error_that_training_gave(record, trained, reviews):
+    folder, result = trained
+    found = record("evaluate", folder, reviews)
+    assert found["test_error"] == pytest.approx(result["test_error"])
+    assert found["last_test_error"] == result["last_test_error"] and found["dev_error"] == result["dev_error"]
+    assert record("evaluate", folder, reviews, "--rows", "all")["rows"] == 360
+
+
+def test_evaluate_tells_classes_by_name(record, trained, reviews, tmp_path):
+    folder, _ = trained
+    lines = reviews.read_text().splitlines()
+    some = tmp_path / "some.tsv"
+    some.write_text("\n".join([lines[0], *(line for line in lines if not line.endswith("bad"))][:200]) + "\n")
+    confusion = record("evaluate", folder, some, "--rows", "all")["confusion"]
+    assert sum(confusion[0]) == 0 and sum(confusion[1]) > 0 and sum(confusion[2]) > 0
+
+
+def test_predict_answers_each_line(trained):
+    folder, _ = trained
+    done = text_uda("predict", folder, stdin="\ufeffa good film\r\nqué aburrido\n" + "very long " * 10_000 + "\n")
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 3
+    for answer in answers:
+        assert answer["label"] in ("bad", "fine", "good")
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_streams(trained):
+    folder, _ = trained
+    command = [sys.executable, "-m", "text_uda.cli", "predict", str(folder), "--batch-size", "1"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("a good film\n")
+    assert "label" in json.loads(process.stdout.readline())  # before the input ends
+    process.stdin.close()
+    assert process.wait(60) == 0
+    process.stdout.close()
+
+
+def test_report_writes_the_page_and_prints_the_table(run, trained, tmp_path):
+    pytest.importorskip("jinja2")
+    folder, _ = trained
+    result = run("report", folder, "--out", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    assert "synonym" in result.stdout and str(tmp_path / "report.html") in result.stdout
+    assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
+
+
+def test_data_describes_a_file(run, record, reviews):
+    found = record("data", reviews)
+    assert found["classes"] == ["bad", "fine", "good"]
+    assert sum(found["train"].values()) + sum(found["test"].values()) == 360
+    assert "fine" in run("data", reviews).stdout
+    assert "movie-snippets" in record("data")["known"]

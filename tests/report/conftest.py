@@ -1,0 +1,109 @@
+"""Finished run directories, as text_uda.train leaves them."""
+
+import json
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MakeRun = Callable[..., Path]
+
+TEXTS = [
+    "A slight but a few movies delight with the cast is uniformly superb .",
+    "It never quite makes it to the boiling point, but manages to sustain a good simmer for most of its running time.",
+    "The plot is a mess & the acting <wooden>; I left after 20 minutes.",
+    "Not bad at all.",
+]
+
+
+def _changed(text: str, method: str) -> tuple[str | None, str, str | None]:
+    if text == "Not bad at all.":
+        return (None, "unchanged", None) if method == "synonym" else ("Bad at all.", "negation", "Malo.")
+    made = text.replace("slight", "modest").replace("movies", "films").replace("most of its", "the better part of its")
+    return made.replace("mess", "shambles"), "ok", "Una película ligera" if method == "back-translation" else None
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    def make(
+        method: str = "synonym",
+        seed: int = 0,
+        *,
+        error: float = 20.0,
+        texts: list[str] = TEXTS,
+        classes: tuple[str, ...] = ("negative", "positive"),
+        finished: bool = True,
+        result: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        augmentation: dict[str, Any] | None = None,
+        folder: str | None = None,
+        **config: Any,
+    ) -> Path:
+        path = tmp_path / (folder or f"{method}-{seed}")
+        path.mkdir()
+        noise = random.Random(f"{method} {seed}")
+        none = method == "none"
+        steps = 400
+        own = {
+            "name": f"{method} seed {seed}",
+            "method": method,
+            "data": {"name": "movie-snippets", "classes": list(classes), "digest": f"split-of-seed-{seed}"},
+            "labels": 40,
+            "seed": seed,
+            "steps": steps,
+            "tune": "head",
+            "encoder": "minilm-l6",
+            "objectives": [{"objective": "Supervised", "tsa": None}]
+            + ([] if none else [{"objective": "UDA", "weight": 1.0, "temperature": 0.5}]),
+            "augmentation": None if none else {"method": method, "seed": 0, "rate": 0.3} | (augmentation or {}),
+            "cache_digest": None if none else "f" * 32,
+            "settings": {"steps": steps, "seed": seed, "learning_rate": None, "tune": "head"} | (settings or {}),
+            "versions": {"python": "3.11.2", "torch": "2.13.0"},
+            "code_revision": "cbe4702a1b2c",
+        }
+        _write(path / "config.json", own | config)
+        lines = []
+        for step in range(1, steps + 1, 10):
+            left = math.exp(-step / 90)
+            terms: dict[str, Any] = {"supervised": 0.05 + 0.6 * left + noise.uniform(0, 0.06)}
+            if not none:
+                terms |= {"uda": 0.1, "confident": 0.9 - 0.7 * left + noise.uniform(-0.05, 0.05)}
+            lines.append({"kind": "train", "step": step, "loss": sum(terms.values())} | terms | {"rows_per_s": 900.0})
+            if step % 50 == 1:
+                dev = error + 25 * left + noise.uniform(-1, 1)
+                lines.append({"kind": "dev", "step": step + 49, "error": dev, "largest_class_share": 0.5})
+        (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if not none:
+            with (path / "examples.jsonl").open("w", encoding="utf-8") as file:
+                for text in texts:
+                    paraphrase, status, pivot = _changed(text, method)
+                    example = {"source": text, "paraphrase": paraphrase, "status": status, "pivot": pivot}
+                    file.write(json.dumps(example | {"method": method}, ensure_ascii=False) + "\n")
+        if finished:
+            size, rows = len(classes), 1000
+            wrong = round(rows * error / 100 / max(1, size - 1))
+            right = rows - wrong * (size - 1)
+            confusion = [[right if i == j else wrong for j in range(size)] for i in range(size)]
+            statuses = {"ok": 1860, "unchanged": 90, "negation": 50}
+            coverage = {"method": method, "change_rate": 0.31, "usable": 0.93, "statuses": statuses}
+            figures = {"dev_error": error - 0.8, "test_error": error, "last_dev_error": error, "seconds": 41.5}
+            figures |= {"run": str(path), "last_test_error": error + 0.4, "best_step": 350, "steps": steps}
+            made = figures | {"confusion": confusion, "augmentation": None if none else coverage, "warnings": []}
+            _write(path / "result.json", made | (result or {}))
+        return path
+
+    return make
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def study(make_run: MakeRun) -> list[Path]:
+    """Three methods, three seeds each."""
+    errors = {"none": (21.5, 21.3, 22.4), "synonym": (16.1, 14.9, 15.2), "back-translation": (12.3, 13.9, 12.6)}
+    return [make_run(method, seed, error=error) for method, row in errors.items() for seed, error in enumerate(row)]

@@ -1,0 +1,105 @@
+"""What is held against what: groups over seeds, paired differences, remarks."""
+
+import pytest
+
+from text_uda.report import markdown_table
+from text_uda.report.comparison import compare, flat
+from text_uda.report.reading import read_runs
+
+
+def compared(runs):
+    return compare(read_runs(runs))
+
+
+def test_groups_differ_by_more_than_the_seed(study):
+    (comparison,) = compared(study)
+    assert [group.label for group in comparison.groups] == ["none", "back-translation", "synonym"]
+    assert [group.seeds for group in comparison.groups] == [[0, 1, 2]] * 3
+    assert [group.colour for group in comparison.groups] == [0, 1, 2]
+    assert not list(comparison.remarks())
+
+
+def test_the_order_of_the_runs_does_not_matter(study):
+    assert markdown_table(study) == markdown_table(study[::-1])
+
+
+def test_groups_of_one_method_are_told_apart(make_run):
+    runs = [make_run("synonym", seed, augmentation={"rate": rate}, folder=f"{rate}-{seed}")
+            for rate in (0.1, 0.3) for seed in (0, 1)]  # fmt: skip
+    (comparison,) = compared(runs)
+    assert [group.label for group in comparison.groups] == ["synonym (rate 0.1)", "synonym (rate 0.3)"]
+
+
+def test_a_setting_is_named_once(make_run):
+    runs = [make_run("none", 0, steps=n, settings={"steps": n}, folder=f"n{n}") for n in (10, 20)]
+    assert [group.label for group in compared(runs)[0].groups] == ["none (steps 10)", "none (steps 20)"]
+
+
+def test_other_objectives_are_named(make_run):
+    other = [{"objective": "Supervised", "tsa": None}, {"objective": "FixMatch", "weight": 1.0}]
+    runs = [make_run("synonym", 0), make_run("synonym", 0, objectives=other, folder="fixmatch")]
+    labels = [group.label for group in compared(runs)[0].groups]
+    assert labels == ["synonym (objectives Supervised, FixMatch)", "synonym (objectives Supervised, UDA)"]
+
+
+def test_other_labels_data_and_encoders_are_not_compared(make_run):
+    runs = [make_run("none", 0, folder="a"), make_run("none", 0, labels=9, folder="b")]
+    runs += [make_run("none", 0, encoder="other", folder="c"), make_run("none", 0, tune="all", folder="d")]
+    found = compared(runs)
+    assert len(found) == 4
+    assert found[0].config["labels"] == 9
+
+
+def test_differences_are_paired_by_seed(make_run):
+    # The seeds differ widely, the difference does not.
+    runs = [make_run("none", seed, error=error) for seed, error in enumerate((10.0, 20.0, 30.0))]
+    runs += [make_run("synonym", seed, error=error) for seed, error in enumerate((9.0, 18.9, 29.1, 50.0))]
+    (comparison,) = compared(runs)
+    change = comparison.against_baseline(comparison.groups[1])
+    assert change is not None and change.count == 3
+    assert change.mean == pytest.approx(-1.0) and change.half_width == pytest.approx(0.2484, abs=1e-3)
+    assert comparison.against_baseline(comparison.groups[0]) is None
+
+
+def test_a_seed_run_twice_is_no_second_seed(make_run):
+    runs = [
+        make_run("none", 0, error=10.0),
+        make_run("none", 0, error=12.0, folder="again"),
+        make_run("none", 1, error=20.0),
+    ]
+    (comparison,) = compared(runs)
+    found = comparison.groups[0].estimate("test_error")
+    assert found is not None and (found.mean, found.count) == (15.5, 2)
+    assert any("more than once" in remark for remark in comparison.remarks())
+
+
+def test_what_makes_runs_hard_to_compare_is_said(make_run):
+    data = {"name": "movie-snippets", "classes": ["negative", "positive"], "digest": "another split"}
+    runs = [make_run("none", 0), make_run("synonym", 0, data=data), make_run("synonym", 1, code_revision="0+")]
+    remarks = " ".join(compared(runs)[0].remarks())
+    assert "One seed (none)" in remarks and "seed 0 did not see the same split" in remarks
+    assert "different revisions" in remarks
+
+
+def test_confusion_and_statuses_are_summed(study):
+    group = compared(study)[0].groups[1]
+    assert sum(map(sum, group.confusion)) == 6000
+    assert list(group.statuses.items()) == [("ok", 5580), ("unchanged", 270), ("negation", 150)]
+
+
+def test_flat_names():
+    config = {"a": {"b": None, "c": [1, 2]}, "objectives": [{"objective": "UDA", "weight": 1.0}]}
+    assert flat(config) == {"a.b": "null", "a.c": "[1, 2]", "objectives": "UDA", "objectives.UDA.weight": "1.0"}
+
+
+def test_markdown(study):
+    lines = markdown_table(study).splitlines()
+    assert lines[0] == "movie-snippets, 40 labels, minilm-l6 (head only)"
+    assert len({len(line) for line in lines[2:7]}) == 1
+    cells = [cell.strip() for cell in lines[5].strip("|").split("|")]
+    assert cells[:4] == ["back-translation", "3", "12.9 ± 2.1", "−8.8 ± 3.1"]
+
+
+def test_markdown_of_a_name_with_bars(make_run):
+    table = markdown_table([make_run("a|b\nc")])
+    assert r"| a\|b c |" in table

@@ -1,0 +1,195 @@
+"""Training from end to end on a tiny encoder: what it leaves, that it learns, what it refuses."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from text_uda.data import Rows, Split
+from text_uda.paraphrase import paraphrase
+from transformers import pipeline
+
+from text_uda.errors import SettingsError
+from text_uda.objectives import UDA, Supervised
+from text_uda.settings import TrainSettings
+from text_uda.train import DivergedError, train
+from translation_cache import Cache, Paraphrase
+
+GOOD = ("good", "great", "fine", "best", "love")
+BAD = ("bad", "poor", "dull", "worst", "not")
+THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product")
+
+
+def texts(words: tuple[str, ...], frame: str) -> list[str]:
+    return [frame.format(thing, word) for thing in THINGS for word in words]
+
+
+def rows(frame: str) -> Rows:
+    bad, good = texts(BAD, frame), texts(GOOD, frame)
+    return Rows(tuple(bad + good), (0,) * len(bad) + (1,) * len(good))
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    labeled = Rows(("the film was bad", "a dull plot", "the film was good", "a great plot"), (0, 0, 1, 1))
+    unlabeled = rows("this {} is very {}").texts
+    return Split(
+        "test", ("bad", "good"), labeled, unlabeled, rows("that {} was {}"), rows("it is a {} and {}"), "0" * 32
+    )
+
+
+@dataclass(frozen=True)
+class Reframe:
+    """Another frame around the same words: an augmentation that needs nothing installed."""
+
+    frame: str = "the {} really was {}"
+
+    def settings(self) -> dict:
+        return {"method": "reframe", "version": 1, "seed": 0, "unit": "text", "frame": self.frame}
+
+    def __call__(self, sources, sample):
+        made = []
+        for source in sources:
+            words = source.split()
+            made.append(Paraphrase(text=self.frame.format(words[1], words[-1]), scores={"change_rate": 0.5}))
+        return made
+
+
+@pytest.fixture(scope="module")
+def cache(split: Split, tmp_path_factory) -> Cache:
+    cache = Cache(tmp_path_factory.mktemp("cache"))
+    paraphrase(split.unlabeled, Reframe(), cache)
+    return cache
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_bert: Path) -> TrainSettings:
+    return TrainSettings(
+        encoder=str(tiny_bert),
+        steps=12,
+        labeled_batch=4,
+        max_tokens=16,
+        evaluate_every=4,
+        checkpoint_every=5,
+        log_every=1,
+    )
+
+
+def run_of(folder: Path) -> dict[str, bytes]:
+    """Everything that a run decides, by file; times and speeds are not that."""
+    found = {"model": (folder / "model" / "model.safetensors").read_bytes()}
+    for name in ("metrics.jsonl", "result.json"):
+        lines = (folder / name).read_text().splitlines()
+        kept = [line for line in lines if '"seconds"' not in line and '"run"' not in line]
+        records = [json.loads(line) for line in kept] if name == "metrics.jsonl" else kept
+        for record in records:
+            if isinstance(record, dict):
+                record.pop("rows_per_s", None)
+        found[name] = json.dumps(records).encode()
+    return found
+
+
+def test_it_learns_and_leaves_what_it_promises(split, cache, settings, tmp_path):
+    out = tmp_path / "run"
+    learning = replace(settings, steps=150, learning_rate=2e-3, evaluate_every=25)
+    result = train(split, augmentation=Reframe(), cache=cache, settings=learning, out=out)
+    assert result["dev_error"] < 25 and result["test_error"] < 35, "chance is 50"
+    assert json.loads((out / "result.json").read_text()) == result
+    assert result["augmentation"]["usable"] == 1.0 and result["augmentation"]["change_rate"] == 0.5
+    assert sum(map(sum, result["confusion"])) == len(split.test.texts)
+    config = json.loads((out / "config.json").read_text())
+    assert config["data"]["digest"] == split.digest and config["cache_digest"] == cache.digest(Reframe().settings())
+    kinds = [json.loads(line)["kind"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert kinds.count("train") == 150 and kinds.count("dev") == 6
+    assert not (out / "checkpoints").exists()
+    answers = pipeline("text-classification", str(out / "model"))(list(split.test.texts))
+    wrong = sum(a["label"] != split.classes[y] for a, y in zip(answers, split.test.labels, strict=True))
+    assert 100 * wrong / len(answers) == pytest.approx(result["test_error"]), "the model saved is the one chosen by dev"
+
+
+def test_a_head_on_a_frozen_encoder(split, cache, settings, tmp_path):
+    head = replace(settings, tune="head", steps=60, learning_rate=1e-2)
+    train(split, augmentation=Reframe(), cache=cache, settings=head, out=tmp_path / "run")
+    saved = pipeline("text-classification", str(tmp_path / "run" / "model")).model
+    from transformers import AutoModel
+
+    encoder = AutoModel.from_pretrained(settings.encoder)
+    layer = "encoder.layer.1.output.dense.weight"
+    assert torch.equal(saved.bert.get_parameter(layer), encoder.get_parameter(layer))
+
+
+def test_supervised_alone_needs_no_cache(split, settings, tmp_path):
+    result = train(split, objectives=(Supervised(tsa="linear"),), settings=settings, out=tmp_path / "run")
+    assert result["augmentation"] is None
+
+
+def test_the_same_call_gives_the_same_bytes_and_another_seed_does_not(split, cache, settings, tmp_path):
+    calls = {"first": settings, "again": settings, "other": replace(settings, seed=1)}
+    torch.manual_seed(7)  # whatever the global state is
+    for name, each in calls.items():
+        train(split, augmentation=Reframe(), cache=cache, settings=each, out=tmp_path / name)
+        torch.rand(3)
+    first, again, other = (run_of(tmp_path / name) for name in calls)
+    assert first == again and first["model"] != other["model"]
+
+
+def test_a_finished_run_is_only_read(split, settings, tmp_path):
+    call = {"objectives": (Supervised(),), "settings": settings, "out": tmp_path / "run"}
+    first = train(split, **call)
+    model = tmp_path / "run" / "model" / "model.safetensors"
+    written = model.stat().st_mtime_ns
+    assert train(split, **call) == first and model.stat().st_mtime_ns == written
+    train(split, **call, resume=False)
+    assert model.stat().st_mtime_ns != written
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"augmentation": None}, "name an augmentation"),
+        ({"cache": None}, "name an augmentation"),
+        ({"augmentation": Reframe("the {} is not {}")}, "frame"),
+    ],
+)
+def test_pairs_that_are_not_there_are_refused_before_anything_is_written(
+    split, cache, settings, tmp_path, change, said
+):
+    call = {"augmentation": Reframe(), "cache": cache, "settings": settings, "out": tmp_path / "run"} | change
+    with pytest.raises(SettingsError, match=said):
+        train(split, **call)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(split, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(Supervised, "__call__", nan_loss)
+    with pytest.raises(DivergedError, match=r"not finite at step 1 .*learning rate"):
+        train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
+
+
+def nan_loss(self, context, batch):
+    from text_uda.objectives import Loss
+
+    return Loss(context.labeled_logits.sum() * float("nan"), {})
+
+
+def test_a_collapse_is_told(split, cache, settings, tmp_path, caplog):
+    collapsing = replace(settings, learning_rate=0.5, steps=8)  # far too high
+    result = train(
+        split,
+        objectives=(UDA(temperature=0.1),),
+        augmentation=Reframe(),
+        cache=cache,
+        settings=collapsing,
+        out=tmp_path / "r",
+    )
+    assert result["warnings"] and "collapsed" in result["warnings"][0]
+    assert "collapsed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"tune": "first"}, {"learning_rate": -1.0}, {"precision": "fp8"}, {"keep_tokens": "middle"}]
+)
+def test_settings_out_of_range(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        TrainSettings(**wrong)

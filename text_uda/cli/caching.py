@@ -1,0 +1,175 @@
+"""`cache`: look at, check and reshape a folder of paraphrases."""
+
+from pathlib import Path
+
+import click
+
+from text_uda.cli.failures import FAILED
+from text_uda.cli.options import COUNT, FILE, FOLDER, Verb, ends
+from text_uda.cli.output import emit_json, marked, printable, to_terminal
+from text_uda.cli.verbs import Verbs
+
+EXISTING = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group(cls=Verbs)
+def cache() -> None:
+    """Look at, check and reshape a folder of paraphrases.
+
+    \b
+    Example:
+      text-uda cache stats paraphrases
+      text-uda cache show paraphrases --limit 5
+      text-uda cache export paraphrases --out pairs.jsonl
+    """
+
+
+def _folder(function: Verb) -> Verb:
+    return click.argument("folder", metavar="DIR", type=EXISTING)(function)
+
+
+@cache.command(short_help="Count rows by method and status.")
+@_folder
+@ends
+def stats(folder: Path, as_json: bool) -> None:
+    """Count the rows of DIR by method and status.
+
+    \b
+    Example:
+      text-uda cache stats paraphrases
+    """
+    from translation_cache import Cache, stats
+
+    record = stats(Cache(folder))
+    if as_json:
+        emit_json(record)
+        return
+    for name, value in record.items():
+        if isinstance(value, list):
+            for entry in value:
+                click.echo(f"{name:<16} {printable(_words(entry))}")
+        else:
+            click.echo(f"{name:<16} {printable(_words(value))}")
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@cache.command(short_help="Show paraphrases, changed words marked.")
+@_folder
+@click.option("--limit", type=COUNT, default=10, show_default=True, metavar="N", help="Rows to show.")
+@click.option("--settings", metavar="FINGERPRINT", help="Only rows made with these settings (see `cache stats`).")
+@click.option("--query", metavar="TEXT", help="Only rows whose source or paraphrase holds TEXT.")
+@ends
+def show(folder: Path, limit: int, settings: str | None, query: str | None, as_json: bool) -> None:
+    """Show paraphrases of DIR with the changed words marked.
+
+    \b
+    Example:
+      text-uda cache show paraphrases --limit 5 --query "not good"
+    """
+    from translation_cache import Cache, show
+
+    rows = show(Cache(folder), limit, settings=settings, query=query)
+    if as_json:
+        emit_json({"rows": rows})
+        return
+    colour = to_terminal()
+    for row in rows:
+        status = "" if row["status"] == "ok" else f"  ({printable(str(row['status']))})"
+        body = (
+            printable(row["source"])
+            if row["paraphrase"] is None
+            else marked(row["source"], row["paraphrase"], colour=colour)
+        )
+        click.echo(body + status)
+        if row.get("pivot"):
+            click.echo(f"    via: {printable(row['pivot'])}")
+    if not rows:
+        click.echo("no row matches")
+
+
+@cache.command(short_help="Read everything, name damaged files.")
+@_folder
+@ends
+def verify(folder: Path, as_json: bool) -> None:
+    """Read all of DIR and name each damaged file; exit code 1 when there is one.
+
+    \b
+    Example:
+      text-uda cache verify paraphrases
+    """
+    from translation_cache import Cache, verify
+
+    record = verify(Cache(folder))
+    damaged = record["damaged"]
+    if as_json:
+        emit_json(record)
+    else:
+        click.echo(f"{record['shards']:,} files, {record['rows']:,} rows, {len(damaged):,} damaged")
+        for entry in damaged:
+            click.echo(f"damaged: {printable(_words(entry))}")
+        if damaged:
+            click.echo("delete the damaged files and give the `paraphrase` command again: it makes what is missing")
+    if damaged:
+        raise click.exceptions.Exit(FAILED)
+
+
+@cache.command(short_help="Put small files together.")
+@_folder
+@ends
+def compact(folder: Path, as_json: bool) -> None:
+    """Put the many small files of DIR together; no row is lost, new files are written before old ones go.
+
+    \b
+    Example:
+      text-uda cache compact paraphrases
+    """
+    from translation_cache import Cache, compact
+
+    _outcome(compact(Cache(folder)), f"compacted {folder}", as_json)
+
+
+@cache.command(short_help="Add the rows of other caches.")
+@click.argument("into", metavar="INTO", type=FOLDER)
+@click.argument("others", metavar="DIR...", type=EXISTING, nargs=-1, required=True)
+@ends
+def merge(into: Path, others: tuple[Path, ...], as_json: bool) -> None:
+    """Add the rows of each DIR to INTO; the others stay as they are.
+
+    \b
+    Example:
+      text-uda cache merge paraphrases from-node-1 from-node-2
+    """
+    from translation_cache import Cache, merge
+
+    _outcome(merge(Cache(into), *(Cache(other) for other in others)), f"merged into {into}", as_json)
+
+
+@cache.command(short_help="Write the rows to one file.")
+@_folder
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="A .jsonl or .parquet file.")
+@ends
+def export(folder: Path, out: Path, as_json: bool) -> None:
+    """Write the rows of DIR to one file: source, sample, paraphrase, pivot, status, method.
+
+    \b
+    Example:
+      text-uda cache export paraphrases --out pairs.jsonl
+    """
+    from translation_cache import Cache, export
+
+    _outcome(export(Cache(folder), out), f"wrote {out}", as_json)
+
+
+def _outcome(record: object, words: str, as_json: bool) -> None:
+    if as_json:
+        emit_json(record if isinstance(record, dict) else {"result": record})
+    else:
+        more = f": {_words(record)}" if isinstance(record, dict | int) else ""
+        click.echo(printable(words + more))

@@ -1,0 +1,107 @@
+"""Options that several verbs share, each written once. A set of options arrives in a verb as one object."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from text_uda.data import Corpus
+
+Verb = Callable[..., Any]
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+COUNT = click.IntRange(min=1)
+DEFAULT_ENCODER = "google-bert/bert-base-uncased"
+
+
+@dataclass
+class Invocation:
+    """What belongs to this call of the command as a whole."""
+
+    debug: bool = False
+
+
+def _set_debug(context: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value and isinstance(context.obj, Invocation):
+        context.obj.debug = True
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show the traceback of a failure."
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object as the last line, for machines."
+)
+cache_option = click.option("--cache", "cache_path", type=FOLDER, metavar="DIR", help="Folder of paraphrases.")
+encoder_option = click.option(
+    "--encoder",
+    default=DEFAULT_ENCODER,
+    show_default=True,
+    metavar="NAME",
+    help="Encoder: a hub id, a folder that transformers opens, or minilm-l6 (of the extra `demo`).",
+)
+
+
+def ends(function: Verb) -> Verb:
+    """--json and --debug, which every verb has."""
+    return json_option(debug_option(function))
+
+
+def gathered(into: type, *options: Callable[[Verb], Verb], under: str) -> Callable[[Verb], Verb]:
+    """A decorator that adds `options` to a verb and hands their values over as one `into`, named `under`."""
+    names = [field.name for field in dataclasses.fields(into)]
+
+    def decorate(function: Verb) -> Verb:
+        @functools.wraps(function)
+        def verb(**values: Any) -> Any:
+            values[under] = into(**{name: values.pop(name) for name in names})
+            return function(**values)
+
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataChoice:
+    """Which texts, and how they are read."""
+
+    source: str
+    text_column: str | None
+    label_column: str | None
+    unlabeled: Path | None
+    test: Path | None
+    limit: int | None
+
+    def load(self) -> "Corpus":
+        from text_uda.data import load
+
+        return load(
+            self.source,
+            text_column=self.text_column,
+            label_column=self.label_column,
+            unlabeled=self.unlabeled,
+            test=self.test,
+            limit=self.limit,
+        )
+
+
+def data_options(*, required: bool = True) -> Callable[[Verb], Verb]:
+    """DATA and how to read it, handed over as `data: DataChoice`."""
+    return gathered(
+        DataChoice,
+        click.argument("source", metavar="DATA" if required else "[DATA]", required=required),
+        click.option("--text-column", metavar="NAME", help="Column of the text (guessed where it is clear)."),
+        click.option("--label-column", metavar="NAME", help="Column of the label (guessed where it is clear)."),
+        click.option("--unlabeled", type=FILE, metavar="FILE", help="More texts, without labels."),
+        click.option("--test", type=FILE, metavar="FILE", help="Test rows (else a fixed fifth of DATA)."),
+        click.option("--limit", type=COUNT, metavar="N", help="Use no more than N texts of DATA."),
+        under="data",
+    )

@@ -1,0 +1,65 @@
+"""What is printed: text from data made safe, changed words marked, one JSON object for machines."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+_BOLD, _STRUCK, _PLAIN = "\x1b[1m", "\x1b[9m", "\x1b[0m"
+
+
+def printable(text: str, width: int | None = None) -> str:
+    """`text` on one line with each control, format or surrogate character escaped, cut to `width` characters.
+
+    Data must not be able to move the cursor, recolour the terminal or turn the direction of writing.
+    """
+    if width is not None and len(text) > width:
+        text = text[: width - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if character.isspace() and character not in "\n\r\t\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029":
+        return character  # a no-break or an ideographic space harms no terminal
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def emit_json(record: Mapping[str, Any]) -> None:
+    """One object on one line of standard output, in ASCII, which each terminal and locale can take."""
+    click.echo(json.dumps(dict(record), ensure_ascii=True, default=str, allow_nan=False))
+
+
+def to_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def marked(source: str, paraphrase: str, *, colour: bool) -> str:
+    """`paraphrase` with what it changed of `source`: struck and bold in colour, else [-old-]{+new+}."""
+    from text_uda.text import changed_words
+
+    parts = []
+    for operation, old, new in changed_words(source, paraphrase):
+        old_text, new_text = printable(_joined(old)), printable(_joined(new))
+        if operation == "equal":
+            parts.append(new_text)
+            continue
+        struck = f"{_STRUCK}{old_text}{_PLAIN}" if colour else f"[-{old_text}-]"
+        bold = f"{_BOLD}{new_text}{_PLAIN}" if colour else f"{{+{new_text}+}}"
+        parts.append((struck if old_text else "") + (bold if new_text else ""))
+    return " ".join(parts)
+
+
+def _joined(words: Any) -> str:
+    return words if isinstance(words, str) else " ".join(words)
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Columns padded to the same width, two spaces apart."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,166 @@
+"""`data` and `paraphrase`: what there is before training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from text_uda.cli.failures import keeps
+from text_uda.cli.following import followed
+from text_uda.cli.methods import AugmentationChoice, augmentation_options
+from text_uda.cli.options import (
+    COUNT,
+    FOLDER,
+    DataChoice,
+    data_options,
+    encoder_option,
+    ends,
+)
+from text_uda.cli.output import emit_json, printable, table
+
+if TYPE_CHECKING:
+    from text_uda.data import Corpus
+
+
+@click.command(short_help="List the data sets known by name, or describe one.")
+@data_options(required=False)
+@ends
+def data(data: DataChoice, as_json: bool) -> None:
+    """List the data sets that are known by name, or describe one (or a file of your own).
+
+    \b
+    Example:
+      text-uda data
+      text-uda data movie-snippets
+      text-uda data reviews.tsv --text-column review --label-column stars
+    """
+    if data.source is None:
+        from text_uda.data import known
+
+        names = known()
+        if as_json:
+            emit_json({"known": names})
+        else:
+            click.echo(table(list(names.items())))
+        return
+    corpus = data.load()
+    record = _description(corpus)
+    if as_json:
+        emit_json(record)
+        return
+    click.echo(printable(f"{corpus.name}: {corpus.description}"))
+    click.echo(f"classes    {', '.join(printable(name, 40) for name in corpus.classes)}")
+    for part in ("train", "test"):
+        counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())
+        click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
+    click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
+    for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
+        click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")
+
+
+def _description(corpus: "Corpus") -> dict[str, Any]:
+    def counts(labels: tuple[int, ...]) -> dict[str, int]:
+        return {name: labels.count(index) for index, name in enumerate(corpus.classes)}
+
+    return {
+        "name": corpus.name,
+        "description": corpus.description,
+        "classes": list(corpus.classes),
+        "train": counts(corpus.train.labels),
+        "test": counts(corpus.test.labels),
+        "unlabeled": len(corpus.unlabeled),
+    }
+
+
+class _Shard(click.ParamType):
+    """`i/n`, i from 1: this process's share of the texts, by a stable hash of the text."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        index, slash, count = str(value).partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            self.fail(f"{value!r} is not i/n with i from 1 to n, such as 3/64", param, ctx)
+        return int(index), int(count)
+
+
+@click.command(short_help="Fill a cache with paraphrases of the training texts.")
+@data_options()
+@augmentation_options(method="--method", seed="--seed")
+@click.option(
+    "--cache",
+    "cache_path",
+    type=FOLDER,
+    required=True,
+    metavar="DIR",
+    help="Folder the paraphrases are kept in.",
+)
+@encoder_option
+@click.option("--shard", type=_Shard(), metavar="i/n", help="Only the i-th of n shares of the texts, i from 1.")
+@click.option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes.")
+@ends
+def paraphrase(
+    data: DataChoice,
+    augmentation: AugmentationChoice,
+    cache_path: Path,
+    encoder: str,
+    shard: tuple[int, int] | None,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Fill a cache with paraphrases of the training texts of DATA; given again, only what is missing is made.
+
+    All texts of the training side are paraphrased, labeled or not, so that each split of it finds its own.
+
+    \b
+    Example:
+      text-uda paraphrase movie-snippets --method back-translation --cache paraphrases
+      text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2
+      text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
+    """
+    job = augmentation.build(encoder)
+    assert job is not None  # `none` is no choice of this verb
+    corpus = data.load()
+    texts = (*corpus.train.texts, *corpus.unlabeled)
+    if not as_json:
+        share = f", share {shard[0]} of {shard[1]}" if shard else ""
+        click.echo(
+            f"{printable(corpus.name)}: {len(texts):,} texts of the training side"
+            f" ({len(corpus.train.texts):,} with labels, {len(corpus.unlabeled):,} without){share}"
+        )
+    from text_uda.paraphrase import paraphrase as fill
+
+    with (
+        keeps(f"what was made is kept in {cache_path}; the same command goes on from there"),
+        followed(augmentation.method, "rows") as progress,
+    ):
+        report = fill(
+            texts,
+            job,
+            cache_path,
+            samples=augmentation.samples,
+            workers=workers,
+            shard=shard,
+            progress=progress,
+        )
+    if as_json:
+        emit_json(
+            {
+                "requested": report.requested,
+                "present": report.present,
+                "made": report.made,
+                "rejected": dict(report.rejected),
+                "seconds": round(report.seconds, 3),
+                "texts": len(texts),
+                "cache": str(cache_path),
+            }
+        )
+        return
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.rejected.items()))
+    click.echo(
+        f"asked {report.requested:,}, there before {report.present:,}, made {report.made:,}"
+        f" in {report.seconds:.1f} s; rejected of these: {rejected or 'none'}"
+    )
+    click.echo(f"look at them: text-uda cache show {printable(str(cache_path))}")

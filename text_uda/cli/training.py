@@ -1,0 +1,232 @@
+"""`train`: from a few labels and cached pairs to a run directory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from text_uda.cli.failures import keeps
+from text_uda.cli.methods import AugmentationChoice, augmentation_options
+from text_uda.cli.options import (
+    COUNT,
+    FOLDER,
+    DataChoice,
+    Verb,
+    cache_option,
+    data_options,
+    encoder_option,
+    ends,
+    gathered,
+)
+from text_uda.cli.output import emit_json, printable
+from text_uda.errors import SettingsError
+
+if TYPE_CHECKING:
+    from text_uda.objectives import Objective
+
+# The names of text_uda.objectives.OBJECTIVES, not imported here because it imports torch. A test compares.
+OBJECTIVES = ("supervised", "uda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveChoice:
+    objective: str | None
+    tsa: str
+    weight: float | None
+    temperature: float | None
+    confidence_threshold: float | None
+    ramp_up: float | None
+    distribution_alignment: bool
+
+    def build(self, method: str) -> "tuple[Objective, ...]":
+        """The objectives whose losses add up. Without a name: `uda` where there is an augmentation."""
+        from text_uda.objectives import OBJECTIVES, UDA, Supervised
+
+        name = self.objective or ("supervised" if method == "none" else "uda")
+        asked = {
+            "weight": self.weight,
+            "temperature": self.temperature,
+            "confidence_threshold": self.confidence_threshold,
+            "ramp_up": self.ramp_up,
+            "distribution_alignment": self.distribution_alignment or None,
+        }
+        options = {option: value for option, value in asked.items() if value is not None}
+        classes = OBJECTIVES[name]
+        if UDA in classes and method == "none":
+            raise SettingsError(
+                f"--objective {name} compares texts with paraphrases; give --augment METHOD --cache DIR"
+            )
+        if UDA not in classes and options:
+            first = next(iter(options)).replace("_", "-")
+            raise SettingsError(f"--{first} belongs to --objective uda, and the objective here is {name}; leave it out")
+        if UDA not in classes and method != "none":
+            raise SettingsError(
+                f"--objective {name} reads no paraphrases; leave out --augment, or take --objective uda"
+            )
+        tsa: Any = None if self.tsa == "none" else self.tsa  # click.Choice holds it to the names
+        return tuple(Supervised(tsa=tsa) if each is Supervised else UDA(**options) for each in classes)
+
+
+_objective_options = gathered(
+    ObjectiveChoice,
+    click.option(
+        "--objective",
+        type=click.Choice(OBJECTIVES),
+        help="Loss to train on. [default: uda with --augment, else supervised]",
+    ),
+    click.option(
+        "--tsa",
+        type=click.Choice(("none", "log", "linear", "exp")),
+        default="none",
+        show_default=True,
+        help="Training signal annealing: release the labeled rows by this schedule.",
+    ),
+    click.option("--weight", "--lambda", type=float, metavar="W", help="UDA: factor on the loss. [default: 1]"),
+    click.option("--temperature", type=float, metavar="T", help="UDA: below 1 sharpens the targets. [default: 1]"),
+    click.option(
+        "--confidence-threshold",
+        type=float,
+        metavar="P",
+        help="UDA: only rows predicted above P. [default: 0]",
+    ),
+    click.option(
+        "--ramp-up",
+        type=float,
+        metavar="SHARE",
+        help="UDA: share of the steps to grow the weight. [default: 0]",
+    ),
+    click.option("--distribution-alignment", is_flag=True, help="UDA: divide the targets by their running mean."),
+    under="objective",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopChoice:
+    """Fields of text_uda.settings.TrainSettings; None leaves the default there."""
+
+    steps: int | None
+    seed: int
+    tune: str | None
+    labeled_batch: int | None
+    unlabeled_ratio: int | None
+    learning_rate: float | None
+    warmup_steps: int | None
+    max_tokens: int | None
+    keep_tokens: str | None
+    evaluate_every: int | None
+    checkpoint_every: int | None
+    precision: str | None
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def _optional(*names: str, kind: Any, metavar: str, words: str) -> Callable[[Verb], Verb]:
+    return click.option(*names, type=kind, default=None, metavar=metavar, help=words)
+
+
+_loop_options = gathered(
+    LoopChoice,
+    _optional("--steps", kind=COUNT, metavar="N", words="Steps of the optimiser."),
+    click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the split and of the training."),
+    _optional("--tune", kind=str, metavar="head|last:N|all", words="Which weights are trained."),
+    _optional("--labeled-batch", kind=COUNT, metavar="N", words="Labeled texts a step."),
+    _optional("--unlabeled-ratio", kind=COUNT, metavar="N", words="Unlabeled texts a step, for each labeled one."),
+    _optional("--learning-rate", kind=click.FloatRange(0, min_open=True), metavar="R", words="Highest rate."),
+    _optional("--warmup-steps", kind=int, metavar="N", words="Steps over which the rate grows."),
+    _optional("--max-tokens", kind=COUNT, metavar="N", words="Tokens of a text that are read."),
+    click.option("--keep-tokens", type=click.Choice(("first", "last")), help="Which ones of a longer text."),
+    _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
+    _optional("--checkpoint-every", kind=COUNT, metavar="N", words="Steps between checkpoints."),
+    click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
+    under="loop",
+)
+
+
+@click.command(short_help="Train a classifier from few labels and unlabeled texts.")
+@data_options()
+@click.option("--labels", type=COUNT, required=True, metavar="N", help="Labeled texts in all, balanced over classes.")
+@click.option("--dev", type=COUNT, metavar="N", help="Texts of the training side that choose the model.")
+@augmentation_options(method="--augment", seed="--augment-seed", default="none")
+@cache_option
+@_objective_options
+@encoder_option
+@_loop_options
+@click.option("--out", type=FOLDER, required=True, metavar="RUN", help="Run directory to write.")
+@click.option("--name", metavar="NAME", help="Name of the run in reports. [default: METHOD seed N]")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the last checkpoint in RUN.")
+@ends
+def train(
+    data: DataChoice,
+    labels: int,
+    dev: int | None,
+    augmentation: AugmentationChoice,
+    cache_path: Path | None,
+    objective: ObjectiveChoice,
+    encoder: str,
+    loop: LoopChoice,
+    out: Path,
+    name: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train a classifier from N labels and the unlabeled texts of DATA.
+
+    \b
+    Example:
+      text-uda train movie-snippets --labels 60 --out run-none --tune head
+      text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
+          --temperature 0.5 --confidence-threshold 0.8 --distribution-alignment --ramp-up 0.3 --out run
+    """
+    if augmentation.method != "none" and cache_path is None:
+        raise SettingsError(
+            f"--augment {augmentation.method} reads what `text-uda paraphrase` made; say where: --cache DIR"
+        )
+    job = augmentation.build(encoder)
+    objectives = objective.build(augmentation.method)
+    from text_uda.data import split
+    from text_uda.train import TrainSettings
+    from text_uda.train import train as run_training
+
+    settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())
+    parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev)
+    if not as_json:
+        click.echo(
+            f"{printable(parts.name)}, {len(parts.classes)} classes:"
+            f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
+            f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
+        )
+    with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
+        result = run_training(
+            parts,
+            objectives=objectives,
+            augmentation=job,
+            cache=cache_path,
+            settings=settings,
+            out=out,
+            name=name,
+            resume=resume,
+        )
+    if as_json:
+        emit_json(result)
+    else:
+        _say(result, out)
+
+
+def _say(result: dict[str, Any], out: Path) -> None:
+    click.echo(
+        f"chosen by dev (step {result['best_step']:,}): dev error {result['dev_error']:.2f}%,"
+        f" test error {result['test_error']:.2f}%"
+    )
+    click.echo(
+        f"last (step {result['steps']:,}): dev error {result['last_dev_error']:.2f}%,"
+        f" test error {result['last_test_error']:.2f}%"
+    )
+    if coverage := result["augmentation"]:
+        click.echo(
+            f"{coverage['method']}: {coverage['usable']:.1%} of the texts have a usable paraphrase,"
+            f" {coverage['change_rate']:.1%} of the words in these are changed"
+        )
+    click.echo(f"the run is in {printable(str(out))}, its model in {printable(str(out / 'model'))}")

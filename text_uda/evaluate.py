@@ -1,0 +1,119 @@
+"""What a trained classifier is worth, and what it says: error, confusion, predictions."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from text_uda.data import Rows
+from text_uda.errors import SettingsError
+from text_uda.model import logits
+from text_uda.rows import ModelRows, OnProgress, TokenRows, batches_by_length
+from text_uda.run import RunDirectory
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """N rows, C classes."""
+
+    error: float
+    """Percent of the rows whose most probable class is not the label."""
+    confusion: list[list[int]]
+    """C x C counts, true class by predicted class."""
+    largest_class_share: float
+    """Share of the rows that get the class predicted most often; near 1 the model has collapsed."""
+
+
+def probabilities(
+    model: PreTrainedModel, rows: ModelRows, *, batch_size: int = 64, progress: OnProgress | None = None
+) -> np.ndarray:
+    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back."""
+    was_training = model.training
+    model.eval()
+    result = np.empty((len(rows), model.config.num_labels), dtype=np.float32)
+    done = 0
+    with torch.inference_mode():
+        for indices in batches_by_length(rows, batch_size):
+            result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
+            done += len(indices)
+            if progress is not None:
+                progress(done, len(rows))
+    model.train(was_training)
+    return result
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
+    """Error and confusion of predicted probabilities (N, C) against labels (N,)."""
+    predicted = probabilities.argmax(axis=-1)
+    classes = probabilities.shape[-1]
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    return Evaluation(
+        error=100.0 * float((predicted != labels).mean()),
+        confusion=confusion.tolist(),
+        largest_class_share=float(confusion.sum(axis=0).max() / len(labels)),
+    )
+
+
+def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The trained model of a run and its tokenizer, on the GPU where there is one.
+
+    Raises:
+        SettingsError: the run is not finished, or is no run.
+    """
+    directory = RunDirectory(run)
+    if directory.result() is None:
+        what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
+        raise SettingsError(f"the run {run} {what}")
+    model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), tokenizer
+
+
+def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None) -> dict[str, Any]:
+    """The error of a finished run on labeled rows, whose labels index the run's classes.
+
+    Returns:
+        run, rows, test_error (percent), confusion (true class by predicted class), seconds.
+    """
+    started = time.monotonic()
+    model, tokenizer = open_model(Path(run))
+    classes = model.config.num_labels
+    if rows.labels and max(rows.labels) >= classes:
+        raise SettingsError(f"label {max(rows.labels)} is outside the run's {classes} classes")
+    max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
+    tokens = TokenRows(rows.texts, tokenizer, max_tokens=max_tokens)
+    evaluation = score(probabilities(model, tokens, progress=progress), np.asarray(rows.labels))
+    return {
+        "run": str(run),
+        "rows": len(rows.texts),
+        "test_error": evaluation.error,
+        "confusion": evaluation.confusion,
+        "seconds": time.monotonic() - started,
+    }
+
+
+def predict(run: str | Path, texts: Iterable[str], *, batch_size: int = 32) -> Iterator[dict[str, Any]]:
+    """For each text, in order and as they come: label, probability, and the probabilities by class name."""
+    model, tokenizer = open_model(Path(run))
+    max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
+    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, batch_size)):
+        tokens = TokenRows(chunk, tokenizer, max_tokens=max_tokens)
+        for row in probabilities(model, tokens, batch_size=batch_size):
+            best = int(row.argmax())
+            by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
+            yield {"label": names[best], "probability": float(row[best]), "probabilities": by_class}

@@ -1,0 +1,40 @@
+"""One self-contained page, or a table, that compares runs. Reads nothing but run directories."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from text_uda.errors import SettingsError
+from text_uda.report.comparison import compare
+from text_uda.report.reading import read_runs
+from text_uda.report.table import markdown
+from text_uda.run import write_whole
+
+__all__ = ["build", "markdown_table"]
+
+
+def build(runs: Sequence[Path], out: Path) -> Path:
+    """Write the page that compares finished runs, whole or not at all; returns where it is.
+
+    Raises:
+        SettingsError: a run that is not finished or is damaged, or a place that cannot be written.
+        MissingPartError: without the extra `report`.
+    """
+    from text_uda.report.page import render  # jinja2 is an extra, which the table does without
+
+    out = Path(out)
+    page = render(compare(read_runs(runs)))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, page)
+    except OSError as error:
+        raise SettingsError(f"the report {out} cannot be written ({error}); name another file") from error
+    return out
+
+
+def markdown_table(runs: Sequence[Path]) -> str:
+    """The page's table in Markdown: a line a method, means over seeds with 95% intervals.
+
+    Raises:
+        SettingsError: a run that is not finished or is damaged.
+    """
+    return markdown(compare(read_runs(runs)))

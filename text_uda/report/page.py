@@ -1,0 +1,129 @@
+"""The page: what the templates are given. Everything from a run passes through their escaping."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from text_uda.errors import MissingPartError
+from text_uda.report import figures, table
+from text_uda.report.comparison import Comparison, Group, flat
+from text_uda.report.pairs import sources
+from text_uda.report.reading import Run
+
+_HERE = Path(__file__).parent
+_OWN = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # differ between any two runs
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made the runs: settings that all share, and those by which they differ."""
+
+    shared: dict[str, str]
+    differing: list[str]
+    rows: list[tuple[Run, dict[str, str]]]
+
+
+def render(comparisons: list[Comparison]) -> str:
+    """The whole page, which asks the network for nothing.
+
+    Raises:
+        MissingPartError: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingPartError('the page needs jinja2: pip install "text-uda[report]"') from error
+    templates = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (_HERE / "page.js").read_text("utf-8")
+    examples, examples_left = sources(comparisons)
+    return templates.get_template("page.html").render(
+        comparisons=comparisons,
+        title=_title(comparisons),
+        findings=[(comparison.title, found) for comparison in comparisons for found in _findings(comparison)],
+        remarks=_remarks(comparisons),
+        runs=_runs(comparisons),
+        written=datetime.now(UTC).strftime("%-d %B %Y"),
+        examples=examples,
+        examples_left=examples_left,
+        groups={group.label: group for comparison in comparisons for group in comparison.groups if group.statuses},
+        statuses=sorted({made.status for source in examples for made in source.made}),
+        origin=_origin(comparisons),
+        figures=figures,
+        table=table,
+        share=_share,
+        style=Markup((_HERE / "page.css").read_text("utf-8")),
+        script=Markup(script),
+        script_digest=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _title(comparisons: list[Comparison]) -> str:
+    if len(comparisons) == 1:
+        return comparisons[0].title
+    names = list(dict.fromkeys(comparison.config["data"]["name"] for comparison in comparisons))
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _findings(comparison: Comparison) -> Iterator[str]:
+    """What the numbers say in a sentence; and where they say nothing, that."""
+    changes = {group: comparison.against_baseline(group) for group in comparison.groups}
+    known = [(change.mean, group, change) for group, change in changes.items() if change is not None]
+    if comparison.baseline is None or not known:
+        return
+    _, group, change = min(known, key=lambda item: item[0])
+    own, base = group.estimate("test_error"), comparison.baseline.estimate("test_error")
+    assert own is not None and base is not None
+    errs = f"on {own.text()}% of the test rows, against {base.text()}% without augmentation"
+    if change.mean < 0:
+        said = f"With {group.label} the model errs least: {errs}."
+    else:
+        said = f"No augmentation lowers the error. The nearest, {group.label}, errs {errs}."
+    if change.half_width is None:
+        yield f"{said} That is one seed: the next may say otherwise."
+    else:
+        unsure = change.low <= 0 <= change.high
+        doubt = f": {change.count} seeds do not tell them apart" if unsure else ""
+        yield f"{said} Seed by seed that is {change.text(sign=True)} points{doubt}."
+
+
+def _remarks(comparisons: list[Comparison]) -> list[tuple[str, list[str]]]:
+    """(where, what): of each comparison, then of each run the warnings it gave."""
+    named = len(comparisons) > 1
+    found = [(c.title if named else "", [remark]) for c in comparisons for remark in c.remarks()]
+    found += [(run.name, [str(w) for w in run.result["warnings"]]) for run in _runs(comparisons)]
+    return [(where, what) for where, what in found if what]
+
+
+def _runs(comparisons: list[Comparison]) -> list[Run]:
+    return [run for comparison in comparisons for group in comparison.groups for run in group.runs]
+
+
+def _share(group: Group, true: int, predicted: int) -> float | None:
+    """Share of the rows of a class that got a prediction; None where the class has no rows."""
+    row = group.confusion[true]
+    return row[predicted] / sum(row) if sum(row) else None
+
+
+def _origin(comparisons: list[Comparison]) -> Origin:
+    rows = [(run, flat(_shown(run))) for run in _runs(comparisons)]
+    names = list(dict.fromkeys(name for _, settings in rows for name in settings))
+    differing = [name for name in names if len({settings.get(name) for _, settings in rows}) > 1 or name in _OWN]
+    shared = {name: value for name, value in rows[0][1].items() if name not in differing}
+    return Origin(shared, differing, rows)
+
+
+def _shown(run: Run) -> dict[str, Any]:
+    """The configuration without what it says twice."""
+    again = run.config["settings"].keys()
+    return {name: value for name, value in run.config.items() if name not in again}

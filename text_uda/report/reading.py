@@ -1,0 +1,158 @@
+"""Run directories as a report needs them: finished, whole, and with nothing in them that a page cannot show."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from text_uda.errors import SettingsError
+from text_uda.run import RunDirectory
+
+# What UTF-8 or HTML cannot hold: control characters but for tab and line ends, lone surrogates, non-characters.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_NUMBER = (int, float)
+_TEXT_OR_NONE = (str, type(None))
+
+# Fields that a report reads, and of which types they are.
+_Fields = Mapping[str, tuple[type, ...]]
+_CONFIG: _Fields = {
+    **dict.fromkeys(("name", "method", "encoder", "tune"), (str,)),
+    **dict.fromkeys(("labels", "seed"), (int,)),
+    **dict.fromkeys(("data", "settings"), (dict,)),
+}
+_DATA: _Fields = {"name": (str,), "classes": (list,), "digest": (str,)}
+_RESULT: _Fields = {
+    **dict.fromkeys(("dev_error", "test_error", "last_test_error", "seconds"), _NUMBER),
+    **dict.fromkeys(("confusion", "warnings"), (list,)),
+}
+_COVERAGE: _Fields = {"change_rate": _NUMBER, "usable": _NUMBER, "statuses": (dict,)}
+_METRICS: _Fields = {"kind": (str,), "step": (int,)}
+_EXAMPLE: _Fields = {"source": (str,), "paraphrase": _TEXT_OR_NONE, "status": (str,), "pivot": _TEXT_OR_NONE}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run."""
+
+    path: Path
+    config: dict[str, Any]
+    result: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return self.config["name"]
+
+    @property
+    def method(self) -> str:
+        return self.config["method"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.config["data"]["classes"]
+
+    @property
+    def coverage(self) -> dict[str, Any]:
+        """What the augmentation did to the unlabeled texts; empty where there was none."""
+        return self.result.get("augmentation") or {}
+
+    def value(self, name: str) -> float | None:
+        """A figure of the result or of the augmentation, None where this run has none."""
+        found = self.result.get(name, self.coverage.get(name))
+        return float(found) if isinstance(found, _NUMBER) and math.isfinite(found) else None
+
+    def series(self, kind: str, name: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, without the steps that do not have it."""
+        found = ((record["step"], record.get(name)) for record in self.metrics if record["kind"] == kind)
+        return [(step, float(value)) for step, value in found if isinstance(value, _NUMBER) and math.isfinite(value)]
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs of these folders, each once.
+
+    Raises:
+        SettingsError: one is not finished, is damaged or is no run. A report leaves nothing out in silence.
+    """
+    unique = list({Path(path).resolve(): Path(path) for path in paths}.values())
+    if not unique:
+        raise SettingsError("a report needs at least one run directory")
+    unfinished = [str(path) for path in unique if RunDirectory(path).config() and not (path / "result.json").exists()]
+    if unfinished:
+        them, go = ("it", "is") if len(unfinished) == 1 else ("them", "are")
+        raise SettingsError(
+            f"{', '.join(unfinished)} {go} not finished: run the same `text-uda train` again, or leave {them} out"
+        )
+    return [_read(path) for path in unique]
+
+
+def _read(path: Path) -> Run:
+    directory = RunDirectory(path)
+    config, result = _clean(directory.config()), _clean(directory.result())
+    _check(config, _CONFIG, path / "config.json")
+    _check(config["data"], _DATA, path / "config.json")
+    _check(result, _RESULT, path / "result.json")
+    classes, rows = config["data"]["classes"], result["confusion"]
+    if not classes or not all(isinstance(name, str) for name in classes):
+        raise _damaged(path / "config.json", f"the classes are {classes}")
+    counts = [count for row in rows if isinstance(row, list) and len(row) == len(classes) for count in row]
+    if len(rows) != len(classes) or len(counts) != len(classes) ** 2 or not _are_counts(counts):
+        raise _damaged(path / "result.json", f"its confusion is no table of {len(classes)} x {len(classes)} counts")
+    if (coverage := result.get("augmentation")) is not None:
+        _check(coverage, _COVERAGE, path / "result.json")
+        if not _are_counts(coverage["statuses"].values()):
+            raise _damaged(path / "result.json", "the statuses of its paraphrases are no counts")
+    metrics = _lines(path / "metrics.jsonl", _METRICS)
+    examples = path / "examples.jsonl"
+    return Run(path, config, result, metrics, _lines(examples, _EXAMPLE) if examples.exists() else [])
+
+
+def _lines(path: Path, fields: _Fields) -> list[dict[str, Any]]:
+    records = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    records.append(_clean(json.loads(line)))
+                except ValueError as error:
+                    raise _damaged(path, f"line {number} is no JSON") from error
+                _check(records[-1], fields, path, f"line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    return records
+
+
+def _check(record: Any, fields: _Fields, path: Path, where: str = "it") -> None:
+    if not isinstance(record, dict):
+        raise _damaged(path, f"{where} is no JSON object")
+    for name, kinds in fields.items():
+        if name not in record:
+            raise _damaged(path, f"{where} has no {name!r}")
+        if not isinstance(record[name], kinds):
+            raise _damaged(path, f"{where} has {name!r}: {str(record[name])[:40]!r}")
+
+
+def _are_counts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int) and value >= 0 for value in values)
+
+
+def _damaged(path: Path, reason: str) -> SettingsError:
+    return SettingsError(f"{path} is damaged: {reason}; train that run anew with --no-resume, or leave it out")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,356 @@
+"""The training loop: reads top to bottom, and calls everything by name."""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from text_uda import checkpoint
+from text_uda.batch import Batch
+from text_uda.data import Split
+from text_uda.errors import SettingsError, UserError
+from text_uda.evaluate import Evaluation, probabilities, score
+from text_uda.interruption import Interrupted, stop_signals
+from text_uda.keyed import keyed_seed
+from text_uda.model import (
+    check_head_can_be_cut,
+    choose_trained_weights,
+    keyed_random,
+    load_classifier,
+)
+from text_uda.objectives import UDA, Objective, Supervised
+from text_uda.pairs import MakeRows, Pairs
+from text_uda.paraphrase import read_paraphrases
+from text_uda.progress import progress
+from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
+from text_uda.run import RunDirectory, provenance
+from text_uda.sampling import RowStream
+from text_uda.schedules import linear_decay
+from text_uda.settings import TrainSettings
+from text_uda.step import Step
+from translation_cache import Cache, Job, Paraphrase
+
+log = logging.getLogger("text_uda")
+
+COLLAPSED_SHARE = 0.9  # of the development rows predicted as one class, above which the trainer warns
+EXAMPLES = 200
+
+
+class DivergedError(UserError):
+    """The loss is no number any more."""
+
+
+def train(
+    split: Split,
+    *,
+    objectives: Sequence[Objective] = (Supervised(), UDA()),
+    augmentation: Job | None = None,
+    cache: Cache | str | Path | None = None,
+    settings: TrainSettings | None = None,
+    out: str | Path,
+    name: str | None = None,
+    resume: bool = True,
+    frozen: FrozenEncoder | None = None,
+) -> dict[str, Any]:
+    """Train a classifier on a split and write the run directory `out`.
+
+    A run that was stopped goes on from its last checkpoint; a finished one is only read.
+
+    Args:
+        split: labeled, unlabeled, development and test rows.
+        objectives: their losses are added.
+        augmentation: what made the paraphrases; needed when an objective reads pairs.
+        cache: where the paraphrases lie (see `paraphrase`).
+        settings: of the trainer.
+        out: the run directory.
+        name: of the run in reports.
+        resume: False starts anew and discards what a run left in `out`.
+        frozen: an encoder shared between runs with tune="head", so that each text is encoded once.
+    Returns:
+        what result.json holds: dev_error, test_error (of the weights that the development split chose),
+        last_dev_error, last_test_error (percent), best_step, steps, seconds, confusion, augmentation, warnings.
+    Raises:
+        SettingsError: settings that do not go together, or a folder that holds another run.
+        DivergedError: the loss is not finite.
+        Interrupted: by SIGINT or SIGTERM, after a checkpoint.
+    """
+    settings = settings or TrainSettings()
+    cache = Cache(Path(cache)) if isinstance(cache, str | Path) else cache
+    needs_pairs = any(objective.needs_pairs for objective in objectives)
+    paraphrases = _read_pairs(split, augmentation, cache, settings) if needs_pairs else None
+    directory = RunDirectory(Path(out))
+    method = _method(augmentation) if needs_pairs and augmentation is not None else "none"
+    directory.open(
+        {
+            "name": name or f"{method} seed {settings.seed}",
+            "method": method,
+            "data": {"name": split.name, "classes": list(split.classes), "digest": split.digest},
+            "labels": len(split.labeled.texts),
+            "seed": settings.seed,
+            "steps": settings.steps,
+            "tune": settings.tune,
+            "encoder": settings.encoder,
+            "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
+            "augmentation": augmentation.settings() if needs_pairs and augmentation is not None else None,
+            "cache_digest": cache.digest(augmentation.settings()) if needs_pairs and augmentation and cache else None,
+            "settings": asdict(settings),
+            **provenance(),
+        },
+        resume=resume,
+    )
+    if (finished := directory.result()) is not None:
+        return finished
+    return _Training(split, objectives, paraphrases, method, settings, directory, frozen).run()
+
+
+def _method(augmentation: Job) -> str:
+    return str(augmentation.settings()["method"])
+
+
+def _read_pairs(
+    split: Split, augmentation: Job | None, cache: Cache | None, settings: TrainSettings
+) -> list[list[Paraphrase]]:
+    if augmentation is None or cache is None:
+        raise SettingsError("a consistency objective needs pairs: name an augmentation and the cache it filled")
+    if not split.unlabeled:
+        raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
+    return read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples)
+
+
+class _Training:
+    """One run: what is prepared once, and the loop over it."""
+
+    def __init__(
+        self,
+        split: Split,
+        objectives: Sequence[Objective],
+        paraphrases: list[list[Paraphrase]] | None,
+        method: str,
+        settings: TrainSettings,
+        directory: RunDirectory,
+        frozen: FrozenEncoder | None,
+    ) -> None:
+        self.split, self.settings, self.directory = split, settings, directory
+        self.accelerator = Accelerator(mixed_precision=settings.mixed_precision())
+        if self.accelerator.num_processes > 1:
+            raise SettingsError("training on several processes is not supported yet: start one process")
+        self.pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed)
+        self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
+        choose_trained_weights(self.pretrained.model, settings.tune)
+        make_rows = self._make_rows(frozen)
+        self.labeled = make_rows(split.labeled.texts)
+        self.labels = torch.tensor(split.labeled.labels)
+        self.dev = make_rows(split.dev.texts)
+        self.pairs = self.unlabeled_stream = None
+        if paraphrases is not None:
+            self.pairs = Pairs(split.unlabeled, paraphrases, make_rows, method=method)
+            self.unlabeled_stream = RowStream(len(self.pairs), seed=settings.seed, name="unlabeled")
+            _write_examples(directory, split.unlabeled, paraphrases, method)
+        self.test = make_rows(split.test.texts)
+        step = Step(self.pretrained.model, objectives, steps=settings.steps)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(step, settings.weight_decay), lr=settings.base_learning_rate(), fused=True
+        )
+        self.step, self._accelerated = self.accelerator.prepare(step, self.optimizer)
+        self.labeled_stream = RowStream(len(self.labeled), seed=settings.seed, name="labeled")
+        self.warnings: list[str] = []
+        self.best: checkpoint.Best | None = None
+
+    def _make_rows(self, frozen: FrozenEncoder | None) -> MakeRows:
+        settings = self.settings
+        if settings.tune != "head":
+            return lambda texts: TokenRows(texts, self.pretrained.tokenizer, max_tokens=settings.max_tokens)
+        check_head_can_be_cut(self.pretrained.model)
+        encoder = frozen or FrozenEncoder(
+            self.pretrained.model, self.pretrained.tokenizer, max_tokens=settings.max_tokens
+        )
+
+        def rows(texts: Sequence[str]) -> ModelRows:
+            with progress(len(texts), "encode", "texts") as bar:
+                shown = 0
+
+                def on_progress(done: int, total: int) -> None:
+                    nonlocal shown
+                    bar.advance(done - shown)
+                    shown = done
+
+                return encoder.rows(texts, progress=on_progress)
+
+        return rows
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        settings, directory = self.settings, self.directory
+        started = time.monotonic()
+        done, self.best = checkpoint.load(directory.checkpoints, self.step, self.optimizer)
+        directory.keep_metrics_until(done)
+        self.step.train()
+        with (
+            directory.metrics.open("a", encoding="utf-8") as metrics,
+            progress(settings.steps, "train", "steps", done=done) as bar,
+            stop_signals() as stop,
+        ):
+            for step in range(done, settings.steps):
+                rows_started = time.monotonic()
+                loss, terms = self._update(step)
+                if step % settings.log_every == 0:
+                    record = {name: round(float(value), 6) for name, value in terms.items()}
+                    seconds = time.monotonic() - rows_started
+                    record |= {"rows_per_s": round(self._rows_per_step() / seconds, 1)}
+                    _append(metrics, {"kind": "train", "step": step + 1, "loss": round(float(loss), 6)} | record)
+                last = step + 1 == settings.steps
+                if (step + 1) % settings.evaluate_every == 0 or last:
+                    evaluation = self._consider(step + 1)
+                    _append(
+                        metrics,
+                        {
+                            "kind": "dev",
+                            "step": step + 1,
+                            "error": evaluation.error,
+                            "largest_class_share": evaluation.largest_class_share,
+                        },
+                    )
+                    bar.note(f"loss {float(loss):.3f}, dev error {evaluation.error:.1f}%")
+                bar.advance()
+                if stop.is_set() and not last:
+                    self._save(step + 1)
+                    raise Interrupted(
+                        f"stopped after step {step + 1:,} of {settings.steps:,}; {directory.path} holds a checkpoint: "
+                        "the same command goes on from there"
+                    )
+                if (step + 1) % settings.checkpoint_every == 0 and not last:
+                    self._save(step + 1)
+        return self._finish(time.monotonic() - started)
+
+    def _update(self, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """One step of the optimiser. Rows and dropout depend on (seed, step) alone."""
+        settings = self.settings
+        factor = linear_decay(step=step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.base_learning_rate() * factor
+        batch = self._batch(step).to(self.accelerator.device)
+        with keyed_random(keyed_seed(settings.seed, "noise", step) >> 65):  # torch takes 63 bits
+            loss, terms = self.step(batch, step)
+        if not torch.isfinite(loss):
+            found = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
+            raise DivergedError(
+                f"the loss is not finite at step {step + 1:,} ({found}); lower the learning rate "
+                f"({settings.base_learning_rate():g}) and start anew; the last checkpoint is kept"
+            )
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+        self._accelerated.step()
+        self._accelerated.zero_grad()
+        return loss.detach(), terms | {"learning_rate": settings.base_learning_rate() * factor}
+
+    def _batch(self, step: int) -> Batch:
+        settings = self.settings
+        indices, _ = self.labeled_stream.take(step, settings.labeled_batch)
+        labeled, labels = self.labeled.batch(indices), self.labels[torch.from_numpy(indices)]
+        if self.pairs is None:
+            return Batch(labeled, labels)
+        assert self.unlabeled_stream is not None
+        original, augmented = self.pairs.batch(*self.unlabeled_stream.take(step, settings.unlabeled_batch()))
+        return Batch(labeled, labels, original, augmented)
+
+    def _rows_per_step(self) -> int:
+        pairs = 0 if self.pairs is None else 2 * self.settings.unlabeled_batch()
+        return self.settings.labeled_batch + pairs
+
+    def _consider(self, done: int) -> Evaluation:
+        """Evaluate on the development split, keep the best weights, warn of a collapse."""
+        evaluation = score(probabilities(self._model, self.dev), np.asarray(self.split.dev.labels))
+        if self.best is None or evaluation.error < self.best.error:
+            self.best = checkpoint.Best(evaluation.error, done, checkpoint.trained_weights(self._unwrapped))
+        if evaluation.largest_class_share > COLLAPSED_SHARE:
+            self._warn(
+                f"step {done:,}: {evaluation.largest_class_share:.0%} of the development rows are one class: "
+                "the model has collapsed. Raise the confidence threshold or the temperature, add a ramp-up or "
+                "distribution alignment, or lower the learning rate"
+            )
+        return evaluation
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        log.warning(text)
+
+    @property
+    def _unwrapped(self) -> Step:
+        return self.accelerator.unwrap_model(self.step)
+
+    @property
+    def _model(self):
+        return self._unwrapped.model
+
+    def _save(self, done: int) -> None:
+        checkpoint.save(self.directory.checkpoints, self._unwrapped, self.optimizer, done=done, best=self.best)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        """Read the test set, once, with the last and with the chosen weights; write model and result."""
+        assert self.best is not None, "the last step is always evaluated"
+        test_labels = np.asarray(self.split.test.labels)
+        last = score(probabilities(self._model, self.test), test_labels)
+        last_dev = score(probabilities(self._model, self.dev), np.asarray(self.split.dev.labels))
+        checkpoint.put_weights(self._unwrapped, self.best.weights)
+        chosen = score(probabilities(self._model, self.test), test_labels)
+        self._write_model()
+        result = {
+            "run": str(self.directory.path),
+            "dev_error": self.best.error,
+            "test_error": chosen.error,
+            "last_dev_error": last_dev.error,
+            "last_test_error": last.error,
+            "best_step": self.best.step,
+            "steps": self.settings.steps,
+            "seconds": round(seconds, 2),
+            "confusion": chosen.confusion,
+            "augmentation": None if self.pairs is None else asdict(self.pairs.coverage),
+            "warnings": self.warnings,
+        }
+        self.directory.write("result.json", result)
+        shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
+        return result
+
+    def _write_model(self) -> None:
+        aside = self.directory.path / ".model"
+        shutil.rmtree(aside, ignore_errors=True)
+        self._model.save_pretrained(aside)
+        self.pretrained.tokenizer.save_pretrained(aside)
+        shutil.rmtree(self.directory.model, ignore_errors=True)
+        aside.rename(self.directory.model)
+
+
+def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases and layer norms do not (as BERT)."""
+    trained = [p for p in step.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _append(metrics, record: dict[str, Any]) -> None:
+    metrics.write(json.dumps(record) + "\n")
+    metrics.flush()
+
+
+def _write_examples(
+    directory: RunDirectory, texts: Sequence[str], paraphrases: list[list[Paraphrase]], method: str
+) -> None:
+    with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
+        for text, samples in list(zip(texts, paraphrases, strict=True))[:EXAMPLES]:
+            made = samples[0]
+            example = {"source": text, "paraphrase": made.text, "status": made.status, "pivot": made.pivot}
+            file.write(json.dumps(example | {"method": method}, ensure_ascii=False) + "\n")
