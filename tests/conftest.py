@@ -62,7 +62,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "##s",
         "##ing",
         "##ed",
-        *_WORDS,
+        *_WORDS.split(),
     ]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=128).save_pretrained(folder)

@@ -12,6 +12,7 @@ def test_tiny_bert_reads_text(tiny_bert: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     tokens = tokenizer(["A really dull film!", "zebra 7"], padding=True, return_tensors="pt")
     assert tokenizer.is_fast and tokenizer.unk_token_id not in tokens["input_ids"]
+    assert tokenizer.tokenize("a really dull film!") == ["a", "really", "dull", "film", "!"]
     assert tokenizer.decode(tokens["input_ids"][0], skip_special_tokens=True) == "a really dull film!"
     with torch.no_grad():
         hidden = AutoModel.from_pretrained(tiny_bert).eval()(**tokens).last_hidden_state

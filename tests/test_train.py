@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from text_uda.data import Rows, Split
-from text_uda.paraphrase import paraphrase
 from transformers import pipeline
 
+from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import UDA, Supervised
+from text_uda.paraphrase import paraphrase
 from text_uda.settings import TrainSettings
 from text_uda.train import DivergedError, train
 from translation_cache import Cache, Paraphrase
@@ -32,11 +32,9 @@ def rows(frame: str) -> Rows:
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    labeled = Rows(("the film was bad", "a dull plot", "the film was good", "a great plot"), (0, 0, 1, 1))
+    labeled = Rows(tuple(f"the film was {word}" for word in BAD + GOOD), (0,) * len(BAD) + (1,) * len(GOOD))
     unlabeled = rows("this {} is very {}").texts
-    return Split(
-        "test", ("bad", "good"), labeled, unlabeled, rows("that {} was {}"), rows("it is a {} and {}"), "0" * 32
-    )
+    return Split("test", ("bad", "good"), labeled, unlabeled, rows("that {} was {}"), rows("the {} is {}"), "0" * 32)
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def settings(tiny_bert: Path) -> TrainSettings:
         encoder=str(tiny_bert),
         steps=12,
         labeled_batch=4,
-        max_tokens=16,
+        max_tokens=32,
         evaluate_every=4,
         checkpoint_every=5,
         log_every=1,

@@ -55,7 +55,7 @@ def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: in
     aside = folder / f".step-{done:08d}"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    names = {parameter: name for name, parameter in step.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in step.named_parameters()}
     moments = {
         f"{kind}.{names[parameter]}": value.detach().cpu().contiguous()
         for parameter, state in optimizer.state.items()

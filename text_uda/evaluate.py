@@ -18,7 +18,7 @@ from transformers import (
 
 from text_uda.data import Rows
 from text_uda.errors import SettingsError
-from text_uda.model import logits
+from text_uda.model import class_names, logits, number_of_classes
 from text_uda.rows import ModelRows, OnProgress, TokenRows, batches_by_length
 from text_uda.run import RunDirectory
 
@@ -41,8 +41,10 @@ def probabilities(
     """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back."""
     was_training = model.training
     model.eval()
-    result = np.empty((len(rows), model.config.num_labels), dtype=np.float32)
+    result = np.empty((len(rows), number_of_classes(model)), dtype=np.float32)
     done = 0
+    if progress is not None:
+        progress(done, len(rows))
     with torch.inference_mode():
         for indices in batches_by_length(rows, batch_size):
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
@@ -90,7 +92,7 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
     """
     started = time.monotonic()
     model, tokenizer = open_model(Path(run))
-    classes = model.config.num_labels
+    classes = number_of_classes(model)
     if rows.labels and max(rows.labels) >= classes:
         raise SettingsError(f"label {max(rows.labels)} is outside the run's {classes} classes")
     max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
@@ -109,7 +111,7 @@ def predict(run: str | Path, texts: Iterable[str], *, batch_size: int = 32) -> I
     """For each text, in order and as they come: label, probability, and the probabilities by class name."""
     model, tokenizer = open_model(Path(run))
     max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
-    names = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    names = class_names(model)
     remaining = iter(texts)
     while chunk := list(islice(remaining, batch_size)):
         tokens = TokenRows(chunk, tokenizer, max_tokens=max_tokens)

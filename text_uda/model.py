@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in 
 _AVERAGING_SCALE = 2.0**14
 
 # What a model's head makes of the first hidden state, by `config.model_type`; checked against the whole when used.
-_HEADS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {
+_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "bert": lambda m, h: m.classifier(m.dropout(m.bert.pooler(h[:, None]))),
     "roberta": lambda m, h: m.classifier(h[:, None]),
     "xlm-roberta": lambda m, h: m.classifier(h[:, None]),
@@ -92,6 +93,7 @@ def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretr
             num_labels=len(labels),
             dtype=torch.float32,
         )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
     if model.config.model_type == "bert" and _averages_tokens(path):
         _append_averaging_layer(model)
     return Pretrained(model, tokenizer)
@@ -104,6 +106,12 @@ def _from_pretrained(load: Callable, encoder: str, **options):
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SettingsError(f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id") from error
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """How many tokens the model has positions for; RoBERTa's begin after that of the pad token."""
+    most = getattr(model.config, "max_position_embeddings", None) or 512
+    return most - 2 if "roberta" in model.config.model_type else most
 
 
 class keyed_random:
@@ -135,6 +143,18 @@ def logits(model: PreTrainedModel, inputs: Inputs) -> Tensor:
     if isinstance(inputs, Features):
         return _HEADS[model.config.model_type](model, inputs.values)
     return model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask).logits
+
+
+def number_of_classes(model: PreTrainedModel) -> int:
+    classes = model.config.num_labels
+    assert classes is not None, "a classifier has classes"
+    return classes
+
+
+def class_names(model: PreTrainedModel) -> list[str]:
+    """In the order of the logits."""
+    names: dict[Any, str] = model.config.id2label or {}
+    return [names[index] for index in range(number_of_classes(model))]
 
 
 def check_head_can_be_cut(model: PreTrainedModel) -> None:
@@ -203,7 +223,8 @@ def _append_averaging_layer(model: PreTrainedModel) -> None:
     the residual path vanishes in the layer norm; the feed-forward part adds zero.
     """
     config = model.config
-    layer = type(_layers(model)[0])(config)
+    base: Any = model.base_model  # torch gives no types to submodules
+    layer: Any = type(_layers(model)[0])(config)
     attention, width = layer.attention, config.hidden_size
     for linear in (attention.self.query, attention.self.key, attention.self.value, attention.output.dense):
         nn.init.zeros_(linear.weight)
@@ -212,10 +233,10 @@ def _append_averaging_layer(model: PreTrainedModel) -> None:
     attention.output.dense.weight.copy_(_AVERAGING_SCALE * torch.eye(width))
     nn.init.zeros_(layer.output.dense.weight)
     nn.init.zeros_(layer.output.dense.bias)
-    model.base_model.encoder.layer.append(layer)
+    base.encoder.layer.append(layer)
     config.num_hidden_layers += 1
     config.averaging_layer = True
     # The checkpoint's pooler was made for the first token; start from a near-linear one that passes the mean on.
-    pooler = model.base_model.pooler.dense
+    pooler = base.pooler.dense
     pooler.weight.copy_(0.1 * torch.eye(width))
     nn.init.zeros_(pooler.bias)

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from tqdm import tqdm
@@ -67,3 +67,23 @@ def progress(total: int, label: str, unit: str, *, done: int = 0) -> Iterator[Pr
         yield lines
     finally:
         lines.say()
+
+
+@contextmanager
+def followed(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback(done, total) for code that knows nothing of terminals; the bar opens at its first call.
+
+    What is done at the first call was done before, and does not count for the rate.
+    """
+    with ExitStack() as stack:
+        bar: Progress | None = None
+        last = 0
+
+        def follow(done: int, total: int) -> None:
+            nonlocal bar, last
+            if bar is None:
+                bar, last = stack.enter_context(progress(total, label, unit, done=done)), done
+            bar.advance(done - last)
+            last = done
+
+        yield follow

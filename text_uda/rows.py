@@ -30,9 +30,12 @@ class TokenRows:
     """Texts tokenised once."""
 
     def __init__(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int) -> None:
-        ids = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"] if texts else []
+        most = min(max_tokens, tokenizer.model_max_length)
+        ids = tokenizer(list(texts), truncation=True, max_length=most)["input_ids"] if texts else []
         self._ids = [np.asarray(row, dtype=np.int32) for row in ids]
-        self._pad_id = int(tokenizer.pad_token_id)
+        pad_id = tokenizer.pad_token_id
+        assert isinstance(pad_id, int), "load_classifier refuses tokenizers without one"
+        self._pad_id = pad_id
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -90,6 +93,8 @@ class FrozenEncoder:
         tokens = TokenRows(texts, self._tokenizer, max_tokens=self.max_tokens)
         features = torch.empty(len(texts), self._features.shape[1])
         done = 0
+        if progress is not None:
+            progress(done, len(texts))
         for indices in batches_by_length(tokens, 64):
             batch = tokens.batch(indices)
             with torch.inference_mode():

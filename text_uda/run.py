@@ -102,17 +102,21 @@ class RunDirectory:
             raise SettingsError(f"{path} is not what a run writes; is {self.path} a run directory?")
         return content
 
-    def keep_metrics_until(self, step: int) -> None:
-        """Drop the metrics of steps that are to be run again."""
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The records so far; a last line that a kill cut short is left out."""
         if not self.metrics.exists():
-            return
-        kept = []
+            return []
+        records = []
         for line in self.metrics.read_text("utf-8").splitlines():
             try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError):
-                break  # a line cut short by a kill
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def keep_metrics_until(self, step: int) -> None:
+        """Drop the metrics of steps that are to be run again."""
+        kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
         write_whole(self.metrics, "".join(kept))
 
 

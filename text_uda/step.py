@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from text_uda.batch import Batch, concatenate
-from text_uda.model import logits
+from text_uda.model import logits, number_of_classes
 from text_uda.objectives import Context, Objective
 
 
@@ -26,7 +26,7 @@ class Step(nn.Module):
         self._state_names: list[dict[str, str]] = []
         for index, objective in enumerate(self.objectives):
             names = {}
-            for name, value in objective.initial_state(model.config.num_labels).items():
+            for name, value in objective.initial_state(number_of_classes(model)).items():
                 names[name] = f"objective_{index}_{name}"
                 self.register_buffer(names[name], value)
             self._state_names.append(names)

@@ -30,7 +30,7 @@ from text_uda.model import (
 from text_uda.objectives import UDA, Objective, Supervised
 from text_uda.pairs import MakeRows, Pairs
 from text_uda.paraphrase import read_paraphrases
-from text_uda.progress import progress
+from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory, provenance
 from text_uda.sampling import RowStream
@@ -162,7 +162,7 @@ class _Training:
         )
         self.step, self._accelerated = self.accelerator.prepare(step, self.optimizer)
         self.labeled_stream = RowStream(len(self.labeled), seed=settings.seed, name="labeled")
-        self.warnings: list[str] = []
+        self._collapse_told = False
         self.best: checkpoint.Best | None = None
 
     def _make_rows(self, frozen: FrozenEncoder | None) -> MakeRows:
@@ -175,14 +175,7 @@ class _Training:
         )
 
         def rows(texts: Sequence[str]) -> ModelRows:
-            with progress(len(texts), "encode", "texts") as bar:
-                shown = 0
-
-                def on_progress(done: int, total: int) -> None:
-                    nonlocal shown
-                    bar.advance(done - shown)
-                    shown = done
-
+            with followed("encode", "texts") as on_progress:
                 return encoder.rows(texts, progress=on_progress)
 
         return rows
@@ -272,17 +265,10 @@ class _Training:
         evaluation = score(probabilities(self._model, self.dev), np.asarray(self.split.dev.labels))
         if self.best is None or evaluation.error < self.best.error:
             self.best = checkpoint.Best(evaluation.error, done, checkpoint.trained_weights(self._unwrapped))
-        if evaluation.largest_class_share > COLLAPSED_SHARE:
-            self._warn(
-                f"step {done:,}: {evaluation.largest_class_share:.0%} of the development rows are one class: "
-                "the model has collapsed. Raise the confidence threshold or the temperature, add a ramp-up or "
-                "distribution alignment, or lower the learning rate"
-            )
+        if evaluation.largest_class_share > COLLAPSED_SHARE and not self._collapse_told:
+            self._collapse_told = True
+            log.warning(_collapse_words(done, evaluation.largest_class_share))
         return evaluation
-
-    def _warn(self, text: str) -> None:
-        self.warnings.append(text)
-        log.warning(text)
 
     @property
     def _unwrapped(self) -> Step:
@@ -317,11 +303,17 @@ class _Training:
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
             "augmentation": None if self.pairs is None else asdict(self.pairs.coverage),
-            "warnings": self.warnings,
+            "warnings": self._warnings(),
         }
         self.directory.write("result.json", result)
         shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
         return result
+
+    def _warnings(self) -> list[str]:
+        """From the metrics, so that a run that was stopped and went on warns of the same."""
+        looks = [record for record in self.directory.read_metrics() if record["kind"] == "dev"]
+        collapsed = [look for look in looks if look["largest_class_share"] > COLLAPSED_SHARE]
+        return [_collapse_words(look["step"], look["largest_class_share"]) for look in collapsed[:1]]
 
     def _write_model(self) -> None:
         aside = self.directory.path / ".model"
@@ -339,6 +331,14 @@ def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def _collapse_words(step: int, share: float) -> str:
+    return (
+        f"step {step:,}: {share:.0%} of the development rows are predicted as one class: the model has collapsed. "
+        "Raise the confidence threshold or the temperature, add a ramp-up or distribution alignment, or lower the "
+        "learning rate"
+    )
 
 
 def _append(metrics, record: dict[str, Any]) -> None:

@@ -6,8 +6,10 @@ import shutil
 import tempfile
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
@@ -57,6 +59,27 @@ def sense_counts() -> dict[str, int]:
     return {key: int(count) for key, _number, count in fields}
 
 
+@cache
+def gloss_words() -> Counter[str]:
+    """How often each word, in lower case, stands in WordNet's definitions and examples: 1.5 million running words."""
+    return Counter(_running_words())
+
+
+@cache
+def gloss_pairs() -> Counter[tuple[str, str]]:
+    """How often each two words stand side by side there."""
+    return Counter(pairwise(_running_words()))
+
+
+@cache
+def _running_words() -> list[str]:
+    words = []
+    for part in ("noun", "verb", "adj", "adv"):
+        with wordnet().open(f"data.{part}") as lines:
+            words += re.findall(r"[a-z]+", " ".join(re.findall(r" \| (.*)", lines.read())).lower())
+    return words
+
+
 def _folder():
     """Where NLTK can open WordNet: a path of its own data, or a copy that we made."""
     import nltk
@@ -90,7 +113,7 @@ def _copy(source: Path, target: Path) -> None:
         for path in source.iterdir():
             if path.is_file():
                 shutil.copyfile(path, aside / path.name)
-        lines = (f"{number:02d}\t{name.replace(' ', chr(9))}\n" for number, name in enumerate(_LEXNAMES))
+        lines = (f"{number:02d}\t{name}\n".replace(" ", "\t") for number, name in enumerate(_LEXNAMES))
         (aside / "lexnames").write_text("".join(lines), "ascii")
         os.chmod(aside, 0o755)
         try:

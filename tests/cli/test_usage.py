@@ -35,7 +35,6 @@ def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
 
 def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
-
     from text_uda.objectives import OBJECTIVES as objectives
 
     assert set(METHODS) == set(augmentations)

@@ -70,7 +70,8 @@ class SwitchOut:
 
     Source: Wang et al. 2018, "SwitchOut" (arXiv 1808.07512). It departs from the paper where text asks for it: a token
     that begins a word is switched for one that begins a word, a continuation for a continuation. Read again, six short
-    reviews of ten have exactly the switched ids; in the others pieces that meet are read as one. `rate` is the form that UDA's Yelp experiments use, `tau` the paper's own.
+    reviews of ten have exactly the switched ids; in the others pieces that meet are read as one. `rate` is
+    the form that UDA's Yelp experiments use, `tau` the paper's own.
     """
 
     tokenizer: str = "minilm-l6"

@@ -62,9 +62,10 @@ def gathered(into: type, *options: Callable[[Verb], Verb], under: str) -> Callab
             values[under] = into(**{name: values.pop(name) for name in names})
             return function(**values)
 
+        decorated: Verb = verb
         for option in reversed(options):
-            verb = option(verb)
-        return verb
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.following import followed
 from text_uda.cli.methods import AugmentationChoice, augmentation_options
 from text_uda.cli.options import (
     COUNT,
@@ -17,6 +16,7 @@ from text_uda.cli.options import (
     ends,
 )
 from text_uda.cli.output import emit_json, printable, table
+from text_uda.progress import followed
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.following import followed
 from text_uda.cli.options import COUNT, DataChoice, data_options, ends
 from text_uda.cli.output import emit_json, printable
 from text_uda.errors import DataError
+from text_uda.progress import followed
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus, Rows
@@ -112,10 +112,10 @@ def predict(run: Path, batch_size: int, as_json: bool) -> None:
       tail -f reviews.log | text-uda predict run --batch-size 1
     """
     del as_json  # what is printed is JSON either way
-    from text_uda.evaluate import predict
+    from text_uda.evaluate import predict as classify
 
     source = _Lines(click.get_binary_stream("stdin"))
-    for record in predict(run, iter(source), batch_size=batch_size):
+    for record in classify(run, iter(source), batch_size=batch_size):
         emit_json(record)
     if source.error is not None:
         raise source.error

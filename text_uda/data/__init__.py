@@ -78,20 +78,20 @@ def load(
 
 def _from_file(path: Path, text_column: str | None, label_column: str | None) -> Corpus:
     labeled = read_labeled(path, text_column=text_column, label_column=label_column)
-    classes: tuple[str, ...] = tuple(sorted({label for _, _, label in labeled}, key=class_order))
+    classes = sorted({label for _, _, label in labeled}, key=class_order)
     if len(classes) < 2:
         raise DataError(f"{path}: every row has the label {classes[0]!r}; a classifier needs two classes or more")
     if len(classes) > max(50, len(labeled) // 2):
         raise DataError(
             f"{path}: {len(classes):,} different labels in {len(labeled):,} rows; is --label-column the right column?"
         )
-    rows = _distinct(path, labeled, classes)
+    rows = _distinct(path, labeled, tuple(classes))
     train, test = hold_out_test(rows)
     if not len(train) or not len(test):
         raise DataError(
             f"{path}: {len(rows)} rows are too few for a training and a test side; give more, or a --test file"
         )
-    return Corpus(path.stem, f"the file {path.name}", classes, train, test)
+    return Corpus(path.stem, f"the file {path.name}", tuple(classes), train, test)
 
 
 def _with_test(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:

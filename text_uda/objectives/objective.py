@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -28,10 +28,8 @@ class Loss(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    @property
-    def needs_pairs(self) -> bool:
-        """Does it read unlabeled pairs? The trainer prepares them only for objectives that do."""
-        ...
+    needs_pairs: ClassVar[bool]
+    """Does it read unlabeled pairs? The trainer prepares them only for objectives that do."""
 
     def initial_state(self, classes: int) -> dict[str, Tensor]:
         """Buffers to keep between steps, by name."""
