@@ -59,7 +59,7 @@ def verify(cache: Cache) -> dict[str, Any]:
     for mark in cache.fingerprints():
         folder = cache.path / mark
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-            if path.name == "settings.json":
+            if path.name == "_settings.json":
                 reason = _settings_damage(path, mark)
             elif path.suffix == ".parquet":
                 shards += 1
@@ -73,8 +73,8 @@ def verify(cache: Cache) -> dict[str, Any]:
                 reason = "no cache wrote this file"
             if reason:
                 damaged.append({"file": str(path), "reason": reason})
-        if not (folder / "settings.json").exists():
-            damaged.append({"file": str(folder / "settings.json"), "reason": "it is not there"})
+        if not (folder / "_settings.json").exists():
+            damaged.append({"file": str(folder / "_settings.json"), "reason": "it is not there"})
     return {"shards": shards, "rows": rows, "damaged": damaged}
 
 

@@ -1,6 +1,6 @@
 """The cache: a folder of immutable shards. The rows are the ledger of what is done; there is no second list.
 
-DIR/<fingerprint>/settings.json        the canonical JSON that the fingerprint is the hash of
+DIR/<fingerprint>/_settings.json        the canonical JSON that the fingerprint is the hash of
 DIR/<fingerprint>/<digest>.parquet     rows; a file appears whole or not at all, and never changes
 """
 
@@ -59,8 +59,8 @@ class Cache:
     def write(self, settings: Mapping[str, Any], table: pa.Table) -> Path:
         """Write a table of the cache's schema as one shard."""
         folder = self.folder(settings)
-        if not (folder / "settings.json").exists():
-            write_file(folder / "settings.json", canonical_json(settings).encode("ascii") + b"\n")
+        if not (folder / "_settings.json").exists():
+            write_file(folder / "_settings.json", canonical_json(settings).encode("ascii") + b"\n")
         return write_shard(folder, table)
 
     def missing(
@@ -116,7 +116,7 @@ class Cache:
         """The settings that rows were made with, by fingerprint.
 
         Raises:
-            CacheError: a settings.json is not what the name of its folder says.
+            CacheError: a _settings.json is not what the name of its folder says.
         """
         return {mark: self._read_settings(mark) for mark in self.fingerprints()}
 
@@ -126,7 +126,7 @@ class Cache:
         return sorted(entry.name for entry in self.path.iterdir() if _FINGERPRINT.fullmatch(entry.name))
 
     def _read_settings(self, mark: str) -> dict[str, Any]:
-        path = self.path / mark / "settings.json"
+        path = self.path / mark / "_settings.json"
         try:
             settings = json.loads(path.read_bytes())
             if isinstance(settings, dict) and fingerprint(settings) == mark:

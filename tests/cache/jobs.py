@@ -1,0 +1,51 @@
+"""Jobs that need nothing installed; importable by worker processes."""
+
+import time
+from dataclasses import dataclass
+
+from translation_cache import Paraphrase
+
+
+@dataclass(frozen=True)
+class Upper:
+    """Upper case; every text with an `x` is rejected."""
+
+    seed: int = 0
+    pause_s: float = 0.0
+
+    def settings(self) -> dict:
+        return {"method": "upper", "version": 1, "seed": self.seed, "unit": "text"}
+
+    def __call__(self, sources, sample):
+        time.sleep(self.pause_s)
+        return [
+            Paraphrase(
+                f"{source.upper()} {sample}",
+                "unchanged" if "x" in source else "ok",
+                pivot=source[::-1],
+                scores={"change_rate": 0.5},
+            )
+            for source in sources
+        ]
+
+
+@dataclass(frozen=True)
+class Failing(Upper):
+    """Breaks at the text `bad`."""
+
+    def __call__(self, sources, sample):
+        if "bad" in sources:
+            raise RuntimeError("broken")
+        return Upper.__call__(self, sources, sample)
+
+
+@dataclass(frozen=True)
+class Dying(Upper):
+    """Takes its process with it at the text `bad`."""
+
+    def __call__(self, sources, sample):
+        if "bad" in sources:
+            import os
+
+            os._exit(9)
+        return Upper.__call__(self, sources, sample)
