@@ -33,7 +33,7 @@ SETTINGS = TrainSettings(
     steps=800,
     labeled_batch=8,
     unlabeled_ratio=7,
-    learning_rate=1e-3,
+    learning_rate=3e-3,
     max_tokens=128,
 )
 

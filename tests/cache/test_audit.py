@@ -104,7 +104,11 @@ def test_merge_is_the_union(tmp_path: Path):
 def test_export(filled: Cache, tmp_path: Path, name: str):
     out = tmp_path / name
     assert export(filled, out) == {"rows": 4}
-    rows = pq.read_table(out).to_pylist() if name.endswith("parquet") else [json.loads(x) for x in out.read_text().splitlines()]
+    rows = (
+        pq.read_table(out).to_pylist()
+        if name.endswith("parquet")
+        else [json.loads(x) for x in out.read_text().splitlines()]
+    )
     assert {row["source"]: row["paraphrase"] for row in rows}["good"] == "GOOD 0"
     assert set(rows[0]) == {"source", "sample", "paraphrase", "pivot", "status", "method"}
 

@@ -87,7 +87,7 @@ def match_case(source: str, text: str) -> str:
     place = next((index for index, letter in enumerate(text) if letter.isalpha()), None)
     if not first or place is None or first.isupper() == text[place].isupper():
         return text
-    if first.islower() and (text[place : place + 2] == "I " or text[place : place + 2].isupper()):
+    if first.islower() and (text[place : place + 2] == "I " or text[place + 1 : place + 2].isupper()):
         return text  # a pronoun or an acronym keeps its capital
     return text[:place] + (text[place].upper() if first.isupper() else text[place].lower()) + text[place + 1 :]
 

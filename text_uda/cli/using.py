@@ -1,7 +1,7 @@
 """`evaluate` and `predict`: what a trained run is worth, and what it says."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +115,13 @@ def predict(run: Path, batch_size: int, as_json: bool) -> None:
     from text_uda.evaluate import predict as classify
 
     source = _Lines(click.get_binary_stream("stdin"))
-    for record in classify(run, iter(source), batch_size=batch_size):
+    for record in classify(run, source, batch_size=batch_size):
         emit_json(record)
     if source.error is not None:
         raise source.error
 
 
-class _Lines:
+class _Lines(Iterable[str]):
     """The lines of standard input. A bad one ends them, and is told when those before it are answered."""
 
     def __init__(self, stream: Any) -> None:

@@ -140,12 +140,12 @@ def _table(path: Path, text: str, delimiter: str) -> tuple[list[str], Iterator[R
     if delimiter == "\t":
         # Spreadsheets quote a tsv as they do a csv; elsewhere a quote in a tsv is a quote. Whole quotes are the former.
         with contextlib.suppress(csv.Error):
-            lines = _fields(text, delimiter, csv.QUOTE_MINIMAL)
+            lines = _fields(text, delimiter, quoted=True)
         if lines is None or len({len(row) for _, row in lines}) > 1:
-            lines = _fields(text, delimiter, csv.QUOTE_NONE)
+            lines = _fields(text, delimiter, quoted=False)
     else:
         try:
-            lines = _fields(text, delimiter, csv.QUOTE_MINIMAL)
+            lines = _fields(text, delimiter, quoted=True)
         except csv.Error as error:
             raise DataError(f"{path}, {error}; check the quotes of that row") from error
     header = [name.strip() for name in lines[0][1]]
@@ -165,9 +165,10 @@ def _table(path: Path, text: str, delimiter: str) -> tuple[list[str], Iterator[R
     return header, records()
 
 
-def _fields(text: str, delimiter: str, quoting: int) -> list[tuple[int, list[str]]]:
+def _fields(text: str, delimiter: str, *, quoted: bool) -> list[tuple[int, list[str]]]:
     """(the line that a row ends on, its fields) without blank lines. Raises csv.Error with the row."""
     before = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a text may be as long as the file
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     try:
         return [(reader.line_num, row) for row in reader if row]

@@ -1,0 +1,82 @@
+"""From texts to paraphrases and back: whole texts and sentences put together, and what is missing named."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from text_uda.errors import SettingsError
+from text_uda.paraphrase import paraphrase, read_paraphrases
+from translation_cache import Cache, Paraphrase
+
+DOCUMENT = "  One good film.\n\nKeep this. Two bad films!\t"
+
+
+@dataclass(frozen=True)
+class Shout:
+    """Upper case by sentence; what begins with `Keep` is rejected."""
+
+    unit: str = "sentence"
+    deterministic: bool = False
+
+    def settings(self) -> dict:
+        return {"method": "shout", "version": 1, "unit": self.unit}
+
+    def __call__(self, sources, sample):
+        return [
+            Paraphrase(source, "unchanged")
+            if source.startswith("Keep")
+            else Paraphrase(f"{source.upper()}{sample}", pivot=source[::-1], scores={"change_rate": 1.0})
+            for source in sources
+        ]
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache")
+
+
+def test_a_document_is_put_together_with_what_stood_between(cache: Cache):
+    report = paraphrase([DOCUMENT, DOCUMENT + " More."], Shout(), cache, samples=2)
+    assert (report.requested, report.made, report.rejected) == (8, 8, {"unchanged": 2}), "each sentence once"
+    first, second = read_paraphrases([DOCUMENT], Shout(), cache, samples=2)[0]
+    assert first.text == "  ONE GOOD FILM.0\n\nKeep this. TWO BAD FILMS!0\t" and first.status == "ok"
+    assert second.text == "  ONE GOOD FILM.1\n\nKeep this. TWO BAD FILMS!1\t"
+    assert first.scores["change_rate"] == pytest.approx(6 / 8) and first.scores["fallback_rate"] == pytest.approx(1 / 3)
+    assert first.pivot == ".mlif doog enO !smlif dab owT"
+
+
+def test_a_document_of_which_nothing_changed_says_why(cache: Cache):
+    paraphrase(["Keep it. Keep that."], Shout(), cache)
+    made = read_paraphrases(["Keep it. Keep that.", " ?! "], Shout(), cache)
+    assert [row[0].status for row in made] == ["unchanged", "empty"] and made[0][0].text is None
+
+
+def test_whole_texts_are_what_they_are(cache: Cache):
+    paraphrase([DOCUMENT, " "], Shout("text"), cache)
+    assert read_paraphrases([DOCUMENT], Shout("text"), cache)[0][0].text == DOCUMENT.upper() + "0"
+
+
+def test_shares_make_the_whole(cache: Cache, tmp_path):
+    texts = [f"Text {number}." for number in range(50)]
+    made = [paraphrase(texts, Shout(), cache, shard=(index, 4)).made for index in (1, 2, 3, 4)]
+    assert sum(made) == 50 and all(5 < count < 22 for count in made)
+    assert paraphrase(texts, Shout(), cache).made == 0
+
+
+@pytest.mark.parametrize("unit", ["text", "sentence"])
+def test_what_is_missing_is_named(cache: Cache, unit: str):
+    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty\. Run `text-uda paraphrase`"):
+        read_paraphrases(["One."], Shout(unit), cache)
+    paraphrase(["One."], Shout(unit), cache)
+    with pytest.raises(SettingsError, match="not for all texts"):
+        read_paraphrases(["One.", "Two."], Shout(unit), cache)
+    other = "text" if unit == "sentence" else "sentence"
+    with pytest.raises(SettingsError, match=f'unit: "{unit}" there, "{other}" asked'):
+        read_paraphrases(["One."], Shout(other), cache)
+
+
+def test_samples_that_would_all_be_the_same(cache: Cache):
+    with pytest.raises(SettingsError, match="deterministic"):
+        paraphrase(["One."], Shout(deterministic=True), cache, samples=2)
+    with pytest.raises(SettingsError, match="samples=0"):
+        paraphrase(["One."], Shout(), cache, samples=0)
