@@ -3,7 +3,7 @@
 The setting was chosen by the development split; `scripts/study_demo.py` is that choice, to be run again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from translation_cache import Cache, Job
 DATA = "movie-snippets"
 ENCODER = "minilm-l6"
 LABELS = 100
-SAMPLES = 2
 SEEDS = (0, 1, 2)
 CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.8, ramp_up=0.3, distribution_alignment=True)
 SETTINGS = TrainSettings(
@@ -38,60 +37,61 @@ SETTINGS = TrainSettings(
 )
 
 
-def methods() -> dict[str, tuple[Job | None, int]]:
-    """What is compared: the augmentation of the unlabeled texts, and how many samples of each."""
-    found: dict[str, tuple[Job | None, int]] = {"none": (None, 1), "switchout": (SwitchOut(tokenizer=ENCODER), SAMPLES)}
-    try:
-        job = BackTranslation(translator="apertium:eng-spa")
-        job.settings()
-        found["back-translation"] = (job, 1)
-    except MissingPartError as error:
-        print(f"without back-translation: {error}")
-    return found
-
-
 def run(out: Path) -> dict[str, Any]:
     """Everything into the folder `out`; begun again it goes on where it was. Prints the table and where the report is.
 
     Returns:
         table (Markdown), report (path), runs (paths), cache (path).
     """
-    cache = Cache(out / "cache")
     corpus = load(DATA)
-    print(f"{corpus.name}: {corpus.description}; {LABELS} of them with a label")
-    for name, (job, samples) in methods().items():
-        if job is not None:
-            fill(name, (*corpus.train.texts, *corpus.unlabeled), job, cache, samples)
-    runs = study([split(corpus, labels=LABELS, seed=seed) for seed in SEEDS], cache, out / "runs")
+    print(f"{corpus.name}: {corpus.description}; {LABELS} with a label", flush=True)
+    cache = Cache(out / "cache")
+    fill((*corpus.train.texts, *corpus.unlabeled), cache)
+    runs = train_all({seed: split(corpus, labels=LABELS, seed=seed) for seed in SEEDS}, cache, out / "runs")
     report = build(runs, out / "report.html")
     table = markdown_table(runs)
-    print(f"\n{table}\n")
-    print(f"the report: {report}\nthe paraphrases: text-uda cache show {cache.path}")
+    print(f"\n{table}\n\nthe paraphrases: text-uda cache show {cache.path}\nthe report: {report}")
     return {"table": table, "report": str(report), "runs": [str(path) for path in runs], "cache": str(cache.path)}
 
 
-def fill(name: str, texts: Sequence[str], job: Job, cache: Cache, samples: int) -> None:
-    """Paraphrase the texts, with a bar."""
-    with followed(f"paraphrase ({name})", "rows") as on_progress:
-        paraphrase(texts, job, cache, samples=samples, progress=on_progress)
+def augmentations() -> dict[str, tuple[Job, int]]:
+    """What is compared with none, and how many samples of each. Says so where back-translation cannot be had."""
+    found: dict[str, tuple[Job, int]] = {"switchout": (SwitchOut(tokenizer=ENCODER), 2)}
+    try:
+        job = BackTranslation(translator="apertium:eng-spa")
+        job.settings()
+        found["back-translation"] = (job, 1)
+    except MissingPartError as error:
+        print(f"without back-translation: {error}", flush=True)
+    return found
 
 
-def study(splits: Sequence[Split], cache: Cache, out: Path) -> list[Path]:
-    """Train each method on each split; the same labels for all methods of a seed. The run directories."""
-    pretrained = load_classifier(ENCODER, splits[0].classes, seed=0)
+def fill(texts: Sequence[str], cache: Cache) -> None:
+    """Paraphrase the texts in each way."""
+    for name, (job, samples) in augmentations().items():
+        with followed(f"paraphrase ({name})", "rows") as on_progress:
+            paraphrase(texts, job, cache, samples=samples, progress=on_progress)
+
+
+def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consistency: UDA = CONSISTENCY) -> list[Path]:
+    """Train on the labels alone, and with each augmentation, on the split of each seed. The run directories."""
+    classes = next(iter(splits.values())).classes
+    pretrained = load_classifier(ENCODER, classes, seed=0)
     frozen = FrozenEncoder(pretrained.model, pretrained.tokenizer, max_tokens=SETTINGS.max_tokens)
     runs = []
-    for seed, part in zip(SEEDS, splits, strict=True):
-        for name, (job, samples) in methods().items():
-            path = out / f"{name}-{seed}"
+    for seed, part in splits.items():
+        settings = replace(SETTINGS, seed=seed)
+        runs.append(out / f"none-{seed}")
+        train(part, objectives=(Supervised(),), settings=settings, out=runs[-1], frozen=frozen)
+        for name, (job, samples) in augmentations().items():
+            runs.append(out / f"{name}-{seed}")
             train(
                 part,
-                objectives=(Supervised(), CONSISTENCY) if job else (Supervised(),),
+                objectives=(Supervised(), consistency),
                 augmentation=job,
                 cache=cache,
-                settings=replace(SETTINGS, seed=seed, samples=samples),
-                out=path,
+                settings=replace(settings, samples=samples),
+                out=runs[-1],
                 frozen=frozen,
             )
-            runs.append(path)
     return runs

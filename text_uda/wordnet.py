@@ -6,10 +6,8 @@ import shutil
 import tempfile
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
@@ -57,27 +55,6 @@ def sense_counts() -> dict[str, int]:
     """How often each sense key stands in the texts that WordNet's makers tagged; rare ones are not there."""
     fields = (line.split() for line in _lines("cntlist.rev"))
     return {key: int(count) for key, _number, count in fields}
-
-
-@cache
-def gloss_words() -> Counter[str]:
-    """How often each word, in lower case, stands in WordNet's definitions and examples: 1.5 million running words."""
-    return Counter(_running_words())
-
-
-@cache
-def gloss_pairs() -> Counter[tuple[str, str]]:
-    """How often each two words stand side by side there."""
-    return Counter(pairwise(_running_words()))
-
-
-@cache
-def _running_words() -> list[str]:
-    words = []
-    for part in ("noun", "verb", "adj", "adv"):
-        with wordnet().open(f"data.{part}") as lines:
-            words += re.findall(r"[a-z]+", " ".join(re.findall(r" \| (.*)", lines.read())).lower())
-    return words
 
 
 def _folder():

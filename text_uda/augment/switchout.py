@@ -106,7 +106,9 @@ class SwitchOut:
             list(sources), add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
         return [
-            self._switch(source, np.asarray(ids, dtype=np.int64), offsets, vocabulary, keyed_generator(key, source, sample))
+            self._switch(
+                source, np.asarray(ids, dtype=np.int64), offsets, vocabulary, keyed_generator(key, source, sample)
+            )
             for source, ids, offsets in zip(sources, encoded["input_ids"], encoded["offset_mapping"], strict=True)
         ]
 

@@ -24,18 +24,19 @@ _SENTENCE_END = re.compile(r"[.!?:…]['\"”’»)\]]*$")
 # Words that carry grammar or a negation; a synonym of theirs is another sentence.
 _KEPT = frozenset(
     """a about above after again against all almost already also although always am among an and another any anybody
-    anyone anything are around as at away back be became because become been before behind being below between both but
-    by came can cannot could did do does doing done down during each either else enough even ever every everybody
-    everyone everything except few first for from further gave get gets getting give given go goes going gone got had
-    hardly has have having he hence her here hers herself him himself his how however i if in indeed instead into is it
-    its itself just keep kept know last least less let like little lot lots made make makes making many may me might
-    mine more most much must my myself neither never next no nobody none nor not nothing now nowhere of off often on once
-    one ones only onto or other others otherwise our ours ourselves out over own per perhaps put quite rather really said
-    same saw say says see seen several shall she should since so some somebody someone something sometimes somewhere
-    soon still such take taken than that the their theirs them themselves then there therefore these they thing things
-    this those though three through thus to together too took toward towards twice two under unless until up upon us
-    very was way we well went were what whatever when where whether which while who whole whom whose why will with
-    within without won would yes yet you your yours yourself yourselves""".split()
+    anyone anything are around as at away back be became because become been before behind being below between
+    both but by came can cannot could did do does doing done down during each either else enough even ever every
+    everybody everyone everything except few first for from further gave get gets getting give given go goes
+    going gone got had hardly has have having he hence her here hers herself him himself his how however i if in
+    indeed instead into is it its itself just keep kept know last least less let like little lot lots made make
+    makes making many may me might mine more most much must my myself neither never next no nobody none nor not
+    nothing now nowhere of off often on once one ones only onto or other others otherwise our ours ourselves out
+    over own per perhaps put quite rather really said same saw say says see seen several shall she should since
+    so some somebody someone something sometimes somewhere soon still such take taken than that the their theirs
+    them themselves then there therefore these they thing things this those though three through thus to
+    together too took toward towards twice two under unless until up upon us very was way we well went were what
+    whatever when where whether which while who whole whom whose why will with within without won would yes yet
+    you your yours yourself yourselves""".split()
 )
 _BEFORE_NOUN = frozenset("a an the this that these those my your his her its our their no every each some any".split())
 _BEFORE_VERB = frozenset("to will would can could may might must shall should i you we they who cannot".split())
