@@ -19,6 +19,8 @@ AUGMENTED = ["an actor was very great", "the bad scene", "love that product", "r
 @pytest.fixture
 def made(tiny_bert: Path):
     classifier = load_classifier(str(tiny_bert), ("bad", "fine", "good"), seed=0)
+    with torch.no_grad():
+        classifier.model.classifier.weight.mul_(20)  # predictions far from uniform: a new head's are near it
     views = [TokenRows(texts, classifier.tokenizer, max_tokens=32) for texts in (LABELED, ORIGINAL, AUGMENTED)]
     labeled, original, augmented = (rows.batch(range(len(rows))) for rows in views)
     return classifier.model.eval(), Batch(labeled, torch.tensor([2, 0, 1]), original, augmented)

@@ -1,6 +1,7 @@
 """`evaluate` and `predict`: what a trained run is worth, and what it says."""
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ def predict(run: Path, batch_size: int, as_json: bool) -> None:
     del as_json  # what is printed is JSON either way
     from text_uda.evaluate import predict as classify
 
-    source = _Lines(click.get_binary_stream("stdin"))
+    source = _Lines(sys.stdin.buffer)
     for record in classify(run, source, batch_size=batch_size):
         emit_json(record)
     if source.error is not None:
