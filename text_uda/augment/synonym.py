@@ -276,12 +276,18 @@ def _count(sense, lemma: str) -> int:
 
 def _inflected(synonym: str, word: str, lemma: str, part: str, context: str | None) -> str | None:
     """The synonym in the form that the word has of its lemma, from the tables; None where they have no such form."""
-    import lemminflect
-
-    forms = lemminflect.getAllInflections(lemma, upos=part)
+    forms = _forms(lemma, part)
     tags = [tag for tag, spellings in forms.items() if word in spellings]
     if {"VBD", "VBN"} <= set(tags):  # walked, and had walked: only what is alike in both, or the one that context tells
         tags = ["VBN"] if context == "PARTICIPLE" else ["VBD", "VBN"]
-    others = lemminflect.getAllInflections(synonym, upos=part)
+    others = _forms(synonym, part)
     found = {others[tag][0] for tag in tags if tag in others}
     return found.pop() if tags and len(found) == 1 and all(tag in others for tag in tags) else None
+
+
+def _forms(lemma: str, part: str) -> dict[str, tuple[str, ...]]:
+    """The spellings of each form, by Penn tag. The tables leave out a past participle that is as the past tense."""
+    import lemminflect
+
+    forms = dict(lemminflect.getAllInflections(lemma, upos=part))
+    return {"VBN": forms["VBD"]} | forms if "VBD" in forms else forms
