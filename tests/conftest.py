@@ -1,6 +1,7 @@
 """What all tests share: no network beyond this machine, few threads, a tiny random BERT made on the spot."""
 
 import os
+import signal
 import socket
 import string
 import tempfile
@@ -14,6 +15,9 @@ _hugging_face = tempfile.TemporaryDirectory(prefix="text-uda-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_hugging_face.name, TOKENIZERS_PARALLELISM="false")
 os.environ.pop("HF_DATASETS_CACHE", None)
 os.environ["OMP_NUM_THREADS"] = str(min(2, os.cpu_count() or 1))  # tiny models are slower on many threads
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background, and so in our subprocesses
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _HERE = {"localhost", "127.0.0.1", "::1", "", None, socket.gethostname()}
 _WORDS = (
