@@ -1,12 +1,17 @@
 """Pairs: only usable paraphrases, and what was left out is counted."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from text_uda.batch import pad
 from text_uda.errors import SettingsError
-from text_uda.pairs import Pairs
-from translation_cache import Paraphrase
+from text_uda.filters import Filters
+from text_uda.pairs import Pairs, pair_table, write_pairs
+from text_uda.paraphrase import paraphrase
+from translation_cache import Cache, Paraphrase, stats
 
 
 class Letters:
@@ -35,22 +40,67 @@ def words(inputs):
 
 def test_a_text_without_a_usable_paraphrase_is_left_out_and_counted():
     samples = [[ok("A", 0.2)], [Paraphrase(text="b", status="unchanged")], [ok("C", 0.4)]]
-    pairs = Pairs(["a", "b", "c"], samples, Letters, method="test")
+    pairs = Pairs(pair_table(["a", "b", "c"], samples), Letters, method="test")
     assert len(pairs) == 2
     original, augmented = pairs.batch(np.array([0, 1]), np.array([0, 0]))
     assert (words(original), words(augmented)) == (["a", "c"], ["A", "C"])
     assert pairs.coverage.usable == pytest.approx(2 / 3)
     assert pairs.coverage.change_rate == pytest.approx(0.3)
-    assert pairs.coverage.statuses == {"ok": 2, "unchanged": 1}
+    assert pairs.coverage.statuses == {"ok": 2, "unchanged": 1} and pairs.coverage.without == {"unchanged": 1}
 
 
 def test_samples_take_turns_from_visit_to_visit():
     samples = [[ok("A"), Paraphrase(text=None, status="empty"), ok("D")], [ok("B")]]
-    pairs = Pairs(["a", "b"], samples, Letters, method="test")
+    pairs = Pairs(pair_table(["a", "b"], samples), Letters, method="test")
     seen = [words(pairs.batch(np.array([0, 1]), np.array([visit, visit]))[1]) for visit in range(3)]
     assert seen == [["A", "B"], ["D", "B"], ["A", "B"]]
 
 
 def test_no_usable_paraphrase_at_all():
     with pytest.raises(SettingsError, match=r"none of the 1 unlabeled texts.*unchanged"):
-        Pairs(["a"], [[Paraphrase(text="a", status="unchanged")]], Letters, method="test")
+        Pairs(pair_table(["a"], [[Paraphrase(text="a", status="unchanged")]]), Letters, method="test")
+
+
+@dataclass(frozen=True)
+class Shout:
+    """Upper case by sentence; what has a digit changes it."""
+
+    def settings(self) -> dict:
+        return {"method": "shout", "version": 1, "unit": "sentence"}
+
+    def __call__(self, sources, sample):
+        made = [(source, source.upper().replace("3", "4") + " AND SO ON") for source in sources]
+        return [
+            Paraphrase(text, Filters().rejection(source, text) or "ok", scores={"change_rate": 1.0})
+            for source, text in made
+        ]
+
+
+def test_pairs_as_a_data_set(tmp_path: Path):
+    """Each text with its status, memory-mapped; with another filter other pairs, and nothing is made for it."""
+    texts = ["It has 3 parts.", "One good film here. All 3 of us saw it!", "A good long film.", " "]
+    cache = Cache(tmp_path / "cache")
+    paraphrase(texts, Shout(), cache)
+    before = stats(cache)
+    pairs = write_pairs(texts, Shout(), cache, tmp_path / "pairs.arrow")
+    assert pairs.cache_files == [{"filename": str(tmp_path / "pairs.arrow")}]
+    assert pairs["text"][:] == [0, 1, 2, 3] and pairs["status"][:] == ["numbers", "ok", "ok", "empty"]
+    assert pairs["paraphrase"][:] == [
+        None,
+        "ONE GOOD FILM HERE. AND SO ON All 3 of us saw it!",
+        "A GOOD LONG FILM. AND SO ON",
+        None,
+    ]
+    assert pairs["fallback_rate"][1] == 0.5 and pairs["source"][:] == texts
+    other = write_pairs(texts, Shout(), cache, tmp_path / "other.arrow", filters=Filters(accept=("numbers",)))
+    assert other["status"][:] == ["ok", "ok", "ok", "empty"] and other["fallback_rate"][1] == 0.0
+    assert other["paraphrase"][0] == "IT HAS 4 PARTS. AND SO ON"
+    assert stats(cache) == before
+
+
+def test_a_data_set_of_pairs_is_whole_or_absent(tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    paraphrase(["One film."], Shout(), cache)
+    with pytest.raises(SettingsError, match="not for all texts"):
+        write_pairs(["One film.", "Two films."], Shout(), cache, tmp_path / "pairs.arrow")
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]

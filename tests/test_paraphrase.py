@@ -38,7 +38,7 @@ def cache(tmp_path) -> Cache:
 def test_a_document_is_put_together_with_what_stood_between(cache: Cache):
     report = paraphrase([DOCUMENT, DOCUMENT + " More."], Shout(), cache, samples=2)
     assert (report.requested, report.made, report.rejected) == (8, 8, {"unchanged": 2}), "each sentence once"
-    first, second = read_paraphrases([DOCUMENT], Shout(), cache, samples=2)[0]
+    first, second = next(read_paraphrases([DOCUMENT], Shout(), cache, samples=2))
     assert first.text == "  ONE GOOD FILM.0\n\nKeep this. TWO BAD FILMS!0\t" and first.status == "ok"
     assert second.text == "  ONE GOOD FILM.1\n\nKeep this. TWO BAD FILMS!1\t"
     assert first.scores["change_rate"] == pytest.approx(6 / 8) and first.scores["fallback_rate"] == pytest.approx(1 / 3)
@@ -47,13 +47,13 @@ def test_a_document_is_put_together_with_what_stood_between(cache: Cache):
 
 def test_a_document_of_which_nothing_changed_says_why(cache: Cache):
     paraphrase(["Keep it. Keep that."], Shout(), cache)
-    made = read_paraphrases(["Keep it. Keep that.", " ?! "], Shout(), cache)
+    made = list(read_paraphrases(["Keep it. Keep that.", " ?! "], Shout(), cache))
     assert [row[0].status for row in made] == ["unchanged", "empty"] and made[0][0].text is None
 
 
 def test_whole_texts_are_what_they_are(cache: Cache):
     paraphrase([DOCUMENT, " "], Shout("text"), cache)
-    assert read_paraphrases([DOCUMENT], Shout("text"), cache)[0][0].text == DOCUMENT.upper() + "0"
+    assert next(read_paraphrases([DOCUMENT], Shout("text"), cache))[0].text == DOCUMENT.upper() + "0"
 
 
 def test_shares_make_the_whole(cache: Cache, tmp_path):

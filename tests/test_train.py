@@ -14,7 +14,7 @@ from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.settings import TrainSettings
 from text_uda.train import DivergedError, train
-from translation_cache import Cache, Paraphrase
+from translation_cache import Cache, Paraphrase, digest
 
 GOOD = ("good", "great", "fine", "best", "love")
 BAD = ("bad", "poor", "dull", "worst", "not")
@@ -97,7 +97,7 @@ def test_it_learns_and_leaves_what_it_promises(split, cache, settings, tmp_path)
     assert result["augmentation"]["usable"] == 1.0 and result["augmentation"]["change_rate"] == 0.5
     assert sum(map(sum, result["confusion"])) == len(split.test.texts)
     config = json.loads((out / "config.json").read_text())
-    assert config["data"]["digest"] == split.digest and config["cache_digest"] == cache.digest(Reframe().settings())
+    assert config["data"]["digest"] == split.digest and config["cache_digest"] == digest(cache, Reframe().settings())
     kinds = [json.loads(line)["kind"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert kinds.count("train") == 150 and kinds.count("dev") == 6
     assert not (out / "checkpoints").exists()

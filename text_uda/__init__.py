@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from text_uda.augment.synonym import Synonym
     from text_uda.data import load, split
     from text_uda.evaluate import evaluate, predict
+    from text_uda.filters import Filters
     from text_uda.objectives import UDA, Supervised
+    from text_uda.pairs import write_pairs
     from text_uda.paraphrase import paraphrase, read_paraphrases
     from text_uda.train import TrainSettings, train
     from translation_cache import Cache
@@ -28,6 +30,7 @@ __all__ = [
     "UDA",
     "BackTranslation",
     "Cache",
+    "Filters",
     "Supervised",
     "SwitchOut",
     "Synonym",
@@ -39,12 +42,14 @@ __all__ = [
     "read_paraphrases",
     "split",
     "train",
+    "write_pairs",
 ]
 
 _HOMES = {
     "UDA": "text_uda.objectives",
     "BackTranslation": "text_uda.augment.backtranslate",
     "Cache": "translation_cache",
+    "Filters": "text_uda.filters",
     "Supervised": "text_uda.objectives",
     "SwitchOut": "text_uda.augment.switchout",
     "Synonym": "text_uda.augment.synonym",
@@ -56,6 +61,7 @@ _HOMES = {
     "read_paraphrases": "text_uda.paraphrase",
     "split": "text_uda.data",
     "train": "text_uda.train",
+    "write_pairs": "text_uda.pairs",
 }
 
 

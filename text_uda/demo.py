@@ -50,8 +50,8 @@ def run(out: Path) -> dict[str, Any]:
     runs = train_all({seed: split(corpus, labels=LABELS, seed=seed) for seed in SEEDS}, cache, out / "runs")
     report = build(runs, out / "report.html")
     table = markdown_table(runs)
-    print(f"\n{table}\n\nthe paraphrases: text-uda cache show {cache.path}\nthe report: {report}")
-    return {"table": table, "report": str(report), "runs": [str(path) for path in runs], "cache": str(cache.path)}
+    print(f"\n{table}\n\nthe paraphrases: text-uda cache show {cache}\nthe report: {report}")
+    return {"table": table, "report": str(report), "runs": [str(path) for path in runs], "cache": str(cache)}
 
 
 def augmentations() -> dict[str, tuple[Job, int]]:

@@ -1,17 +1,96 @@
 """The unlabeled pairs of training: each text with its usable paraphrases. A text is never paired with itself."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from text_uda.batch import Inputs
 from text_uda.errors import SettingsError
+from text_uda.filters import Filters
+from text_uda.paraphrase import Location, read_paraphrases
 from text_uda.rows import ModelRows
-from translation_cache import Paraphrase
+from translation_cache import Cache, Job, Paraphrase, mapped_table
+from translation_cache.whole import whole_file
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 MakeRows = Callable[[Sequence[str]], ModelRows]
+
+SCHEMA = pa.schema(
+    {
+        "text": pa.int64(),  # which of the texts, from 0
+        "sample": pa.int32(),
+        "source": pa.large_string(),
+        "paraphrase": pa.large_string(),  # null where there is none to use
+        "status": pa.string(),  # ok, or why the text has no usable paraphrase of this sample
+        "pivot": pa.large_string(),
+        "change_rate": pa.float64(),
+        "fallback_rate": pa.float64(),
+    }
+)
+_BLOCK = 2048  # texts in memory at one time
+
+
+def pair_table(texts: Sequence[str], paraphrases: Iterable[Sequence[Paraphrase]]) -> pa.Table:
+    """The texts and their samples as one memory-mapped table of SCHEMA, in the order of texts and of samples."""
+    return mapped_table(SCHEMA, _tables(texts, paraphrases))
+
+
+def write_pairs(
+    texts: Sequence[str],
+    augmentation: Job,
+    cache: Cache | Location,
+    out: str | os.PathLike[str],
+    *,
+    samples: int = 1,
+    filters: Filters | None = None,
+) -> "Dataset":
+    """The pairs of the texts as a `datasets.Dataset`, memory-mapped from the file `out`, which this writes.
+
+    Every text is in it with each of its samples; where there is no usable paraphrase, `status` says why and
+    `paraphrase` is null: `pairs.filter(lambda row: row["status"] == "ok")` are those to train on.
+
+    Args:
+        out: an .arrow file, whole or absent.
+        filters: judge anew what is usable; see `read_paraphrases`.
+    Raises:
+        SettingsError: some were never made with these settings; it says what is different.
+    """
+    from datasets import Dataset
+
+    made = read_paraphrases(texts, augmentation, cache, samples=samples, filters=filters)
+    with whole_file(Path(out)) as aside, pa.OSFile(str(aside), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
+        for table in _tables(texts, made):
+            writer.write_table(table)
+    return Dataset.from_file(os.fspath(out))
+
+
+def _tables(texts: Sequence[str], paraphrases: Iterable[Sequence[Paraphrase]]) -> Iterator[pa.Table]:
+    rows = enumerate(zip(texts, paraphrases, strict=True))
+    while block := list(islice(rows, _BLOCK)):
+        records = [
+            {
+                "text": number,
+                "sample": sample,
+                "source": text,
+                "paraphrase": made.text if made.status == "ok" else None,
+                "status": made.status,
+                "pivot": made.pivot,
+                **{name: made.scores.get(name) for name in ("change_rate", "fallback_rate")},
+            }
+            for number, (text, of_text) in block
+            for sample, made in enumerate(of_text)
+        ]
+        yield pa.Table.from_pylist(records, schema=SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -25,38 +104,32 @@ class Coverage:
     """Share of texts with a usable paraphrase, 0 to 1."""
     statuses: dict[str, int] = field(default_factory=dict)
     """How many paraphrases ended how."""
+    without: dict[str, int] = field(default_factory=dict)
+    """How many texts have no usable paraphrase, by the reason of the first one."""
 
 
 class Pairs:
-    """The texts that have a usable paraphrase, and those paraphrases, ready for the model."""
+    """The texts that have a usable paraphrase, and those paraphrases, ready for the model.
 
-    def __init__(
-        self,
-        texts: Sequence[str],
-        paraphrases: Sequence[Sequence[Paraphrase]],
-        make_rows: MakeRows,
-        *,
-        method: str,
-    ) -> None:
-        usable = [[p.text for p in samples if p.status == "ok" and p.text is not None] for samples in paraphrases]
-        kept = [index for index, samples in enumerate(usable) if samples]
-        every = [p for samples in paraphrases for p in samples]
-        rates = [p.scores.get("change_rate", 0.0) for p in every if p.status == "ok"]
-        self.coverage = Coverage(
-            method=method,
-            change_rate=float(np.mean(rates)) if rates else 0.0,
-            usable=len(kept) / max(1, len(texts)),
-            statuses=dict(sorted(Counter(p.status for p in every).items())),
-        )
-        if not kept:
+    Args:
+        table: of SCHEMA.
+        method: the name of the augmentation.
+    Raises:
+        SettingsError: no text has a usable paraphrase.
+    """
+
+    def __init__(self, table: pa.Table, make_rows: MakeRows, *, method: str) -> None:
+        usable = table.filter(pc.field("status") == "ok")
+        kept, starts, counts = np.unique(usable["text"].to_numpy(), return_index=True, return_counts=True)
+        self.coverage = _coverage(table, usable, kept, method)
+        if not len(kept):
             raise SettingsError(
-                f"{method}: none of the {len(texts):,} unlabeled texts has a usable paraphrase "
+                f"{method}: none of the {_texts(table):,} unlabeled texts has a usable paraphrase "
                 f"({self.coverage.statuses}); choose another --method or --translator"
             )
-        self._counts = np.array([len(usable[index]) for index in kept])
-        self._starts = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
-        self._original = make_rows([texts[index] for index in kept])
-        self._augmented = make_rows([text for index in kept for text in usable[index]])
+        self._starts, self._counts = starts, counts
+        self._original = make_rows(usable["source"].take(pa.array(starts)).to_pylist())
+        self._augmented = make_rows(usable["paraphrase"].to_pylist())
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -65,3 +138,25 @@ class Pairs:
         """Both views of the rows; a row visited again shows its next sample."""
         chosen = self._starts[indices] + visits % self._counts[indices]
         return self._original.batch(indices), self._augmented.batch(chosen)
+
+
+def _texts(table: pa.Table) -> int:
+    return int(table["text"][-1].as_py()) + 1 if len(table) else 0
+
+
+def _coverage(table: pa.Table, usable: pa.Table, kept: np.ndarray, method: str) -> Coverage:
+    first = table.filter(pc.field("sample") == 0)
+    without = np.ones(len(first), dtype=bool)
+    without[kept] = False
+    rates = usable["change_rate"].fill_null(0.0).to_numpy()
+    return Coverage(
+        method=method,
+        change_rate=float(rates.mean()) if len(rates) else 0.0,
+        usable=len(kept) / max(1, len(first)),
+        statuses=_counted(table["status"]),
+        without=_counted(first["status"].filter(pa.array(without))),
+    )
+
+
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    return dict(sorted(Counter(column.to_pylist()).items()))

@@ -1,23 +1,32 @@
-"""From texts to paraphrases and back: what is cached is a text or its sentences, what is read is always a text."""
+"""From texts to the cache and back: what is cached is a text or its sentences, what is read is always a text."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
+import numpy as np
+import pyarrow as pa
+
+from text_uda.documents import Documents
 from text_uda.errors import SettingsError
+from text_uda.filters import Filters
 from text_uda.keyed import keyed_seed
-from text_uda.text import Pieces, split_sentences
-from translation_cache import Cache, FillReport, Job, Paraphrase, fill
+from text_uda.text import Pieces
+from translation_cache import Cache, FillReport, Job, Joined, Paraphrase, fill, join
+from translation_cache.fill import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
+Location = str | os.PathLike[str]
 
 
 def paraphrase(
     texts: Sequence[str],
     augmentation: Job,
-    cache: Cache | str | Path,
+    cache: Cache | Location,
     *,
     samples: int = 1,
+    engine: Engine = "local",
     workers: int = 1,
     batch_size: int = 1024,
     shard: tuple[int, int] | None = None,
@@ -27,29 +36,28 @@ def paraphrase(
 
     Args:
         augmentation: where its unit is the sentence, each sentence is made once, in however many texts it stands.
+        cache: a folder, or the URI of one on an object store (s3://bucket/folder).
         samples: paraphrases of each text.
-        workers: processes.
+        engine: `local` processes, or `ray`: the actors of a Ray cluster.
+        workers: processes or actors.
         batch_size: texts or sentences that the augmentation is given at once.
         shard: (i, n), i from 1: only the i-th of n shares of the texts, told by a hash of the text.
     Returns:
         what was requested, present, made and rejected, in rows of the cache (texts or sentences).
     Raises:
         SettingsError: several samples of an augmentation that has only one.
-        CacheError: the cache is damaged, or cannot be written.
+        CacheError: the cache cannot be written, or a worker died.
     """
     _check_samples(augmentation, samples)
     if shard is not None:
         index, shares = shard
         texts = [text for text in texts if keyed_seed("shard", text) % shares == index - 1]
-    if _by_sentence(augmentation):
-        sources = [sentence for text in texts for sentence in split_sentences(text).sentences]
-    else:
-        sources = [text for text in texts if text.strip()]
     return fill(
         _opened(cache),
         augmentation,
-        sources,
+        Documents(texts, by_sentence=_by_sentence(augmentation)).units,
         samples=samples,
+        engine=engine,
         workers=workers,
         batch_size=batch_size,
         progress=progress,
@@ -57,60 +65,78 @@ def paraphrase(
 
 
 def read_paraphrases(
-    texts: Sequence[str], augmentation: Job, cache: Cache | str | Path, *, samples: int = 1
-) -> list[list[Paraphrase]]:
+    texts: Sequence[str],
+    augmentation: Job,
+    cache: Cache | Location,
+    *,
+    samples: int = 1,
+    filters: Filters | None = None,
+) -> Iterator[list[Paraphrase]]:
     """For each text its samples, sentences put together again with everything that stood between them.
 
     A text whose augmentation works by sentences is `ok` when one of them is; the others stay as they were, and the
-    score fallback_rate says how many (0 to 1). Its change_rate is that of all its words.
+    score fallback_rate says how many (0 to 1). Its change_rate is that of all its words. Time is linear in the texts
+    and in the cache; texts and paraphrases lie on disk, not in memory.
 
+    Args:
+        filters: judge anew what is usable; None takes what was judged when it was made.
     Raises:
         SettingsError: some were never made with these settings; it says what is different.
     """
     _check_samples(augmentation, samples)
-    cache = _opened(cache)
-    settings = augmentation.settings()
-    if not _by_sentence(augmentation):
-        found = cache.lookup(settings, texts, samples=samples)
-        return [[_made(each, cache, augmentation) for each in row] for row in found]
-    taken_apart = [split_sentences(text) for text in texts]
-    sentences = list(dict.fromkeys(sentence for pieces in taken_apart for sentence in pieces.sentences))
-    found = cache.lookup(settings, sentences, samples=samples)
-    made = {
-        sentence: [_made(each, cache, augmentation) for each in row]
-        for sentence, row in zip(sentences, found, strict=True)
-    }
-    return [
-        [_document(pieces, [made[sentence][sample] for sentence in pieces.sentences]) for sample in range(samples)]
-        for pieces in taken_apart
-    ]
+    cache, settings = _opened(cache), augmentation.settings()
+    documents = Documents(texts, by_sentence=_by_sentence(augmentation))
+    columns = ("paraphrase", "status", "pivot", *(("source",) if filters else ()))
+    joined = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
+    if (joined.places < 0).any():
+        raise SettingsError(
+            f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
+            "Run `text-uda paraphrase` with the same data, method and settings first"
+        )
+    return _documents(documents, joined, filters, by_sentence=_by_sentence(augmentation))
+
+
+def _documents(
+    documents: Documents, joined: Joined, filters: Filters | None, *, by_sentence: bool
+) -> Iterator[list[Paraphrase]]:
+    put_together = _document if by_sentence else _text
+    for starts, pieces in documents.blocks():
+        made = [
+            _paraphrases(joined.take(places), filters) for places in joined.places[:, int(starts[0]) : int(starts[-1])]
+        ]
+        edges = (starts - starts[0]).tolist()
+        for each, (first, last) in zip(pieces, pairwise(edges), strict=True):
+            yield [put_together(each, of_sample[first:last]) for of_sample in made]
+
+
+def _paraphrases(rows: pa.Table, filters: Filters | None) -> list[Paraphrase]:
+    found = []
+    for row in rows.to_pylist():
+        scores = {} if row["change_rate"] is None else {"change_rate": row["change_rate"]}
+        made = Paraphrase(row["paraphrase"], row["status"], row["pivot"], scores)
+        if filters is not None and (status := filters(row["source"], made)) != made.status:
+            made = Paraphrase(made.text, status, made.pivot, scores)
+        found.append(made)
+    return found
+
+
+def _text(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
+    return made[0] if pieces.sentences else Paraphrase(None, "empty")
 
 
 def _document(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
     """One paraphrase of a text from those of its sentences."""
-    usable = [each.status == "ok" for each in made]
-    if not any(usable):
+    usable = np.array([each.status == "ok" for each in made], dtype=bool)
+    if not usable.any():
         reasons = Counter(each.status for each in made).most_common(1)
         return Paraphrase(None, reasons[0][0] if reasons else "empty")
     parts = [each.text if ok else None for each, ok in zip(made, usable, strict=True)]
     text = pieces.join([part or source for part, source in zip(parts, pieces.sentences, strict=True)])
-    words = [len(sentence.split()) for sentence in pieces.sentences]
-    changed = sum(
-        each.scores.get("change_rate", 0.0) * count for each, count, ok in zip(made, words, usable, strict=True) if ok
-    )
-    scores = {"change_rate": changed / sum(words), "fallback_rate": 1 - sum(usable) / len(usable)}
+    words = np.array([len(sentence.split()) for sentence in pieces.sentences])
+    rates = np.array([each.scores.get("change_rate", 0.0) for each in made])
+    scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
     pivots = [each.pivot for each in made if each.pivot]
     return Paraphrase(text, "ok", " ".join(pivots) or None, scores)
-
-
-def _made(found: Paraphrase | None, cache: Cache, augmentation: Job) -> Paraphrase:
-    if found is not None:
-        return found
-    settings = augmentation.settings()
-    raise SettingsError(
-        f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
-        "Run `text-uda paraphrase` with the same data, method and settings first"
-    )
 
 
 def _check_samples(augmentation: Job, samples: int) -> None:
@@ -127,5 +153,5 @@ def _by_sentence(augmentation: Job) -> bool:
     return augmentation.settings()["unit"] == "sentence"
 
 
-def _opened(cache: Cache | str | Path) -> Cache:
+def _opened(cache: Cache | Location) -> Cache:
     return cache if isinstance(cache, Cache) else Cache(cache)

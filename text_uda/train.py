@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -19,6 +21,7 @@ from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.errors import SettingsError, UserError
 from text_uda.evaluate import Evaluation, probabilities, score
+from text_uda.filters import Filters
 from text_uda.interruption import Interrupted, stop_signals
 from text_uda.keyed import keyed_seed
 from text_uda.model import (
@@ -28,8 +31,8 @@ from text_uda.model import (
     load_classifier,
 )
 from text_uda.objectives import UDA, Objective, Supervised
-from text_uda.pairs import MakeRows, Pairs
-from text_uda.paraphrase import read_paraphrases
+from text_uda.pairs import MakeRows, Pairs, pair_table
+from text_uda.paraphrase import Location, read_paraphrases
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory, provenance
@@ -37,7 +40,7 @@ from text_uda.sampling import RowStream
 from text_uda.schedules import linear_decay
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
-from translation_cache import Cache, Job, Paraphrase
+from translation_cache import Cache, Job, digest
 
 log = logging.getLogger("text_uda")
 
@@ -54,7 +57,8 @@ def train(
     *,
     objectives: Sequence[Objective] = (Supervised(), UDA()),
     augmentation: Job | None = None,
-    cache: Cache | str | Path | None = None,
+    cache: Cache | Location | None = None,
+    filters: Filters | None = None,
     settings: TrainSettings | None = None,
     out: str | Path,
     name: str | None = None,
@@ -70,6 +74,7 @@ def train(
         objectives: their losses are added.
         augmentation: what made the paraphrases; needed when an objective reads pairs.
         cache: where the paraphrases lie (see `paraphrase`).
+        filters: judge anew which of them are usable; None takes what was judged when they were made.
         settings: of the trainer.
         out: the run directory.
         name: of the run in reports.
@@ -84,9 +89,9 @@ def train(
         Interrupted: by SIGINT or SIGTERM, after a checkpoint.
     """
     settings = settings or TrainSettings()
-    cache = Cache(Path(cache)) if isinstance(cache, str | Path) else cache
+    cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
     needs_pairs = any(objective.needs_pairs for objective in objectives)
-    paraphrases = _read_pairs(split, augmentation, cache, settings) if needs_pairs else None
+    pairs = _read_pairs(split, augmentation, cache, filters, settings) if needs_pairs else None
     directory = RunDirectory(Path(out))
     method = _method(augmentation) if needs_pairs and augmentation is not None else "none"
     directory.open(
@@ -101,7 +106,8 @@ def train(
             "encoder": settings.encoder,
             "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
             "augmentation": augmentation.settings() if needs_pairs and augmentation is not None else None,
-            "cache_digest": cache.digest(augmentation.settings()) if needs_pairs and augmentation and cache else None,
+            "cache_digest": digest(cache, augmentation.settings()) if needs_pairs and augmentation and cache else None,
+            "filters": asdict(filters) if needs_pairs and filters else None,
             "settings": asdict(settings),
             **provenance(),
         },
@@ -109,7 +115,7 @@ def train(
     )
     if (finished := directory.result()) is not None:
         return finished
-    return _Training(split, objectives, paraphrases, method, settings, directory, frozen).run()
+    return _Training(split, objectives, pairs, method, settings, directory, frozen).run()
 
 
 def _method(augmentation: Job) -> str:
@@ -117,13 +123,18 @@ def _method(augmentation: Job) -> str:
 
 
 def _read_pairs(
-    split: Split, augmentation: Job | None, cache: Cache | None, settings: TrainSettings
-) -> list[list[Paraphrase]]:
+    split: Split,
+    augmentation: Job | None,
+    cache: Cache | None,
+    filters: Filters | None,
+    settings: TrainSettings,
+) -> pa.Table:
     if augmentation is None or cache is None:
         raise SettingsError("a consistency objective needs pairs: name an augmentation and the cache it filled")
     if not split.unlabeled:
         raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
-    return read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples)
+    made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
+    return pair_table(split.unlabeled, made)
 
 
 class _Training:
@@ -133,7 +144,7 @@ class _Training:
         self,
         split: Split,
         objectives: Sequence[Objective],
-        paraphrases: list[list[Paraphrase]] | None,
+        pairs: pa.Table | None,
         method: str,
         settings: TrainSettings,
         directory: RunDirectory,
@@ -151,10 +162,10 @@ class _Training:
         self.labels = torch.tensor(split.labeled.labels)
         self.dev = make_rows(split.dev.texts)
         self.pairs = self.unlabeled_stream = None
-        if paraphrases is not None:
-            self.pairs = Pairs(split.unlabeled, paraphrases, make_rows, method=method)
+        if pairs is not None:
+            self.pairs = Pairs(pairs, make_rows, method=method)
             self.unlabeled_stream = RowStream(len(self.pairs), seed=settings.seed, name="unlabeled")
-            _write_examples(directory, split.unlabeled, paraphrases, method)
+            _write_examples(directory, pairs, method)
         self.test = make_rows(split.test.texts)
         step = Step(self.pretrained.model, objectives, steps=settings.steps)
         self.optimizer = torch.optim.AdamW(
@@ -346,11 +357,9 @@ def _append(metrics, record: dict[str, Any]) -> None:
     metrics.flush()
 
 
-def _write_examples(
-    directory: RunDirectory, texts: Sequence[str], paraphrases: list[list[Paraphrase]], method: str
-) -> None:
+def _write_examples(directory: RunDirectory, pairs: pa.Table, method: str) -> None:
+    """The first texts with their first sample."""
+    first = pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
     with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
-        for text, samples in list(zip(texts, paraphrases, strict=True))[:EXAMPLES]:
-            made = samples[0]
-            example = {"source": text, "paraphrase": made.text, "status": made.status, "pivot": made.pivot}
+        for example in first.select(["source", "paraphrase", "status", "pivot"]).to_pylist():
             file.write(json.dumps(example | {"method": method}, ensure_ascii=False) + "\n")

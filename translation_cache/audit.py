@@ -1,97 +1,112 @@
 """Look at a cache: how much is there, is it sound, what does it say."""
 
-import json
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from translation_cache.errors import CacheError
+from translation_cache.errors import CacheError, DamagedError
 from translation_cache.job import OK
-from translation_cache.key import fingerprint, row_key
-from translation_cache.shard import read_shard
-from translation_cache.store import Cache
+from translation_cache.join import score_column
+from translation_cache.key import row_keys
+from translation_cache.lookup import blocks, rows
+from translation_cache.scan import each_once
+from translation_cache.shard import keys_of
+from translation_cache.store import SETTINGS_FILE, Cache
+
+_MEANS = ("change_rate", "length_ratio")  # scores whose mean over the usable rows says what a method does
 
 
 def stats(cache: Cache) -> dict[str, Any]:
-    """rows, ok, rejected (reason -> rows), and the same by settings with method, copy_rate, change_rate and bytes.
+    """rows, ok, yield, rejected (reason -> rows), bytes, set_aside (damaged files), and the same by settings.
 
-    copy_rate is the share of rows whose paraphrase is their source; change_rate the mean score of that name over the
-    rows that are ok, None where none has it.
+    yield is the share of rows that are ok; copy_rate the share whose paraphrase is their source; change_rate and
+    length_ratio the means of the scores of that name over the rows that are ok, None where none has it.
     """
     by_settings = [_stats(cache, mark, settings) for mark, settings in cache.settings().items()]
     rejected: Counter[str] = Counter()
     for entry in by_settings:
         rejected.update(entry["rejected"])
+    count, ok = (sum(entry[name] for entry in by_settings) for name in ("rows", "ok"))
     return {
-        "rows": sum(entry["rows"] for entry in by_settings),
-        "ok": sum(entry["ok"] for entry in by_settings),
+        "rows": count,
+        "ok": ok,
+        "yield": ok / count if count else 0.0,
         "rejected": dict(sorted(rejected.items())),
+        "bytes": sum(entry["bytes"] for entry in by_settings),
+        "set_aside": cache.set_aside(),
         "settings": by_settings,
     }
 
 
 def _stats(cache: Cache, mark: str, settings: dict[str, Any]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
-    copies, rates = 0, []
-    for row in cache.rows(mark):
-        statuses[row["status"]] += 1
-        copies += row["paraphrase"] == row["source"]
-        if row["status"] == OK:
-            rates += [score["value"] for score in row["scores"] or () if score["name"] == "change_rate"]
-    rows = statuses.total()
+    copies, sums, counts = 0, dict.fromkeys(_MEANS, 0.0), dict.fromkeys(_MEANS, 0)
+    for _, table in each_once(cache, mark, ["status", "source", "paraphrase", "scores"]):
+        statuses.update({each["values"]: each["counts"] for each in table["status"].value_counts().to_pylist()})
+        copies += table.filter(pc.field("source") == pc.field("paraphrase")).num_rows
+        usable = table.filter(pc.field("status") == OK)
+        for name in _MEANS:
+            values = score_column(usable["scores"], name).drop_null().to_numpy()
+            sums[name] += float(values.sum())
+            counts[name] += len(values)
+    shards, total = cache.shards(mark), statuses.total()
+    ok = statuses.pop(OK, 0)
     return {
         "fingerprint": mark,
         "method": settings.get("method"),
-        "rows": rows,
-        "ok": statuses.pop(OK, 0),
+        "rows": total,
+        "ok": ok,
+        "yield": ok / total if total else 0.0,
         "rejected": dict(sorted(statuses.items())),
-        "copy_rate": copies / rows if rows else 0.0,
-        "change_rate": sum(rates) / len(rates) if rates else None,
-        "bytes": sum(path.stat().st_size for path in cache.shards(mark)),
+        "copy_rate": copies / total if total else 0.0,
+        **{name: sums[name] / counts[name] if counts[name] else None for name in _MEANS},
+        "shards": len(shards),
+        "bytes": sum(shard.bytes for shard in shards),
     }
 
 
 def verify(cache: Cache) -> dict[str, Any]:
-    """Read everything: shards, rows (with those that stand twice), damaged (a list of file and reason)."""
-    shards, rows, damaged = 0, 0, []
+    """Read everything: shards, rows (with those that stand twice), damaged (a list of file and reason).
+
+    Of each shard the digest, the columns, and each key anew from its settings, source and sample.
+    """
+    shards, count, damaged = 0, 0, []
     for mark in cache.fingerprints():
-        folder = cache.path / mark
-        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-            if path.name == "_settings.json":
-                reason = _settings_damage(path, mark)
-            elif path.suffix == ".parquet":
-                shards += 1
-                try:
-                    table = read_shard(path)
+        for file in cache.files(mark):
+            reason = None
+            try:
+                if file.name == SETTINGS_FILE:
+                    cache.read_settings(mark)
+                elif file.name.endswith(".parquet"):
+                    shards += 1
+                    table = cache.table(mark, file.name, ["key", "source", "sample"])
                     reason = _row_damage(table, mark)
-                    rows += len(table)
-                except (CacheError, pa.ArrowException) as error:
-                    reason = str(error)
-            else:
-                reason = "no cache wrote this file"
+                    count += len(table)
+                else:
+                    reason = "no cache wrote this file"
+            except FileNotFoundError:
+                shards -= 1  # compacted away meanwhile
+            except DamagedError as error:
+                reason = str(error)
             if reason:
-                damaged.append({"file": str(path), "reason": reason})
-        if not (folder / "_settings.json").exists():
-            damaged.append({"file": str(folder / "_settings.json"), "reason": "it is not there"})
-    return {"shards": shards, "rows": rows, "damaged": damaged}
-
-
-def _settings_damage(path: Path, mark: str) -> str | None:
-    try:
-        sound = fingerprint(json.loads(path.read_bytes())) == mark
-    except (ValueError, CacheError, RecursionError):
-        sound = False
-    return None if sound else "its content is not what the name of its folder says"
+                damaged.append({"file": f"{cache}/{mark}/{file.name}", "reason": reason})
+        if SETTINGS_FILE not in {file.name for file in cache.files(mark)}:
+            damaged.append({"file": f"{cache}/{mark}/{SETTINGS_FILE}", "reason": "it is not there"})
+    return {"shards": shards, "rows": count, "damaged": damaged}
 
 
 def _row_damage(table: pa.Table, mark: str) -> str | None:
-    for row in table.select(["key", "settings", "source", "sample"]).to_pylist():
-        if row["settings"] != mark:
-            return f"a row was made with other settings ({row['settings']})"
-        if row["key"] != row_key(mark, row["source"], row["sample"]):
-            return f"a key does not belong to its source ({row['source']!r:.80})"
+    keys, samples = keys_of(table), np.asarray(table["sample"])
+    for sample in np.unique(samples):
+        there = np.flatnonzero(samples == sample)
+        sources = table["source"].take(pa.array(there))
+        made = np.concatenate([row_keys(mark, block, int(sample)) for block in blocks(sources)])
+        if (wrong := np.flatnonzero((made != keys[there]).any(axis=1))).size:
+            return f"a key does not belong to its source ({sources[int(wrong[0])].as_py()!r:.80})"
     return None
 
 
@@ -107,15 +122,20 @@ def show(cache: Cache, limit: int, *, settings: str | None = None, query: str | 
     known = cache.settings()
     chosen = [mark for mark in known if settings is None or mark.startswith(settings)]
     if settings is not None and not chosen:
-        raise CacheError(f"no settings in {cache.path} have the fingerprint {settings}; there are: {', '.join(known)}")
+        raise CacheError(f"no settings in {cache} have the fingerprint {settings}; there are: {', '.join(known)}")
     found: list[dict[str, Any]] = []
     for mark in chosen:
-        for row in cache.rows(mark):
+        for row in _matching(cache, mark, query):
             if len(found) == limit:
                 return found
-            if query is None or query in row["source"] or query in (row["paraphrase"] or ""):
-                found.append(readable(row, known[mark]))
+            found.append(readable(row, known[mark]))
     return found
+
+
+def _matching(cache: Cache, mark: str, query: str | None) -> Iterator[dict[str, Any]]:
+    for row in rows(cache, mark):
+        if query is None or query in row["source"] or query in (row["paraphrase"] or ""):
+            yield row
 
 
 def readable(row: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,18 @@
 """One immutable Parquet file of rows, named by the digest of its bytes."""
 
-import contextlib
-import errno
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from translation_cache.errors import CacheError
+from translation_cache.errors import CacheError, DamagedError
 from translation_cache.job import OK, Paraphrase
-from translation_cache.key import KEY_BYTES, content_digest, row_key
+from translation_cache.key import KEY_BYTES, content_digest, keys_from_bytes, row_keys
+from translation_cache.keyset import KeySet
 
+SUFFIX = ".parquet"
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.binary(KEY_BYTES), nullable=False),  # row_key(settings, source, sample)
@@ -31,111 +29,153 @@ SCHEMA = pa.schema(
 Row = tuple[str, int, Paraphrase]  # source, sample, what was made of it
 
 
+# --- rows and columns -------------------------------------------------------------------------------------------------
+
+
 def to_table(fingerprint: str, rows: Iterable[Row]) -> pa.Table:
-    """Rows of one fingerprint as a table, sorted by key, so that equal rows make equal files.
+    """Rows of one fingerprint as a table: each key once, sorted by key, so that equal rows make equal files.
 
     Raises:
-        CacheError: a text that UTF-8 has no bytes for (a lone surrogate).
+        CacheError: a text that UTF-8 has no bytes for (a lone surrogate), or a score that is not finite.
     """
-    records = [
-        {
-            "key": row_key(fingerprint, source, sample),
-            "settings": fingerprint,
-            "source": source,
-            "sample": sample,
-            "paraphrase": made.text,
-            "pivot": made.pivot,
-            "status": made.status,
-            "scores": [{"name": name, "value": float(value)} for name, value in sorted(made.scores.items())],
-        }
-        for source, sample, made in rows
-    ]
+    rows = list(rows)
+    sources, samples = [source for source, _, _ in rows], [sample for _, sample, _ in rows]
+    made = [paraphrase for _, _, paraphrase in rows]
+    keys = np.empty((len(rows), 2), dtype=np.uint64)
+    for sample in set(samples):
+        places = [place for place, each in enumerate(samples) if each == sample]
+        keys[places] = row_keys(fingerprint, (sources[place] for place in places), sample)
     try:
-        return pa.Table.from_pylist(sorted(records, key=lambda record: record["key"]), schema=SCHEMA)
+        table = pa.table(
+            [
+                key_array(keys),
+                pa.array([fingerprint] * len(rows), pa.string()),
+                text_array(sources),
+                pa.array(samples, pa.int32()),
+                text_array([each.text for each in made]),
+                text_array([each.pivot for each in made]),
+                text_array([each.status for each in made]),
+                _scores(made),
+            ],
+            schema=SCHEMA,
+        )
+    except pa.ArrowInvalid as error:
+        raise CacheError(f"these rows cannot be kept: {error}") from error
+    return once(table)
+
+
+def text_array(texts: Sequence[str | None]) -> pa.Array:
+    """Raises CacheError for what UTF-8 has no bytes for."""
+    try:
+        return pa.array(texts, pa.string())
     except UnicodeEncodeError as error:
         raise CacheError(
             f"a text holds half a surrogate pair, which no file can hold ({error.object!r:.80}); decode it first"
         ) from error
 
 
+def _scores(made: Sequence[Paraphrase]) -> pa.Array:
+    ordered = [sorted(each.scores.items()) for each in made]
+    offsets = np.zeros(len(made) + 1, dtype=np.int32)
+    np.cumsum([len(scores) for scores in ordered], out=offsets[1:])
+    values = np.array([value for scores in ordered for _, value in scores], dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise CacheError("a score is not a finite number; the job that made it has to reject the paraphrase instead")
+    names = pa.array([name for scores in ordered for name, _ in scores], pa.string())
+    fields = SCHEMA.field("scores").type.value_type
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([names, pa.array(values)], fields=list(fields)))
+
+
+def key_array(keys: np.ndarray) -> pa.Array:
+    """(N, 2) uint64 -> N times 16 bytes."""
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(KEY_BYTES), len(keys), [None, pa.py_buffer(keys.astype(">u8").tobytes())]
+    )
+
+
+def keys_of(table: pa.Table) -> np.ndarray:
+    """The column `key` as (N, 2) uint64."""
+    chunks = [
+        memoryview(chunk.buffers()[1])[chunk.offset * KEY_BYTES : (chunk.offset + len(chunk)) * KEY_BYTES]
+        for chunk in table["key"].chunks
+        if len(chunk)
+    ]
+    return keys_from_bytes(b"".join(chunks))
+
+
 def to_paraphrase(record: dict[str, Any]) -> Paraphrase:
-    scores = {score["name"]: score["value"] for score in record["scores"] or ()}
-    return Paraphrase(record["paraphrase"], record["status"], record["pivot"], scores)
+    """From a row as a dictionary of (some of) its columns."""
+    scores = {score["name"]: score["value"] for score in record.get("scores") or ()}
+    return Paraphrase(record["paraphrase"], record["status"], record.get("pivot"), scores)
 
 
-def rank(record: dict[str, Any]) -> tuple:
+def rank(made: Paraphrase) -> tuple:
     """Which of two rows with one key is read: the least. It depends on their content alone, and ok comes first."""
-    scores = tuple((score["name"], score["value"]) for score in record["scores"] or ())
-    return (record["status"] != OK, record["status"], record["paraphrase"] or "", record["pivot"] or "", scores)
+    return (made.status != OK, made.status, made.text or "", made.pivot or "", sorted(made.scores.items()))
 
 
-def write_shard(folder: Path, table: pa.Table) -> Path:
-    """Write a table as folder/<digest>.parquet: whole or not at all, and on disk when this returns.
+def once(table: pa.Table) -> pa.Table:
+    """Each key once, in the order of the keys."""
+    keys = KeySet(keys_of(table))
+    if len(keys) == len(table):
+        return table.take(keys.first())
+    chosen = keys.first()
+    rivals = np.flatnonzero(np.bincount(keys.inverse)[keys.inverse] > 1)
+    best = rivals[best_of(keys.inverse[rivals], table.take(rivals))]
+    chosen[keys.inverse[best]] = best
+    return table.take(chosen)
 
-    Raises:
-        CacheError: the disk is full.
-    """
+
+def best_of(places: np.ndarray, table: pa.Table) -> np.ndarray:
+    """Of the rows with one place the one that ranks first: their indices, ascending."""
+    best: dict[int, tuple] = {}
+    records = (record for batch in table.to_batches(max_chunksize=10_000) for record in batch.to_pylist())
+    for index, (place, record) in enumerate(zip(places.tolist(), records, strict=True)):
+        ranked = (rank(to_paraphrase(record)), index)
+        if place not in best or ranked < best[place]:
+            best[place] = ranked
+    return np.array(sorted(index for _, index in best.values()), dtype=np.int64)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def encode(table: pa.Table) -> tuple[str, memoryview]:
+    """The name and the bytes of the file that holds a table."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    options: Any = {"use_dictionary": ["settings", "status", "scores.list.element.name"]}  # others hardly repeat
+    pq.write_table(table, sink, compression="zstd", store_schema=False, **options)
     content = memoryview(sink.getvalue())
-    path = folder / f"{content_digest(content)}.parquet"
-    if not path.exists():
-        write_file(path, content)
-    return path
+    return content_digest(content) + SUFFIX, content
 
 
-def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Write aside, sync, rename, sync the folder; its parents are made."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a cache may be shared
-        os.replace(temporary, path)
-        temporary = None
-        _sync_folder(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CacheError(
-                f"the disk that holds {path.parent} is full; free some space and give the same command again: "
-                "all that was written before is kept"
-            ) from error
-        raise CacheError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def decode(
+    name: str, content: bytes, *, fingerprint: str, columns: Sequence[str] | None = None, checked: bool = False
+) -> pa.Table:
     """The rows of a file, after a look at its digest: what was changed or cut short is never read as data.
 
+    Args:
+        fingerprint: of the settings that its rows have to be of.
+        columns: to read; None is all.
+        checked: its digest was seen before, and need not be computed again.
     Raises:
-        FileNotFoundError: another process compacted it away.
-        CacheError: it is damaged, or is not one of ours.
+        DamagedError: it is not what its name says, or is not one of ours.
     """
-    content = path.read_bytes()
-    reason = None
-    if content_digest(content) != path.stem:
-        reason = "its content is not what its name says"
-    else:
+    if not checked and content_digest(content) + SUFFIX != name:
+        raise DamagedError("its content is not what its name says")
+    try:
         with pq.ParquetFile(pa.BufferReader(content)) as file:
-            if file.schema_arrow.equals(SCHEMA):
-                return file.read(columns=list(columns) if columns else None)
-        reason = "its columns are not those of this cache"
-    raise CacheError(
-        f"{path} is damaged: {reason}. `cache verify {path.parents[1]}` names every such file; "
-        "move them away and paraphrase again, which makes only what is missing"
-    )
+            if not file.schema_arrow.equals(SCHEMA):
+                raise DamagedError("its columns are not those of this cache")
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+            settings = SCHEMA.get_field_index("settings")
+            statistics = [group.column(settings).statistics for group in groups if group.num_rows]
+            if any(each is None or {each.min, each.max} != {fingerprint} for each in statistics):
+                raise DamagedError("its rows were made with other settings")
+            return file.read(columns=list(columns) if columns is not None else None)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise DamagedError(f"it is no Parquet file ({error})") from error
+
+
+def row_count(content: bytes) -> int:
+    return pq.read_metadata(pa.BufferReader(content)).num_rows

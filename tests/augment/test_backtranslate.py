@@ -3,38 +3,12 @@
 import pytest
 
 from text_uda.augment import BackTranslation
-from text_uda.augment.backtranslate import match_case, rejection
+from text_uda.augment.backtranslate import match_case
 from text_uda.errors import SettingsError
 from text_uda.translate import Translation
 from text_uda.translate.apertium import MODES
 
 installed = pytest.mark.skipif(not (MODES / "eng-spa.mode").exists(), reason="needs Debian's apertium-eng-spa")
-
-
-@pytest.mark.parametrize(
-    ("source", "text", "reason"),
-    [
-        ("a good film", "a fine film", None),
-        ("a good film", "", "empty"),
-        ("a good film", " ... ", "empty"),
-        ("A good film!", "a good  film", "unchanged"),
-        ("It’s good", "it's good", "unchanged"),
-        ("one two three four five", "six", "length-ratio"),
-        ("one two", "a b c d e f", "length-ratio"),
-        ("so good", "very very very good", "repetition"),
-        ("very very very good", "very very very fine", None),
-        ("we saw it twice at the cinema", "in a cinema in a cinema in a cinema", "repetition"),
-        ("it cost 3.50", "it cost 350", "numbers"),
-        ("in 1999 and 1999", "in 1999", "numbers"),
-        ("I do not like it", "I like it", "negation"),
-        ("I don't like it", "I like this one", "negation"),
-        ("I like it", "I never like it", "negation"),
-        ("I don't like it", "I do not like it", None),
-        ("a knot in the note", "a tie in the note", None),
-    ],
-)
-def test_why_a_paraphrase_is_rejected(source: str, text: str, reason: str | None):
-    assert rejection(source, text, max_length_ratio=2.0) == reason
 
 
 @pytest.mark.parametrize(
@@ -82,9 +56,7 @@ def test_settings_name_everything_that_decides():
     assert settings["unit"] == "sentence"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"translator": "apertium"}, {"max_length_ratio": 1.0}, {"temperature": 0.9}, {"translator": "marian:a"}]
-)
+@pytest.mark.parametrize("wrong", [{"translator": "apertium"}, {"temperature": 0.9}, {"translator": "marian:a"}])
 def test_settings_out_of_range(wrong: dict):
     with pytest.raises(SettingsError):
         BackTranslation(**wrong)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from translation_cache import Cache
+from translation_cache import Cache, rows
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -17,7 +17,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def content(cache: Cache) -> list[tuple]:
     """Every row of a cache, in one order, however it is spread over files."""
-    rows = [
+    found = [
         (
             mark,
             row["key"],
@@ -29,6 +29,6 @@ def content(cache: Cache) -> list[tuple]:
             str(row["scores"]),
         )
         for mark in cache.fingerprints()
-        for row in cache.rows(mark)
+        for row in rows(cache, mark)
     ]
-    return sorted(rows)
+    return sorted(found)

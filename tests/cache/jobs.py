@@ -49,3 +49,24 @@ class Dying(Upper):
 
             os._exit(9)
         return Upper.__call__(self, sources, sample)
+
+
+@dataclass(frozen=True)
+class DyingOnce(Upper):
+    """Takes its process with it at the text `bad`, once: the file remembers. Each call is noted in it."""
+
+    memory: str = ""
+
+    def __call__(self, sources, sample):
+        import os
+        import signal
+
+        with open(self.memory, "a+") as file:
+            file.seek(0)
+            died = "died" in file.read()
+            file.write(f"{sources[0]}\n")
+            if "bad" in sources and not died:
+                file.write("died\n")
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return Upper.__call__(self, sources, sample)

@@ -6,20 +6,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import content
+from datasets import Dataset
 from jobs import Upper
 
 from translation_cache import (
     Cache,
     CacheError,
     Paraphrase,
-    compact,
     export,
     fill,
     fingerprint,
     merge,
     show,
     stats,
-    verify,
 )
 
 TEXTS = ["good", "xbad", "fine", "xdull"]
@@ -38,29 +37,8 @@ def test_stats(filled: Cache):
     assert (found["rows"], found["ok"], found["rejected"]) == (5, 2, {"unchanged": 3})
     entry = found["settings"][0]
     assert entry["fingerprint"] == fingerprint(SETTINGS) and entry["method"] == "upper"
-    assert entry["copy_rate"] == pytest.approx(1 / 5) and entry["change_rate"] == 0.5 and entry["bytes"] > 0
-
-
-def test_verify_names_what_is_wrong(filled: Cache):
-    assert verify(filled) == {"shards": 4, "rows": 4, "damaged": []}
-    folder = filled.folder(SETTINGS)
-    shards = filled.shards(fingerprint(SETTINGS))
-    shards[0].write_bytes(b"")
-    (folder / "notes.txt").write_text("mine")
-    (folder / "_settings.json").write_text("{}")
-    damaged = {Path(entry["file"]).name for entry in verify(filled)["damaged"]}
-    assert damaged == {shards[0].name, "notes.txt", "_settings.json"}
-
-
-def test_verify_finds_forged_rows(filled: Cache):
-    """A file with the right name and columns, whose keys are not those of its texts."""
-    from translation_cache.shard import write_shard
-
-    table = pq.read_table(filled.shards(fingerprint(SETTINGS))[0])
-    sources = table.column("source").combine_chunks().to_pylist()
-    forged = table.set_column(2, table.schema.field("source"), [[source + "!" for source in sources]])
-    path = write_shard(filled.folder(SETTINGS), forged)
-    assert [Path(entry["file"]).name for entry in verify(filled)["damaged"]] == [path.name]
+    assert entry["copy_rate"] == pytest.approx(1 / 5) and entry["yield"] == pytest.approx(2 / 5)
+    assert entry["change_rate"] == 0.5 and entry["length_ratio"] is None and entry["bytes"] == found["bytes"] > 0
 
 
 def test_show(filled: Cache):
@@ -68,26 +46,6 @@ def test_show(filled: Cache):
     assert len(show(filled, 2)) == 2 and len(show(filled, 10, settings=fingerprint(SETTINGS)[:6])) == 4
     with pytest.raises(CacheError, match="no settings"):
         show(filled, 1, settings="ffff")
-
-
-def test_compact_keeps_every_row_in_one_file(filled: Cache):
-    before = content(filled)
-    assert compact(filled) == {"files_before": 4, "files_after": 1, "rows": 4}
-    assert content(filled) == before and len(filled.shards(fingerprint(SETTINGS))) == 1
-    assert compact(filled)["files_before"] == 1 and content(filled) == before
-
-
-def test_compact_writes_before_it_removes(filled: Cache, monkeypatch: pytest.MonkeyPatch):
-    before = content(filled)
-
-    def killed(*_args, **_options):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", killed)
-        with pytest.raises(KeyboardInterrupt):
-            compact(filled)
-    assert content(filled) == before
 
 
 def test_merge_is_the_union(tmp_path: Path):
@@ -100,15 +58,18 @@ def test_merge_is_the_union(tmp_path: Path):
     assert merge(both, one)["files"] == 0
 
 
-@pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.parquet"])
-def test_export(filled: Cache, tmp_path: Path, name: str):
-    out = tmp_path / name
+READ = {
+    ".jsonl": lambda out: [json.loads(line) for line in out.read_text().splitlines()],
+    ".parquet": lambda out: pq.read_table(out).to_pylist(),
+    ".arrow": lambda out: Dataset.from_file(str(out)).to_list(),
+}
+
+
+@pytest.mark.parametrize("ending", READ)
+def test_export(filled: Cache, tmp_path: Path, ending: str):
+    out = tmp_path / f"pairs{ending}"
     assert export(filled, out) == {"rows": 4}
-    rows = (
-        pq.read_table(out).to_pylist()
-        if name.endswith("parquet")
-        else [json.loads(x) for x in out.read_text().splitlines()]
-    )
+    rows = READ[ending](out)
     assert {row["source"]: row["paraphrase"] for row in rows}["good"] == "GOOD 0"
     assert set(rows[0]) == {"source", "sample", "paraphrase", "pivot", "status", "method"}
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import content
 from jobs import Dying, Failing, Upper
 
-from translation_cache import Cache, CacheError, fill, verify
+from translation_cache import Cache, CacheError, fill, fingerprint, verify
 
 TEXTS = [f"text {number}" for number in range(100)]
 
@@ -75,9 +75,9 @@ def test_a_worker_that_dies_is_told_and_what_was_made_is_kept(cache: Cache):
 
 def test_shards_are_written_as_time_and_bytes_go(cache: Cache):
     fill(cache, Upper(), TEXTS, batch_size=10, commit_bytes=1)
-    assert len(list(cache.path.rglob("*.parquet"))) == 10
+    assert len(cache.shards(fingerprint(Upper().settings()))) == 10
     fill(cache, Upper(seed=1), TEXTS, batch_size=10, commit_every_s=0)
-    assert len(list(cache.path.rglob("*.parquet"))) == 20
+    assert len(cache.shards(fingerprint(Upper(seed=1).settings()))) == 10
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(cache: Cache, monkeypatch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(CacheError, match="is full; free some space"):
             fill(cache, Upper(), TEXTS, batch_size=10, commit_bytes=1)
-    assert content(cache) == before and not list(cache.path.rglob("*.tmp"))
+    assert content(cache) == before and not list(Path(str(cache)).rglob(".*.tmp"))
     assert fill(cache, Upper(), TEXTS).made == 50
 
 
@@ -129,9 +129,9 @@ fill(Cache({path!r}), Upper(pause_s=0.02), [f"text {{n}}" for n in range(100)], 
 def test_killed_in_the_middle_it_goes_on_to_the_same_rows(tmp_path: Path, how: signal.Signals):
     whole, killed = Cache(tmp_path / "whole"), Cache(tmp_path / "killed")
     fill(whole, Upper(), TEXTS)
-    script = SCRIPT.format(here=str(Path(__file__).parent), path=str(killed.path))
+    script = SCRIPT.format(here=str(Path(__file__).parent), path=str(killed))
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    while process.poll() is None and len(list(killed.path.rglob("*.parquet"))) < 2:
+    while process.poll() is None and len(list(Path(str(killed)).rglob("*.parquet"))) < 2:
         time.sleep(0.005)
     process.send_signal(how)
     process.communicate(timeout=60)

@@ -65,6 +65,26 @@ def test_merge(record, folder, tmp_path):
     assert record("cache", "stats", tmp_path / "all")["rows"] == 4
 
 
+def test_verify_of_a_damaged_file_says_what_to_do_and_the_next_fill_does_it(run, record, reviews, tmp_path):
+    folder = tmp_path / "cache"
+    words = ["paraphrase", reviews, "--method", "synonym", "--rate", 0.3, "--cache", folder]
+    rows = record(*words)["made"]
+    shard = next(folder.rglob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert "paraphrase` command sets them aside" in run("cache", "verify", folder).stdout
+    result = run(*words)
+    assert result.exit_code == 0 and f"warning: {folder}/" in result.stderr and "is set aside as" in result.stderr
+    assert f"made {rows}" in result.stdout
+    assert (
+        record("cache", "verify", folder)["damaged"] == [] and len(record("cache", "stats", folder)["set_aside"]) == 1
+    )
+
+
+def test_a_store_that_cannot_be_had_is_one_line(refused):
+    assert "cannot open gopher://x/y" in refused("cache", "stats", "gopher://x/y")
+    assert "what is color" in refused("cache", "stats", "s3://bucket/x?color=red")
+
+
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
 def test_export(record, folder, tmp_path, ending):
     out = tmp_path / f"pairs{ending}"

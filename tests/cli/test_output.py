@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from text_uda.cli.output import emit_json, marked, printable
+from text_uda.cli.output import emit_json, marked, printable, side_by_side
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,19 @@ def test_a_long_text_is_cut():
 
 
 def test_changed_words_are_marked():
-    assert marked("a good film", "a fine film", colour=False) == "a [-good-]{+fine+} film"
-    assert marked("a good film", "a fine film", colour=True) == "a \x1b[9mgood\x1b[0m\x1b[1mfine\x1b[0m film"
-    assert "\x1b" not in marked("a \x1b[2J film", "a fine film", colour=False)
+    assert marked("a good film", "a fine film") == "a [-good-]{+fine+} film"
+    assert "\x1b" not in marked("a \x1b[2J film", "a fine film")
+
+
+def test_side_by_side_on_a_terminal():
+    shown = side_by_side("a good film \x1b[2J and more", "a fine film " + "x" * 12, width=23)
+    struck, bold = "\x1b[9m{}\x1b[0m".format, "\x1b[1m{}\x1b[0m".format
+    assert shown.splitlines() == [
+        f"a {struck('good')}     │ a {bold('fine')}",
+        "film       │ film",
+        f"{struck(chr(92) + 'x1b[2J')}    │ {bold('x' * 10)}",
+        f"{struck('and')} {struck('more')}   │ {bold('xx')}",
+    ]
 
 
 def test_json_is_one_line_of_ascii(capsys):

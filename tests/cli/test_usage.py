@@ -8,7 +8,7 @@ import pytest
 
 from text_uda.cli import main
 from text_uda.cli.methods import METHODS
-from text_uda.cli.training import OBJECTIVES
+from text_uda.cli.training import ACCEPTABLE, OBJECTIVES
 
 VERBS = ["demo", "data", "paraphrase", "cache", "train", "evaluate", "predict", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -35,10 +35,12 @@ def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
 
 def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
+    from text_uda.filters import ACCEPTABLE as acceptable
     from text_uda.objectives import OBJECTIVES as objectives
 
     assert set(METHODS) == set(augmentations)
     assert set(OBJECTIVES) == set(objectives)
+    assert set(ACCEPTABLE) == set(acceptable)
 
 
 def test_default_encoder_is_that_of_the_trainer():

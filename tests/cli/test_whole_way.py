@@ -92,6 +92,23 @@ def test_train_says_its_errors_and_writes_what_was_asked(trained, tiny_bert):
     )
 
 
+def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, cache, tiny_bert, tmp_path):
+    before = record("cache", "stats", cache)["rows"]
+    words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--augment", "synonym"]
+    words += ["--rate", 0.3, "--cache", cache]
+    usable = [
+        record(*words, *more, "--out", tmp_path / f"run-{number}")["augmentation"]["usable"]
+        for number, more in enumerate(([], ["--min-change", 0.2], ["--accept", "numbers", "--max-length-ratio", 3]))
+    ]
+    assert usable[1] < usable[0] <= usable[2] and record("cache", "stats", cache)["rows"] == before
+    filters = json.loads((tmp_path / "run-1" / "config.json").read_text())["filters"]
+    assert filters["min_change"] == 0.2
+    assert "other settings (filters" in refused(*words, "--out", tmp_path / "run-1")
+    assert "--min-change chooses among paraphrases" in refused(
+        "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
+    )
+
+
 def test_only_our_own_words_reach_the_terminal(reviews, tiny_bert, tmp_path):
     words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--out", tmp_path / "run"]
     done = text_uda(*words)

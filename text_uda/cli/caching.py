@@ -1,15 +1,16 @@
 """`cache`: look at, check and reshape a folder of paraphrases."""
 
 from pathlib import Path
+from shutil import get_terminal_size
 
 import click
 
 from text_uda.cli.failures import FAILED
-from text_uda.cli.options import COUNT, FILE, FOLDER, Verb, ends
-from text_uda.cli.output import emit_json, marked, printable, to_terminal
+from text_uda.cli.options import COUNT, FILE, CacheLocation, Verb, ends
+from text_uda.cli.output import emit_json, marked, printable, side_by_side, to_terminal
 from text_uda.cli.verbs import Verbs
 
-EXISTING = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING = CacheLocation(exists=True)
 
 
 @click.group(cls=Verbs)
@@ -31,7 +32,7 @@ def _folder(function: Verb) -> Verb:
 @cache.command(short_help="Count rows by method and status.")
 @_folder
 @ends
-def stats(folder: Path, as_json: bool) -> None:
+def stats(folder: str, as_json: bool) -> None:
     """Count the rows of DIR by method and status.
 
     \b
@@ -66,8 +67,8 @@ def _words(value: object) -> str:
 @click.option("--settings", metavar="FINGERPRINT", help="Only rows made with these settings (see `cache stats`).")
 @click.option("--query", metavar="TEXT", help="Only rows whose source or paraphrase holds TEXT.")
 @ends
-def show(folder: Path, limit: int, settings: str | None, query: str | None, as_json: bool) -> None:
-    """Show paraphrases of DIR with the changed words marked.
+def show(folder: str, limit: int, settings: str | None, query: str | None, as_json: bool) -> None:
+    """Show paraphrases of DIR with the changed words marked; side by side on a terminal.
 
     \b
     Example:
@@ -79,15 +80,15 @@ def show(folder: Path, limit: int, settings: str | None, query: str | None, as_j
     if as_json:
         emit_json({"rows": rows})
         return
-    colour = to_terminal()
+    width = min(get_terminal_size().columns, 160) if to_terminal() else None
     for row in rows:
         status = "" if row["status"] == "ok" else f"  ({printable(str(row['status']))})"
-        body = (
-            printable(row["source"])
-            if row["paraphrase"] is None
-            else marked(row["source"], row["paraphrase"], colour=colour)
-        )
-        click.echo(body + status)
+        if row["paraphrase"] is None:
+            click.echo(printable(row["source"]) + status)
+        elif width is None:
+            click.echo(marked(row["source"], row["paraphrase"]) + status)
+        else:
+            click.echo(side_by_side(row["source"], row["paraphrase"], width=width) + status)
         if row.get("pivot"):
             click.echo(f"    via: {printable(row['pivot'])}")
     if not rows:
@@ -97,7 +98,7 @@ def show(folder: Path, limit: int, settings: str | None, query: str | None, as_j
 @cache.command(short_help="Read everything, name damaged files.")
 @_folder
 @ends
-def verify(folder: Path, as_json: bool) -> None:
+def verify(folder: str, as_json: bool) -> None:
     """Read all of DIR and name each damaged file; exit code 1 when there is one.
 
     \b
@@ -115,7 +116,9 @@ def verify(folder: Path, as_json: bool) -> None:
         for entry in damaged:
             click.echo(f"damaged: {printable(_words(entry))}")
         if damaged:
-            click.echo("delete the damaged files and give the `paraphrase` command again: it makes what is missing")
+            click.echo(
+                "none of these is read; the same `paraphrase` command sets them aside and makes their rows again"
+            )
     if damaged:
         raise click.exceptions.Exit(FAILED)
 
@@ -123,7 +126,7 @@ def verify(folder: Path, as_json: bool) -> None:
 @cache.command(short_help="Put small files together.")
 @_folder
 @ends
-def compact(folder: Path, as_json: bool) -> None:
+def compact(folder: str, as_json: bool) -> None:
     """Put the many small files of DIR together; no row is lost, new files are written before old ones go.
 
     \b
@@ -136,10 +139,10 @@ def compact(folder: Path, as_json: bool) -> None:
 
 
 @cache.command(short_help="Add the rows of other caches.")
-@click.argument("into", metavar="INTO", type=FOLDER)
+@click.argument("into", metavar="INTO", type=CacheLocation())
 @click.argument("others", metavar="DIR...", type=EXISTING, nargs=-1, required=True)
 @ends
-def merge(into: Path, others: tuple[Path, ...], as_json: bool) -> None:
+def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
     """Add the rows of each DIR to INTO; the others stay as they are.
 
     \b
@@ -153,9 +156,15 @@ def merge(into: Path, others: tuple[Path, ...], as_json: bool) -> None:
 
 @cache.command(short_help="Write the rows to one file.")
 @_folder
-@click.option("--out", type=FILE, required=True, metavar="FILE", help="A .jsonl or .parquet file.")
+@click.option(
+    "--out",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="A .jsonl, .parquet or .arrow file.",
+)
 @ends
-def export(folder: Path, out: Path, as_json: bool) -> None:
+def export(folder: str, out: Path, as_json: bool) -> None:
     """Write the rows of DIR to one file: source, sample, paraphrase, pivot, status, method.
 
     \b

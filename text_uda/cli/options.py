@@ -37,7 +37,21 @@ debug_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object as the last line, for machines."
 )
-cache_option = click.option("--cache", "cache_path", type=FOLDER, metavar="DIR", help="Folder of paraphrases.")
+
+
+class CacheLocation(click.ParamType):
+    """A folder, or the URI of one on an object store."""
+
+    name = "folder"
+
+    def __init__(self, *, exists: bool = False) -> None:
+        self._folder = click.Path(file_okay=False, exists=exists)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if "://" in value else str(self._folder.convert(value, param, ctx))
+
+
+CACHE_WORDS = "Folder of paraphrases, or one on an object store (s3://bucket/folder)."
 encoder_option = click.option(
     "--encoder",
     default=DEFAULT_ENCODER,

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -37,8 +38,8 @@ def to_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def marked(source: str, paraphrase: str, *, colour: bool) -> str:
-    """`paraphrase` with what it changed of `source`: struck and bold in colour, else [-old-]{+new+}."""
+def marked(source: str, paraphrase: str) -> str:
+    """On one line, `paraphrase` with what it changed of `source`: [-old-]{+new+}."""
     from text_uda.text import changed_words
 
     parts = []
@@ -47,10 +48,36 @@ def marked(source: str, paraphrase: str, *, colour: bool) -> str:
         if operation == "equal":
             parts.append(new_text)
             continue
-        struck = f"{_STRUCK}{old_text}{_PLAIN}" if colour else f"[-{old_text}-]"
-        bold = f"{_BOLD}{new_text}{_PLAIN}" if colour else f"{{+{new_text}+}}"
-        parts.append((struck if old_text else "") + (bold if new_text else ""))
+        parts.append((f"[-{old_text}-]" if old_text else "") + (f"{{+{new_text}+}}" if new_text else ""))
     return " ".join(parts)
+
+
+def side_by_side(source: str, paraphrase: str, *, width: int) -> str:
+    """Both texts in columns of a terminal: struck on the left what was taken away, bold on the right what is new."""
+    from text_uda.text import changed_words
+
+    left: list[tuple[str, bool]] = []
+    right: list[tuple[str, bool]] = []
+    for operation, old, new in changed_words(source, paraphrase):
+        left += [(printable(word), operation != "equal") for word in old]
+        right += [(printable(word), operation != "equal") for word in new]
+    column = (width - 3) // 2
+    lines = zip_longest(_wrapped(left, column, _STRUCK), _wrapped(right, column, _BOLD), fillvalue=("", 0))
+    return "\n".join(f"{one}{' ' * (column - length)} │ {other}".rstrip() for (one, length), (other, _) in lines)
+
+
+def _wrapped(words: list[tuple[str, bool]], width: int, mark: str) -> Iterator[tuple[str, int]]:
+    """Lines of at most `width` characters, marked words between escapes: (line, characters that are seen)."""
+    line, length = "", 0
+    for word, marked_ in words:
+        for start in range(0, len(word), width):  # a word that is too long is cut
+            part = word[start : start + width]
+            if length and length + 1 + len(part) > width:
+                yield line, length
+                line, length = "", 0
+            line += (" " if length else "") + (f"{mark}{part}{_PLAIN}" if marked_ else part)
+            length += len(part) + bool(length)
+    yield line, length
 
 
 def _joined(words: Any) -> str:

@@ -1,15 +1,15 @@
 """`data` and `paraphrase`: what there is before training."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from text_uda.cli.failures import keeps
 from text_uda.cli.methods import AugmentationChoice, augmentation_options
 from text_uda.cli.options import (
+    CACHE_WORDS,
     COUNT,
-    FOLDER,
+    CacheLocation,
     DataChoice,
     data_options,
     encoder_option,
@@ -92,21 +92,29 @@ class _Shard(click.ParamType):
 @click.option(
     "--cache",
     "cache_path",
-    type=FOLDER,
+    type=CacheLocation(),
     required=True,
     metavar="DIR",
-    help="Folder the paraphrases are kept in.",
+    help=CACHE_WORDS,
 )
 @encoder_option
 @click.option("--shard", type=_Shard(), metavar="i/n", help="Only the i-th of n shares of the texts, i from 1.")
-@click.option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes.")
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where workers run: processes of this machine, or a Ray cluster (of this machine where none is running).",
+)
+@click.option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes, or actors of Ray.")
 @ends
 def paraphrase(
     data: DataChoice,
     augmentation: AugmentationChoice,
-    cache_path: Path,
+    cache_path: str,
     encoder: str,
     shard: tuple[int, int] | None,
+    engine: Literal["local", "ray"],
     workers: int,
     as_json: bool,
 ) -> None:
@@ -118,6 +126,7 @@ def paraphrase(
     Example:
       text-uda paraphrase movie-snippets --method back-translation --cache paraphrases
       text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2
+      text-uda paraphrase yelp-5 --method back-translation --cache s3://bucket/yelp --engine ray --workers 16
       text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
     """
     job = augmentation.build(encoder)
@@ -141,6 +150,7 @@ def paraphrase(
             job,
             cache_path,
             samples=augmentation.samples,
+            engine=engine,
             workers=workers,
             shard=shard,
             progress=progress,
@@ -154,7 +164,7 @@ def paraphrase(
                 "rejected": dict(report.rejected),
                 "seconds": round(report.seconds, 3),
                 "texts": len(texts),
-                "cache": str(cache_path),
+                "cache": cache_path,
             }
         )
         return
@@ -163,4 +173,4 @@ def paraphrase(
         f"asked {report.requested:,}, there before {report.present:,}, made {report.made:,}"
         f" in {report.seconds:.1f} s; rejected of these: {rejected or 'none'}"
     )
-    click.echo(f"look at them: text-uda cache show {printable(str(cache_path))}")
+    click.echo(f"look at them: text-uda cache show {printable(cache_path)}")

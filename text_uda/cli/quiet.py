@@ -34,9 +34,9 @@ def quiet_libraries() -> None:
         os.environ.setdefault(name, value)
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    own = logging.getLogger("text_uda")
-    if not any(isinstance(handler, _OneLine) for handler in own.handlers):
-        own.addHandler(_OneLine())
+    for own in map(logging.getLogger, ("text_uda", "translation_cache")):
+        if not any(isinstance(handler, _OneLine) for handler in own.handlers):
+            own.addHandler(_OneLine())
     if not sys.warnoptions:  # python -W and PYTHONWARNINGS have the say
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", category=category)

@@ -10,11 +10,12 @@ import click
 from text_uda.cli.failures import keeps
 from text_uda.cli.methods import AugmentationChoice, augmentation_options
 from text_uda.cli.options import (
+    CACHE_WORDS,
     COUNT,
     FOLDER,
+    CacheLocation,
     DataChoice,
     Verb,
-    cache_option,
     data_options,
     encoder_option,
     ends,
@@ -24,6 +25,7 @@ from text_uda.cli.output import emit_json, printable
 from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
+    from text_uda.filters import Filters
     from text_uda.objectives import Objective
 
 # The names of text_uda.objectives.OBJECTIVES, not imported here because it imports torch. A test compares.
@@ -102,6 +104,46 @@ _objective_options = gathered(
 )
 
 
+# The names of text_uda.filters.ACCEPTABLE, not imported here. A test compares.
+ACCEPTABLE = ("length-ratio", "repetition", "numbers", "negation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterChoice:
+    """Which paraphrases are used, judged anew where something is given."""
+
+    accept: tuple[str, ...]
+    max_length_ratio: float | None
+    min_change: float | None
+    max_change: float | None
+
+    def build(self, method: str) -> "Filters | None":
+        given = {name: value for name, value in vars(self).items() if value not in (None, ())}
+        if not given:
+            return None
+        if method == "none":
+            option = next(iter(given)).replace("_", "-")
+            raise SettingsError(f"--{option} chooses among paraphrases; give --augment METHOD, or leave it out")
+        from text_uda.filters import Filters
+
+        return Filters(**given)
+
+
+_filter_options = gathered(
+    FilterChoice,
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(ACCEPTABLE),
+        help="Use paraphrases that were rejected for this reason; may be given several times.",
+    ),
+    click.option("--max-length-ratio", type=float, metavar="R", help="Most words for one of the source."),
+    click.option("--min-change", type=float, metavar="SHARE", help="Least share of words that it changes."),
+    click.option("--max-change", type=float, metavar="SHARE", help="Largest share of words that it changes."),
+    under="filters",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoopChoice:
     """Fields of text_uda.settings.TrainSettings; None leaves the default there."""
@@ -150,7 +192,8 @@ _loop_options = gathered(
 @click.option("--labels", type=COUNT, required=True, metavar="N", help="Labeled texts in all, balanced over classes.")
 @click.option("--dev", type=COUNT, metavar="N", help="Texts of the training side that choose the model.")
 @augmentation_options(method="--augment", seed="--augment-seed", default="none")
-@cache_option
+@click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=CACHE_WORDS)
+@_filter_options
 @_objective_options
 @encoder_option
 @_loop_options
@@ -163,7 +206,8 @@ def train(
     labels: int,
     dev: int | None,
     augmentation: AugmentationChoice,
-    cache_path: Path | None,
+    cache_path: str | None,
+    filters: FilterChoice,
     objective: ObjectiveChoice,
     encoder: str,
     loop: LoopChoice,
@@ -204,6 +248,7 @@ def train(
             objectives=objectives,
             augmentation=job,
             cache=cache_path,
+            filters=filters.build(augmentation.method),
             settings=settings,
             out=out,
             name=name,

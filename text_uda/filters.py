@@ -1,0 +1,103 @@
+"""Filters: which paraphrases are usable, judged by their texts alone; set anew, they need no new paraphrases."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from text_uda.errors import SettingsError
+from text_uda.text import change_rate, normalise
+from translation_cache import Paraphrase
+
+_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
+_NEGATION = re.compile(r"(?i)\b(?:not?|nor|none|never|nothing|nobody|nowhere|neither|cannot|without)\b|n['’]t\b")
+ACCEPTABLE = ("length-ratio", "repetition", "numbers", "negation")
+"""Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
+_JUDGED_HERE = ("ok", "unchanged", *ACCEPTABLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """The status of a paraphrase: `ok`, or the first reason to reject it."""
+
+    accept: tuple[str, ...] = ()
+    """Of ACCEPTABLE: what is no reason here."""
+
+    max_length_ratio: float = 2.0
+    """Words of the paraphrase over words of its source, or the other way about."""
+
+    min_change: float | None = None
+    """Least share of words changed, 0 to 1; below is `small-change`."""
+
+    max_change: float | None = None
+    """Largest share of words changed, 0 to 1; above is `large-change`."""
+
+    def __post_init__(self) -> None:
+        if strange := set(self.accept) - set(ACCEPTABLE):
+            raise SettingsError(f"no filter is called {sorted(strange)[0]!r}; there are: {', '.join(ACCEPTABLE)}")
+        if self.max_length_ratio <= 1:
+            raise SettingsError(f"max_length_ratio={self.max_length_ratio}: give a number above 1")
+        for name in ("min_change", "max_change"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise SettingsError(f"{name}={value}: give a share from 0 to 1")
+
+    def __call__(self, source: str, made: Paraphrase) -> str:
+        """The status of `made`. What its maker found wrong (truncated, failed) stays wrong."""
+        if made.text is None or made.status not in _JUDGED_HERE:
+            return made.status
+        return self.rejection(source, made.text) or "ok"
+
+    def rejection(self, source: str, text: str) -> str | None:
+        """The first reason to reject `text` as a paraphrase of `source`, or None."""
+        filters: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
+            ("unchanged", is_unchanged),
+            ("length-ratio", lambda source, text: not_within(source, text, self.max_length_ratio)),
+            ("repetition", has_new_repetition),
+            ("numbers", has_other_numbers),
+            ("negation", has_other_polarity),
+        )
+        if not any(map(str.isalnum, text)):
+            return "empty"
+        for name, rejects in filters:
+            if name not in self.accept and rejects(source, text):
+                return name
+        if self.min_change is not None and change_rate(source, text) < self.min_change:
+            return "small-change"
+        if self.max_change is not None and change_rate(source, text) > self.max_change:
+            return "large-change"
+        return None
+
+
+def is_unchanged(source: str, text: str) -> bool:
+    """The same words, whatever the punctuation, the case and the spaces."""
+    return _words(source) == _words(text)
+
+
+def not_within(source: str, text: str, ratio: float) -> bool:
+    words = (len(_words(text)) + 1) / (len(_words(source)) + 1)  # + 1: two words for one are no sign of a mistake
+    return not 1 / ratio <= words <= ratio
+
+
+def has_new_repetition(source: str, text: str) -> bool:
+    """A word three times in a row, or some three words three times, that the source does not have so."""
+    return _repeats(_words(text)) and not _repeats(_words(source))
+
+
+def has_other_numbers(source: str, text: str) -> bool:
+    """Digits that were lost, made up or changed."""
+    return Counter(_NUMBER.findall(source)) != Counter(_NUMBER.findall(text))
+
+
+def has_other_polarity(source: str, text: str) -> bool:
+    """Negated where the source is not, or the other way about."""
+    return bool(_NEGATION.search(source)) != bool(_NEGATION.search(text))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", normalise(text).lower())
+
+
+def _repeats(words: list[str]) -> bool:
+    in_a_row = any(a == b == c for a, b, c in zip(words, words[1:], words[2:], strict=False))
+    return in_a_row or max(Counter(zip(words, words[1:], words[2:], strict=False)).values(), default=0) >= 3

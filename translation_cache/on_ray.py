@@ -1,0 +1,147 @@
+"""The engine on Ray Data: actors make the rows and commit their own blocks; one that dies costs its block.
+
+The rows of a block go from its actor straight to the cache; to the driver only counts return.
+"""
+
+import gc
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from translation_cache.errors import CacheError, WorkerError
+from translation_cache.job import Job
+from translation_cache.store import Cache
+
+_STORE_BYTES = 200 << 20  # of Ray's object store where we start it: what passes through it is sources and counts
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will have it; until then it warns
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # else a thread that outlives the cluster starts a second one
+}
+
+
+def make_on_ray(
+    location: str, job: Job, blocks: Iterable[pa.Table], *, batch_size: int, workers: int
+) -> Iterator[Counter[str]]:
+    """Make what the blocks ask for, each a commit of its own. For each block, its rows by status.
+
+    Args:
+        location: of the cache, as every node of the cluster has it.
+        blocks: (source, sample), of one sample each; those that are at work when a worker dies are made again.
+        workers: actors at most, each on one CPU of the cluster. Where no cluster runs (ray.init was not called and
+            RAY_ADDRESS is not set), one of this machine is started and ended.
+    Raises:
+        CacheError: Ray is not installed, or it gave up.
+        WorkerError: the job raised an exception; the blocks that were finished are kept.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)  # Ray reads them when it is imported
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray warns of its own settings
+        try:
+            import ray
+            import ray.data
+            from ray.exceptions import RayError
+        except ImportError as error:
+            raise CacheError("the engine `ray` needs Ray Data: pip install 'text-uda[ray]'") from error
+        with _cluster(ray, workers):
+            try:
+                yield from _made(ray, location, job, list(blocks), batch_size, workers)
+            except RayError as error:
+                reason = " ".join(str(error).split())
+                raise CacheError(f"Ray gave up ({reason:.300}); what was made is kept") from error
+
+
+def _made(
+    ray: Any, location: str, job: Job, blocks: list[pa.Table], batch_size: int, workers: int
+) -> Iterator[Counter[str]]:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    made = ray.data.from_arrow(blocks).map_batches(
+        _Commit,
+        fn_constructor_kwargs={"location": location, "job": job, "batch_size": batch_size},
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=1),
+    )
+    rows = iter(made.iter_rows())
+    try:
+        for row in rows:
+            if row["error"] is not None:
+                raise WorkerError(row["error"])
+            yield Counter({each["status"]: each["rows"] for each in row["counts"]})
+    finally:
+        if hasattr(rows, "close"):
+            rows.close()
+        del rows, made
+        gc.collect()  # ends the thread that drives the actors, which may not outlive the cluster
+        for thread in threading.enumerate():
+            if thread.name.startswith("StreamingExecutor"):
+                thread.join(20)
+
+
+class _Commit:
+    """What an actor does with a block."""
+
+    def __init__(self, location: str, job: Job, batch_size: int) -> None:
+        self._cache, self._job, self._batch_size = Cache(location), job, batch_size
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        try:
+            counts, failure = self._make(block), None
+        except BaseException as error:  # Ray would lose what it was, and try again for ever after a SystemExit
+            counts, failure = Counter(), "".join(traceback.format_exception_only(error)).strip()
+        rows = [{"status": status, "rows": count} for status, count in counts.items()]
+        kinds = pa.list_(pa.struct({"status": pa.string(), "rows": pa.int64()}))
+        return pa.table({"counts": pa.array([rows], kinds), "error": pa.array([failure], pa.string())})
+
+    def _make(self, block: pa.Table) -> Counter[str]:
+        sources, sample = block["source"].to_pylist(), block["sample"][0].as_py()
+        made = []
+        for start in range(0, len(sources), self._batch_size):
+            made += self._job(sources[start : start + self._batch_size], sample)
+        self._cache.add(
+            self._job.settings(), [(source, sample, each) for source, each in zip(sources, made, strict=True)]
+        )
+        return Counter(each.status for each in made)
+
+
+@contextmanager
+def _cluster(ray: Any, workers: int) -> Iterator[None]:
+    """The cluster that is running, or one of this machine for a while."""
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    folder = None
+    if not os.environ.get("RAY_ADDRESS"):
+        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Ray puts sockets there, whose paths have a limit
+        options |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
+        # One logical CPU more than there are actors, which would starve the tasks that read the blocks.
+        options |= {"num_cpus": workers + 1, "object_store_memory": _STORE_BYTES}
+        # Actors find the modules that this process has found, the job's among them.
+        options |= {"runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}}
+    try:
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise CacheError(f"Ray cannot be reached or started: {' '.join(str(error).split()):.300}") from error
+        yield
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,281 @@
+"""Where the files of a cache lie: a folder of this machine (or a network file system), or an object store.
+
+Both keep the same promise: what `write` returned from is there whole and stays, and what it did not return from is
+there whole or not at all.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from pyarrow import fs
+
+from translation_cache.errors import CacheError
+
+_TIMEOUT_S = 20  # of a connection to an object store, and of one request
+_ATTEMPTS = 4  # of a request, with growing pauses between them
+_ABANDONED_S = 24 * 3600  # age of a temporary file whose writer is surely gone
+
+
+class File(NamedTuple):
+    name: str
+    bytes: int
+    is_folder: bool
+
+
+class Storage(Protocol):
+    """A tree of files below a root; paths are relative to it, with `/`. Every failure is a CacheError, but for those
+    that a method names."""
+
+    @property
+    def root(self) -> str:
+        """As people write it."""
+        ...
+
+    def files(self, folder: str = "") -> list[File]:
+        """What lies in a folder, by name; hidden files are left out. None where there is no such folder."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError where there is none."""
+        ...
+
+    def write(self, path: str, content: bytes | memoryview) -> None:
+        """Whole or not at all, and durable when this returns. Folders are made."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """It may be gone already."""
+        ...
+
+    def move(self, path: str, to: str) -> None:
+        """It may be gone already. Folders are made."""
+        ...
+
+    def alone(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """True for one process at a time, False for the others: to save work that is harmless but wasted twice."""
+        ...
+
+
+def open_storage(location: str | os.PathLike[str]) -> Storage:
+    """A folder, or a URI that Arrow opens (s3://, gs://, abfs://, fsspec+...://).
+
+    An S3 store of your own is named in the URI: s3://bucket/folder?endpoint_override=http://host:9000&region=eu-1. Keys
+    are those of the environment (AWS_ACCESS_KEY_ID, ...) or of ~/.aws.
+
+    Raises:
+        CacheError: no such kind of store, or it is a file.
+    """
+    text = os.fspath(location)
+    if "://" not in text:
+        return LocalStorage(Path(text))
+    try:
+        filesystem, root = _open_s3(text) if text.startswith("s3://") else fs.FileSystem.from_uri(text)
+    except (ValueError, OSError, ImportError) as error:
+        raise CacheError(f"cannot open {text}: {error}; name a folder, or s3://bucket/folder") from error
+    if isinstance(filesystem, fs.LocalFileSystem):
+        return LocalStorage(Path(root))
+    return ObjectStorage(filesystem, root, text)
+
+
+def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:
+    """As Arrow reads the URI, but with an end to waiting for a store that does not answer."""
+    parts = urlsplit(uri)
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    endpoint = options.pop("endpoint_override", None) or os.environ.get("AWS_ENDPOINT_URL")
+    scheme = options.pop("scheme", "http" if (endpoint or "").startswith("http://") else "https")
+    region = options.pop("region", None) or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if options or not parts.netloc:
+        raise ValueError(f"what is {next(iter(options), 'the bucket')}?")
+    filesystem = fs.S3FileSystem(
+        endpoint_override=endpoint.partition("://")[2] or endpoint if endpoint else None,
+        scheme=scheme,
+        region=region,
+        connect_timeout=_TIMEOUT_S,
+        request_timeout=_TIMEOUT_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        allow_delayed_open=True,  # one request for what is small
+    )
+    return filesystem, (parts.netloc + parts.path).rstrip("/")
+
+
+# --- a folder ---------------------------------------------------------------------------------------------------------
+
+
+class LocalStorage:
+    """Write aside, sync, rename, sync the folder."""
+
+    def __init__(self, root: Path) -> None:
+        if root.exists() and not root.is_dir():
+            raise CacheError(f"{root} is a file; name a folder for the cache")
+        self._root = root
+
+    @property
+    def root(self) -> str:
+        return str(self._root)
+
+    def files(self, folder: str = "") -> list[File]:
+        found = []
+        with (
+            _told(f"cannot read {self._root / folder}"),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+            os.scandir(self._root / folder) as entries,
+        ):
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):  # removed while we look
+                        found.append(File(entry.name, entry.stat().st_size, entry.is_dir()))
+        return sorted(found)
+
+    def read(self, path: str) -> bytes:
+        with _told(f"cannot read {self._root / path}", missing=True):
+            return (self._root / path).read_bytes()
+
+    def write(self, path: str, content: bytes | memoryview) -> None:
+        target, temporary = self._root / path, None
+        try:
+            with _told(f"cannot write {target}"):
+                _make_folder(target.parent)
+                handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a cache may be shared
+                os.replace(temporary, target)
+                temporary = None
+                _sync_folder(target.parent)
+        finally:
+            if temporary is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+
+    def remove(self, path: str) -> None:
+        with _told(f"cannot remove {self._root / path}"):
+            (self._root / path).unlink(missing_ok=True)
+
+    def move(self, path: str, to: str) -> None:
+        with _told(f"cannot move {self._root / path}"):
+            _make_folder((self._root / to).parent)
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self._root / path, self._root / to)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        """A lock that ends with its process. Temporary files of writers that are long gone are removed under it."""
+        try:
+            descriptor = os.open(self._root / name, os.O_RDONLY)
+        except OSError:
+            yield False
+            return
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # another has it, or the file system has no locks
+                yield False
+                return
+            self._remove_abandoned(name)
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def _remove_abandoned(self, folder: str) -> None:
+        for path in (self._root / folder).glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+
+
+def _make_folder(folder: Path) -> None:
+    """With its parents, each of them durable."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- an object store --------------------------------------------------------------------------------------------------
+
+
+class ObjectStorage:
+    """A put is whole or absent by itself. One that breaks off is tried again by Arrow, then told."""
+
+    def __init__(self, filesystem: fs.FileSystem, root: str, uri: str) -> None:
+        self._fs, self._base, self._uri = filesystem, PurePosixPath(root), uri
+
+    @property
+    def root(self) -> str:
+        return self._uri
+
+    def files(self, folder: str = "") -> list[File]:
+        with _told(f"cannot read {self._uri}"):
+            found = self._fs.get_file_info(fs.FileSelector(str(self._base / folder), allow_not_found=True))
+        return sorted(
+            File(entry.base_name, entry.size or 0, entry.type == fs.FileType.Directory)
+            for entry in found
+            if not entry.base_name.startswith(".")
+        )
+
+    def read(self, path: str) -> bytes:
+        with (
+            _told(f"cannot read {self._uri}: {path}", missing=True),
+            self._fs.open_input_stream(str(self._base / path)) as stream,
+        ):
+            return stream.read()
+
+    def write(self, path: str, content: bytes | memoryview) -> None:
+        target = str(self._base / path)
+        with _told(f"cannot write {self._uri}: {path}"):
+            if self._fs.type_name not in ("s3", "gcs", "abfs"):  # an object store has no folders to make
+                self._fs.create_dir(str(PurePosixPath(target).parent), recursive=True)
+            with self._fs.open_output_stream(target) as stream:
+                stream.write(content)
+            if (size := self._fs.get_file_info(target).size) != len(content):
+                raise OSError(errno.EIO, f"{size} of {len(content)} bytes arrived")
+
+    def remove(self, path: str) -> None:
+        with _told(f"cannot remove {self._uri}: {path}"), contextlib.suppress(FileNotFoundError):
+            self._fs.delete_file(str(self._base / path))
+
+    def move(self, path: str, to: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self.write(to, self.read(path))
+            self.remove(path)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[bool]:
+        del name
+        yield True  # there are no locks; what two do at once is done twice, and is right
+
+
+@contextlib.contextmanager
+def _told(what: str, *, missing: bool = False) -> Iterator[None]:
+    """An OSError inside becomes one line that says what to do; but not FileNotFoundError where files may be missing."""
+    try:
+        yield
+    except OSError as error:
+        if missing and isinstance(error, FileNotFoundError):
+            raise
+        reason = error.strerror or " ".join(str(error).split())
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "the disk is full; free some space"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            mend = f"{reason}; get the right to write there, or name another folder"
+        else:
+            mend = f"{reason}; see to it that it can be reached"
+        raise CacheError(f"{what}: {mend} and give the same command again: all that was written is kept") from error
