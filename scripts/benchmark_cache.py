@@ -9,10 +9,12 @@
 - write: rows a second, a durable commit every 10,000;
 - overhead: what `fill` takes over the bare augmentation (SwitchOut on real reviews), in percent.
 
-Each measurement is a process of its own, so that memory is its own. `join` is read from a warm page cache by all three.
+Each measurement is a process of its own, so that memory is its own; it counts what is read of mapped files, which the
+system may take back. All three have to give the same answer. The stores have just been written, so files are cached.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -79,20 +81,18 @@ def ours_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) ->
         )
 
 
-def ours_missing(folder: Path, asked: list[str]) -> int:
-    return len(missing(Cache(folder / "ours"), SETTINGS, asked).rows)
+def ours_missing(folder: Path, asked: list[str]) -> pa.ChunkedArray:
+    return missing(Cache(folder / "ours"), SETTINGS, asked).rows["source"]
 
 
 def ours_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
-    joined = join(Cache(folder / "ours"), SETTINGS, asked, samples=SAMPLES)
-    places = joined.places.T.ravel()
-    parts = (joined.take(places[start : start + 65536]) for start in range(0, len(places), 65536))
-    return mapped_table(RESULT, parts)
+    return join(Cache(folder / "ours"), SETTINGS, asked, samples=SAMPLES)
 
 
 def open_sqlite(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / "rows.sqlite")
-    connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-200000;")
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-200000", "mmap_size=1099511627776"):
+        connection.execute(f"PRAGMA {pragma}")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, source TEXT, sample INT, paraphrase TEXT, pivot TEXT, "
         "status TEXT, change_rate REAL) WITHOUT ROWID"
@@ -128,13 +128,10 @@ def sqlite_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) 
     connection.close()
 
 
-def sqlite_missing(folder: Path, asked: list[str]) -> int:
-    connection = open_sqlite(folder)
-    connection.execute("CREATE TEMP TABLE asked (key BLOB PRIMARY KEY) WITHOUT ROWID")
-    connection.executemany("INSERT INTO asked VALUES (?)", [(key,) for key in sorted(key_bytes(asked, 0))])
-    return connection.execute(
-        "SELECT count(*) FROM asked WHERE NOT EXISTS (SELECT 1 FROM rows WHERE rows.key = asked.key)"
-    ).fetchone()[0]
+def sqlite_missing(folder: Path, asked: list[str]) -> list[str]:
+    keys = key_bytes(asked, 0)
+    there = {key for key, _, _ in sqlite_rows(open_sqlite(folder), keys)}
+    return [text for text, key in zip(asked, keys, strict=True) if key not in there]
 
 
 def sqlite_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
@@ -143,15 +140,19 @@ def sqlite_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
     def parts() -> Iterator[pa.Table]:
         for block in blocks(asked):
             keys = keys_of_all_samples(block)
-            found = {}
-            for start in range(0, len(keys), 30_000):  # as many parameters as a statement may have
-                some = sorted(keys[start : start + 30_000])
-                marks = ",".join("?" * len(some))
-                query = f"SELECT key, paraphrase, status FROM rows WHERE key IN ({marks})"
-                found.update({key: rest for key, *rest in connection.execute(query, some)})
+            found = {key: rest for key, *rest in sqlite_rows(connection, keys)}
             yield result([found[key] for key in keys])
 
     return mapped_table(RESULT, parts())
+
+
+def sqlite_rows(connection: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, str, str]]:
+    """In the order of keys, which is that of the table; asked for by statements of as many keys as one may have."""
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), 30_000):
+        some = ordered[start : start + 30_000]
+        query = f"SELECT key, paraphrase, status FROM rows WHERE key IN ({','.join('?' * len(some))})"
+        yield from connection.execute(query, some)
 
 
 def open_lmdb(folder: Path) -> lmdb.Environment:
@@ -167,9 +168,11 @@ def lmdb_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) ->
                 cursor.putmulti(rows)
 
 
-def lmdb_missing(folder: Path, asked: list[str]) -> int:
+def lmdb_missing(folder: Path, asked: list[str]) -> list[str]:
+    keys = key_bytes(asked, 0)
     with open_lmdb(folder) as environment, environment.begin() as transaction, transaction.cursor() as cursor:
-        return len(asked) - len(cursor.getmulti(sorted(key_bytes(asked, 0))))
+        there = {key for key, _ in cursor.getmulti(sorted(keys))}
+    return [text for text, key in zip(asked, keys, strict=True) if key not in there]
 
 
 def lmdb_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
@@ -189,16 +192,20 @@ def lmdb_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
 def measure(what: str, store: str, folder: Path, count: int) -> dict:
     """Seconds, and what was found, to see that all three did the same."""
     function: Callable = globals()[f"{store}_{what}"]
+    peak = None
     if what == "missing":
         asked = [text for block in texts(count, first=count // 2) for text in block]
         started = time.perf_counter()
-        found = function(folder, asked)
+        answer = function(folder, asked)
+        seconds = time.perf_counter() - started
+        found = digest([answer if isinstance(answer, list) else answer.to_pylist()])
     elif what == "join":
         with pa.memory_map(str(folder / "texts.arrow")) as file:
             column = pa.ipc.open_file(file).read_all()["text"]
         started = time.perf_counter()
         table = function(folder, column)
-        found = [len(table), table["paraphrase"][12345 % len(table)].as_py()]
+        seconds, peak = time.perf_counter() - started, peak_memory()
+        found = digest(batch[name].to_pylist() for name in RESULT.names for batch in table.to_batches())
     else:
         given = [
             (sources[start : start + COMMIT_ROWS], sample, made[start : start + COMMIT_ROWS])
@@ -207,9 +214,16 @@ def measure(what: str, store: str, folder: Path, count: int) -> dict:
         ]
         started = time.perf_counter()
         function(folder, given)
-        found = count
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "peak_bytes": peak_memory(), "found": found}
+        seconds, found = time.perf_counter() - started, str(count)
+    return {"seconds": seconds, "peak_bytes": peak or peak_memory(), "found": found}
+
+
+def digest(lists: Iterable[list[str]]) -> str:
+    """What the stores found, to hold them to the same."""
+    content = hashlib.blake2b(digest_size=8)
+    for each in lists:
+        content.update("".join(f"{text}\0" for text in each).encode())
+    return content.hexdigest()
 
 
 def peak_memory() -> int:
@@ -234,10 +248,10 @@ def overhead(repeats: int, limit: int) -> dict[str, float]:
     reviews = list(dict.fromkeys((*corpus.train.texts, *corpus.unlabeled)))[:limit]
     job(reviews[:10], 0)  # opens the tokenizer
     bare, filled = [], []
-    for number in range(repeats):
+    for _ in range(repeats):
         started = time.perf_counter()
         for start in range(0, len(reviews), 1024):
-            job(reviews[start : start + 1024], number)
+            job(reviews[start : start + 1024], 0)
         bare.append(time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()

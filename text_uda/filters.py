@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _NEGATION = re.compile(r"(?i)\b(?:not?|nor|none|never|nothing|nobody|nowhere|neither|cannot|without)\b|n['’]t\b")
 ACCEPTABLE = ("length-ratio", "repetition", "numbers", "negation")
 """Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
-_JUDGED_HERE = ("ok", "unchanged", *ACCEPTABLE)
+_LENGTH_RATIO = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class Filters:
     accept: tuple[str, ...] = ()
     """Of ACCEPTABLE: what is no reason here."""
 
-    max_length_ratio: float = 2.0
-    """Words of the paraphrase over words of its source, or the other way about."""
+    max_length_ratio: float | None = None
+    """Words of the paraphrase over words of its source, or the other way about; None is as it was judged (2)."""
 
     min_change: float | None = None
     """Least share of words changed, 0 to 1; below is `small-change`."""
@@ -35,38 +35,45 @@ class Filters:
     def __post_init__(self) -> None:
         if strange := set(self.accept) - set(ACCEPTABLE):
             raise SettingsError(f"no filter is called {sorted(strange)[0]!r}; there are: {', '.join(ACCEPTABLE)}")
-        if self.max_length_ratio <= 1:
+        if self.max_length_ratio is not None and not self.max_length_ratio > 1:
             raise SettingsError(f"max_length_ratio={self.max_length_ratio}: give a number above 1")
         for name in ("min_change", "max_change"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise SettingsError(f"{name}={value}: give a share from 0 to 1")
+        if self.min_change is not None and self.max_change is not None and self.min_change > self.max_change:
+            raise SettingsError(f"min_change={self.min_change} is above max_change={self.max_change}: nothing is left")
 
     def __call__(self, source: str, made: Paraphrase) -> str:
-        """The status of `made`. What its maker found wrong (truncated, failed) stays wrong."""
-        if made.text is None or made.status not in _JUDGED_HERE:
+        """The status of `made`. What its maker found wrong (truncated, failed) stays wrong.
+
+        A paraphrase that was `ok` is only held to what is asked for here: SwitchOut, say, may change a number.
+        """
+        if made.text is None or made.status not in ("ok", *ACCEPTABLE):
             return made.status
-        return self.rejection(source, made.text) or "ok"
+        if made.status != "ok" and (reason := self.rejection(source, made.text)):
+            return reason
+        if self.max_length_ratio is not None and not_within(source, made.text, self.max_length_ratio):
+            return "length-ratio"
+        change = change_rate(source, made.text)
+        if self.min_change is not None and change < self.min_change:
+            return "small-change"
+        if self.max_change is not None and change > self.max_change:
+            return "large-change"
+        return "ok"
 
     def rejection(self, source: str, text: str) -> str | None:
-        """The first reason to reject `text` as a paraphrase of `source`, or None."""
+        """The first reason to reject a translation `text` as a paraphrase of `source`, or None."""
+        ratio = _LENGTH_RATIO if self.max_length_ratio is None else self.max_length_ratio
         filters: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
+            ("empty", lambda _, text: not any(map(str.isalnum, text))),
             ("unchanged", is_unchanged),
-            ("length-ratio", lambda source, text: not_within(source, text, self.max_length_ratio)),
+            ("length-ratio", lambda source, text: not_within(source, text, ratio)),
             ("repetition", has_new_repetition),
             ("numbers", has_other_numbers),
             ("negation", has_other_polarity),
         )
-        if not any(map(str.isalnum, text)):
-            return "empty"
-        for name, rejects in filters:
-            if name not in self.accept and rejects(source, text):
-                return name
-        if self.min_change is not None and change_rate(source, text) < self.min_change:
-            return "small-change"
-        if self.max_change is not None and change_rate(source, text) > self.max_change:
-            return "large-change"
-        return None
+        return next((name for name, rejects in filters if name not in self.accept and rejects(source, text)), None)
 
 
 def is_unchanged(source: str, text: str) -> bool:

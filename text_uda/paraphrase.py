@@ -13,7 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.keyed import keyed_seed
 from text_uda.text import Pieces
-from translation_cache import Cache, FillReport, Job, Joined, Paraphrase, fill, join
+from translation_cache import Cache, FillReport, Job, Paraphrase, fill, join
 from translation_cache.fill import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
@@ -87,26 +87,25 @@ def read_paraphrases(
     cache, settings = _opened(cache), augmentation.settings()
     documents = Documents(texts, by_sentence=_by_sentence(augmentation))
     columns = ("paraphrase", "status", "pivot", *(("source",) if filters else ()))
-    joined = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
-    if (joined.places < 0).any():
+    made = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
+    if made["status"].null_count:
         raise SettingsError(
             f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
             "Run `text-uda paraphrase` with the same data, method and settings first"
         )
-    return _documents(documents, joined, filters, by_sentence=_by_sentence(augmentation))
+    return _documents(documents, made, filters, samples=samples, by_sentence=_by_sentence(augmentation))
 
 
 def _documents(
-    documents: Documents, joined: Joined, filters: Filters | None, *, by_sentence: bool
+    documents: Documents, made: pa.Table, filters: Filters | None, *, samples: int, by_sentence: bool
 ) -> Iterator[list[Paraphrase]]:
     put_together = _document if by_sentence else _text
     for starts, pieces in documents.blocks():
-        made = [
-            _paraphrases(joined.take(places), filters) for places in joined.places[:, int(starts[0]) : int(starts[-1])]
-        ]
-        edges = (starts - starts[0]).tolist()
+        rows = made.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
+        of_units = _paraphrases(rows, filters)  # the samples of a unit stand together
+        edges = ((starts - starts[0]) * samples).tolist()
         for each, (first, last) in zip(pieces, pairwise(edges), strict=True):
-            yield [put_together(each, of_sample[first:last]) for of_sample in made]
+            yield [put_together(each, of_units[first + sample : last : samples]) for sample in range(samples)]
 
 
 def _paraphrases(rows: pa.Table, filters: Filters | None) -> list[Paraphrase]:

@@ -8,7 +8,7 @@ from translation_cache.compact import compact
 from translation_cache.errors import CacheError
 from translation_cache.fill import FillReport, fill
 from translation_cache.job import Job, Paraphrase
-from translation_cache.join import Joined, join
+from translation_cache.join import join
 from translation_cache.key import fingerprint, row_key
 from translation_cache.lookup import digest, lookup, missing, rows
 from translation_cache.mapped import mapped_table
@@ -20,7 +20,6 @@ __all__ = [
     "CacheError",
     "FillReport",
     "Job",
-    "Joined",
     "Paraphrase",
     "compact",
     "digest",

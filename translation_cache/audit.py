@@ -14,7 +14,7 @@ from translation_cache.join import score_column
 from translation_cache.key import row_keys
 from translation_cache.lookup import blocks, rows
 from translation_cache.scan import each_once
-from translation_cache.shard import keys_of
+from translation_cache.shard import SUFFIX, keys_of
 from translation_cache.store import SETTINGS_FILE, Cache
 
 _MEANS = ("change_rate", "length_ratio")  # scores whose mean over the usable rows says what a method does
@@ -69,34 +69,51 @@ def _stats(cache: Cache, mark: str, settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def verify(cache: Cache) -> dict[str, Any]:
+def verify(cache: Cache, *, set_aside: bool = False) -> dict[str, Any]:
     """Read everything: shards, rows (with those that stand twice), damaged (a list of file and reason).
 
     Of each shard the digest, the columns, and each key anew from its settings, source and sample.
+
+    Args:
+        set_aside: move what is damaged or foreign to where nothing reads it, so that `fill` makes its rows again.
     """
-    shards, count, damaged = 0, 0, []
+    shards, count, damaged = 0, 0, [(name, "no cache wrote this file") for name in cache.strangers()]
     for mark in cache.fingerprints():
-        for file in cache.files(mark):
-            reason = None
+        names = [file.name for file in cache.files(mark)]
+        if SETTINGS_FILE not in names and cache.shards(mark):
+            damaged.append((f"{mark}/{SETTINGS_FILE}", "it is not there"))
+        for name in names:
             try:
-                if file.name == SETTINGS_FILE:
-                    cache.read_settings(mark)
-                elif file.name.endswith(".parquet"):
-                    shards += 1
-                    table = cache.table(mark, file.name, ["key", "source", "sample"])
-                    reason = _row_damage(table, mark)
-                    count += len(table)
-                else:
-                    reason = "no cache wrote this file"
+                rows, reason = _look_at(cache, mark, name), None
+                shards, count = shards + (rows is not None), count + (rows or 0)
             except FileNotFoundError:
-                shards -= 1  # compacted away meanwhile
-            except DamagedError as error:
-                reason = str(error)
+                continue  # compacted away meanwhile
+            except (CacheError, ValueError, OverflowError) as error:
+                shards, reason = shards + name.endswith(SUFFIX), str(error)
             if reason:
-                damaged.append({"file": f"{cache}/{mark}/{file.name}", "reason": reason})
-        if SETTINGS_FILE not in {file.name for file in cache.files(mark)}:
-            damaged.append({"file": f"{cache}/{mark}/{SETTINGS_FILE}", "reason": "it is not there"})
-    return {"shards": shards, "rows": count, "damaged": damaged}
+                damaged.append((f"{mark}/{name}", reason))
+    if set_aside:
+        for path, _ in damaged:
+            if "/" in path and not path.endswith(SETTINGS_FILE):
+                cache.move_aside(path, whatever=True)
+    return {
+        "shards": shards,
+        "rows": count,
+        "damaged": [{"file": cache.at(path), "reason": reason} for path, reason in damaged],
+    }
+
+
+def _look_at(cache: Cache, mark: str, name: str) -> int | None:
+    """The rows of a shard that is sound, None for settings that are. Raises DamagedError for anything else."""
+    if name == SETTINGS_FILE:
+        cache.read_settings(mark)
+        return None
+    if not name.endswith(SUFFIX):
+        raise DamagedError("no cache wrote this file")
+    table = cache.table(mark, name, ["key", "source", "sample"])
+    if reason := _row_damage(table, mark):
+        raise DamagedError(reason)
+    return len(table)
 
 
 def _row_damage(table: pa.Table, mark: str) -> str | None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -77,22 +78,25 @@ def fill(
     if progress is not None:
         progress(done, requested)
     if not len(todo):
-        made = iter(())
+        made = (each for each in ())
     elif engine == "ray":
         from translation_cache.on_ray import make_on_ray
 
         rows = min(max(batch_size, _RAY_BLOCK_ROWS), -(-len(todo) // (4 * workers)))
         blocks = blocks_of_a_sample(todo, max(1, rows))
-        made = make_on_ray(str(cache), job, blocks, batch_size=batch_size, workers=workers)
+        made = make_on_ray(cache.address, job, blocks, batch_size=batch_size, workers=workers)
     else:
-        writer = Writer(cache, settings, every_s=commit_every_s, bytes_=commit_bytes)
+        writer = Writer(cache, settings, every_s=commit_every_s, max_bytes=commit_bytes)
         made = make(job, _batches(todo, batch_size), writer, workers=workers)
     statuses: Counter[str] = Counter()
-    for counts in made:
-        statuses.update(counts)
-        done += counts.total()
-        if progress is not None:
-            progress(done, requested)
+    with closing(made):  # whatever ends this block, what was made is committed before it is left
+        for counts in made:
+            statuses.update(counts)
+            done += counts.total()
+            if progress is not None:
+                progress(done, requested)
+    if engine == "ray" and (lost := len(missing(cache, settings, sources, samples=samples).rows)):
+        raise CacheError(f"{lost:,} rows that Ray's workers made are not in {cache}: name a folder that all nodes have")
     if len(todo):
         tidy(cache, settings, fingerprint(settings))
     rejected = {status: count for status, count in statuses.items() if status != OK}

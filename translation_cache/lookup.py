@@ -11,6 +11,7 @@ import pyarrow as pa
 from translation_cache.job import Paraphrase
 from translation_cache.key import KEY_BYTES, fingerprint, keys_from_bytes, row_keys
 from translation_cache.keyset import KeySet
+from translation_cache.mapped import take_rows
 from translation_cache.scan import each_once
 from translation_cache.shard import keys_of, text_array, to_paraphrase
 from translation_cache.store import Cache
@@ -88,8 +89,13 @@ def _row_digest(key: bytes, status: str, paraphrase: str | None) -> bytes:
 
 def source_keys(mark: str, sources: Texts, samples: int) -> np.ndarray:
     """(samples * N, 2) uint64, all of sample 0 first."""
-    parts = [row_keys(mark, block, sample) for sample in range(samples) for block in blocks(sources)]
-    return np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.uint64)
+    keys = np.empty((samples * len(sources), 2), dtype=np.uint64)
+    start = 0
+    for sample in range(samples):
+        for block in blocks(sources):
+            keys[start : start + len(block)] = row_keys(mark, block, sample)
+            start += len(block)
+    return keys
 
 
 def blocks(texts: Texts) -> Iterator[list[str]]:
@@ -104,4 +110,5 @@ def taken(texts: Texts, places: np.ndarray) -> pa.Array | pa.ChunkedArray:
     if isinstance(texts, Sequence):
         chosen: list[Any] = [texts[place] for place in places.tolist()]
         return text_array(chosen).cast(pa.large_string())
-    return texts.cast(pa.large_string()).take(pa.array(places))
+    column = pa.chunked_array([texts]) if isinstance(texts, pa.Array) else texts
+    return take_rows(pa.table({"text": column}), places)["text"].cast(pa.large_string())

@@ -2,12 +2,16 @@
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from translation_cache.errors import CacheError
+
+_MOST_PARTS = 512  # files open at once
 
 
 def mapped_table(
@@ -20,16 +24,76 @@ def mapped_table(
     Raises:
         CacheError: there is no space for it.
     """
-    handle, path = tempfile.mkstemp(dir=folder, prefix="translation-cache-", suffix=".arrow")
-    try:
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, schema) as writer:
+    with scratch_folder(folder) as scratch:
+        path = scratch / "table.arrow"
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
             for table in tables:
                 writer.write_table(table)
-        with pa.memory_map(path) as mapped:
-            return pa.ipc.open_file(mapped).read_all()
+        return read_mapped(path)
+
+
+def read_mapped(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
+
+
+@contextmanager
+def scratch_folder(where: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """A folder for files that go with the block; files that are still mapped go with their last use.
+
+    Raises:
+        CacheError: there is no space for it, or inside it.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="translation-cache-", dir=where) as folder:
+            yield Path(folder)
     except OSError as error:
+        place = where or tempfile.gettempdir()
         raise CacheError(
-            f"cannot write to {Path(path).parent}: {error.strerror or error}; name a folder with more space by TMPDIR"
+            f"cannot write to {place}: {error.strerror or error}; name a folder with more space by TMPDIR"
         ) from error
-    finally:
-        os.unlink(path)
+
+
+class Parts:
+    """Rows dealt out to files, each of which is read as a whole later: so rows are put in order that memory has no room
+    for. At most 512 files; beyond, each grows with the rows."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, number: int) -> None:
+        self._schema = schema
+        self._paths = [folder / f"{part}.arrow" for part in range(max(1, min(_MOST_PARTS, number)))]
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def deal(self, dealt: Iterable[tuple[np.ndarray, pa.Table]]) -> None:
+        """Write the rows of (parts, table), where `parts` says for each row where it goes: (N,) ints."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(pa.OSFile(str(path), "wb")) for path in self._paths]
+            writers = [stack.enter_context(pa.ipc.new_file(file, self._schema)) for file in files]
+            for parts, table in dealt:
+                order = np.argsort(parts, kind="stable")
+                edges = np.searchsorted(parts[order], np.arange(len(writers) + 1))
+                table = table.take(order)
+                for writer, start, stop in zip(writers, edges[:-1], edges[1:], strict=True):
+                    if start < stop:
+                        writer.write_table(table.slice(start, stop - start))
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return map(read_mapped, self._paths)
+
+
+def take_rows(table: pa.Table, places: Sequence[int] | np.ndarray) -> pa.Table:
+    """Rows of a table in many pieces, without putting the pieces together first: memory grows with what is taken."""
+    wanted = np.asarray(places, dtype=np.int64)
+    batches = table.to_batches()
+    starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
+    order = np.argsort(wanted, kind="stable")
+    edges = np.searchsorted(wanted[order], starts)
+    taken = [
+        batch.take(pa.array(wanted[order[first:last]] - start))
+        for batch, start, first, last in zip(batches, starts, edges[:-1], edges[1:], strict=False)
+        if first < last
+    ]
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return pa.Table.from_batches(taken, schema=table.schema).take(pa.array(back))

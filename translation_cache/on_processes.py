@@ -2,7 +2,7 @@
 
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -14,7 +14,7 @@ from translation_cache.writer import Writer
 Batch = tuple[list[str], int]  # sources, sample
 
 
-def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) -> Iterator[Counter[str]]:
+def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) -> Generator[Counter[str]]:
     """Make what the batches ask for, and hand it to the writer. For each batch, its rows by status."""
     made = _alone(job, batches) if workers == 1 else _together(job, batches, workers)
     with writer:

@@ -13,7 +13,7 @@ import threading
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,8 +22,16 @@ import pyarrow as pa
 from translation_cache.errors import CacheError, WorkerError
 from translation_cache.job import Job
 from translation_cache.store import Cache
+from translation_cache.writer import Writer
 
 _STORE_BYTES = 200 << 20  # of Ray's object store where we start it: what passes through it is sources and counts
+_ANSWER = pa.schema(
+    {
+        "counts": pa.list_(pa.struct({"status": pa.string(), "rows": pa.int64()})),
+        "cache_error": pa.string(),
+        "job_error": pa.string(),
+    }
+)
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as Ray will have it; until then it warns
@@ -34,7 +42,7 @@ _ENVIRONMENT = {
 
 def make_on_ray(
     location: str, job: Job, blocks: Iterable[pa.Table], *, batch_size: int, workers: int
-) -> Iterator[Counter[str]]:
+) -> Generator[Counter[str]]:
     """Make what the blocks ask for, each a commit of its own. For each block, its rows by status.
 
     Args:
@@ -81,8 +89,10 @@ def _made(
     rows = iter(made.iter_rows())
     try:
         for row in rows:
-            if row["error"] is not None:
-                raise WorkerError(row["error"])
+            if row["cache_error"] is not None:
+                raise CacheError(row["cache_error"])
+            if row["job_error"] is not None:
+                raise WorkerError(row["job_error"])
             yield Counter({each["status"]: each["rows"] for each in row["counts"]})
     finally:
         if hasattr(rows, "close"):
@@ -98,25 +108,26 @@ class _Commit:
     """What an actor does with a block."""
 
     def __init__(self, location: str, job: Job, batch_size: int) -> None:
-        self._cache, self._job, self._batch_size = Cache(location), job, batch_size
+        self._job, self._batch_size = job, batch_size
+        self._writer = Writer(Cache(location), job.settings(), every_s=0, max_bytes=0)  # each block is a commit
 
     def __call__(self, block: pa.Table) -> pa.Table:
+        counts, told, failure = Counter(), None, None
         try:
-            counts, failure = self._make(block), None
+            counts = self._make(block)
+        except CacheError as error:
+            told = str(error)
         except BaseException as error:  # Ray would lose what it was, and try again for ever after a SystemExit
-            counts, failure = Counter(), "".join(traceback.format_exception_only(error)).strip()
+            failure = "".join(traceback.format_exception_only(error)).strip()
         rows = [{"status": status, "rows": count} for status, count in counts.items()]
-        kinds = pa.list_(pa.struct({"status": pa.string(), "rows": pa.int64()}))
-        return pa.table({"counts": pa.array([rows], kinds), "error": pa.array([failure], pa.string())})
+        return pa.Table.from_pylist([{"counts": rows, "cache_error": told, "job_error": failure}], schema=_ANSWER)
 
     def _make(self, block: pa.Table) -> Counter[str]:
         sources, sample = block["source"].to_pylist(), block["sample"][0].as_py()
         made = []
         for start in range(0, len(sources), self._batch_size):
             made += self._job(sources[start : start + self._batch_size], sample)
-        self._cache.add(
-            self._job.settings(), [(source, sample, each) for source, each in zip(sources, made, strict=True)]
-        )
+        self._writer.add([(source, sample, each) for source, each in zip(sources, made, strict=True)])
         return Counter(each.status for each in made)
 
 

@@ -33,14 +33,13 @@ def merge(into: Cache, *others: Cache) -> dict[str, int]:
         files (that were not there before), rows (in these).
     """
     files = rows = 0
+    ours = into.settings()
     for other in others:
         for mark, settings in other.settings().items():
-            if not settings:
-                continue  # their file is damaged, which was told
             present = {file.name for file in into.shards(mark)}
             for name, content in other.contents(mark):
-                if name not in present:
-                    into.put(settings, name, content)
+                if name not in present or not into.is_sound(mark, name):
+                    into.put(mark, name, content, settings or ours.get(mark))
                     files, rows = files + 1, rows + row_count(content)
     return {"files": files, "rows": rows}
 

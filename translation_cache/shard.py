@@ -26,6 +26,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+_GENERATION = b"generation"  # in the file's metadata
+
 Row = tuple[str, int, Paraphrase]  # source, sample, what was made of it
 
 
@@ -111,7 +113,8 @@ def to_paraphrase(record: dict[str, Any]) -> Paraphrase:
 
 def rank(made: Paraphrase) -> tuple:
     """Which of two rows with one key is read: the least. It depends on their content alone, and ok comes first."""
-    return (made.status != OK, made.status, made.text or "", made.pivot or "", sorted(made.scores.items()))
+    texts = [(text is not None, text or "") for text in (made.text, made.pivot)]
+    return (made.status != OK, made.status, texts, sorted(made.scores.items()))
 
 
 def once(table: pa.Table) -> pa.Table:
@@ -137,6 +140,19 @@ def best_of(places: np.ndarray, table: pa.Table) -> np.ndarray:
     return np.array(sorted(index for _, index in best.values()), dtype=np.int64)
 
 
+def content_numbers(table: pa.Table) -> np.ndarray:
+    """A 64-bit number for what was made, the same for equal rows as long as this process lives: (N,) uint64."""
+    texts = zip(*(table[name].to_pylist() for name in ("status", "paraphrase", "pivot")), strict=True)
+    numbers = np.fromiter((hash(row) for row in texts), dtype=np.int64, count=len(table)).view(np.uint64)
+    scores = table["scores"].combine_chunks()
+    if len(scores) and len(pairs := scores.flatten()):
+        names = np.fromiter(map(hash, pairs.field("name").to_pylist()), np.int64, len(pairs)).view(np.uint64)
+        values = np.asarray(pairs.field("value")).view(np.uint64)
+        mixed = (names ^ (values * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xD6E8FEB86659FD93)
+        np.add.at(numbers, np.asarray(scores.value_parent_indices()), mixed ^ (mixed >> np.uint64(32)))
+    return numbers
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -144,7 +160,10 @@ def encode(table: pa.Table) -> tuple[str, memoryview]:
     """The name and the bytes of the file that holds a table."""
     sink = pa.BufferOutputStream()
     options: Any = {"use_dictionary": ["settings", "status", "scores.list.element.name"]}  # others hardly repeat
-    pq.write_table(table, sink, compression="zstd", store_schema=False, **options)
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd", store_schema=False, **options) as writer:
+        if number := generation(table):
+            writer.add_key_value_metadata({_GENERATION: str(number)})
+        writer.write_table(table.replace_schema_metadata(None))
     content = memoryview(sink.getvalue())
     return content_digest(content) + SUFFIX, content
 
@@ -172,10 +191,20 @@ def decode(
             statistics = [group.column(settings).statistics for group in groups if group.num_rows]
             if any(each is None or {each.min, each.max} != {fingerprint} for each in statistics):
                 raise DamagedError("its rows were made with other settings")
-            return file.read(columns=list(columns) if columns is not None else None)
+            table = file.read(columns=list(columns) if columns is not None else None)
+            return of_generation(table, int((file.metadata.metadata or {}).get(_GENERATION, 0)))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise DamagedError(f"it is no Parquet file ({error})") from error
 
 
 def row_count(content: bytes) -> int:
     return pq.read_metadata(pa.BufferReader(content)).num_rows
+
+
+def generation(table: pa.Table) -> int:
+    """How many compactions it took to make a shard; 0 is of one that `Cache.add` wrote."""
+    return int((table.schema.metadata or {}).get(_GENERATION, 0))
+
+
+def of_generation(table: pa.Table, number: int) -> pa.Table:
+    return table.replace_schema_metadata({_GENERATION: str(number)} if number else None)

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pyarrow import fs
 
-from translation_cache.errors import CacheError
+from translation_cache.errors import CacheError, DamagedError
 
 _TIMEOUT_S = 20  # of a connection to an object store, and of one request
 _ATTEMPTS = 4  # of a request, with growing pauses between them
@@ -37,6 +38,15 @@ class Storage(Protocol):
     @property
     def root(self) -> str:
         """As people write it."""
+        ...
+
+    def at(self, path: str) -> str:
+        """A path below the root, as people write it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The root as another process has to write it, whatever its working folder is."""
         ...
 
     def files(self, folder: str = "") -> list[File]:
@@ -116,10 +126,18 @@ class LocalStorage:
         if root.exists() and not root.is_dir():
             raise CacheError(f"{root} is a file; name a folder for the cache")
         self._root = root
+        self._synced: set[Path] = set()
 
     @property
     def root(self) -> str:
         return str(self._root)
+
+    @property
+    def address(self) -> str:
+        return str(self._root.absolute())
+
+    def at(self, path: str) -> str:
+        return str(self._root / path)
 
     def files(self, folder: str = "") -> list[File]:
         found = []
@@ -136,13 +154,20 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes:
         with _told(f"cannot read {self._root / path}", missing=True):
-            return (self._root / path).read_bytes()
+            try:
+                return (self._root / path).read_bytes()
+            except OSError as error:
+                if error.errno == errno.ESTALE:  # a network file system's word for a file that was removed
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+                if error.errno in (errno.EIO, errno.EISDIR):
+                    raise DamagedError(f"it cannot be read ({error.strerror})") from error
+                raise
 
     def write(self, path: str, content: bytes | memoryview) -> None:
         target, temporary = self._root / path, None
         try:
             with _told(f"cannot write {target}"):
-                _make_folder(target.parent)
+                self._make_durable(target.parent)
                 handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
                 with os.fdopen(handle, "wb") as file:
                     file.write(content)
@@ -156,6 +181,15 @@ class LocalStorage:
             if temporary is not None:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
+
+    def _make_durable(self, folder: Path) -> None:
+        """The folder, and its entry in its parent: another process may have made it and not come to syncing it."""
+        if folder not in self._synced or not folder.is_dir():
+            _make_folder(folder)
+            for each in (folder, self._root):
+                if each.parent.is_dir():
+                    _sync_folder(each.parent)
+            self._synced.add(folder)
 
     def remove(self, path: str) -> None:
         with _told(f"cannot remove {self._root / path}"):
@@ -171,16 +205,18 @@ class LocalStorage:
     def alone(self, name: str) -> Iterator[bool]:
         """A lock that ends with its process. Temporary files of writers that are long gone are removed under it."""
         try:
-            descriptor = os.open(self._root / name, os.O_RDONLY)
-        except OSError:
+            descriptor = os.open(self._root / name / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # a folder that may not be written to
             yield False
             return
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:  # another has it, or the file system has no locks
+            except BlockingIOError:
                 yield False
                 return
+            except OSError:
+                pass  # a file system without locks
             self._remove_abandoned(name)
             yield True
         finally:
@@ -222,6 +258,14 @@ class ObjectStorage:
     def root(self) -> str:
         return self._uri
 
+    @property
+    def address(self) -> str:
+        return self._uri
+
+    def at(self, path: str) -> str:
+        uri, question, query = self._uri.partition("?")
+        return f"{uri.rstrip('/')}/{path}{question}{query}"
+
     def files(self, folder: str = "") -> list[File]:
         with _told(f"cannot read {self._uri}"):
             found = self._fs.get_file_info(fs.FileSelector(str(self._base / folder), allow_not_found=True))
@@ -233,23 +277,32 @@ class ObjectStorage:
 
     def read(self, path: str) -> bytes:
         with (
-            _told(f"cannot read {self._uri}: {path}", missing=True),
-            self._fs.open_input_stream(str(self._base / path)) as stream,
+            _told(f"cannot read {self.at(path)}", missing=True),
         ):
-            return stream.read()
+            try:
+                with self._fs.open_input_stream(str(self._base / path)) as stream:
+                    return stream.read()
+            except OSError as error:  # one that is removed while it is opened has other names for that
+                if self._fs.get_file_info(str(self._base / path)).type != fs.FileType.NotFound:
+                    raise
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
 
     def write(self, path: str, content: bytes | memoryview) -> None:
-        target = str(self._base / path)
-        with _told(f"cannot write {self._uri}: {path}"):
-            if self._fs.type_name not in ("s3", "gcs", "abfs"):  # an object store has no folders to make
-                self._fs.create_dir(str(PurePosixPath(target).parent), recursive=True)
-            with self._fs.open_output_stream(target) as stream:
+        target = self._base / path
+        puts_whole = self._fs.type_name in ("s3", "gcs", "abfs")
+        aside = target if puts_whole else target.with_name(f".{secrets.token_hex(8)}.tmp")
+        with _told(f"cannot write {self.at(path)}"):
+            if not puts_whole:  # hdfs, or what fsspec opens: write aside, and there are folders to make
+                self._fs.create_dir(str(target.parent), recursive=True)
+            with self._fs.open_output_stream(str(aside)) as stream:
                 stream.write(content)
-            if (size := self._fs.get_file_info(target).size) != len(content):
+            if (size := self._fs.get_file_info(str(aside)).size) != len(content):
                 raise OSError(errno.EIO, f"{size} of {len(content)} bytes arrived")
+            if not puts_whole:
+                self._fs.move(str(aside), str(target))
 
     def remove(self, path: str) -> None:
-        with _told(f"cannot remove {self._uri}: {path}"), contextlib.suppress(FileNotFoundError):
+        with _told(f"cannot remove {self.at(path)}"), contextlib.suppress(FileNotFoundError):
             self._fs.delete_file(str(self._base / path))
 
     def move(self, path: str, to: str) -> None:

@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -46,10 +47,10 @@ class Cache:
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self._storage = open_storage(location)
-        self._sound: set[str] = set()  # paths of shards, as far as they were met
-        self._damaged: set[str] = set()  # of shards and settings
-        names = [entry.name for entry in self._storage.files()]
-        if names and not any(_FINGERPRINT.fullmatch(name) or name == SET_ASIDE for name in names):
+        self._damaged: set[str] = set()  # paths of shards and settings, as far as they were met
+        self._settled: set[str] = set()  # fingerprints whose settings are known to be there
+        entries = self._storage.files()
+        if entries and not any(map(_is_ours, entries)):
             raise CacheError(f"{self} holds files that no cache made; name an empty folder for the cache")
 
     def __str__(self) -> str:
@@ -71,15 +72,20 @@ class Cache:
 
     def write(self, settings: Mapping[str, Any], table: pa.Table) -> str:
         """Write a table of the cache's schema as one shard; its name."""
+        return self.write_to(fingerprint(settings), settings, table)
+
+    def write_to(self, mark: str, settings: Mapping[str, Any] | None, table: pa.Table) -> str:
+        """The same where the settings may not be known, but for their fingerprint."""
         name, content = encode(table)
-        self.put(settings, name, content)
+        self.put(mark, name, content, settings)
         return name
 
-    def put(self, settings: Mapping[str, Any], name: str, content: bytes | memoryview) -> None:
-        """Write a shard that is encoded already."""
-        mark = fingerprint(settings)
-        if SETTINGS_FILE not in {file.name for file in self._storage.files(mark)}:
-            self._storage.write(f"{mark}/{SETTINGS_FILE}", _settings_file(settings))
+    def put(self, mark: str, name: str, content: bytes | memoryview, settings: Mapping[str, Any] | None) -> None:
+        """Write a shard that is encoded already, and the settings, where they are known."""
+        if settings and mark not in self._settled:
+            if SETTINGS_FILE not in {file.name for file in self._storage.files(mark)}:
+                self._storage.write(f"{mark}/{SETTINGS_FILE}", _settings_file(settings))
+            self._settled.add(mark)
         # Written even where it is there already: another may be about to compact that one away.
         self._storage.write(f"{mark}/{name}", content)
 
@@ -92,23 +98,45 @@ class Cache:
         """Move the shards of these settings that were found damaged out of the way; write damaged settings anew."""
         mark = fingerprint(settings)
         for path in sorted(path for path in self._damaged if path.startswith(f"{mark}/") and path.endswith(SUFFIX)):
-            self._storage.move(path, f"{SET_ASIDE}/{path}")
-            self._damaged.remove(path)
-            log.warning("%s/%s is set aside as %s/%s/%s; its rows are made again", self, path, self, SET_ASIDE, path)
+            self.move_aside(path)
         if self._storage.files(mark):
             try:
                 self.read_settings(mark)
             except DamagedError:
                 self._storage.write(f"{mark}/{SETTINGS_FILE}", _settings_file(settings))
 
-    def alone(self, mark: str):
+    def move_aside(self, path: str, *, whatever: bool = False) -> None:
+        """Move a damaged shard to where nothing reads it. One that is sound (again) stays, but for `whatever`."""
+        self._damaged.discard(path)
+        mark, _, name = path.partition("/")
+        if not whatever and self.is_sound(mark, name):
+            return
+        taken = {file.name for file in self._storage.files(f"{SET_ASIDE}/{mark}")}
+        names = (name, *(f"{number}-{name}" for number in range(2, len(taken) + 3)))
+        free = next(each for each in names if each not in taken)
+        aside = f"{SET_ASIDE}/{mark}/{free}"
+        self._storage.move(path, aside)
+        if not whatever and self.is_sound(mark, name, aside):  # another wrote it anew in this very moment
+            self._storage.write(path, self._storage.read(aside))
+            return
+        log.warning("%s is set aside as %s", self.at(path), self.at(aside))
+
+    def is_sound(self, mark: str, name: str, path: str | None = None) -> bool:
+        """Is this shard there, and what its name says? (At `path`, where it lies elsewhere.)"""
+        try:
+            decode(name, self._storage.read(path or f"{mark}/{name}"), fingerprint=mark, columns=["key"])
+        except (FileNotFoundError, DamagedError):
+            return False
+        return True
+
+    def alone(self, mark: str) -> AbstractContextManager[bool]:
         """See Storage.alone."""
         return self._storage.alone(mark)
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
     def fingerprints(self) -> list[str]:
-        return [entry.name for entry in self._storage.files() if _FINGERPRINT.fullmatch(entry.name)]
+        return [entry.name for entry in self._storage.files() if _is_ours(entry) and entry.name != SET_ASIDE]
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """The settings that rows were made with, by fingerprint; {} where their file is damaged, which is told."""
@@ -117,7 +145,7 @@ class Cache:
             try:
                 found[mark] = self.read_settings(mark)
             except DamagedError as error:
-                self._tell(f"{mark}/{SETTINGS_FILE}", error)
+                self.tell(f"{mark}/{SETTINGS_FILE}", error)
                 found[mark] = {}
         return found
 
@@ -138,28 +166,35 @@ class Cache:
         return self._storage.files(mark)
 
     def shards(self, mark: str) -> list[File]:
-        return [file for file in self._storage.files(mark) if file.name.endswith(SUFFIX)]
+        return [file for file in self._storage.files(mark) if file.name.endswith(SUFFIX) and not file.is_folder]
 
-    def table(self, mark: str, name: str, columns: Sequence[str] | None = None, *, again: bool = False) -> pa.Table:
-        """The rows of one shard. Read `again`, a shard that was sound is not checked again.
+    def table(
+        self, mark: str, name: str, columns: Sequence[str] | None = None, *, checked: set[str] | None = None
+    ) -> pa.Table:
+        """The rows of one shard.
 
+        Args:
+            checked: names of shards that need not be checked again; this one is added to it.
         Raises:
             FileNotFoundError: another process compacted it away.
             DamagedError: it is damaged, or is not one of ours.
         """
-        path = f"{mark}/{name}"
-        checked = again and path in self._sound
-        table = decode(name, self._storage.read(path), fingerprint=mark, columns=columns, checked=checked)
-        self._sound.add(path)
+        content = self._storage.read(f"{mark}/{name}")
+        known = checked is not None and name in checked
+        table = decode(name, content, fingerprint=mark, columns=columns, checked=known)
+        if checked is not None:
+            checked.add(name)
         return table
 
-    def tables(self, mark: str, columns: Sequence[str] | None = None, *, again: bool = False) -> Iterator[pa.Table]:
+    def tables(
+        self, mark: str, columns: Sequence[str] | None = None, *, checked: set[str] | None = None
+    ) -> Iterator[pa.Table]:
         """The shards one after the other; a row may stand in several. Damaged ones are told and left out.
 
         Memory is that of a few shards. Every row that was there at the first look is given, also when shards are
-        compacted meanwhile.
+        compacted meanwhile. For `checked` see `table`.
         """
-        for _, table in self._each(mark, lambda name: self.table(mark, name, columns, again=again)):
+        for _, table in self._each(mark, lambda name: self.table(mark, name, columns, checked=checked)):
             yield table
 
     def contents(self, mark: str) -> Iterator[tuple[str, bytes]]:
@@ -186,17 +221,31 @@ class Cache:
                     except FileNotFoundError:
                         vanished = True
                     except DamagedError as error:
-                        self._tell(f"{mark}/{name}", error)
+                        self.tell(f"{mark}/{name}", error)
+
+    def strangers(self) -> list[str]:
+        """What no cache made, beside the folders of settings."""
+        return [file.name for file in self._storage.files() if not _is_ours(file)]
 
     def set_aside(self) -> list[str]:
         """Damaged files that were moved out of the way."""
         marks = [folder.name for folder in self._storage.files(SET_ASIDE)]
         return [f"{mark}/{file.name}" for mark in marks for file in self._storage.files(f"{SET_ASIDE}/{mark}")]
 
-    def _tell(self, path: str, error: DamagedError) -> None:
+    def tell(self, path: str, error: DamagedError) -> None:
+        """Name a damaged file, once."""
         if path not in self._damaged:
             self._damaged.add(path)
-            log.warning("%s/%s is damaged and not read: %s; `text-uda paraphrase` mends it", self, path, error)
+            log.warning("%s is damaged and not read: %s; `text-uda paraphrase` mends it", self.at(path), error)
+
+    def at(self, path: str) -> str:
+        """A file of the cache, as people write it."""
+        return self._storage.at(path)
+
+    @property
+    def address(self) -> str:
+        """The location, as another process has to write it."""
+        return self._storage.address
 
     def explain(self, settings: Mapping[str, Any]) -> str:
         """Why there are no rows with these settings, in words: what differs in the nearest settings that are here."""
@@ -205,12 +254,16 @@ class Cache:
             return f"{self} is empty"
         mark = fingerprint(settings)
         if damaged := sorted(path for path in self._damaged if path.startswith(f"{mark}/")):
-            return f"{self}/{damaged[0]} is damaged (`text-uda cache verify {self}` names all that are)"
+            return f"{self.at(damaged[0])} is damaged (`text-uda cache verify {self}` names all that are)"
         if mark in others:
             return f"{self} has rows with these settings, but not for all texts"
         differences = {mark: _differences(other, settings) for mark, other in others.items()}
         nearest = min(differences, key=lambda mark: (len(differences[mark]), mark))
         return f"{self} was filled with other settings ({'; '.join(differences[nearest][:6])})"
+
+
+def _is_ours(file: File) -> bool:
+    return file.is_folder and (_FINGERPRINT.fullmatch(file.name) is not None or file.name == SET_ASIDE)
 
 
 def _settings_file(settings: Mapping[str, Any]) -> bytes:

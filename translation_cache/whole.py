@@ -14,6 +14,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     os.close(handle)
     try:
         yield Path(name)
+        with open(name, "rb") as file:
+            os.fsync(file.fileno())
         os.chmod(name, 0o644)  # a temporary file is its owner's alone
         os.replace(name, path)
     except BaseException:

@@ -16,12 +16,12 @@ class Writer:
     """Commits what it was given when the time or the bytes are reached, and when its `with` block ends, however.
 
     Args:
-        every_s, bytes_: a shard is written after that time or that much text.
+        every_s, max_bytes: a shard is written after that time or that much text.
     """
 
-    def __init__(self, cache: Cache, settings: Mapping[str, Any], *, every_s: float, bytes_: int) -> None:
+    def __init__(self, cache: Cache, settings: Mapping[str, Any], *, every_s: float, max_bytes: int) -> None:
         self._cache, self._settings, self._mark = cache, settings, fingerprint(settings)
-        self._every_s, self._limit = every_s, bytes_
+        self._every_s, self._max_bytes = every_s, max_bytes
         self._rows: list[Row] = []
         self._bytes, self._since = 0, time.monotonic()
         self._own: set[str] = set()  # shards that this writer made; what others make is theirs to put together
@@ -38,7 +38,7 @@ class Writer:
     def add(self, rows: list[Row]) -> None:
         self._rows += rows
         self._bytes += sum(len(source) + len(made.text or "") + len(made.pivot or "") for source, _, made in rows)
-        if self._bytes >= self._limit or time.monotonic() - self._since >= self._every_s:
+        if self._bytes >= self._max_bytes or time.monotonic() - self._since >= self._every_s:
             self._commit()
 
     def _commit(self) -> None:

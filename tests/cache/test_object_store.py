@@ -110,7 +110,7 @@ def test_damage_is_set_aside(location: str):
     files = storage.open_storage(location)
     files.write(f"{MARK}/{name}", files.read(f"{MARK}/{name}")[:-5])
     cache = Cache(location)
-    assert [entry["file"].rpartition("/")[2] for entry in verify(cache)["damaged"]] == [name]
+    assert [entry["file"] for entry in verify(cache)["damaged"]] == [cache.at(f"{MARK}/{name}")]
     assert fill(cache, Upper(), TEXTS).made == 30 and content(cache) == before
     assert stats(cache)["set_aside"] == [f"{MARK}/{name}"] and verify(cache)["damaged"] == []
 

@@ -98,14 +98,16 @@ def test_compaction_changes_no_content_and_ends_in_the_same_files(new, one, othe
 def test_asked_in_bulk_or_one_by_one(new, shards, sources):
     cache = filled(new(), shards)
     found = lookup(cache, SETTINGS, sources, samples=3)
-    joined = join(cache, SETTINGS, sources, samples=3, columns=("paraphrase", "status", "pivot"), scores=("other",))
+    joined = join(
+        cache, SETTINGS, sources, samples=3, columns=("paraphrase", "status", "pivot"), scores=("other",)
+    ).to_pylist()
     gone = {(row["source"], row["sample"]) for row in missing(cache, SETTINGS, sources, samples=3).rows.to_pylist()}
     by_key = {row[1]: row for row in content(cache)}
     for place, source in enumerate(sources):
         for sample in range(3):
             there = by_key.get(row_key(fingerprint(SETTINGS), source, sample))
             made = found[place][sample]
-            (taken,) = joined.take(joined.places[sample, place : place + 1]).to_pylist()
+            taken = joined[place * 3 + sample]
             assert ((source, sample) in gone) == (there is None) == (made is None) == (taken["status"] is None)
             if there is not None and made is not None:
                 assert (made.text, made.pivot, made.status) == (there[4], there[5], there[6])

@@ -97,8 +97,9 @@ def show(folder: str, limit: int, settings: str | None, query: str | None, as_js
 
 @cache.command(short_help="Read everything, name damaged files.")
 @_folder
+@click.option("--set-aside", is_flag=True, help="Move damaged and foreign files to DIR/_set-aside.")
 @ends
-def verify(folder: str, as_json: bool) -> None:
+def verify(folder: str, set_aside: bool, as_json: bool) -> None:
     """Read all of DIR and name each damaged file; exit code 1 when there is one.
 
     \b
@@ -107,18 +108,17 @@ def verify(folder: str, as_json: bool) -> None:
     """
     from translation_cache import Cache, verify
 
-    record = verify(Cache(folder))
+    record = verify(Cache(folder), set_aside=set_aside)
     damaged = record["damaged"]
     if as_json:
         emit_json(record)
     else:
         click.echo(f"{record['shards']:,} files, {record['rows']:,} rows, {len(damaged):,} damaged")
         for entry in damaged:
-            click.echo(f"damaged: {printable(_words(entry))}")
+            click.echo(printable(f"damaged: {entry['file']}: {entry['reason']}"))
         if damaged:
-            click.echo(
-                "none of these is read; the same `paraphrase` command sets them aside and makes their rows again"
-            )
+            moved = "they are set aside" if set_aside else "`cache verify --set-aside` moves them out of the way"
+            click.echo(f"{moved}; the same `paraphrase` command makes their rows again")
     if damaged:
         raise click.exceptions.Exit(FAILED)
 
