@@ -101,7 +101,7 @@ def open_sqlite(folder: Path) -> sqlite3.Connection:
 
 
 def key_bytes(sources: list[str], sample: int) -> list[bytes]:
-    data = row_keys(MARK, sources, sample).astype(">u8").tobytes()
+    data = next(row_keys(MARK, sources, [sample])).astype(">u8").tobytes()
     return [data[place : place + 16] for place in range(0, len(data), 16)]
 
 

@@ -121,7 +121,7 @@ def _row_damage(table: pa.Table, mark: str) -> str | None:
     for sample in np.unique(samples):
         there = np.flatnonzero(samples == sample)
         sources = table["source"].take(pa.array(there))
-        made = np.concatenate([row_keys(mark, block, int(sample)) for block in blocks(sources)])
+        made = np.concatenate([keys for block in blocks(sources) for keys in row_keys(mark, block, [int(sample)])])
         if (wrong := np.flatnonzero((made != keys[there]).any(axis=1))).size:
             return f"a key does not belong to its source ({sources[int(wrong[0])].as_py()!r:.80})"
     return None

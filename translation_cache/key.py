@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,17 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
 
 def row_key(fingerprint: str, source: str, sample: int) -> bytes:
     """The 16 bytes that a row is known by."""
-    return b"".join(_digests(fingerprint, [source], sample))
+    return b"".join(_digests(fingerprint, [source.encode("utf-8", "surrogatepass")], sample))
 
 
-def row_keys(fingerprint: str, sources: Iterable[str], sample: int) -> np.ndarray:
-    """The keys of many sources as two 64-bit numbers each, of which the first weighs more: (N, 2) uint64.
+def row_keys(fingerprint: str, sources: Iterable[str], samples: Iterable[int]) -> Iterator[np.ndarray]:
+    """For each sample the keys of many sources as two 64-bit numbers, of which the first weighs more: (N, 2) uint64.
 
     In the order of these numbers keys are in the order of their bytes.
     """
-    return keys_from_bytes(b"".join(_digests(fingerprint, sources, sample)))
+    encoded = [source.encode("utf-8", "surrogatepass") for source in sources]
+    for sample in samples:
+        yield keys_from_bytes(b"".join(_digests(fingerprint, encoded, sample)))
 
 
 def keys_from_bytes(keys: bytes | memoryview) -> np.ndarray:
@@ -47,13 +49,13 @@ def keys_from_bytes(keys: bytes | memoryview) -> np.ndarray:
     return np.frombuffer(keys, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def _digests(fingerprint: str, sources: Iterable[str], sample: int) -> list[bytes]:
+def _digests(fingerprint: str, sources: Iterable[bytes], sample: int) -> list[bytes]:
     begun = hashlib.blake2b(bytes.fromhex(fingerprint), digest_size=KEY_BYTES)
     begun.update(sample.to_bytes(4, "big"))
     digests = []
     for source in sources:  # a copy of the begun hash takes half the time of a new one
         key = begun.copy()
-        key.update(source.encode("utf-8", "surrogatepass"))
+        key.update(source)
         digests.append(key.digest())
     return digests
 

@@ -89,13 +89,13 @@ def _row_digest(key: bytes, status: str, paraphrase: str | None) -> bytes:
 
 def source_keys(mark: str, sources: Texts, samples: int) -> np.ndarray:
     """(samples * N, 2) uint64, all of sample 0 first."""
-    keys = np.empty((samples * len(sources), 2), dtype=np.uint64)
+    keys = np.empty((samples, len(sources), 2), dtype=np.uint64)
     start = 0
-    for sample in range(samples):
-        for block in blocks(sources):
-            keys[start : start + len(block)] = row_keys(mark, block, sample)
-            start += len(block)
-    return keys
+    for block in blocks(sources):
+        for of_sample, found in zip(keys, row_keys(mark, block, range(samples)), strict=True):
+            of_sample[start : start + len(block)] = found
+        start += len(block)
+    return keys.reshape(-1, 2)
 
 
 def blocks(texts: Texts) -> Iterator[list[str]]:

@@ -46,7 +46,7 @@ def to_table(fingerprint: str, rows: Iterable[Row]) -> pa.Table:
     keys = np.empty((len(rows), 2), dtype=np.uint64)
     for sample in set(samples):
         places = [place for place, each in enumerate(samples) if each == sample]
-        keys[places] = row_keys(fingerprint, (sources[place] for place in places), sample)
+        (keys[places],) = row_keys(fingerprint, (sources[place] for place in places), [sample])
     try:
         table = pa.table(
             [

@@ -194,8 +194,14 @@ class Cache:
         Memory is that of a few shards. Every row that was there at the first look is given, also when shards are
         compacted meanwhile. For `checked` see `table`.
         """
-        for _, table in self._each(mark, lambda name: self.table(mark, name, columns, checked=checked)):
+        for _, table in self.named_tables(mark, columns, checked=checked):
             yield table
+
+    def named_tables(
+        self, mark: str, columns: Sequence[str] | None = None, *, checked: set[str] | None = None
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """The same, with the name of each shard."""
+        return self._each(mark, lambda name: self.table(mark, name, columns, checked=checked))
 
     def contents(self, mark: str) -> Iterator[tuple[str, bytes]]:
         """The shards as (name, bytes) with the promises of `tables`."""
