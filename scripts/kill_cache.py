@@ -14,13 +14,19 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from translation_cache import Cache, Paraphrase, compact, fill, fingerprint, lookup, rows, verify
+from translation_cache import Cache, Paraphrase, compact, fill, fingerprint, missing, rows, verify
 
-TEXTS = [f"text {number} of the work" for number in range(3000)]
+ROUND_TEXTS = 1000
+
+
+def texts(rounds: Iterable[int]) -> list[str]:
+    """Each round has its own: a row that is lost has no copy from before."""
+    return [f"text {number} of round {each}" for each in rounds for number in range(ROUND_TEXTS)]
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,13 @@ class Reverse:
         ]
 
 
-def write(folder: str, log: str, seed: int) -> None:
+def write(folder: str, log: str, number: int, seed: int) -> None:
     """One writer: small shards, one after the other, told of in the log when they are on disk; sometimes compaction."""
     cache, job, chance = Cache(folder), Reverse(), random.Random(seed)
-    acknowledged = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    acknowledged, work = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), texts([number])
     while True:
-        start = chance.randrange(len(TEXTS))
-        mine = TEXTS[start : start + chance.randrange(1, 40)]
+        start = chance.randrange(len(work))
+        mine = work[start : start + chance.randrange(1, 40)]
         if chance.random() < 0.3:
             fill(cache, job, mine, batch_size=4, commit_every_s=0)
         else:
@@ -66,6 +72,7 @@ def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
     cache = Cache(folder / "killed")
     context = get_context("forkserver")  # a fork of a process that has only imported: it starts at once
     context.set_forkserver_preload(["translation_cache", "pyarrow.parquet"])
+    acknowledged: set[str] = set()
     found = {
         "rounds": rounds,
         "kills": 0,
@@ -78,7 +85,8 @@ def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
     for number in range(rounds):
         logs = [folder / f"log-{number}-{writer}" for writer in range(writers)]
         processes = [
-            context.Process(target=write, args=(str(cache), str(log), chance.randrange(1 << 30))) for log in logs
+            context.Process(target=write, args=(str(cache), str(log), number, chance.randrange(1 << 30)))
+            for log in logs
         ]
         for process in processes:
             process.start()
@@ -96,13 +104,17 @@ def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
         for path in temporary:
             path.unlink()  # so that the next round counts its own
         told = [line.split()[1:] for each in lines for line in each if line.startswith("rows")]
-        texts = sorted({text for start, stop in told for text in TEXTS[int(start) : int(stop)]})
-        found["acknowledged"] += len(texts)
-        found["lost"] += sum(row[0] is None for row in lookup(cache, settings, texts))
+        work = texts([number])
+        acknowledged |= {text for start, stop in told for text in work[int(start) : int(stop)]}
+        found["lost"] += len(missing(cache, settings, sorted(acknowledged)).rows)
         found["damaged"] += len(verify(cache)["damaged"])
-    fill(cache, Reverse(), TEXTS)
-    whole = Cache(folder / "undisturbed")
-    fill(whole, Reverse(), TEXTS)
+    found["acknowledged"] = len(acknowledged)
+    whole, work = Cache(folder / "undisturbed"), texts(range(rounds))
+    fill(whole, Reverse(), work)
+    there = content(cache)
+    found["rows_of_the_killed"] = len(there)
+    found["wrong"] = len(set(there) - set(content(whole)))
+    fill(cache, Reverse(), work)
     found["rows"] = len(content(whole))
     found["equal"] = content(cache) == content(whole)
     return found
@@ -123,7 +135,7 @@ def main() -> None:
         print(json.dumps(found))
     else:
         print("\n".join(f"{name:<14} {value}" for name, value in found.items()))
-    raise SystemExit(not found["equal"] or found["lost"] > 0 or found["damaged"] > 0)
+    raise SystemExit(not found["equal"] or any(found[name] > 0 for name in ("lost", "wrong", "damaged")))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ def test_why_a_paraphrase_is_rejected(source: str, text: str, reason: str | None
         (Filters(max_length_ratio=1.2), "one two three", Paraphrase("a b c d"), "length-ratio"),
         (Filters(min_change=0.5), "a good film", Paraphrase("a fine film"), "small-change"),
         (Filters(max_change=0.3), "a good film", Paraphrase("a fine film"), "large-change"),
+        (Filters(min_change=0.01), "3 good films", Paraphrase("4 good films"), "ok"),
+        (Filters(max_length_ratio=1.1), "one two", Paraphrase("a b c d"), "length-ratio"),
         (Filters(accept=("numbers", "negation")), "one", Paraphrase("two", "truncated"), "truncated"),
         (Filters(), "one", Paraphrase(None, "failed"), "failed"),
     ],
@@ -52,7 +54,15 @@ def test_set_anew(filters: Filters, source: str, made: Paraphrase, status: str):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"accept": ("unchanged",)}, {"max_length_ratio": 1.0}, {"min_change": 2.0}, {"max_change": -1.0}]
+    "wrong",
+    [
+        {"accept": ("unchanged",)},
+        {"max_length_ratio": 1.0},
+        {"max_length_ratio": float("nan")},
+        {"min_change": 2.0},
+        {"max_change": -1.0},
+        {"min_change": 0.5, "max_change": 0.4},
+    ],
 )
 def test_what_makes_no_sense_is_refused(wrong: dict):
     with pytest.raises(SettingsError):

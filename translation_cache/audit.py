@@ -58,6 +58,7 @@ def _stats(cache: Cache, mark: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "fingerprint": mark,
         "method": settings.get("method"),
+        "made_with": settings,
         "rows": total,
         "ok": ok,
         "yield": ok / total if total else 0.0,

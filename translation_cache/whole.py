@@ -10,6 +10,7 @@ from pathlib import Path
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A file to write aside, which takes the place of `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:

@@ -1,6 +1,7 @@
 """Compaction: large shards from small ones, by hand and by itself, while others write and read."""
 
 import threading
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import content
 from jobs import Upper
 
-from translation_cache import Cache, Paraphrase, compact, digest, fill, fingerprint, lookup, verify
+from translation_cache import Cache, Paraphrase, compact, digest, fill, fingerprint, lookup, shard, verify
 from translation_cache.compact import MANY, tidy
 
 compaction = import_module("translation_cache.compact")  # the module, whose name in the package is the function's
@@ -98,3 +99,87 @@ def test_while_others_write_read_and_compact(cache, whole):
     assert not wrong and content(cache) == whole and verify(cache)["damaged"] == []
     compact(cache)
     assert content(cache) == whole and len(digest(cache, SETTINGS)) == 32
+
+
+def test_two_of_different_parquet_versions_cannot_remove_each_others_output(cache, monkeypatch):
+    """Both list the same two shards; each writes what the other one's shard says, in other bytes."""
+    fill(cache, Upper(), TEXTS[:50])
+    before = content(cache)
+    compact(cache)
+    encode, options = shard.pq.ParquetWriter, {"compression_level": 9}
+    monkeypatch.setattr(shard.pq, "ParquetWriter", lambda *a, **o: encode(*a, **o, **options))
+    cache.add(SETTINGS, [row for row in _rows(cache)])
+    assert len(cache.shards(MARK)) == 2, "the same rows, in other bytes"
+    others = Cache(str(cache))
+    remove = Cache.remove
+
+    def the_other_first(self, mark, names):
+        monkeypatch.setattr(Cache, "remove", remove)
+        options["compression_level"] = 1
+        compact(others)
+        remove(self, mark, names)
+
+    monkeypatch.setattr(Cache, "remove", the_other_first)
+    compact(cache)
+    assert content(cache) == before
+
+
+def _rows(cache):
+    found = lookup(cache, SETTINGS, TEXTS[:50])
+    return [(text, 0, made[0]) for text, made in zip(TEXTS, found, strict=False) if made[0] is not None]
+
+
+def test_between_writing_and_removing_every_row_stands_twice(cache, whole, monkeypatch):
+    """As a compaction leaves it that is killed there; with a row that differs, the same one is read."""
+    fill(cache, Upper(), TEXTS, batch_size=100, commit_bytes=1)
+    cache.add(SETTINGS, [(f"text {each}", 0, Paraphrase("zzz", "unchanged")) for each in (5, 7)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Cache, "remove", lambda *_: None)
+        compact(cache)
+    found = {row[2]: row[4] for row in content(cache)}
+    assert len(found) == len(TEXTS) and (found["text 5"], found["text 7"]) == ("TEXT 5 0", "TEXT 7 0")
+    compact(cache)
+    assert content(cache) == whole and len(cache.shards(MARK)) == 1
+
+
+def test_shards_that_are_gone_or_empty_parts_are_no_error(cache, monkeypatch):
+    monkeypatch.setattr(compaction, "_PART_BYTES", 1)
+    cache.add(SETTINGS, [("a", 0, Paraphrase("b"))])
+    cache.add(SETTINGS, [("a", 0, Paraphrase("c"))])
+    assert compact(cache)["files_after"] == 1
+    assert compaction._compact(cache, SETTINGS, MARK, ["0" * 32 + ".parquet"]) == ([], 0)
+
+
+def test_no_space_to_tidy_is_a_warning_and_the_rows_are_safe(cache, monkeypatch, caplog):
+    def full(*_arguments, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.ipc.new_file", full)
+    fill(cache, Upper(), TEXTS, batch_size=2, commit_every_s=0)
+    assert len(cache.shards(MARK)) == 200 and "are not put together" in caplog.text
+
+
+def test_what_is_on_disk_before_what(cache, monkeypatch):
+    """The file before its name, its name before the acknowledgement, and all of that before an old file goes."""
+    import os
+
+    steps = []
+    for name in ("fsync", "replace", "unlink"):
+        step = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, _step=step, _name=name, **o: (steps.append(_name), _step(*a, **o))[1])
+    cache.add(SETTINGS, [("a", 0, Paraphrase("b"))])
+    cache.add(SETTINGS, [("a", 0, Paraphrase("c"))])
+    steps.clear()
+    cache.add(SETTINGS, [("d", 0, Paraphrase("e"))])
+    assert steps == ["fsync", "replace", "fsync"]
+    steps.clear()
+    monkeypatch.setattr(compaction, "scratch_folder", _scratch_that_stays)
+    compact(cache)
+    assert steps == ["fsync", "replace", "fsync", "unlink", "unlink", "unlink"]
+
+
+@contextmanager
+def _scratch_that_stays():
+    import tempfile
+
+    yield Path(tempfile.mkdtemp())

@@ -180,3 +180,69 @@ def test_rows_whose_keys_are_not_those_of_their_texts(sound: Path, tmp_path: Pat
     name = cache.write(SETTINGS, table.set_column(SCHEMA.get_field_index("source"), SCHEMA.field("source"), forged))
     (entry,) = verify(cache)["damaged"]
     assert Path(entry["file"]).name == name and "a key does not belong to its source" in entry["reason"]
+
+
+def test_a_file_that_is_sound_again_is_not_set_aside(sound: Path, tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    merge(cache, Cache(sound))
+    victim = sorted((tmp_path / "cache" / MARK).glob("*.parquet"))[0]
+    data = victim.read_bytes()
+    victim.write_bytes(data[:-1])
+    assert stats(cache)["rows"] < 60, "it was met when it was damaged"
+    victim.write_bytes(data)
+    assert fill(cache, Upper(), TEXTS).made == 0 and stats(cache)["rows"] == 60 and stats(cache)["set_aside"] == []
+
+
+def test_the_second_damaged_file_of_a_name_does_not_overwrite_the_first(sound: Path, tmp_path: Path):
+    merge(Cache(tmp_path / "cache"), Cache(sound))
+    victim = sorted((tmp_path / "cache" / MARK).glob("*.parquet"))[0]
+    data = victim.read_bytes()
+    for length in (5, 6):
+        victim.write_bytes(data[:length])
+        fill(Cache(tmp_path / "cache"), Upper(), TEXTS, batch_size=10, commit_bytes=1)
+        merge(Cache(tmp_path / "cache"), Cache(sound))
+    aside = (tmp_path / "cache" / "_set-aside" / MARK).iterdir()
+    assert sorted(path.stat().st_size for path in aside) == [5, 6]
+
+
+def test_what_was_found_damaged_is_not_read_in_a_later_look(sound: Path, tmp_path: Path):
+    """Its rows are also in another shard, so they are looked for again."""
+    cache = Cache(tmp_path / "cache")
+    merge(cache, Cache(sound))
+    fill(Cache(tmp_path / "other"), Upper(), TEXTS)
+    merge(cache, Cache(tmp_path / "other"))
+    right = content(cache)
+    for victim in sorted((tmp_path / "cache" / MARK).glob("*.parquet"))[:2]:
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 3] ^= 1
+        victim.write_bytes(data)
+    assert set(content(cache)) <= set(right)
+
+
+def test_merging_mends_a_damaged_copy_and_lost_settings(sound: Path, tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    merge(cache, Cache(sound))
+    right = content(cache)
+    victim = sorted((tmp_path / "cache" / MARK).glob("*.parquet"))[0]
+    victim.write_bytes(victim.read_bytes()[:-1])
+    (tmp_path / "cache" / MARK / "_settings.json").unlink()
+    without = Cache(tmp_path / "without")
+    merge(without, Cache(tmp_path / "cache"))
+    assert stats(without)["rows"] == 50, "rows whose settings are not known are not dropped"
+    assert merge(Cache(tmp_path / "cache"), Cache(sound)) == {"files": 1, "rows": 10}
+    assert content(cache) == right and verify(cache)["damaged"] == []
+
+
+def test_verify_goes_on_past_whatever_it_meets(sound: Path, tmp_path: Path):
+    cache = Cache(tmp_path / "cache")
+    merge(cache, Cache(sound))
+    (tmp_path / "cache" / MARK / "spark.parquet").mkdir()
+    (tmp_path / "cache" / "stray.txt").write_text("mine")
+    (tmp_path / "cache" / fingerprint({"method": "killed after mkdir"})).mkdir()
+    table = cache.table(MARK, cache.shards(MARK)[0].name)
+    negative = pa.array([-1] * len(table), pa.int32())
+    forged = cache.write(SETTINGS, table.set_column(3, SCHEMA.field("sample"), negative))
+    found = {Path(entry["file"]).name for entry in verify(cache)["damaged"]}
+    assert found == {"spark.parquet", "stray.txt", forged}
+    verify(cache, set_aside=True)
+    assert {Path(entry["file"]).name for entry in verify(cache)["damaged"]} == {"stray.txt"}

@@ -59,6 +59,17 @@ def test_what_was_made_is_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch, er
     assert fill(cache, Upper(), TEXTS).present == 30
 
 
+def test_ctrl_c_in_the_progress_bar_keeps_what_was_made(cache: Cache):
+    def interrupted(done: int, _total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    try:
+        fill(cache, Upper(), TEXTS, batch_size=10, progress=interrupted)
+    except KeyboardInterrupt:
+        assert fill(cache, Upper(), TEXTS).present == 10, "before the exception is forgotten"
+
+
 def test_a_job_that_breaks_is_not_hidden(cache: Cache):
     with pytest.raises(RuntimeError, match="broken"):
         fill(cache, Failing(), ["a", "bad", "c"], batch_size=1)

@@ -202,3 +202,42 @@ def test_a_store_that_cannot_be_had(store: str, impatient: None, where: Callable
     with pytest.raises(CacheError, match=words) as caught:
         fill(Cache(where(store)), Upper(), TEXTS[:3])
     assert "\n" not in str(caught.value)
+
+
+def test_compaction_beside_readers(location: str):
+    cache, wrong, stop = Cache(location), [], threading.Event()
+    fill(cache, Upper(), TEXTS, batch_size=5, commit_every_s=0)
+    before = content(cache)
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                if content(Cache(location)) != before:
+                    wrong.append("rows")
+        except Exception as error:
+            wrong.append(repr(error))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(4):
+        cache.add(
+            SETTINGS, [(text, 0, made) for text, made in zip(TEXTS[:9], Upper()(TEXTS[:9], 0), strict=True)][number:]
+        )
+        compact(cache)
+    stop.set()
+    reader.join(60)
+    assert not wrong and content(cache) == before and len(cache.shards(MARK)) == 1
+
+
+def test_a_store_that_fsspec_opens_is_never_written_in_place(tmp_path: Path):
+    location = f"fsspec+file://{tmp_path}/cache"
+    cache = Cache(location)
+    fill(cache, Upper(), TEXTS, batch_size=30, commit_every_s=0)
+    before = content(cache)
+    compact(cache)
+    assert content(cache) == before and content(Cache(tmp_path / "cache")) == before
+    shard = next((tmp_path / "cache" / MARK).glob("*.parquet"))
+    inode = shard.stat().st_ino
+    storage.open_storage(location).write(f"{MARK}/{shard.name}", shard.read_bytes())
+    assert shard.stat().st_ino != inode, "it was written aside, and took the place of the old one"
+    assert content(cache) == before and not list(shard.parent.glob(".*.tmp"))

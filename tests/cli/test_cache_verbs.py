@@ -27,7 +27,9 @@ def test_stats(run, record, folder):
     found = record("cache", "stats", folder)
     assert (found["rows"], found["ok"], found["rejected"]) == (3, 2, {"unchanged": 1})
     assert len(found["settings"]) == 1
-    assert "unchanged 1" in run("cache", "stats", folder).stdout
+    shown = run("cache", "stats", folder).stdout
+    assert shown.startswith("3 rows, 2 ok (66.7%)") and "rejected: unchanged 1" in shown
+    assert "seed 0" in shown and "words changed 0.330" in shown and "copies of the source 0.0%" in shown
 
 
 def test_show_marks_changed_words_and_escapes_the_rest(run, folder):
@@ -71,13 +73,25 @@ def test_verify_of_a_damaged_file_says_what_to_do_and_the_next_fill_does_it(run,
     rows = record(*words)["made"]
     shard = next(folder.rglob("*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1])
-    assert "paraphrase` command sets them aside" in run("cache", "verify", folder).stdout
+    assert "cache verify --set-aside" in run("cache", "verify", folder).stdout
     result = run(*words)
     assert result.exit_code == 0 and f"warning: {folder}/" in result.stderr and "is set aside as" in result.stderr
     assert f"made {rows}" in result.stdout
     assert (
         record("cache", "verify", folder)["damaged"] == [] and len(record("cache", "stats", folder)["set_aside"]) == 1
     )
+
+
+def test_what_verify_finds_is_set_aside_when_asked(run, record, folder):
+    (folder / next(iter(Cache(folder).fingerprints())) / "notes.txt").write_text("mine")
+    result = run("cache", "verify", folder, "--set-aside")
+    assert result.exit_code == 1 and "they are set aside" in result.stdout
+    assert record("cache", "verify", folder)["damaged"] == []
+    assert [name.rpartition("/")[2] for name in record("cache", "stats", folder)["set_aside"]] == ["notes.txt"]
+
+
+def test_export_makes_the_folder(record, folder, tmp_path):
+    assert record("cache", "export", folder, "--out", tmp_path / "new" / "pairs.jsonl")["rows"] == 3
 
 
 def test_a_store_that_cannot_be_had_is_one_line(refused):

@@ -73,7 +73,7 @@ BAD = {
         ("text,label\na,b,c\n", "row 2: 3 fields where the header has 2.*quote texts that hold a comma"),
         ("text,label\n ,good\n", "row 2: the text .* is empty or blank"),
         ("text,label\nfine,\n", "row 2: no label"),
-        ('text,label\n"never closed,good\nfine,bad\n', "row 3: unexpected end of data.*quotes"),
+        ('text,label\n"never closed,good\nfine,bad\n', "row 2: unexpected end of data.*quotes"),
         ("text,text\na,b\n", "'text' stands twice"),
         ("x,y\na,b\n", "which column is the text.*x, y.*--text-column"),
         ("text,label\nfine,good\nnul\0,bad\n", "row 3: a NUL"),

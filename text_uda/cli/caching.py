@@ -45,12 +45,18 @@ def stats(folder: str, as_json: bool) -> None:
     if as_json:
         emit_json(record)
         return
-    for name, value in record.items():
-        if isinstance(value, list):
-            for entry in value:
-                click.echo(f"{name:<16} {printable(_words(entry))}")
-        else:
-            click.echo(f"{name:<16} {printable(_words(value))}")
+    click.echo(f"{record['rows']:,} rows, {record['ok']:,} ok ({record['yield']:.1%}), {record['bytes'] / 1e6:,.1f} MB")
+    for entry in record["settings"]:
+        others = {name: value for name, value in entry["made_with"].items() if name != "method"}
+        click.echo(printable(f"\n{entry['method']} {entry['fingerprint'][:8]}: {_words(others)}"))
+        click.echo(f"  {entry['rows']:,} rows in {entry['shards']:,} files, {entry['bytes'] / 1e6:,.1f} MB")
+        click.echo(f"  ok {entry['ok']:,} ({entry['yield']:.1%}); rejected: {printable(_words(entry['rejected']))}")
+        means = [("words changed", "change_rate"), ("length ratio", "length_ratio")]
+        known = [f"{words} {entry[name]:.3f}" for words, name in means if entry[name] is not None]
+        copies = f"copies of the source {entry['copy_rate']:.1%}"
+        click.echo("  " + ", ".join([*known, copies]))
+    for name in record["set_aside"]:
+        click.echo(printable(f"set aside: {name}"))
 
 
 def _words(value: object) -> str:

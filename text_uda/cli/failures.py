@@ -41,7 +41,9 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, UserError) or _is_cache_error(error):
         return f"error: {printable(str(error))}", USAGE
     if full := _disk_full(error):
-        return f"error: {printable(_disk_words(full))}", USAGE
+        return f"error: {printable(_disk_words(full.filename))}", USAGE
+    if "(os error 28)" in str(error):  # as safetensors says it
+        return f"error: {printable(_disk_words(None))}", USAGE
     what = printable(str(error)) or "no message"
     return f"error: {type(error).__name__}: {what} (--debug shows the traceback)", FAILED
 
@@ -79,6 +81,6 @@ def _disk_full(error: BaseException | None) -> OSError | None:
     return None
 
 
-def _disk_words(error: OSError) -> str:
-    where = f" that holds {os.fspath(error.filename)!r}" if error.filename else ""
+def _disk_words(filename: str | None) -> str:
+    where = f" that holds {os.fspath(filename)!r}" if filename else ""
     return f"the disk{where} is full; free some space and give the same command again, what is done is kept"

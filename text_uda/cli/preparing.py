@@ -171,6 +171,6 @@ def paraphrase(
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.rejected.items()))
     click.echo(
         f"asked {report.requested:,}, there before {report.present:,}, made {report.made:,}"
-        f" in {report.seconds:.1f} s; rejected of these: {rejected or 'none'}"
+        f" in {report.seconds:.1f} s; rejected of those: {rejected or 'none'}"
     )
     click.echo(f"look at them: text-uda cache show {printable(cache_path)}")

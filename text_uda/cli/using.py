@@ -41,7 +41,7 @@ def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
     corpus = data.load()
     from text_uda.evaluate import evaluate
 
-    chosen = _as_the_run_counts(corpus, run, everything=rows == "all")
+    chosen = _as_the_run_counts(corpus, data.source, run, everything=rows == "all")
     with followed("evaluate", "texts") as progress:
         record = evaluate(run, chosen, progress=progress)
     if as_json:
@@ -64,7 +64,7 @@ def _beside_training(record: dict[str, Any], corpus: "Corpus", run: Path) -> dic
     }
 
 
-def _as_the_run_counts(corpus: "Corpus", run: Path, *, everything: bool) -> "Rows":
+def _as_the_run_counts(corpus: "Corpus", source: str, run: Path, *, everything: bool) -> "Rows":
     """The rows with the class numbers that the run was trained with; classes are told by name."""
     from text_uda.data import Rows
 
@@ -76,10 +76,14 @@ def _as_the_run_counts(corpus: "Corpus", run: Path, *, everything: bool) -> "Row
     strange = sorted({corpus.classes[label] for label in labels} - set(numbers))
     if strange:
         raise DataError(
-            f"{corpus.name}: label {strange[0]!r} is none of the classes of {run} ({', '.join(classes)});"
-            " correct it, or name the right column with --label-column"
+            f"{source}: label {strange[0]!r} (of the text {_first_text(corpus, texts, labels, strange[0])}) is none of"
+            f" the classes of {run} ({', '.join(classes)}); correct it, or name the right column with --label-column"
         )
     return Rows(texts=texts, labels=tuple(numbers[corpus.classes[label]] for label in labels))
+
+
+def _first_text(corpus: "Corpus", texts: tuple[str, ...], labels: tuple[int, ...], name: str) -> str:
+    return repr(next(text for text, label in zip(texts, labels, strict=True) if corpus.classes[label] == name)[:60])
 
 
 def run_classes(run: Path) -> list[str]:

@@ -170,10 +170,17 @@ def _fields(text: str, delimiter: str, *, quoted: bool) -> list[tuple[int, list[
     before = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a text may be as long as the file
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    ended = 0  # the line that the last whole row ends on
+    rows = []
     try:
-        return [(reader.line_num, row) for row in reader if row]
+        for row in reader:
+            ended = reader.line_num
+            if row:
+                rows.append((ended, row))
+        return rows
     except csv.Error as error:
-        raise csv.Error(f"row {reader.line_num}: {error}") from error
+        # A quote that is never closed runs to the end of the file: it was opened in the row that was begun.
+        raise csv.Error(f"row {ended + 1}: {error}") from error
     finally:
         csv.field_size_limit(before)
 

@@ -33,7 +33,7 @@ def load_sentiment() -> Corpus:
     rated = [(text, rating) for text, rating in _rated() if rating != 0]
     rows = Rows(tuple(text for text, _ in rated), tuple(int(rating > 0) for _, rating in rated))
     train, test = hold_out_test(rows)
-    words = "10,000 sentences of movie reviews, by the sign of the mean of 20 human ratings (Hutto & Gilbert 2014)"
+    words = f"{len(rated):,} sentences of movie reviews, by the sign of the mean of 20 ratings (Hutto & Gilbert 2014)"
     return Corpus("movie-snippets", words, ("negative", "positive"), train, test)
 
 
@@ -44,7 +44,7 @@ def load_quintiles() -> Corpus:
     labels = np.searchsorted(edges, [rating for _, rating in rated], side="right")
     rows = Rows(tuple(text for text, _ in rated), tuple(int(label) for label in labels))
     train, test = hold_out_test(rows)
-    words = "10,000 sentences of movie reviews, in quintiles of the mean of 20 human ratings (Hutto & Gilbert 2014)"
+    words = f"{len(rated):,} sentences of movie reviews, in quintiles of the mean of 20 ratings (Hutto & Gilbert 2014)"
     return Corpus("movie-snippets-5", words, _QUINTILES, train, test)
 
 

@@ -1,5 +1,6 @@
 """One self-contained page, or a table, that compares runs. Reads nothing but run directories."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def build(runs: Sequence[Path], out: Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(out, page)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the command says which disk is full
         raise SettingsError(f"the report {out} cannot be written ({error}); name another file") from error
     return out
 
