@@ -45,11 +45,11 @@ def stats(folder: str, as_json: bool) -> None:
     if as_json:
         emit_json(record)
         return
-    click.echo(f"{record['rows']:,} rows, {record['ok']:,} ok ({record['yield']:.1%}), {record['bytes'] / 1e6:,.1f} MB")
+    click.echo(f"{record['rows']:,} rows, {record['ok']:,} ok ({record['yield']:.1%}), {_size(record['bytes'])}")
     for entry in record["settings"]:
         others = {name: value for name, value in entry["made_with"].items() if name != "method"}
-        click.echo(printable(f"\n{entry['method']} {entry['fingerprint'][:8]}: {_words(others)}"))
-        click.echo(f"  {entry['rows']:,} rows in {entry['shards']:,} files, {entry['bytes'] / 1e6:,.1f} MB")
+        click.echo("\n" + printable(f"{entry['method']} {entry['fingerprint'][:8]}: {_words(others)}"))
+        click.echo(f"  {entry['rows']:,} rows in {entry['shards']:,} files, {_size(entry['bytes'])}")
         click.echo(f"  ok {entry['ok']:,} ({entry['yield']:.1%}); rejected: {printable(_words(entry['rejected']))}")
         means = [("words changed", "change_rate"), ("length ratio", "length_ratio")]
         known = [f"{words} {entry[name]:.3f}" for words, name in means if entry[name] is not None]
@@ -57,6 +57,10 @@ def stats(folder: str, as_json: bool) -> None:
         click.echo("  " + ", ".join([*known, copies]))
     for name in record["set_aside"]:
         click.echo(printable(f"set aside: {name}"))
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _words(value: object) -> str:
@@ -94,7 +98,7 @@ def show(folder: str, limit: int, settings: str | None, query: str | None, as_js
         elif width is None:
             click.echo(marked(row["source"], row["paraphrase"]) + status)
         else:
-            click.echo(side_by_side(row["source"], row["paraphrase"], width=width) + status)
+            click.echo(side_by_side(row["source"], row["paraphrase"], width=width) + (status and f"\n  {status}"))
         if row.get("pivot"):
             click.echo(f"    via: {printable(row['pivot'])}")
     if not rows:
