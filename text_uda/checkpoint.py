@@ -19,6 +19,7 @@ from torch import Tensor
 
 from text_uda.errors import SettingsError
 from text_uda.step import Step
+from translation_cache.storage import sync
 
 
 @dataclass
@@ -74,12 +75,12 @@ def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: in
         state = {"step": done, "best": best and {"error": best.error, "step": best.step}, "files": files}
         (aside / "state.json").write_text(json.dumps(state), "utf-8")
         for path in (*aside.iterdir(), aside):
-            _sync(path)
+            sync(path)
         os.replace(aside, final)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _sync(folder)
+    sync(folder)
     for older in sorted(folder.glob("step-*"))[:-1]:
         shutil.rmtree(older)
     return final
@@ -125,11 +126,3 @@ def load(folder: Path, step: Step, optimizer: torch.optim.Optimizer) -> tuple[in
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -176,7 +176,7 @@ class LocalStorage:
                 os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a cache may be shared
                 os.replace(temporary, target)
                 temporary = None
-                _sync_folder(target.parent)
+                sync(target.parent)
         finally:
             if temporary is not None:
                 with contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ class LocalStorage:
             _make_folder(folder)
             for each in (folder, self._root):
                 if each.parent.is_dir():
-                    _sync_folder(each.parent)
+                    sync(each.parent)
             self._synced.add(folder)
 
     def remove(self, path: str) -> None:
@@ -234,11 +234,12 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
+        sync(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make a file, or the entries of a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -66,7 +66,7 @@ class BackTranslation:
         for way, translation in (("there", pivot), ("back", returned)):
             scores |= {f"{name}_{way}": value for name, value in translation.scores.items()}
         failed = next((part.status for part in (pivot, returned) if part.status != "ok"), None)
-        reason = failed or Filters().rejection(source, text)  # the usual ones; `read` may set others
+        reason = failed or Filters().rejection(source, text)  # read_paraphrases may set others
         return Paraphrase(text or None, reason or "ok", pivot.text or None, scores)
 
 
