@@ -246,12 +246,12 @@ def overhead(repeats: int, limit: int) -> dict[str, float]:
 
     corpus, job = load("movie-snippets"), SwitchOut(tokenizer="minilm-l6")
     reviews = list(dict.fromkeys((*corpus.train.texts, *corpus.unlabeled)))[:limit]
-    job(reviews[:10], 0)  # opens the tokenizer
+    job(reviews[:10], [0] * 10)  # opens the tokenizer
     bare, filled = [], []
     for _ in range(repeats):
         started = time.perf_counter()
         for start in range(0, len(reviews), 1024):
-            job(reviews[start : start + 1024], 0)
+            job(reviews[start : start + 1024], [0] * len(reviews[start : start + 1024]))
         bare.append(time.perf_counter() - started)
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()

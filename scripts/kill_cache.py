@@ -36,7 +36,7 @@ class Reverse:
     def settings(self) -> dict:
         return {"method": "reverse", "version": 1}
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         return [
             Paraphrase(
                 " ".join(source.split()[::-1]), "numbers" if "7" in source else "ok", scores={"change_rate": 0.5}
@@ -55,7 +55,8 @@ def write(folder: str, log: str, number: int, seed: int) -> None:
         if chance.random() < 0.3:
             fill(cache, job, mine, batch_size=4, commit_every_s=0)
         else:
-            cache.add(job.settings(), [(text, 0, made) for text, made in zip(mine, job(mine, 0), strict=True)])
+            first = [0] * len(mine)
+            cache.add(job.settings(), list(zip(mine, first, job(mine, first), strict=True)))
         os.write(acknowledged, f"rows {start} {start + len(mine)}\n".encode())
         if chance.random() < 0.1:
             os.write(acknowledged, b"compaction begins\n")

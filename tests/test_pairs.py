@@ -68,7 +68,7 @@ class Shout:
     def settings(self) -> dict:
         return {"method": "shout", "version": 1, "unit": "sentence"}
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         made = [(source, source.upper().replace("3", "4") + " AND SO ON") for source in sources]
         return [
             Paraphrase(text, Filters().rejection(source, text) or "ok", scores={"change_rate": 1.0})

@@ -16,17 +16,17 @@ class Shout:
     """Upper case by sentence; what begins with `Keep` is rejected."""
 
     unit: str = "sentence"
-    deterministic: bool = False
+    max_samples: int | None = None
 
     def settings(self) -> dict:
         return {"method": "shout", "version": 1, "unit": self.unit}
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         return [
             Paraphrase(source, "unchanged")
             if source.startswith("Keep")
             else Paraphrase(f"{source.upper()}{sample}", pivot=source[::-1], scores={"change_rate": 1.0})
-            for source in sources
+            for source, sample in zip(sources, samples, strict=True)
         ]
 
 
@@ -75,8 +75,36 @@ def test_what_is_missing_is_named(cache: Cache, unit: str):
         read_paraphrases(["One."], Shout(other), cache)
 
 
-def test_samples_that_would_all_be_the_same(cache: Cache):
-    with pytest.raises(SettingsError, match="deterministic"):
-        paraphrase(["One."], Shout(deterministic=True), cache, samples=2)
+def test_more_samples_than_there_are(cache: Cache):
+    message = (
+        "shout has at most 2 different samples of a text here, not 3: "
+        "ask for fewer, sample (a marian translator with a temperature), or name more pivots"
+    )
+    for verb in (paraphrase, read_paraphrases):
+        with pytest.raises(SettingsError) as raised:
+            verb(["One."], Shout(max_samples=2), cache, samples=3)
+        assert str(raised.value) == message
+    assert paraphrase(["One."], Shout(max_samples=2), cache, samples=2).made == 2
     with pytest.raises(SettingsError, match="samples=0"):
         paraphrase(["One."], Shout(), cache, samples=0)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "given"), [(None, None, 1024), (300, None, 300), (300, 500, 500), (None, 500, 500)]
+)
+def test_batches_as_the_augmentation_or_the_caller_wants_them(
+    cache: Cache, own: int | None, asked: int | None, given: int
+):
+    seen = []
+
+    class Noting(Shout):
+        batch_size = own
+
+        def __call__(self, sources, samples):
+            seen.append(len(sources))
+            return Shout.__call__(self, sources, samples)
+
+    paraphrase([f"Text {number}." for number in range(1500)], Noting(), cache, batch_size=asked)
+    assert seen[0] == given and sum(seen) == 1500
+    if own is None and asked is None:
+        paraphrase([f"One {number}." for number in range(1500)], Shout(), cache)  # it has no such attribute

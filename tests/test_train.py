@@ -46,7 +46,7 @@ class Reframe:
     def settings(self) -> dict:
         return {"method": "reframe", "version": 1, "seed": 0, "unit": "text", "frame": self.frame}
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         made = []
         for source in sources:
             words = source.split()

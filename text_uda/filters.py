@@ -6,14 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from text_uda.errors import SettingsError
+from text_uda.language import in_other_language
+from text_uda.spans import find_spans
 from text_uda.text import change_rate, normalise
 from translation_cache import Paraphrase
 
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-_NEGATION = re.compile(r"(?i)\b(?:not?|nor|none|never|nothing|nobody|nowhere|neither|cannot|without)\b|n['’]t\b")
-ACCEPTABLE = ("length-ratio", "repetition", "numbers", "negation")
+_NEGATION = re.compile(
+    r"(?i)\b(?:not?|nor|none|never|nothing|nobody|nowhere|neither|cannot|without)\b"
+    r"|n ?['’`´] ?t\b|\b(?:ai|are|ca|could|did|do|does|had|has|have|is|must|need|should|was|were|wo|would)nt\b"
+)
+ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
 """Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
 _LENGTH_RATIO = 2.0
+_LOOP = re.compile(r"(.{1,8}?)\1{2,}")  # what stands three times or more in a row
+_LONG_LOOP = 3  # times, from which it is a fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +75,10 @@ class Filters:
         filters: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
             ("empty", lambda _, text: not any(map(str.isalnum, text))),
             ("unchanged", is_unchanged),
+            ("language", in_other_language),
             ("length-ratio", lambda source, text: not_within(source, text, ratio)),
             ("repetition", has_new_repetition),
+            ("protected", lacks_spans),
             ("numbers", has_other_numbers),
             ("negation", has_other_polarity),
         )
@@ -87,8 +96,19 @@ def not_within(source: str, text: str, ratio: float) -> bool:
 
 
 def has_new_repetition(source: str, text: str) -> bool:
-    """A word three times in a row, or some three words three times, that the source does not have so."""
-    return _repeats(_words(text)) and not _repeats(_words(source))
+    """Repetitions that the source does not have, as translation models make them when they do not find the end.
+
+    One to four words three times in a row, or some three words three times; or up to eight characters six times in a
+    row, in a loop that is more than twice as long as any of the source.
+    """
+    words = _repeats(_words(text)) and not _repeats(_words(source))
+    return words or _longest_loop(text, _LONG_LOOP) > 2 * _longest_loop(source)
+
+
+def lacks_spans(source: str, text: str) -> bool:
+    """Something was lost or changed that must not be: an address, a placeholder, an emoji, a product's name."""
+    spans = Counter(source[start:end] for start, end in find_spans(source))
+    return any(text.count(span) < times for span, times in spans.items())
 
 
 def has_other_numbers(source: str, text: str) -> bool:
@@ -106,5 +126,21 @@ def _words(text: str) -> list[str]:
 
 
 def _repeats(words: list[str]) -> bool:
-    in_a_row = any(a == b == c for a, b, c in zip(words, words[1:], words[2:], strict=False))
+    in_a_row = any(_in_a_row(words, length) for length in range(1, 5))
     return in_a_row or max(Counter(zip(words, words[1:], words[2:], strict=False)).values(), default=0) >= 3
+
+
+def _in_a_row(words: list[str], length: int) -> bool:
+    """Some `length` words three times: as many words in a row twice over are what stands `length` before them."""
+    run = 0
+    for before, word in zip(words, words[length:], strict=False):
+        run = run + 1 if before == word else 0
+        if run == 2 * length:
+            return True
+    return False
+
+
+def _longest_loop(text: str, times: int = 3) -> int:
+    """Characters of the longest loop of `times` or more; spaces count as one."""
+    loops = _LOOP.finditer(" ".join(text.split()))
+    return max((len(loop[0]) for loop in loops if len(loop[0]) >= times * len(loop[1])), default=0)

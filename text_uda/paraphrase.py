@@ -18,6 +18,7 @@ from translation_cache.fill import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
 Location = str | os.PathLike[str]
+_BATCH_SIZE = 1024  # where an augmentation names none
 
 
 def paraphrase(
@@ -28,7 +29,7 @@ def paraphrase(
     samples: int = 1,
     engine: Engine = "local",
     workers: int = 1,
-    batch_size: int = 1024,
+    batch_size: int | None = None,
     shard: tuple[int, int] | None = None,
     progress: OnProgress | None = None,
 ) -> FillReport:
@@ -40,12 +41,13 @@ def paraphrase(
         samples: paraphrases of each text.
         engine: `local` processes, or `ray`: the actors of a Ray cluster.
         workers: processes or actors.
-        batch_size: texts or sentences that the augmentation is given at once.
+        batch_size: rows that the augmentation is given at once: samples of texts or of sentences, those of one never
+            apart. None takes what the augmentation names as its `batch_size`, else 1024.
         shard: (i, n), i from 1: only the i-th of n shares of the texts, told by a hash of the text.
     Returns:
         what was requested, present, made and rejected, in rows of the cache (texts or sentences).
     Raises:
-        SettingsError: several samples of an augmentation that has only one.
+        SettingsError: more samples than the augmentation has (its `max_samples`).
         CacheError: the cache cannot be written, or a worker died.
     """
     _check_samples(augmentation, samples)
@@ -59,7 +61,7 @@ def paraphrase(
         samples=samples,
         engine=engine,
         workers=workers,
-        batch_size=batch_size,
+        batch_size=_own_batch_size(augmentation) if batch_size is None else batch_size,
         progress=progress,
     )
 
@@ -141,11 +143,17 @@ def _document(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
 def _check_samples(augmentation: Job, samples: int) -> None:
     if samples < 1:
         raise SettingsError(f"samples={samples}: give 1 or more")
-    if samples > 1 and getattr(augmentation, "deterministic", False):
+    most = getattr(augmentation, "max_samples", None)
+    if most is not None and samples > most:
         raise SettingsError(
-            f"{augmentation.settings()['method']} is deterministic here, so all samples would be the same: "
-            "ask for one, or sample (a marian translator with a temperature)"
+            f"{augmentation.settings()['method']} has at most {most} different samples of a text here, not {samples}: "
+            "ask for fewer, sample (a marian translator with a temperature), or name more pivots"
         )
+
+
+def _own_batch_size(augmentation: Job) -> int:
+    own: int | None = getattr(augmentation, "batch_size", None)
+    return _BATCH_SIZE if own is None else own
 
 
 def _by_sentence(augmentation: Job) -> bool:

@@ -2,19 +2,18 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-import pyarrow as pa
-
+from translation_cache.blocks import batches, blocks_of_whole_sources
 from translation_cache.compact import tidy
 from translation_cache.errors import CacheError
 from translation_cache.job import OK, Job
 from translation_cache.key import fingerprint
 from translation_cache.lookup import Texts, missing
-from translation_cache.on_processes import Batch, make
+from translation_cache.on_processes import make
 from translation_cache.store import Cache
 from translation_cache.writer import Writer
 
@@ -59,7 +58,8 @@ def fill(
     Args:
         sources: texts, or an Arrow column of them; what stands there twice counts once.
         samples: paraphrases of each.
-        batch_size: sources that the job is given at once.
+        batch_size: rows (source, sample) that the job is given at once. The samples of a source are not separated: a
+            batch may have fewer rows, and more only where one source has.
         engine: processes of this machine, or `ray`: actors of a Ray cluster (of this machine where there is none), of
             which each commits its own blocks. The job is sent to each.
         workers: processes or actors.
@@ -83,11 +83,11 @@ def fill(
         from translation_cache.on_ray import make_on_ray
 
         rows = min(max(batch_size, _RAY_BLOCK_ROWS), -(-len(todo) // (4 * workers)))
-        blocks = blocks_of_a_sample(todo, max(1, rows))
+        blocks = blocks_of_whole_sources(todo, max(1, rows))
         made = make_on_ray(cache.address, job, blocks, batch_size=batch_size, workers=workers)
     else:
         writer = Writer(cache, settings, every_s=commit_every_s, max_bytes=commit_bytes)
-        made = make(job, _batches(todo, batch_size), writer, workers=workers)
+        made = make(job, batches(todo, batch_size), writer, workers=workers)
     statuses: Counter[str] = Counter()
     with closing(made):  # whatever ends this block, what was made is committed before it is left
         for counts in made:
@@ -101,19 +101,3 @@ def fill(
         tidy(cache, settings, fingerprint(settings))
     rejected = {status: count for status, count in statuses.items() if status != OK}
     return FillReport(requested, present, statuses.total(), rejected, time.monotonic() - started)
-
-
-def _batches(todo: pa.Table, batch_size: int) -> Iterator[Batch]:
-    """Sources of one sample at a time."""
-    for table in blocks_of_a_sample(todo, batch_size):
-        yield table["source"].to_pylist(), table["sample"][0].as_py()
-
-
-def blocks_of_a_sample(todo: pa.Table, rows: int) -> Iterator[pa.Table]:
-    """Slices of at most `rows`, in none of which two samples meet. The samples stand in order."""
-    samples = todo["sample"].to_numpy()
-    start = 0
-    while start < len(samples):
-        stop = min(start + rows, int(samples.searchsorted(samples[start], side="right")))
-        yield todo.slice(start, stop - start)
-        start = stop

@@ -36,6 +36,11 @@ class Job(Protocol):
         """Everything that decides the output, fit for JSON: method, version of the algorithm, model, decoding, seed."""
         ...
 
-    def __call__(self, sources: Sequence[str], sample: int) -> list[Paraphrase]:
-        """One paraphrase for each source."""
+    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
+        """One paraphrase for each row (source, sample).
+
+        Args:
+            sources, samples: of equal length. Where a call asks for several samples of a source, they stand together
+                in ascending order, so that what they have in common need be made only once.
+        """
         ...

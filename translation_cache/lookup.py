@@ -22,7 +22,8 @@ _BLOCK = 1 << 16  # texts that are Python strings at one time
 
 class Missing(NamedTuple):
     rows: pa.Table
-    """source (large_string), sample (int32): all of sample 0 in the order of the sources, then all of 1, ..."""
+    """source (large_string), sample (int32): the samples of the first source in ascending order, then those of the next
+    one, ...; a source stands where it stood first."""
     requested: int
     """How many there are to be: the distinct sources, times the samples."""
 
@@ -44,8 +45,8 @@ def missing(cache: Cache, settings: Mapping[str, Any], sources: Texts, *, sample
     for table in chain(first, tables):
         places = wanted.find(keys_of(table))
         there[places[places >= 0]] = True
-    places = np.sort(wanted.first()[~there])  # in the order of source_keys
-    sample, source = np.divmod(places, max(1, len(sources)))
+    sample, source = np.divmod(wanted.first()[~there], max(1, len(sources)))  # as in source_keys
+    source, sample = np.divmod(np.sort(source * samples + sample), max(1, samples))
     return Missing(
         pa.table({"source": taken(sources, source), "sample": pa.array(sample, pa.int32())}), requested=len(wanted)
     )

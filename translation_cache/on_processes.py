@@ -7,25 +7,24 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
+from translation_cache.blocks import Batch
 from translation_cache.errors import CacheError
 from translation_cache.job import Job, Paraphrase
 from translation_cache.writer import Writer
-
-Batch = tuple[list[str], int]  # sources, sample
 
 
 def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) -> Generator[Counter[str]]:
     """Make what the batches ask for, and hand it to the writer. For each batch, its rows by status."""
     made = _alone(job, batches) if workers == 1 else _together(job, batches, workers)
     with writer:
-        for (sources, sample), paraphrases in made:
-            writer.add([(source, sample, each) for source, each in zip(sources, paraphrases, strict=True)])
+        for (sources, samples), paraphrases in made:
+            writer.add(list(zip(sources, samples, paraphrases, strict=True)))
             yield Counter(each.status for each in paraphrases)
 
 
 def _alone(job: Job, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
-    for sources, sample in batches:
-        yield (sources, sample), job(sources, sample)
+    for sources, samples in batches:
+        yield (sources, samples), job(sources, samples)
 
 
 def _together(job: Job, batches: Iterator[Batch], workers: int) -> Iterator[tuple[Batch, list[Paraphrase]]]:
@@ -61,6 +60,6 @@ def _start_worker(job: Job) -> None:
     _job = job
 
 
-def _work(sources: list[str], sample: int) -> list[Paraphrase]:
+def _work(sources: list[str], samples: list[int]) -> list[Paraphrase]:
     assert _job is not None, "the pool's initializer has not run"
-    return _job(sources, sample)
+    return _job(sources, samples)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from translation_cache.blocks import batches
 from translation_cache.errors import CacheError, WorkerError
 from translation_cache.job import Job
 from translation_cache.store import Cache
@@ -47,7 +48,8 @@ def make_on_ray(
 
     Args:
         location: of the cache, as every node of the cluster has it.
-        blocks: (source, sample), of one sample each; those that are at work when a worker dies are made again.
+        blocks: (source, sample), no source in two of them; those that are at work when a worker dies are made again.
+        batch_size: rows of a block that the job is given at once, as `fill` has it.
         workers: actors at most, each on one CPU of the cluster. Where no cluster runs (ray.init was not called and
             RAY_ADDRESS is not set), one of this machine is started and ended.
     Raises:
@@ -123,12 +125,11 @@ class _Commit:
         return pa.Table.from_pylist([{"counts": rows, "cache_error": told, "job_error": failure}], schema=_ANSWER)
 
     def _make(self, block: pa.Table) -> Counter[str]:
-        sources, sample = block["source"].to_pylist(), block["sample"][0].as_py()
-        made = []
-        for start in range(0, len(sources), self._batch_size):
-            made += self._job(sources[start : start + self._batch_size], sample)
-        self._writer.add([(source, sample, each) for source, each in zip(sources, made, strict=True)])
-        return Counter(each.status for each in made)
+        rows = []
+        for sources, samples in batches(block, self._batch_size):
+            rows += zip(sources, samples, self._job(sources, samples), strict=True)
+        self._writer.add(rows)
+        return Counter(made.status for _, _, made in rows)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ TEXT = "  The film,\n\nwas GREAT -- and the plot\twas not bad!  "
 
 
 def test_bytes_between_the_switched_tokens_stay(job: SwitchOut):
-    made = job([TEXT], 0)[0]
+    made = job([TEXT], [0])[0]
     assert made.status == "ok" and made.text is not None
     assert made.text.startswith("  ") and made.text.endswith("  ") and "\n\n" in made.text and "\t" in made.text
     assert made.scores["token_rate"] == pytest.approx(0.25, abs=0.05) and 0 < made.scores["change_rate"] <= 1
@@ -67,20 +67,22 @@ def test_bytes_between_the_switched_tokens_stay(job: SwitchOut):
 
 def test_a_pure_function_of_settings_text_and_sample(job: SwitchOut, tiny_bert: Path):
     texts = [TEXT, "a good film", "the best actor in the worst movie", TEXT.upper()]
-    together = job(texts, 1)
-    assert [job([text], 1)[0] for text in reversed(texts)][::-1] == together
-    assert job(texts, 0) != together
-    assert SwitchOut(tokenizer=str(tiny_bert), rate=0.25, seed=1)(texts, 1) != together
+    together = job(texts, [1] * len(texts))
+    assert [job([text], [1])[0] for text in reversed(texts)][::-1] == together
+    both = job([text for text in texts for _ in range(2)], [0, 1] * len(texts))
+    assert both[1::2] == together and both[::2] == job(texts, [0] * len(texts))
+    assert job(texts, [0] * len(texts)) != together
+    assert SwitchOut(tokenizer=str(tiny_bert), rate=0.25, seed=1)(texts, [1] * len(texts)) != together
 
 
 def test_what_cannot_change_says_so(job: SwitchOut, tiny_bert: Path):
-    assert job([" \n"], 0)[0].status == "unchanged"
-    cold = SwitchOut(tokenizer=str(tiny_bert), rate=None, tau=0.01)([TEXT], 0)[0]
+    assert job([" \n"], [0])[0].status == "unchanged"
+    cold = SwitchOut(tokenizer=str(tiny_bert), rate=None, tau=0.01)([TEXT], [0])[0]
     assert cold.status == "unchanged" and cold.text == TEXT and cold.scores["change_rate"] == 0
 
 
 def test_a_long_text_is_switched_to_its_end(job: SwitchOut):
-    made = job(["good film " * 10_000], 0)[0]
+    made = job(["good film " * 10_000], [0])[0]
     assert made.text is not None and made.text[-2000:] != ("good film " * 10_000)[-2000:]
     assert made.scores["token_rate"] == pytest.approx(0.25, abs=0.01)
 

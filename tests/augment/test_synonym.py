@@ -53,7 +53,7 @@ NASTY = [
 
 @pytest.mark.parametrize("text", NASTY)
 def test_every_byte_that_is_no_replaced_word_stays(text: str):
-    made = ALL([text], 0)[0]
+    made = ALL([text], [0])[0]
     assert made.text is not None
     apart = re.compile(r"([^\W\d_]+)")
     assert apart.split(made.text)[::2] == apart.split(text)[::2], "what lies between the words"
@@ -62,38 +62,40 @@ def test_every_byte_that_is_no_replaced_word_stays(text: str):
 
 
 def test_case_and_article_follow():
-    assert ALL(["Movies were made."], 0)[0].text == "Films were made."
+    assert ALL(["Movies were made."], [0])[0].text == "Films were made."
     assert _begins_with_vowel("hour") and _begins_with_vowel("effort") and _begins_with_vowel("unusual")
     assert not _begins_with_vowel("useful") and not _begins_with_vowel("unique") and not _begins_with_vowel("movie")
     text = "It was a cheap thing."
-    found = {Synonym(rate=1.0, seed=seed)([text], 0)[0].text for seed in range(20)}
+    found = {Synonym(rate=1.0, seed=seed)([text], [0])[0].text for seed in range(20)}
     assert "It was an inexpensive thing." in found and not any("a inexp" in str(each) for each in found)
 
 
 def test_names_negations_and_protected_words_stay():
     text = "We saw Movie Tickets, not a bad movie, never."
-    assert "Movie Tickets, not a" in str(ALL([text], 0)[0].text)
-    protecting = Synonym(rate=1.0, protect=("movie",))([text], 0)[0]
+    assert "Movie Tickets, not a" in str(ALL([text], [0])[0].text)
+    protecting = Synonym(rate=1.0, protect=("movie",))([text], [0])[0]
     assert " movie," in str(protecting.text)
 
 
 def test_a_share_of_the_words():
     text = "the movie about children who bought big houses quickly " * 20
     for rate in (0.1, 0.3):
-        made = Synonym(rate=rate)([text], 0)[0]
+        made = Synonym(rate=rate)([text], [0])[0]
         assert made.scores["change_rate"] == pytest.approx(rate, abs=0.01)
 
 
 def test_a_pure_function_of_settings_text_and_sample():
     texts = ["the movie about children who bought it quickly", "a big movie", *NASTY]
-    together = Synonym()(texts, 1)
-    assert [Synonym()([text], 1)[0] for text in reversed(texts)][::-1] == together
-    assert Synonym(seed=1)(texts, 1) != together != Synonym()(texts, 0)
+    together = Synonym()(texts, [1] * len(texts))
+    assert [Synonym()([text], [1])[0] for text in reversed(texts)][::-1] == together
+    both = Synonym()([text for text in texts for _ in range(2)], [0, 1] * len(texts))
+    assert both[1::2] == together and both[::2] == Synonym()(texts, [0] * len(texts))
+    assert Synonym(seed=1)(texts, [1] * len(texts)) != together != Synonym()(texts, [0] * len(texts))
 
 
 @pytest.mark.parametrize("text", ["", "  ", "and not the of", "日本語", "42"])
 def test_what_cannot_change_says_so(text: str):
-    made = ALL([text], 0)[0]
+    made = ALL([text], [0])[0]
     assert (made.status, made.text, made.scores["change_rate"]) == ("unchanged", text, 0.0)
 
 

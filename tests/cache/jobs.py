@@ -16,7 +16,7 @@ class Upper:
     def settings(self) -> dict:
         return {"method": "upper", "version": 1, "seed": self.seed, "unit": "text"}
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         time.sleep(self.pause_s)
         return [
             Paraphrase(
@@ -25,7 +25,7 @@ class Upper:
                 pivot=source[::-1],
                 scores={"change_rate": 0.5},
             )
-            for source in sources
+            for source, sample in zip(sources, samples, strict=True)
         ]
 
 
@@ -33,22 +33,22 @@ class Upper:
 class Failing(Upper):
     """Breaks at the text `bad`."""
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         if "bad" in sources:
             raise RuntimeError("broken")
-        return Upper.__call__(self, sources, sample)
+        return Upper.__call__(self, sources, samples)
 
 
 @dataclass(frozen=True)
 class Dying(Upper):
     """Takes its process with it at the text `bad`."""
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         if "bad" in sources:
             import os
 
             os._exit(9)
-        return Upper.__call__(self, sources, sample)
+        return Upper.__call__(self, sources, samples)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DyingOnce(Upper):
 
     memory: str = ""
 
-    def __call__(self, sources, sample):
+    def __call__(self, sources, samples):
         import os
         import signal
 
@@ -69,4 +69,4 @@ class DyingOnce(Upper):
                 file.write("died\n")
                 file.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
-        return Upper.__call__(self, sources, sample)
+        return Upper.__call__(self, sources, samples)

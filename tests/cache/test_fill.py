@@ -45,11 +45,11 @@ def test_progress_begins_with_what_is_there(cache: Cache):
 def test_what_was_made_is_kept(cache: Cache, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]):
     calls = []
 
-    def breaking(self, sources, sample):
+    def breaking(self, sources, samples):
         if len(calls) == 3:
             raise error
         calls.append(sources)
-        return make(self, sources, sample)
+        return make(self, sources, samples)
 
     make = Upper.__call__
     with monkeypatch.context() as patch:

@@ -220,9 +220,7 @@ def test_compaction_beside_readers(location: str):
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(4):
-        cache.add(
-            SETTINGS, [(text, 0, made) for text, made in zip(TEXTS[:9], Upper()(TEXTS[:9], 0), strict=True)][number:]
-        )
+        cache.add(SETTINGS, list(zip(TEXTS[:9], [0] * 9, Upper()(TEXTS[:9], [0] * 9), strict=True))[number:])
         compact(cache)
     stop.set()
     reader.join(60)

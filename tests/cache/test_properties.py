@@ -126,12 +126,12 @@ def test_interrupted_anywhere_it_goes_on_to_the_same(new, runs, samples):
     fill(whole, Upper(), texts, samples=samples)
 
     class Stopping(Upper):
-        def __call__(self, sources, sample):
+        def __call__(self, sources, samples):
             nonlocal calls
             calls -= 1
             if calls < 0:
                 raise KeyboardInterrupt
-            return Upper.__call__(self, sources, sample)
+            return Upper.__call__(self, sources, samples)
 
     for start, length, stop_after, compacted in runs:
         calls = stop_after

@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_costs_its_block(cluster: None, tmp_path: Path, 
     assert report.made == 602 and content(cache) == whole
     calls = Counter(memory.read_text().splitlines())
     assert calls.pop("died") == 1
-    assert sorted(calls.values())[-1] == 3 and sum(calls.values()) < 20, "one block (of both samples) was made again"
+    assert sorted(calls.values())[-2:] == [1, 2] and sum(calls.values()) < 20, "one block was made again"
 
 
 def test_an_error_of_the_job_is_told_and_what_was_made_is_kept(cluster: None, tmp_path: Path):

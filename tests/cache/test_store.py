@@ -48,6 +48,14 @@ def test_a_folder_that_is_not_there_is_an_empty_cache(tmp_path: Path):
     assert not (tmp_path / "none").exists(), "looking writes nothing"
 
 
+def test_what_is_missing_stands_by_source_then_by_sample(cache: Cache):
+    cache.add(SETTINGS, [("b", 1, Paraphrase("made")), ("a", 0, Paraphrase("made")), ("d", 0, Paraphrase("made"))])
+    found = missing(cache, SETTINGS, ["c", "b", "a", "b", "d", "c"], samples=3)
+    places = {"c": (0, 1, 2), "b": (0, 2), "a": (1, 2), "d": (1, 2)}
+    assert pairs(found) == [(source, sample) for source, samples in places.items() for sample in samples]
+    assert found.requested == 12 and pairs(missing(cache, SETTINGS, ["a"], samples=1)) == []
+
+
 def test_the_digest_is_of_the_content_however_it_is_spread(tmp_path: Path):
     rows = [(f"text {number}", 0, Paraphrase(f"other {number}")) for number in range(10)]
     one, many = Cache(tmp_path / "one"), Cache(tmp_path / "many")

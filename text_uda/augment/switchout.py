@@ -98,7 +98,7 @@ class SwitchOut:
         settings = {"method": "switchout", "version": VERSION, "unit": "text", "seed": self.seed}
         return settings | amount | {"tokenizer": _vocabulary(self.tokenizer).digest}
 
-    def __call__(self, sources: Sequence[str], sample: int) -> list[Paraphrase]:
+    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises SettingsError where the tokenizer cannot be opened."""
         vocabulary = _vocabulary(self.tokenizer)
         key = fingerprint(self.settings())
@@ -109,7 +109,9 @@ class SwitchOut:
             self._switch(
                 source, np.asarray(ids, dtype=np.int64), offsets, vocabulary, keyed_generator(key, source, sample)
             )
-            for source, ids, offsets in zip(sources, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            for source, sample, ids, offsets in zip(
+                sources, samples, encoded["input_ids"], encoded["offset_mapping"], strict=True
+            )
         ]
 
     def _switch(

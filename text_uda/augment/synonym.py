@@ -90,10 +90,13 @@ class Synonym:
             "protect": sorted(self.protect),
         }
 
-    def __call__(self, sources: Sequence[str], sample: int) -> list[Paraphrase]:
+    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises MissingPartError where there is no WordNet."""
         key = fingerprint(self.settings())
-        return [self._replace(source, keyed_generator(key, source, sample)) for source in sources]
+        return [
+            self._replace(source, keyed_generator(key, source, sample))
+            for source, sample in zip(sources, samples, strict=True)
+        ]
 
     def _replace(self, text: str, generator: np.random.Generator) -> Paraphrase:
         words = list(_words(text))

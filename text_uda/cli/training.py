@@ -105,7 +105,7 @@ _objective_options = gathered(
 
 
 # The names of text_uda.filters.ACCEPTABLE, not imported here. A test compares.
-ACCEPTABLE = ("length-ratio", "repetition", "numbers", "negation")
+ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,43 +1,57 @@
 """Translation engines, one a file, and the only list of them."""
 
 from difflib import get_close_matches
+from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.translate.apertium import Apertium
 from text_uda.translate.translator import Translation, Translator
 
-ENGINES = ("apertium", "marian")
+ENGINES = ("apertium", "marian", "ctranslate2")
 
 __all__ = ["ENGINES", "Translation", "Translator", "parse"]
 
+Way = tuple[Translator, Translator]  # there, back
 
-def parse(spec: str, *, temperature: float | None = None, seed: int = 0) -> tuple[Translator, Translator]:
-    """The way there and the way back of `apertium:eng-spa` or `marian:MODEL,MODEL`. Loads nothing yet.
+
+def parse(spec: str, *, precision: str | None = None, **decoding: Any) -> tuple[Way, ...]:
+    """The ways there and back that `apertium:eng-spa` or `marian:THERE,BACK` name, joined by `+`. Loads nothing yet.
 
     Args:
-        temperature: sample both ways at this temperature; None decodes greedily.
-        seed: of the sampling.
+        precision: of marian and ctranslate2, see there; None is the engine's own.
+        decoding: the fields of `Decoding`, for both directions.
     Raises:
         SettingsError: an unknown engine, or one that cannot do what is asked.
     """
+    return tuple(_way(each.strip(), precision, decoding) for each in spec.split("+"))
+
+
+def _way(spec: str, precision: str | None, decoding: dict[str, Any]) -> Way:
     engine, _, rest = spec.partition(":")
     if engine == "apertium":
         languages = rest.split("-")
         if len(languages) != 2 or not all(languages):
             raise SettingsError(f"translator {spec!r}: name a language pair, such as apertium:eng-spa")
-        if temperature is not None:
-            raise SettingsError("Apertium is deterministic: leave the temperature out, or take a marian translator")
+        if precision is not None or any(value not in (None, 1) for name, value in decoding.items() if name != "seed"):
+            raise SettingsError(
+                "Apertium is deterministic: leave temperature, top-k, top-p, beams and precision out, "
+                "or take a marian translator"
+            )
         return Apertium(rest), Apertium("-".join(reversed(languages)))
-    if engine == "marian":
+    if engine in ("marian", "ctranslate2"):
         models = rest.split(",")
         if len(models) != 2 or not all(models):
             raise SettingsError(
                 f"translator {spec!r}: name the model there and the model back, "
-                "such as marian:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en"
+                f"such as {engine}:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en"
             )
+        from text_uda.translate.ctranslate2 import CTranslate2
+        from text_uda.translate.decoding import Decoding
         from text_uda.translate.marian import Marian
 
-        there, back = (Marian(model, temperature=temperature, seed=seed) for model in models)
+        kind: Any = Marian if engine == "marian" else CTranslate2
+        given = {} if precision is None else {"precision": precision}
+        there, back = (kind(model, Decoding(**decoding), **given) for model in models)
         return there, back
     near = get_close_matches(engine, ENGINES, n=1)
     hint = f"did you mean {near[0]}:...?" if near else "take apertium:eng-spa or marian:MODEL,MODEL"

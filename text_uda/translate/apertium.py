@@ -12,19 +12,23 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from text_uda.errors import MissingPartError
 from text_uda.text import normalise
+from text_uda.translate import place
 from text_uda.translate.translator import Translation
 
 MODES = Path("/usr/share/apertium/modes")
 _SPECIAL = re.compile(r"([\[\]{}^$@/\\<>])")  # of Apertium's stream format
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _UNTRAINED_WORD = re.compile(r"^Word '(.*)'\.$", re.MULTILINE)
+_LEAST_SHARE = 64  # sentences that are worth processes of their own
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 
@@ -34,15 +38,30 @@ class Apertium:
 
     direction: str
 
-    deterministic = True
+    draws = 1
+    block = 256
 
     def settings(self) -> dict[str, Any]:
         return {"engine": "apertium", "direction": self.direction, "release": _release(self.direction)}
 
-    def __call__(self, sentences: Sequence[str], sample: int = 0) -> list[Translation]:
-        """Raises MissingPartError where Apertium or the language pair is not installed."""
+    def __call__(self, sentences: Sequence[str], draws: Sequence[int] = ()) -> list[Translation]:
+        """Raises MissingPartError where Apertium or the language pair is not installed, or it lost a line."""
+        distinct = list(dict.fromkeys(sentences))
+        shares = min(place.cores(), -(-len(distinct) // _LEAST_SHARE))
+        if shares <= 1:
+            made = self._translate(distinct)
+        else:
+            with ThreadPoolExecutor(shares) as threads:
+                parts = threads.map(self._translate, (distinct[share::shares] for share in range(shares)))
+                made = [Translation("")] * len(distinct)
+                for share, part in enumerate(parts):
+                    made[share::shares] = part
+        found = dict(zip(distinct, made, strict=True))
+        return [found[sentence] for sentence in sentences]
+
+    def _translate(self, sentences: list[str]) -> list[Translation]:
         stages = _stages(self.direction)
-        tagger = next((place for place, stage in enumerate(stages) if stage[0] == "apertium-tagger"), len(stages) - 1)
+        tagger = next((at for at, stage in enumerate(stages) if stage[0] == "apertium-tagger"), len(stages) - 1)
         segments = [_escape(sentence) for sentence in sentences]
         segments = _run(stages[:tagger], segments)
         segments = _tag(stages[tagger], segments)
@@ -59,7 +78,7 @@ def _escape(sentence: str) -> bytes:
 def _translation(segment: bytes) -> Translation:
     text = _ESCAPED.sub(r"\1", segment.decode("utf-8", "replace"))
     text = " ".join(text.split())  # words that are dropped leave their spaces
-    return Translation(text, "ok" if text else "failed")
+    return Translation(text, "ok" if text else "empty")
 
 
 def _tag(stage: list[str], segments: list[bytes]) -> list[bytes]:
@@ -69,11 +88,11 @@ def _tag(stage: list[str], segments: list[bytes]) -> list[bytes]:
     if not words:
         return _run([stage], segments)
     units = re.compile(rb"\^(?:" + b"|".join(re.escape(word) for word in sorted(words)) + rb")/")
-    alone = [place for place, segment in enumerate(segments) if units.search(segment)]
+    alone = [at for at, segment in enumerate(segments) if units.search(segment)]
     together = sorted(set(range(len(segments))) - set(alone))
-    tagged = dict(zip(together, _run([stage], [segments[place] for place in together]), strict=True))
-    tagged |= {place: _run([stage], [segments[place]])[0] for place in alone}
-    return [tagged[place] for place in range(len(segments))]
+    tagged = dict(zip(together, _run([stage], [segments[at] for at in together]), strict=True))
+    tagged |= {at: _run([stage], [segments[at]])[0] for at in alone}
+    return [tagged[at] for at in range(len(segments))]
 
 
 def _run(stages: list[list[str]], segments: list[bytes]) -> list[bytes]:
@@ -102,7 +121,8 @@ def _stages(direction: str) -> list[list[str]]:
     """The commands of a direction, as its mode file has them, with unknown words left unmarked."""
     path = MODES / f"{direction}.mode"
     if shutil.which("apertium") is None or not path.exists():
-        there = ", ".join(sorted(mode.stem for mode in MODES.glob("*.mode"))) or "none"
+        modes = sorted(mode.stem for mode in MODES.glob("*.mode"))
+        there = ", ".join(get_close_matches(direction, modes, n=5, cutoff=0.4) or modes[:10]) or "none"
         raise MissingPartError(
             f"Apertium's direction {direction!r} is not installed (there: {there}): apt-get install apertium-eng-spa, "
             "or the package of your pair; or take --translator marian:THERE,BACK"

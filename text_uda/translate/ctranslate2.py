@@ -1,0 +1,171 @@
+"""MarianMT on CTranslate2 (Klein et al. 2020): the same checkpoints, converted once, in int8 on a CPU.
+
+Greedy and beam search give a sentence the same tokens in any batch. Sampling does not: CTranslate2 draws from one
+generator, which each of its threads makes at its first draw and which cannot be set anew. So each call opens a
+translator of one thread, whose generator is seeded by a hash of all that is asked for, and puts that in one order. The
+same call gives the same samples, in whatever order it is asked; another set of sentences gives others.
+"""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from text_uda.errors import MissingPartError, SettingsError
+from text_uda.home import home
+from text_uda.keyed import keyed_seed
+from text_uda.translate import checkpoint, place
+from text_uda.translate.decoding import Decoding
+from text_uda.translate.plan import Budget
+from text_uda.translate.translator import Translation
+
+VERSION = 1  # of the decoding: a change of what it makes is a new number
+Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
+_MAX_TOKENS = {"cpu": 3072, "cuda": 65536}
+_seeding = threading.Lock()  # the seed is one for the process
+
+
+@dataclass(frozen=True)
+class CTranslate2:
+    """One direction: a hub id or a folder of a MarianMT model, `>>fr<<` after it where it speaks several languages."""
+
+    model: str
+    decoding: Decoding = field(default_factory=Decoding)
+    precision: Precision = "int8"
+    """Of weights and arithmetic; float16 needs a GPU."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise SettingsError(f"precision={self.precision!r}: take one of {', '.join(get_args(Precision))}")
+
+    @property
+    def draws(self) -> int | None:
+        return self.decoding.outputs
+
+    @property
+    def block(self) -> int:
+        return 512 if place.device().type == "cpu" else 8192
+
+    def settings(self) -> dict[str, Any]:
+        named = {"engine": "ctranslate2", "version": VERSION, "release": _library().__version__}
+        named |= {**checkpoint.identity(self.model), "precision": self.precision}
+        return named | ({} if self.decoding.temperature is None else {"block": self.block}) | self.decoding.settings()
+
+    def __call__(self, sentences: Sequence[str], draws: Sequence[int]) -> list[Translation]:
+        """Raises MissingPartError without CTranslate2, SettingsError where the model cannot be opened or converted."""
+        vocabulary = checkpoint.vocabulary(self.model)
+        sources = vocabulary.encode(sentences)
+        made = [Translation("", "empty")] * len(sentences)
+        rows = sorted(
+            (row for row, source in enumerate(sources) if source.tokens), key=lambda row: (sentences[row], draws[row])
+        )
+        if not rows:
+            return made
+        names = vocabulary.tokenizer.convert_ids_to_tokens
+        with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
+
+            def work(batch: list[int]) -> list[Any]:
+                chosen = [sources[rows[number]].tokens for number in batch]
+                most = max(checkpoint.most_tokens(len(tokens), vocabulary.positions) for tokens in chosen)
+                return translator.translate_batch([names(tokens) for tokens in chosen], **self._options(most))
+
+            budget = Budget(_MAX_TOKENS[place.device().type])
+            for batch, results in budget.run([len(sources[row].tokens) for row in rows], [1] * len(rows), work):
+                for row, result in zip((rows[number] for number in batch), results, strict=True):
+                    hypothesis = draws[row] % self.decoding.beams
+                    ids: Any = vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[hypothesis])
+                    cap = checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions)
+                    ended = vocabulary.tokenizer.eos_token_id in ids[:cap]
+                    score = result.scores[hypothesis]
+                    made[row] = vocabulary.translation(ids[:cap], score, ended, cut=sources[row].cut)
+        return made
+
+    def _options(self, most: int) -> dict[str, Any]:
+        """Everything is said, for `sampling_topk` is 1, which is greedy, where it is not."""
+        options: dict[str, Any] = {
+            "max_batch_size": 0,  # the batch as it is
+            "max_input_length": 0,
+            "max_decoding_length": most,
+            "return_scores": True,
+            "return_end_token": True,
+            "beam_size": self.decoding.beams,
+            "num_hypotheses": self.decoding.beams,
+            "length_penalty": 1,
+            "sampling_topk": 1,
+        }
+        if self.decoding.temperature is not None:
+            options |= {
+                "sampling_temperature": self.decoding.temperature,
+                "sampling_topk": self.decoding.top_k or 0,  # 0 is the whole vocabulary
+                "sampling_topp": self.decoding.top_p or 1,
+            }
+        return options
+
+    @contextmanager
+    def _translator(self, asked: list[tuple[str, int]]) -> Iterator[Any]:
+        if self.decoding.temperature is None:
+            yield _open(self._folder(), self.precision)
+            return
+        named = self.settings()
+        seed = keyed_seed(*(named[name] for name in sorted(named)), *(part for row in asked for part in row)) % 2**32
+        folder = self._folder()
+        with _seeding:
+            _library().set_random_seed(seed)
+            translator = _open.__wrapped__(folder, self.precision)
+            # The thread makes its generator at its first draw: here, while the seed is ours.
+            translator.translate_batch([["</s>"]], sampling_topk=0, beam_size=1, max_decoding_length=1)
+        yield translator
+
+    def _folder(self) -> Path:
+        """The converted model, kept by revision; made now where it is not there."""
+        library, identity = _library(), checkpoint.identity(self.model)
+        name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
+        folder = home() / "ctranslate2" / name
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+            try:
+                converter = library.converters.TransformersConverter(checkpoint.split_name(self.model)[0])
+                converter.convert(str(aside / "model"), quantization=self.precision)
+                (aside / "model").rename(folder)
+            except OSError as error:
+                if not folder.exists():  # else another process was first
+                    raise SettingsError(f"cannot convert {self.model!r} into {folder}: {error}") from error
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+        return folder
+
+
+@cache
+def _open(folder: Path, precision: str) -> Any:
+    device = place.device()
+    try:
+        return _library().Translator(
+            str(folder),
+            device=device.type,
+            device_index=device.index or 0,
+            compute_type=precision,
+            inter_threads=1,
+            intra_threads=place.cores(),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise SettingsError(
+            f"CTranslate2 cannot compute in {precision} here ({error}); take int8 or float32"
+        ) from error
+
+
+@cache
+def _library() -> Any:
+    try:
+        import ctranslate2
+        import ctranslate2.converters
+    except ImportError as error:
+        raise MissingPartError(
+            "the translator `ctranslate2` needs its package: pip install 'text-uda[ctranslate2]'"
+        ) from error
+    return ctranslate2
