@@ -149,8 +149,8 @@ def test_apertium_leaves_stand_ins_alone():
         "😀😀 My mail is a@b.org; don't write.",
     ]
     protected = [protect(sentence) for sentence in sentences]
-    there = Apertium("eng-spa")([each.text for each in protected], 0)
-    back = Apertium("spa-eng")([each.text for each in there], 0)
+    there = Apertium("eng-spa")([each.text for each in protected])
+    back = Apertium("spa-eng")([each.text for each in there])
     for each, translation in zip(protected, back, strict=True):
         restored = each.restore(translation.text)
         assert restored is not None

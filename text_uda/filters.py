@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from text_uda.errors import SettingsError
 from text_uda.language import in_other_language
@@ -20,7 +21,7 @@ ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", 
 """Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
 _LENGTH_RATIO = 2.0
 _LOOP = re.compile(r"(.{1,8}?)\1{2,}")  # what stands three times or more in a row
-_LONG_LOOP = 3  # times, from which it is a fault
+_LONG_LOOP = 6  # times, from which it is a fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,7 @@ def has_other_polarity(source: str, text: str) -> bool:
     return bool(_NEGATION.search(source)) != bool(_NEGATION.search(text))
 
 
+@lru_cache(maxsize=16)  # each filter asks for those of the same two texts
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", normalise(text).lower())
 

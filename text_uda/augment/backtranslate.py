@@ -201,8 +201,9 @@ def _judged(
     if returned is None:
         return Paraphrase(None, pivot.status, pivot_text, scores)
     scores |= {f"{name}_back": value for name, value in returned.scores.items()}
-    restored = protected.restore(returned.text)
-    text = match_case(source, returned.text if restored is None else restored)
+    cased = match_case(protected.text, returned.text)  # while stand-ins stand for what may not change
+    restored = protected.restore(cased)
+    text = cased if restored is None else restored
     scores |= {
         "change_rate": change_rate(source, text),
         "length_ratio": len(text.split()) / max(1, len(source.split())),

@@ -13,13 +13,14 @@ import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
 from text_uda.errors import SettingsError
-from text_uda.translate.network import Network
+from text_uda.translate.network import Network, Precision
 from text_uda.translate.plan import Budget
 from text_uda.translate.translator import Translation
 
 _NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
-_MAX_TOKENS = {"cpu": 3072, "cuda": 65536}
+MAX_TOKENS = {"cpu": 3072, "cuda": 65536}
+"""Longest source of a batch times its rows, by device."""
 
 
 def split_name(model: str) -> tuple[str, str | None]:
@@ -97,13 +98,16 @@ def vocabulary(model: str) -> Vocabulary:
 
 
 @cache
-def network(model: str, device: torch.device, precision: str) -> tuple[Network, Budget]:
+def network(model: str, device: torch.device, precision: Precision) -> tuple[Network, Budget]:
     """The weights, and how much of them fits in memory at once. Raises SettingsError where there is no such model."""
     name, _ = split_name(model)
     _config(name)
-    dtype = getattr(torch, precision)
-    loaded = _opened(name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=dtype, trust_remote_code=False))
-    return Network(loaded, device=device, dtype=dtype), Budget(_MAX_TOKENS[device.type])
+    if precision == "int8" and device.type != "cpu":
+        raise SettingsError("int8 is for a CPU: take bfloat16 or float32 on a GPU, or ctranslate2")
+    loaded = _opened(
+        name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+    )
+    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
 
 
 @cache

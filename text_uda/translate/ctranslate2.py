@@ -26,7 +26,7 @@ from text_uda.translate.translator import Translation
 
 VERSION = 1  # of the decoding: a change of what it makes is a new number
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
-_MAX_TOKENS = {"cpu": 3072, "cuda": 65536}
+
 _seeding = threading.Lock()  # the seed is one for the process
 
 
@@ -74,7 +74,7 @@ class CTranslate2:
                 most = max(checkpoint.most_tokens(len(tokens), vocabulary.positions) for tokens in chosen)
                 return translator.translate_batch([names(tokens) for tokens in chosen], **self._options(most))
 
-            budget = Budget(_MAX_TOKENS[place.device().type])
+            budget = Budget(checkpoint.MAX_TOKENS[place.device().type])
             for batch, results in budget.run([len(sources[row].tokens) for row in rows], [1] * len(rows), work):
                 for row, result in zip((rows[number] for number in batch), results, strict=True):
                     hypothesis = draws[row] % self.decoding.beams

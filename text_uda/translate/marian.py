@@ -2,13 +2,14 @@
 
 A sample does not depend on its batch: the token of each step is taken from the model's distribution by one uniform
 number, which is a hash of (settings, sentence, draw, step). So in float32 a sentence gets the same tokens alone, in any
-batch, in another order and on any number of workers. In bfloat16 and float16 the batch's shape changes the last bits of
-the logits, and now and then a token: there that holds only for the same sentences in the same call.
+batch, in another order and on any number of workers; and so in int8, whose sums are exact. In bfloat16 and float16 the
+batch's shape changes the last bits of the logits, and now and then a token: there that holds only for the same
+sentences in the same call.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_generator
 from text_uda.translate import checkpoint, place
 from text_uda.translate.decoding import Decoding, Output, decode
+from text_uda.translate.network import Precision
 from text_uda.translate.translator import Translation
 
 VERSION = 1  # of the decoding: a change of what it makes is a new number
-Precision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Marian:
     model: str
     decoding: Decoding = field(default_factory=Decoding)
     precision: Precision = "float32"
-    """bfloat16 is faster on a GPU and on a CPU with AMX."""
+    """bfloat16 is faster on a GPU and on a CPU with AMX, int8 on any CPU."""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):

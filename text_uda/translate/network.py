@@ -7,7 +7,7 @@ source), S source tokens, T tokens so far, H heads, D width, V vocabulary.
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,10 @@ from torch import Tensor
 from transformers import MarianMTModel
 from transformers.activations import ACT2FN
 
+from text_uda.translate.int8 import Int8Linear
+
 BLOCK = 256  # the vocabulary is padded to a multiple of it, for choose.py, by tokens that are never taken
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
 _FIRST_ROOM = 32  # tokens that the kept keys have room for at first; doubled when it is full
 
 
@@ -75,15 +78,16 @@ class State:
 
 
 class Network:
-    """The weights of a MarianMT model on `device` in `dtype`.
+    """The weights of a MarianMT model on `device`; int8, on a CPU alone, is of the linear layers.
 
     Sizes of its own: `vocabulary` (V, without the padding up to BLOCK), `positions` (tokens that a text may have).
     """
 
-    def __init__(self, model: MarianMTModel, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, model: MarianMTModel, *, device: torch.device, precision: Precision = "float32") -> None:
         config: Any = model.config
+        dtype = torch.float32 if precision == "int8" else getattr(torch, precision)
         model = model.eval().to(device=device, dtype=dtype)  # type: ignore[reportArgumentType]  # a wrapped method
-        self.device, self.dtype = device, dtype
+        self.device = device
         self.positions, self.vocabulary = config.max_position_embeddings, config.vocab_size
         self.pad_id, self.end_id, self.start_id = (
             config.pad_token_id,
@@ -96,13 +100,18 @@ class Network:
         self._encoder_heads, self._heads = config.encoder_attention_heads, config.decoder_attention_heads
         self._encoder_tokens, self._tokens = encoder.embed_tokens.weight, decoder.embed_tokens.weight
         self._encoder_positions, self._positions = encoder.embed_positions.weight, decoder.embed_positions.weight
-        self._encoder = [_EncoderLayer(layer) for layer in encoder.layers]
-        self._decoder = [_DecoderLayer(layer) for layer in decoder.layers]
+        self._encoder = [_EncoderLayer(layer, precision) for layer in encoder.layers]
+        self._decoder = [_DecoderLayer(layer, precision) for layer in decoder.layers]
         extra = -self.vocabulary % BLOCK
-        self._output = F.pad(model.lm_head.weight, (0, 0, 0, extra))  # (V', D)
+        output = F.pad(model.lm_head.weight, (0, 0, 0, extra))  # (V', D)
+        self._output = Int8Linear.of(output, None) if precision == "int8" else output
         bias = F.pad(model.final_logits_bias[0].float(), (0, extra), value=-torch.inf)
-        bias[self.pad_id] = -torch.inf  # Marian begins with it and never says it
         self._output_bias = bias  # (V',)
+        self.forbid(self.pad_id)  # Marian begins with it and never says it
+
+    def forbid(self, token: int) -> None:
+        """Never say this token."""
+        self._output_bias[token] = -torch.inf
 
     def encode(self, sources: list[list[int]]) -> Memory:
         """Token ids of B sources, each with its end token."""
@@ -132,15 +141,18 @@ class Network:
         for number, layer in enumerate(self._decoder):
             hidden = layer(hidden, state, number, self._heads, self._activation)
         state.length += 1
+        if isinstance(self._output, Int8Linear):
+            return self._output(hidden).add_(self._output_bias)
         # Of this order of the factors a CPU makes up to half as much again as of the other.
         return torch.mm(self._output, hidden.t()).t().float().add_(self._output_bias)
 
 
 class _EncoderLayer:
-    def __init__(self, layer: Any) -> None:
-        self._qkv = _fused(layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
-        self._out, self._norm = _linear(layer.self_attn.out_proj), _norm(layer.self_attn_layer_norm)
-        self._fc1, self._fc2, self._last_norm = _linear(layer.fc1), _linear(layer.fc2), _norm(layer.final_layer_norm)
+    def __init__(self, layer: Any, precision: Precision) -> None:
+        self._qkv = _linear(precision, layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
+        self._out, self._norm = _linear(precision, layer.self_attn.out_proj), _norm(layer.self_attn_layer_norm)
+        self._fc1, self._fc2 = _linear(precision, layer.fc1), _linear(precision, layer.fc2)
+        self._last_norm = _norm(layer.final_layer_norm)
 
     def __call__(self, hidden: Tensor, mask: Tensor | None, heads: int, activation: Any) -> Tensor:  # (B, S, D)
         query, keys, values = (_split(part, heads) for part in self._qkv(hidden).chunk(3, dim=-1))
@@ -150,14 +162,15 @@ class _EncoderLayer:
 
 
 class _DecoderLayer:
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, precision: Precision) -> None:
         own, cross = layer.self_attn, layer.encoder_attn
-        self._qkv, self._out = _fused(own.q_proj, own.k_proj, own.v_proj), _linear(own.out_proj)
+        self._qkv, self._out = _linear(precision, own.q_proj, own.k_proj, own.v_proj), _linear(precision, own.out_proj)
         self._norm = _norm(layer.self_attn_layer_norm)
-        self._query, self._cross_out = _linear(cross.q_proj), _linear(cross.out_proj)
-        self._cross_kv = _fused(cross.k_proj, cross.v_proj)
+        self._query, self._cross_out = _linear(precision, cross.q_proj), _linear(precision, cross.out_proj)
+        self._cross_kv = _linear(precision, cross.k_proj, cross.v_proj)
         self._cross_norm = _norm(layer.encoder_attn_layer_norm)
-        self._fc1, self._fc2, self._last_norm = _linear(layer.fc1), _linear(layer.fc2), _norm(layer.final_layer_norm)
+        self._fc1, self._fc2 = _linear(precision, layer.fc1), _linear(precision, layer.fc2)
+        self._last_norm = _norm(layer.final_layer_norm)
 
     def cross_keys_values(self, memory: Tensor, heads: int) -> tuple[Tensor, Tensor]:  # (B, S, D)
         keys, values = self._cross_kv(memory).chunk(2, dim=-1)
@@ -181,12 +194,10 @@ def _split(hidden: Tensor, heads: int) -> Tensor:  # (B, S, D) -> (B, H, S, D/H)
     return hidden.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def _fused(*layers: Any) -> _Linear:
-    return _Linear(torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
-
-
-def _linear(layer: Any) -> _Linear:
-    return _Linear(layer.weight, layer.bias)
+def _linear(precision: Precision, *layers: Any) -> _Linear | Int8Linear:
+    """Layers that read the same, as one."""
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return Int8Linear.of(weight, bias) if precision == "int8" else _Linear(weight, bias)
 
 
 def _norm(layer: Any) -> _Norm:
