@@ -58,7 +58,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=int, default=256, help="of real reviews; batch 1 gets the first sixteenth")
+    parser.add_argument("--sentences", type=int, default=512, help="of real reviews; batch 1 gets the first sixteenth")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()

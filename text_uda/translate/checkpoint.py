@@ -19,7 +19,7 @@ from text_uda.translate.translator import Translation
 
 _NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
-MAX_TOKENS = {"cpu": 3072, "cuda": 65536}
+MAX_TOKENS = {"cpu": 6144, "cuda": 65536}
 """Longest source of a batch times its rows, by device."""
 
 
