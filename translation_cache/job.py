@@ -15,7 +15,8 @@ class Paraphrase:
     """None where nothing was made; a rejected text is kept, so that a filter can be set anew."""
 
     status: str = OK
-    """`ok`, or why it is rejected: unchanged, empty, truncated, length-ratio, repetition, numbers, negation, failed."""
+    """`ok`, or why it is rejected: unchanged, empty, truncated, language, length-ratio, repetition, protected, numbers,
+    negation, duplicate, failed."""
 
     pivot: str | None = None
     """The text in the other language, where there is one."""
@@ -30,7 +31,14 @@ class Paraphrase:
 
 @runtime_checkable
 class Job(Protocol):
-    """Makes paraphrases. A pure function of (settings, source, sample): in any order, batch or process the same."""
+    """Makes paraphrases. A pure function of (settings, source, sample): in any order, batch or process the same.
+
+    A job may have two more, which decide where it computes and nothing of what it makes:
+
+    - `start_worker(worker: int, workers: int)`: called once in each of several processes of this machine, with its
+      number from 0, before the first paraphrase. Not where one process works alone, nor on Ray.
+    - `uses_gpu: bool`: whether an actor of Ray is given a share of the cluster's GPUs. Absent is False.
+    """
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the output, fit for JSON: method, version of the algorithm, model, decoding, seed."""

@@ -6,11 +6,15 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 from translation_cache.blocks import Batch
 from translation_cache.errors import CacheError
 from translation_cache.job import Job, Paraphrase
 from translation_cache.writer import Writer
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 
 def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) -> Generator[Counter[str]]:
@@ -29,7 +33,9 @@ def _alone(job: Job, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Par
 
 def _together(job: Job, batches: Iterator[Batch], workers: int) -> Iterator[tuple[Batch, list[Paraphrase]]]:
     # Spawned, not forked: a fork copies the threads' locks of torch and Arrow in whatever state they are.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(job,))
+    context = get_context("spawn")
+    started = context.Value("i", 0)  # workers so far: each takes it for its number
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job, started, workers))
     try:
         ahead: dict[Future[list[Paraphrase]], Batch] = {}
         for batch in batches:
@@ -54,9 +60,14 @@ def _finished(ahead: dict[Future[list[Paraphrase]], Batch]) -> Iterator[tuple[Ba
 _job: Job | None = None  # of this worker process
 
 
-def _start_worker(job: Job) -> None:
+def _start_worker(job: Job, started: "Synchronized[int]", workers: int) -> None:
     global _job
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to stop
+    with started.get_lock():
+        worker = started.value
+        started.value += 1
+    if (start_worker := getattr(job, "start_worker", None)) is not None:
+        start_worker(worker, workers)
     _job = job
 
 

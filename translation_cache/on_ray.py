@@ -50,7 +50,8 @@ def make_on_ray(
         location: of the cache, as every node of the cluster has it.
         blocks: (source, sample), no source in two of them; those that are at work when a worker dies are made again.
         batch_size: rows of a block that the job is given at once, as `fill` has it.
-        workers: actors at most, each on one CPU of the cluster. Where no cluster runs (ray.init was not called and
+        workers: actors at most, each on one CPU of the cluster, and with a share of its GPUs where it has some and the
+            job `uses_gpu`. Where no cluster runs (ray.init was not called and
             RAY_ADDRESS is not set), one of this machine is started and ended.
     Raises:
         CacheError: Ray is not installed, or it gave up.
@@ -80,12 +81,17 @@ def _made(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    gpus = int(ray.cluster_resources().get("GPU", 0)) if getattr(job, "uses_gpu", False) else 0
+    share = {"num_gpus": _gpu_share(gpus, workers)} if gpus else {}
+    # By a function: given as `num_gpus`, Ray wants a batch size, by which it would put blocks together.
+    on_gpu = {"ray_remote_args_fn": lambda: share} if gpus else {}
     made = ray.data.from_arrow(blocks).map_batches(
         _Commit,
         fn_constructor_kwargs={"location": location, "job": job, "batch_size": batch_size},
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=1,
+        **on_gpu,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=1),
     )
     rows = iter(made.iter_rows())
@@ -104,6 +110,12 @@ def _made(
         for thread in threading.enumerate():
             if thread.name.startswith("StreamingExecutor"):
                 thread.join(20)
+
+
+def _gpu_share(gpus: int, workers: int) -> float:
+    """Of a GPU, for each of the workers: a whole one, or what lets as few of them as possible share one."""
+    sharing = -(-workers // gpus)
+    return (10_000 // sharing or 1) / 10_000  # Ray counts ten-thousandths; rounded up, the last would find no room
 
 
 class _Commit:

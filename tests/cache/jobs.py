@@ -52,6 +52,17 @@ class Dying(Upper):
 
 
 @dataclass(frozen=True)
+class Numbered(Upper):
+    """Each worker leaves a file of its number; it breaks where a number comes twice."""
+
+    folder: str = ""
+
+    def start_worker(self, worker, workers):
+        with open(f"{self.folder}/{worker} of {workers}", "x"):
+            pass
+
+
+@dataclass(frozen=True)
 class DyingOnce(Upper):
     """Takes its process with it at the text `bad`, once: the file remembers. Each call is noted in it."""
 

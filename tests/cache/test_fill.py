@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import content
-from jobs import Dying, Failing, Upper
+from jobs import Dying, Failing, Numbered, Upper
 
 from translation_cache import Cache, CacheError, fill, fingerprint, verify
 
@@ -32,6 +32,16 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path):
     fill(alone, Upper(), TEXTS, samples=2)
     report = fill(shared, Upper(), TEXTS, samples=2, workers=2, batch_size=9)
     assert report.made == 200 and content(alone) == content(shared)
+
+
+@pytest.mark.slow
+def test_each_of_several_workers_is_told_its_number(tmp_path: Path):
+    told = tmp_path / "told"
+    told.mkdir()
+    fill(Cache(tmp_path / "alone"), Numbered(folder=str(told)), TEXTS)
+    assert not list(told.iterdir()), "a process that works alone is no worker"
+    fill(Cache(tmp_path / "shared"), Numbered(folder=str(told)), TEXTS, workers=2, batch_size=9)
+    assert sorted(path.name for path in told.iterdir()) == ["0 of 2", "1 of 2"]
 
 
 def test_progress_begins_with_what_is_there(cache: Cache):

@@ -97,6 +97,14 @@ def test_an_error_of_the_job_is_told_and_what_was_made_is_kept(cluster: None, tm
     assert report.present >= 20 and report.made > 0 and verify(cache)["damaged"] == []
 
 
+@pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (8, 3), (8, 8), (2, 3), (1, 3), (1, 6), (8, 64), (3, 50)])
+def test_every_worker_finds_room_on_the_gpus(gpus: int, workers: int):
+    from translation_cache.on_ray import _gpu_share
+
+    share = round(_gpu_share(gpus, workers) * 10_000)
+    assert 0 < share <= 10_000 and gpus * (10_000 // share) >= workers
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {here!r})

@@ -1,9 +1,12 @@
-"""A tiny random MarianMT model with its own sentencepiece vocabularies, made on the spot."""
+"""A tiny random MarianMT model with its own vocabularies, made on the spot; toy.py lies beside the tests."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 LINES = [
     "the film was good and the story was long",
@@ -12,6 +15,14 @@ LINES = [
     "la pelicula era buena y la historia larga",
     "un mal actor en una buena escena de la pelicula",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors are tiny here: to hand them to several threads takes far longer than to compute them."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

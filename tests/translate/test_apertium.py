@@ -35,36 +35,36 @@ NASTY = [
 @installed
 def test_it_translates():
     there, back = Apertium("eng-spa"), Apertium("spa-eng")
-    spanish = there(["The house is big."])[0]
+    spanish = there(["The house is big."], [0])[0]
     assert (spanish.text, spanish.status) == ("La casa es grande.", "ok")
-    assert back([spanish.text])[0].text == "The house is big."
+    assert back([spanish.text], [0])[0].text == "The house is big."
 
 
 @installed
 @pytest.mark.parametrize("direction", ["eng-spa", "spa-eng"])
 def test_a_sentence_does_not_depend_on_those_around_it(direction):
     translate = Apertium(direction)
-    alone = [translate([sentence])[0] for sentence in SENTENCES]
+    alone = [translate([sentence], [0])[0] for sentence in SENTENCES]
     shuffled = SENTENCES * 3
     random.Random(0).shuffle(shuffled)
-    for sentence, translation in zip(shuffled, translate(shuffled), strict=True):
+    for sentence, translation in zip(shuffled, translate(shuffled, [0] * len(shuffled)), strict=True):
         assert translation == alone[SENTENCES.index(sentence)]
 
 
 @installed
 def test_nasty_input_moves_nothing():
     between = [text for nasty in NASTY for text in (nasty, "This is a good film.")]
-    found = Apertium("eng-spa")(between)
-    good = Apertium("eng-spa")(["This is a good film."])[0]
+    found = Apertium("eng-spa")(between, [0] * len(between))
+    good = Apertium("eng-spa")(["This is a good film."], [0])[0]
     assert found[1::2] == [good] * len(NASTY)
     assert all("\n" not in translation.text and "\x00" not in translation.text for translation in found)
     assert found[0].text.startswith("[x] ^") and found[8].text == "Costó $3.50, 5%!"
 
 
 @installed
-def test_nothing_to_say_is_a_failure():
-    assert [made.status for made in Apertium("eng-spa")(["\x00\n", "good"])] == ["failed", "ok"]
-    assert Apertium("eng-spa")([]) == []
+def test_nothing_to_say_is_empty():
+    assert [made.status for made in Apertium("eng-spa")(["\x00\n", "good"], [0, 0])] == ["empty", "ok"]
+    assert Apertium("eng-spa")([], []) == []
 
 
 @installed
@@ -77,4 +77,20 @@ def test_its_release_is_in_its_settings(monkeypatch):
 def test_without_it_the_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(apertium, "MODES", tmp_path)
     with pytest.raises(MissingPartError, match="apt-get install apertium-eng-spa"):
-        Apertium("eng-spa")(["a"])
+        Apertium("eng-spa")(["a"], [0])
+
+
+@installed
+def test_a_direction_that_does_not_exist_names_the_nearest():
+    with pytest.raises(MissingPartError, match=r"'eng-sap' is not installed \(there: eng-spa"):
+        Apertium("eng-sap")(["a"], [0])
+
+
+@installed
+def test_shares_of_the_sentences_come_back_in_their_places(monkeypatch):
+    many = [f"The house number {number} is big." for number in range(200)]
+    monkeypatch.setattr(apertium.place, "cores", lambda: 1)
+    one = Apertium("eng-spa")(many, [0] * 200)
+    monkeypatch.setattr(apertium.place, "cores", lambda: 3)
+    assert Apertium("eng-spa")(many, [0] * 200) == one
+    assert all(str(number) in made.text for number, made in enumerate(one))

@@ -89,6 +89,11 @@ class BackTranslation:
         """Sentences that it is best given at once: two blocks, of which one is on its way there and one back."""
         return 2 * max(there.block for there, _ in self._ways)
 
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a GPU is of use to it: Apertium has none."""
+        return not all(part.strip().startswith("apertium:") for part in self.translator.split("+"))
+
     def start_worker(self, worker: int, workers: int) -> None:
         """Said once to each process that makes paraphrases: it takes its GPU, or its share of the cores."""
         place.start_worker(worker, workers)

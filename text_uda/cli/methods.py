@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,16 @@ DEFAULT_TRANSLATOR = "apertium:eng-spa"
 _READS = {
     "synonym": ("--rate",),
     "switchout": ("--rate", "--tau"),
-    "back-translation": ("--translator", "--sampling-temperature"),
+    "back-translation": (
+        "--translator",
+        "--sampling-temperature",
+        "--top-k",
+        "--top-p",
+        "--beams",
+        "--translator-precision",
+        "--retries",
+        "--protect",
+    ),
 }
 SHARE = click.FloatRange(0, 1, min_open=True)
 POSITIVE = click.FloatRange(0, min_open=True)
@@ -32,6 +41,12 @@ class AugmentationChoice:
     tau: float | None
     translator: str | None
     sampling_temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    beams: int | None
+    translator_precision: str | None
+    retries: int | None
+    protect: tuple[str, ...]
     samples: int
 
     def build(self, encoder: str) -> "Job | None":
@@ -55,8 +70,18 @@ class AugmentationChoice:
         if self.method == "back-translation":
             from text_uda.augment.backtranslate import BackTranslation
 
-            translator = self.translator or DEFAULT_TRANSLATOR
-            return BackTranslation(translator=translator, seed=seed, temperature=self.sampling_temperature)
+            fields = {
+                "translator": self.translator,
+                "temperature": self.sampling_temperature,
+                "top_k": self.top_k,
+                "top_p": self.top_p,
+                "beams": self.beams,
+                "precision": self.translator_precision,
+                "retries": self.retries,
+                "protect": self.protect or None,
+            }
+            given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+            return BackTranslation(seed=seed, **given)
         return None
 
     def _refuse_misfits(self) -> None:
@@ -66,6 +91,12 @@ class AugmentationChoice:
             "--tau": self.tau,
             "--translator": self.translator,
             "--sampling-temperature": self.sampling_temperature,
+            "--top-k": self.top_k,
+            "--top-p": self.top_p,
+            "--beams": self.beams,
+            "--translator-precision": self.translator_precision,
+            "--retries": self.retries,
+            "--protect": self.protect or None,
         }
         for option, value in given.items():
             if value is not None and option not in _READS.get(self.method, ()):
@@ -73,6 +104,8 @@ class AugmentationChoice:
                 raise SettingsError(f"{option} belongs to {owners}, not to {self.method}; leave it out")
         if self.rate is not None and self.tau is not None:
             raise SettingsError("--rate and --tau both set how much SwitchOut changes; give one of them")
+        if self.retries is not None and self.sampling_temperature is None:
+            raise SettingsError("--retries draws again what was sampled; give --sampling-temperature, or leave it out")
 
 
 def augmentation_options(*, method: str, seed: str, default: str | None = None) -> Callable[[Verb], Verb]:
@@ -106,13 +139,36 @@ def augmentation_options(*, method: str, seed: str, default: str | None = None) 
         click.option(
             "--translator",
             metavar="ENGINE",
-            help=f"apertium:PAIR or marian:THERE,BACK (back-translation). [default: {DEFAULT_TRANSLATOR}]",
+            help="apertium:PAIR, marian:THERE,BACK or ctranslate2:THERE,BACK (back-translation); several, for several "
+            f"pivots, joined by +. [default: {DEFAULT_TRANSLATOR}]",
         ),
         click.option(
             "--sampling-temperature",
             type=POSITIVE,
             metavar="T",
-            help="Sample both legs of marian at T; without it decoding is greedy.",
+            help="Sample both ways at T; without it decoding is greedy, or with --beams. Not for apertium.",
+        ),
+        click.option("--top-k", type=COUNT, metavar="N", help="Sample among the N likeliest tokens alone."),
+        click.option(
+            "--top-p", type=SHARE, metavar="P", help="Sample among the likeliest tokens that together have P."
+        ),
+        click.option("--beams", type=COUNT, metavar="N", help="Beam search; sample k is the k-th best translation."),
+        click.option(
+            "--translator-precision",
+            metavar="NAME",
+            help="Of the translator's arithmetic, such as float32, bfloat16, float16 or int8.",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="How often a rejected sample is drawn again, where one samples. [default: 2]",
+        ),
+        click.option(
+            "--protect",
+            multiple=True,
+            metavar="NAME",
+            help="A name that has to survive translation; may be given several times.",
         ),
         under="augmentation",
     )

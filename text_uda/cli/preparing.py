@@ -128,6 +128,9 @@ def paraphrase(
       text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2
       text-uda paraphrase yelp-5 --method back-translation --cache s3://bucket/yelp --engine ray --workers 16
       text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
+      text-uda paraphrase yelp-5 --method back-translation \\
+        --translator marian:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en \\
+        --sampling-temperature 0.9 --samples 2 --cache paraphrases
     """
     job = augmentation.build(encoder)
     assert job is not None  # `none` is no choice of this verb

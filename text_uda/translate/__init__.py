@@ -32,7 +32,10 @@ def _way(spec: str, precision: str | None, decoding: dict[str, Any]) -> Way:
         languages = rest.split("-")
         if len(languages) != 2 or not all(languages):
             raise SettingsError(f"translator {spec!r}: name a language pair, such as apertium:eng-spa")
-        if precision is not None or any(value not in (None, 1) for name, value in decoding.items() if name != "seed"):
+        set_here = {name for name, value in decoding.items() if value is not None} - {"seed"}
+        if decoding.get("beams") == 1:
+            set_here -= {"beams"}
+        if precision is not None or set_here:
             raise SettingsError(
                 "Apertium is deterministic: leave temperature, top-k, top-p, beams and precision out, "
                 "or take a marian translator"

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -68,18 +69,30 @@ class CTranslate2:
             return made
         names = vocabulary.tokenizer.convert_ids_to_tokens
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
+            caps = [checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
+
+            def said(chosen: list[int], most: int) -> list[Any]:
+                tokens = [names(sources[rows[number]].tokens) for number in chosen]
+                return translator.translate_batch(tokens, **self._options(most))
 
             def work(batch: list[int]) -> list[Any]:
-                chosen = [sources[rows[number]].tokens for number in batch]
-                most = max(checkpoint.most_tokens(len(tokens), vocabulary.positions) for tokens in chosen)
-                return translator.translate_batch([names(tokens) for tokens in chosen], **self._options(most))
+                """The cap is one for a batch: what it has a say in is said again beside sentences of the same cap."""
+                made = {}
+                if self.decoding.beams == 1:
+                    made = dict(zip(batch, said(batch, max(caps[number] for number in batch)), strict=True))
+                if self.decoding.temperature is None:
+                    again = [n for n in batch if n not in made or len(made[n].hypotheses[0]) > caps[n]]
+                    for cap, group in groupby(again, key=lambda number: caps[number]):  # they stand by length
+                        chosen = list(group)
+                        made |= zip(chosen, said(chosen, cap), strict=True)
+                return [made[number] for number in batch]
 
             budget = Budget(checkpoint.MAX_TOKENS[place.device().type])
             for batch, results in budget.run([len(sources[row].tokens) for row in rows], [1] * len(rows), work):
-                for row, result in zip((rows[number] for number in batch), results, strict=True):
+                for number, result in zip(batch, results, strict=True):
+                    row, cap = rows[number], caps[number]
                     hypothesis = draws[row] % self.decoding.beams
                     ids: Any = vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[hypothesis])
-                    cap = checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions)
                     ended = vocabulary.tokenizer.eos_token_id in ids[:cap]
                     score = result.scores[hypothesis]
                     made[row] = vocabulary.translation(ids[:cap], score, ended, cut=sources[row].cut)
@@ -133,9 +146,10 @@ class CTranslate2:
                 converter = library.converters.TransformersConverter(checkpoint.split_name(self.model)[0])
                 converter.convert(str(aside / "model"), quantization=self.precision)
                 (aside / "model").rename(folder)
-            except OSError as error:
+            except Exception as error:  # whatever transformers and safetensors raise of broken files
                 if not folder.exists():  # else another process was first
-                    raise SettingsError(f"cannot convert {self.model!r} into {folder}: {error}") from error
+                    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
         return folder

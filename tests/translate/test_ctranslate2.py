@@ -1,0 +1,137 @@
+"""CTranslate2 beside our own decoding of the same tiny model: the same tokens; converted once; samples that repeat."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ctranslate2")
+
+from text_uda.errors import SettingsError
+from text_uda.translate import ctranslate2 as engine
+from text_uda.translate.ctranslate2 import CTranslate2
+from text_uda.translate.decoding import Decoding
+from text_uda.translate.marian import Marian
+from text_uda.translate.translator import Translation
+
+WORDS = "the film was good and story long a bad actor in scene of this movie is great but that plot not".split()
+SENTENCES = [" ".join(WORDS[(3 * n + at * at) % len(WORDS)] for at in range(1 + n % 9)) for n in range(32)]
+MIXED = [(7 * n) % 32 for n in range(32)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def converted(tmp_path_factory: pytest.TempPathFactory):
+    """Converted models are kept there for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEXT_UDA_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+def told(made: list[Translation]) -> list[tuple[str, str]]:
+    return [(each.text, each.status) for each in made]
+
+
+@pytest.mark.parametrize("beams", [1, 2, 4])
+def test_the_tokens_are_those_of_our_own_decoding(tiny_marian: Path, beams: int):
+    sources = [*SENTENCES, "", "плохой 🙂", "\ud800"]
+    decoding = Decoding(beams=beams)
+    found = CTranslate2(str(tiny_marian), decoding, "float32")(sources, [0] * len(sources))
+    expected = Marian(str(tiny_marian), decoding)(sources, [0] * len(sources))
+    assert told(found) == told(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-3 if beams == 1 else 0.1)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_without_sampling_a_translation_does_not_depend_on_its_batch(tiny_marian: Path, beams: int):
+    translate = CTranslate2(str(tiny_marian), Decoding(beams=beams), "float32")
+    draws = [n % beams for n in range(32)]
+    together = translate(SENTENCES, draws)
+    alone = [translate([sentence], [draw])[0] for sentence, draw in zip(SENTENCES, draws, strict=True)]
+    assert told(together) == told(alone)
+    for one, other in zip(together, alone, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+def test_beams_are_different_draws(tiny_marian: Path):
+    translate = CTranslate2(str(tiny_marian), Decoding(beams=4), "float32")
+    assert translate.draws == 4
+    assert len({made.text for made in translate([SENTENCES[7]] * 4, [0, 1, 2, 3])}) > 1
+
+
+def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
+    made = CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32)
+    assert len(list((tmp_path / "ctranslate2").iterdir())) == 1
+
+    def again(*_, **__):
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(engine._library().converters, "TransformersConverter", again)
+    engine._open.cache_clear()
+    assert CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32) == made
+
+
+@pytest.mark.parametrize("kind", [{}, {"top_k": 5}, {"top_p": 0.9}])
+def test_a_sampled_call_repeats_in_any_order(tiny_marian: Path, kind: dict):
+    translate = CTranslate2(str(tiny_marian), Decoding(temperature=0.9, **kind), "float32")
+    draws = [n % 3 for n in range(32)]
+    made = translate(SENTENCES, draws)
+    assert told(translate(SENTENCES, draws)) == told(made)
+    mixed = translate([SENTENCES[n] for n in MIXED], [draws[n] for n in MIXED])
+    assert told(mixed) == [told(made)[n] for n in MIXED]
+    assert translate.draws is None
+
+
+def test_seeds_and_draws_differ(tiny_marian: Path):
+    def made(sources: list[str], draws: list[int], **decoding) -> list[str]:
+        translate = CTranslate2(str(tiny_marian), Decoding(temperature=0.9, **decoding), "float32")
+        return [each.text for each in translate(sources, draws)]
+
+    assert len(set(made([SENTENCES[7]] * 5, [0, 1, 2, 3, 4]))) == 5
+    several = [made(SENTENCES, [0] * 32), made(SENTENCES, [1] * 32), made(SENTENCES, [0] * 32, seed=1)]
+    assert len({tuple(texts) for texts in several}) == 3
+
+
+def test_settings_name_what_decides(tiny_marian: Path):
+    settings = CTranslate2(str(tiny_marian), Decoding(temperature=0.8, seed=2)).settings()
+    assert settings.items() >= {"engine": "ctranslate2", "precision": "int8", "temperature": 0.8, "seed": 2}.items()
+    assert settings["revision"] and settings["release"] and settings["block"]
+    assert "block" not in CTranslate2(str(tiny_marian)).settings()
+
+
+def test_nothing_to_translate(tiny_marian: Path):
+    assert CTranslate2(str(tiny_marian))([], []) == []
+    assert CTranslate2(str(tiny_marian))(["", " \x00"], [0, 0]) == [Translation("", "empty")] * 2
+
+
+def test_no_such_model(tmp_path: Path):
+    with pytest.raises(SettingsError, match="cannot open") as error:
+        CTranslate2(str(tmp_path / "nowhere"))(["a"], [0])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"no such format" * 9])
+def test_a_model_whose_weights_are_broken(tiny_marian: Path, tmp_path: Path, damage: bytes | None):
+    copy = shutil.copytree(tiny_marian, tmp_path / "broken")
+    (copy / "model.safetensors").unlink()
+    if damage is not None:
+        (copy / "model.safetensors").write_bytes(damage)
+    with pytest.raises(SettingsError, match="broken") as error:
+        CTranslate2(str(copy))(["a"], [0])
+    assert "\n" not in str(error.value)
+
+
+def test_a_converted_model_that_is_broken(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
+    CTranslate2(str(tiny_marian))(["a"], [0])
+    [folder] = (tmp_path / "ctranslate2").iterdir()
+    (folder / "model.bin").write_bytes(b"no such format")
+    engine._open.cache_clear()
+    with pytest.raises(SettingsError):
+        CTranslate2(str(tiny_marian))(["a"], [0])
+
+
+def test_a_precision_that_does_not_exist():
+    with pytest.raises(SettingsError, match="int8, float32"):
+        CTranslate2("any", Decoding(), "float64")  # type: ignore[arg-type]

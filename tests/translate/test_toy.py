@@ -1,0 +1,95 @@
+"""Back-translation by models that have learned something: two tiny ones, trained on a toy pair of languages."""
+
+from pathlib import Path
+
+import pytest
+from toy import both_ways, meaning, sentences
+
+from text_uda.augment import BackTranslation
+from text_uda.translate import checkpoint, place
+from translation_cache import Paraphrase
+
+pytestmark = pytest.mark.slow
+
+ALL = sentences()
+SPREAD = ALL[:: len(ALL) // 128][:128]
+SAMPLES = 3
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return both_ways(tmp_path_factory.mktemp("toy"), steps=900)
+
+
+@pytest.fixture(scope="module")
+def translator(pair: tuple[Path, Path]) -> str:
+    return f"marian:{pair[0]},{pair[1]}"
+
+
+def sampled(translator: str) -> list[Paraphrase]:
+    sources = [source for source in SPREAD for _ in range(SAMPLES)]
+    return BackTranslation(translator=translator, temperature=0.9)(sources, [*range(SAMPLES)] * len(SPREAD))
+
+
+@pytest.fixture(scope="module")
+def samples(translator: str) -> list[Paraphrase]:
+    return sampled(translator)
+
+
+def test_greedily_a_sentence_comes_back(translator: str):
+    made = BackTranslation(translator=translator)(SPREAD, [0] * len(SPREAD))
+    assert len(set(SPREAD)) == 128
+    assert [meaning(each.text or "") for each in made] == SPREAD
+    assert all(each.pivot and each.pivot.startswith("la ") for each in made)
+    same = [each.text == source for each, source in zip(made, SPREAD, strict=True)]
+    assert sum(same) >= 0.99 * len(SPREAD)
+    assert [each.status == "unchanged" for each in made] == same
+
+
+def test_samples_keep_the_meaning_in_other_words(samples: list[Paraphrase]):
+    sources = [source for source in SPREAD for _ in range(SAMPLES)]
+    accepted = [(source, made.text) for source, made in zip(sources, samples, strict=True) if made.status == "ok"]
+    assert len(accepted) > len(SPREAD)
+    kept = [meaning(text) == source for source, text in accepted if text]
+    assert len(kept) == len(accepted) and sum(kept) >= 0.8 * len(accepted)
+    assert sum(text.split() != source.split() for source, text in accepted if text) > len(accepted) / 2
+
+
+def test_samples_of_a_sentence_are_distinct(samples: list[Paraphrase]):
+    for start in range(0, len(samples), SAMPLES):
+        texts = [made.text for made in samples[start : start + SAMPLES] if made.status == "ok"]
+        assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 150, None, 100_000])
+def test_samples_are_the_same_in_any_batches(
+    pair: tuple[Path, Path],
+    translator: str,
+    samples: list[Paraphrase],
+    max_tokens: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    budgets = [checkpoint.network(str(model), place.device(), "float32")[1] for model in pair]
+    if max_tokens is not None:
+        for budget in budgets:
+            monkeypatch.setattr(budget, "max_tokens", max_tokens)
+    again = sampled(translator)
+    assert [(made.text, made.status, made.pivot) for made in again] == [
+        (made.text, made.status, made.pivot) for made in samples
+    ]
+    for one, other in zip(again, samples, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+    if max_tokens is None:
+        assert again == samples
+
+
+def test_a_protected_name_is_kept(translator: str):
+    source = "the Zorro likes the good film"
+    method = BackTranslation(translator=translator, temperature=0.9, protect=("Zorro",))
+    made = method([source] * 3, [0, 1, 2])
+    accepted = [each for each in made if each.status == "ok"]
+    assert accepted and all(each.text and each.pivot and "Zorro" in each.text for each in accepted)
+    assert all("Zorro" in (each.pivot or "") for each in accepted)
+    greedy = BackTranslation(translator=translator, protect=("Zorro",))([source], [0])[0]
+    assert (greedy.text, greedy.status) == (source, "unchanged")
+    assert greedy.pivot == "la Zorro amas la filmo bona"
