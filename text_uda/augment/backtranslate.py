@@ -47,7 +47,7 @@ class BackTranslation:
     """Of beam search; sample k is then the k-th best translation there, and the k-th best of that back."""
 
     precision: str | None = None
-    """Of the arithmetic: float32, bfloat16 or float16 (marian); int8, float32, float16 (ctranslate2)."""
+    """Of the arithmetic; None is float32 for marian and int8 for ctranslate2, see there."""
 
     retries: int = 2
     """How often a sample that is rejected is drawn again, where one samples."""
