@@ -45,13 +45,20 @@ def test_a_batch_without_room_halves_the_budget():
     assert sizes[:3] == [64, 32, 16] and max(sizes[2:]) == 16 and budget.max_tokens == 16
 
 
-def test_what_was_done_before_the_memory_ran_out_is_not_done_again():
+@pytest.mark.parametrize(
+    "told",
+    [
+        "DefaultCPUAllocator: not enough memory: you tried to allocate",
+        "CUDA failed with error out of memory",  # CTranslate2
+    ],
+)
+def test_what_was_done_before_the_memory_ran_out_is_not_done_again(told: str):
     budget, calls = Budget(12), []
 
     def work(batch: list[int]) -> None:
         calls.append(batch)
         if len(calls) == 2:
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
+            raise RuntimeError(told)
 
     done = [source for batch, _ in budget.run([4] * 9, [1] * 9, work) for source in batch]
     assert sorted(done) == list(range(9)) and len(done) == 9

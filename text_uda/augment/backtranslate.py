@@ -199,9 +199,9 @@ def _there_and_back(
 def _judged(
     source: str, protected: Protected, pivot: Translation, returned: Translation | None, attempt: int
 ) -> Paraphrase:
-    scores = {f"{name}_there": value for name, value in pivot.scores.items()} | (
-        {"retries": attempt} if attempt else {}
-    )
+    scores = {f"{name}_there": value for name, value in pivot.scores.items()}
+    if attempt:
+        scores["retries"] = attempt
     pivot_text = (protected.restore(pivot.text) or pivot.text) or None
     if returned is None:
         return Paraphrase(None, pivot.status, pivot_text, scores)

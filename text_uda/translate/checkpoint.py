@@ -64,7 +64,8 @@ class Vocabulary:
         ids = self.tokenizer([prefix + clean[number] for number in there])["input_ids"] if there else []
         found = [Source([], False)] * len(clean)
         for number, tokens in zip(there, ids, strict=True):
-            found[number] = Source([*tokens[: self.positions - 1], tokens[-1]], len(tokens) > self.positions)
+            cut = len(tokens) > self.positions
+            found[number] = Source([*tokens[: self.positions - 1], tokens[-1]] if cut else tokens, cut)
         return found
 
     def decode(self, tokens: list[int]) -> str:
@@ -107,6 +108,10 @@ def network(model: str, device: torch.device, precision: Precision) -> tuple[Net
     loaded = _opened(
         name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     )
+    if not all(weight.isfinite().all() for weight in loaded.parameters()):
+        raise SettingsError(
+            f"the weights of {name!r} have no finite numbers in places: they are damaged, get them again"
+        )
     return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
 
 

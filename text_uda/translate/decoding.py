@@ -88,7 +88,7 @@ def decode(
     memory = network.encode(list(sources))
     if decoding.beams > 1:
         cap_of = dict(zip(rows, caps, strict=True))
-        found = beam_search(network, memory, [cap_of.get(place, 1) for place in range(len(sources))], decoding.beams)
+        found = beam_search(network, memory, [cap_of[place] for place in range(len(sources))], decoding.beams)
         wanted = hypotheses or [0] * len(rows)
         return [_output(*found[row][which]) for row, which in zip(rows, wanted, strict=True)]
     return _one_by_one(network, memory.take(torch.tensor(rows, device=network.device)), caps, decoding, uniform)

@@ -50,6 +50,7 @@ class Budget:
         while todo:
             plan = batches([lengths[source] for source in todo], [rows[source] for source in todo], self.max_tokens)
             plan = [[todo[place] for place in batch] for batch in plan]
+            finished: set[int] = set()
             for batch in plan:
                 try:
                     made = work(batch)
@@ -60,8 +61,8 @@ class Budget:
                     self._halve(size, alone=len(batch) == 1, told=" ".join(str(error).split()))
                     break
                 yield batch, made
-                finished = set(batch)
-                todo = [source for source in todo if source not in finished]
+                finished.update(batch)
+            todo = [source for source in todo if source not in finished]
 
     def _halve(self, size: int, *, alone: bool, told: str) -> None:
         if alone:
@@ -75,4 +76,6 @@ class Budget:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)  # the latter on a CPU
+    """Of torch on a GPU, of CTranslate2 there, of torch on a CPU."""
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in told or "not enough memory" in told
