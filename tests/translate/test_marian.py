@@ -84,7 +84,8 @@ def test_samples_seeds_and_temperatures_differ(tiny_marian: Path):
 def test_draws_of_a_sentence_are_told_apart(tiny_marian: Path):
     sampling = Marian(str(tiny_marian), Decoding(temperature=0.9))
     together = sampling([SENTENCES[5]] * 4 + [SENTENCES[6]], [3, 0, 1, 3, 0])
-    assert together[0] == together[3] and len({made.text for made in together[:3]}) == 3
+    same([together[0]], [together[3]])  # tokens are the same; a score's last bits are the place's in the batch
+    assert len({made.text for made in together[:3]}) == 3
     same([together[1]], sampling([SENTENCES[5]], [0]))
     assert sampling.draws is None and Marian(str(tiny_marian)).draws == 1
     beams = Marian(str(tiny_marian), Decoding(beams=3))
