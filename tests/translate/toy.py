@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import product
 from pathlib import Path
 
@@ -43,17 +44,19 @@ def meaning(sentence: str) -> str:
 def _there(sentence: str, choose: random.Random) -> str:
     """Into the second language: the adjective behind its noun, and of two words one, mostly the first."""
     words = NOUNS | ADJECTIVES | VERBS
-    _, one, subject, verb, _, other, thing = sentence.split()
-    order = ["la", subject, one, verb, "la", thing, other]
-    return " ".join(word if word == "la" else choose.choices(words[word], (3, 1))[0] for word in order)
+    parts = re.fullmatch(r"(?:the (\w+) (\w+)|the (XQ1)) (\w+) the (\w+) (\w+)", sentence)
+    assert parts is not None
+    one, subject, name, verb, other, thing = parts.groups()
+    order = ["la", *([name] if name else [subject, one]), verb, "la", thing, other]
+    return " ".join(choose.choices(words[word], (3, 1))[0] if word in words else word for word in order)
 
 
-def _pairs(seed: int) -> list[tuple[str, str]]:
+def _pairs(sentences: list[str], seed: int) -> list[tuple[str, str]]:
     choose = random.Random(seed)
     made = []
-    for sentence in sentences():
+    for sentence in sentences:
         foreign = _there(sentence, choose)
-        said = " ".join(SYNONYMS[w] if w in SYNONYMS and choose.random() < 0.3 else w for w in sentence.split())
+        said = " ".join(SYNONYMS[w] if w in SYNONYMS and choose.random() < 0.25 else w for w in sentence.split())
         made.append((said, foreign))
     return made
 
@@ -127,12 +130,7 @@ def train(folder: Path, pairs: list[tuple[str, str]], *, steps: int, seed: int) 
 
 def both_ways(folder: Path, *, steps: int = 500) -> tuple[Path, Path]:
     """The models there and back."""
-    there = [pair for seed in range(4) for pair in _pairs(seed)]
-    names = [
-        (f"the XQ1 likes the {a} {n}", f"la XQ1 amas la {NOUNS[n][0]} {ADJECTIVES[a][0]}")
-        for a in ADJECTIVES
-        for n in NOUNS
-    ]
-    there += names * 8
+    named = [f"the XQ1 {verb} the {other} {thing}" for verb, other, thing in product(VERBS, ADJECTIVES, NOUNS)]
+    there = [pair for seed in range(4) for pair in _pairs([*sentences(), *named * 4], seed)]
     back = [(foreign, said) for said, foreign in there]
     return train(folder / "aa-bb", there, steps=steps, seed=0), train(folder / "bb-aa", back, steps=steps, seed=1)
