@@ -1,0 +1,166 @@
+"""The words of a text: where they stand, which of them may be edited, and edits that leave every other byte alone."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+_CHUNK = re.compile(r"\S+")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_NO_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # of addresses, tags, paths, code
+_SENTENCE_END = re.compile(r"[.!?:…]['\"”’»)\]]*$")
+_CLAUSE_END = re.compile(r"[,;()\[\]–—]['\"”’»)\]]*$|^[-–—]+$")
+_JOINTS = "-'’*‑\u200d\u200c"
+
+NEGATIONS = frozenset(
+    """no nor not none never nothing nobody nowhere neither cannot without hardly scarcely barely aint arent cant
+    couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
+)
+
+# Words that carry grammar or a negation; in place of one, or without it, a sentence is another one.
+STOP_WORDS = NEGATIONS | frozenset(
+    """a about above after again against all almost already also although always am among an and another any anybody
+    anyone anything are around as at away back be became because become been before behind being below between
+    both but by came can could did do does doing done down during each either else enough even ever every
+    everybody everyone everything except few first for from further gave get gets getting give given go goes
+    going gone got had has have having he hence her here hers herself him himself his how however i if in
+    indeed instead into is it its itself just keep kept know last least less let like little lot lots made make
+    makes making many may me might mine more most much must my myself neither next now
+    of off often on once one ones only onto or other others otherwise our ours ourselves out
+    over own per perhaps put quite rather really said same saw say says see seen several shall she should since
+    so some somebody someone something sometimes somewhere soon still such take taken than that the their theirs
+    them themselves then there therefore these they thing things this those though three through thus to
+    together too took toward towards twice two under unless until up upon us very was way we well went were what
+    whatever when where whether which while who whole whom whose why will with within would yes yet
+    you your yours yourself yourselves""".split()
+)
+
+
+class Word(NamedTuple):
+    text: str
+    start: int
+    end: int
+    lower: str
+    plain: bool
+    """A word of prose that may be edited: no name, no part of an address, a tag, a number, a contraction, a compound."""
+    before: str
+    """The word before it in the same clause, in lower case; "" for none."""
+    begins: bool
+    """First of a sentence, where a capital says nothing."""
+    negated: bool
+    """In the scope of a negation: one stands before it in the clause."""
+    stretch: int
+    """Number of the stretch of words that no end of a clause and no negation divides."""
+
+
+def words(text: str) -> list[Word]:
+    """The words of a text, in order. Time is linear."""
+    found: list[Word] = []
+    before, begins, negated, stretch = "", True, False, 0
+    for chunk in _CHUNK.finditer(text):
+        offset = chunk.start()
+        inner, ends_sentence, ends_clause = _chunk(chunk[0])
+        for start, end, word, lower, plain, capital, negation in inner:
+            if negation:
+                stretch += 1
+            found.append(
+                Word(
+                    word, offset + start, offset + end, lower, plain and (begins or not capital), before, begins,
+                    negated, stretch,
+                )
+            )  # fmt: skip
+            before, begins = lower, False
+            if negation:
+                negated = True
+                stretch += 1
+        if ends_sentence or ends_clause:
+            before, begins, negated = "", ends_sentence or (begins and not inner), False
+            stretch += 1
+    return found
+
+
+class _Part(NamedTuple):
+    start: int
+    end: int
+    text: str
+    lower: str
+    plain: bool
+    capital: bool
+    negation: bool
+
+
+@lru_cache(maxsize=1 << 17)
+def _chunk(chunk: str) -> tuple[tuple[_Part, ...], bool, bool]:
+    """The words of what stands between white space; whether a sentence or a clause ends with it."""
+    prose = not _NO_PROSE.search(chunk)
+    parts = []
+    for match in _WORD.finditer(chunk):
+        word, (start, end) = match[0], match.span()
+        joined = chunk[start - 1 : start] in tuple(_JOINTS) or chunk[end : end + 1] in tuple(_JOINTS)
+        written = word.isascii() and word.isalpha() and (word.islower() or word.istitle())
+        lower = word.lower()
+        negation = lower in NEGATIONS or lower.endswith(("n't", "n’t"))
+        parts.append(_Part(start, end, word, lower, prose and written and not joined, word[0].isupper(), negation))
+    return tuple(parts), bool(_SENTENCE_END.search(chunk)), bool(_CLAUSE_END.search(chunk))
+
+
+# --- edits ------------------------------------------------------------------------------------------------------------
+
+
+class Edit(NamedTuple):
+    """`new` in the place of what stands from `start` to `end`; an insertion where the two are one."""
+
+    start: int
+    end: int
+    new: str
+
+
+def edited(text: str, edits: Iterable[Edit]) -> str:
+    """The text with these edits, which are in order and do not overlap; every other byte stays."""
+    parts, last = [], 0
+    for start, end, new in edits:
+        assert start >= last, "edits overlap"
+        parts += [text[last:start], new]
+        last = end
+    return "".join([*parts, text[last:]])
+
+
+def in_case_of(old: str, new: str) -> str:
+    """`new` with a capital where `old` begins with one."""
+    return new[0].upper() + new[1:] if old[0].isupper() else new
+
+
+def with_articles(text: str, found: Sequence[Word], edits: Sequence[Edit]) -> list[Edit]:
+    """The edits, and with them those that make `a` an `an`, or the other way, before a word that they replace.
+
+    Args:
+        found: the words of the text.
+        edits: replacements of whole words, in order.
+    """
+    at = {word.start: index for index, word in enumerate(found)}
+    replaced = {edit.start for edit in edits}
+    repaired: list[Edit] = []
+    for edit in edits:
+        index = at.get(edit.start, 0)
+        article = found[index - 1] if index else None
+        if (
+            article is not None
+            and article.lower in ("a", "an")
+            and article.start not in replaced
+            and edit.new
+            and not text[article.end : edit.start].strip()
+        ):
+            right = "an" if begins_with_vowel(edit.new.lower()) else "a"
+            if right != article.lower:
+                repaired.append(Edit(article.start, article.end, in_case_of(article.text, right)))
+        repaired.append(edit)
+    return repaired
+
+
+_SILENT_H = ("hour", "honest", "honor", "honour", "heir")
+_SPOKEN_CONSONANT = re.compile(r"uni([^nm]|$)|us[aeu]|eu|ewe|one\b|once|ut[ei]|ubi")
+
+
+def begins_with_vowel(word: str) -> bool:
+    """As it is spoken, of a word in lower case: an hour, a useful thing, a one."""
+    return word.startswith(_SILENT_H) or (word[0] in "aeiou" and not _SPOKEN_CONSONANT.match(word))
