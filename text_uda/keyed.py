@@ -34,7 +34,7 @@ class Key:
 
 
 class Draws:
-    """Uniform numbers that depend on a key alone: BLAKE2b of the key and a counter. As quick for one number as for many.
+    """Uniform numbers that depend on a key alone: BLAKE2b of the key and a counter.
 
     A NumPy generator takes 20 microseconds to make, this one takes one; a word-level augmentation needs a few numbers.
     """

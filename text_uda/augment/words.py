@@ -42,7 +42,7 @@ class Word(NamedTuple):
     end: int
     lower: str
     plain: bool
-    """A word of prose that may be edited: no name, no part of an address, a tag, a number, a contraction, a compound."""
+    """A word of prose that may be edited: no name, no part of an address, tag, number, contraction or compound."""
     before: str
     """The word before it in the same clause, in lower case; "" for none."""
     begins: bool
