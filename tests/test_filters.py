@@ -19,6 +19,8 @@ from translation_cache import Paraphrase
         ("It’s good", "it's good", "unchanged"),
         ("one two three four five", "six", "length-ratio"),
         ("one two", "a b c d e f", "length-ratio"),
+        ("我非常喜欢这部电影因为演员都很好", "好", "length-ratio"),
+        ("यह कि है", "यह की है", None),
         ("so good", "very very very good", "repetition"),
         ("very very very good", "very very very fine", None),
         ("we saw it twice at the cinema", "in a cinema in a cinema in a cinema", "repetition"),

@@ -108,3 +108,22 @@ def test_batches_as_the_augmentation_or_the_caller_wants_them(
     assert seen[0] == given and sum(seen) == 1500
     if own is None and asked is None:
         paraphrase([f"One {number}." for number in range(1500)], Shout(), cache)  # it has no such attribute
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """What it says hangs on the call, as with an engine that is not the same in any batch."""
+
+    def settings(self) -> dict:
+        return {"method": "forgetful", "version": 1, "unit": "sentence"}
+
+    def __call__(self, sources, samples):
+        return [Paraphrase(f"{source}!", scores={"change_rate": 1.0}) for source in sources]
+
+
+def test_samples_that_are_alike_are_told_on_reading(cache: Cache):
+    for samples in (1, 3):
+        paraphrase(["A film. A book."], Forgetful(), cache, samples=samples)
+    made = next(read_paraphrases(["A film. A book."], Forgetful(), cache, samples=3))
+    assert [each.status for each in made] == ["ok", "duplicate", "duplicate"]
+    assert made[0].text == "A film.! A book.!"

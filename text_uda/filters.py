@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,10 @@ _NEGATION = re.compile(
 )
 ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
 """Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
+# Scripts that have no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+# A word with the marks that combine with its letters, such as the vowel signs of Indic scripts, which are no \w.
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[\u0300-\u036f\u0900-\u0dff\u200c\u200d])*")
 _LENGTH_RATIO = 2.0
 _LOOP = re.compile(r"(.{1,8}?)\1{2,}")  # what stands three times or more in a row
 _LONG_LOOP = 6  # times, from which it is a fault
@@ -88,12 +92,12 @@ class Filters:
 
 def is_unchanged(source: str, text: str) -> bool:
     """The same words, whatever the punctuation, the case and the spaces."""
-    return _words(source) == _words(text)
+    return words(source) == words(text)
 
 
 def not_within(source: str, text: str, ratio: float) -> bool:
-    words = (len(_words(text)) + 1) / (len(_words(source)) + 1)  # + 1: two words for one are no sign of a mistake
-    return not 1 / ratio <= words <= ratio
+    longer = (len(words(text)) + 1) / (len(words(source)) + 1)  # + 1: two words for one are no sign of a mistake
+    return not 1 / ratio <= longer <= ratio
 
 
 def has_new_repetition(source: str, text: str) -> bool:
@@ -102,8 +106,8 @@ def has_new_repetition(source: str, text: str) -> bool:
     One to four words three times in a row, or some three words three times; or up to eight characters six times in a
     row, in a loop that is more than twice as long as any of the source.
     """
-    words = _repeats(_words(text)) and not _repeats(_words(source))
-    return words or _longest_loop(text, _LONG_LOOP) > 2 * _longest_loop(source)
+    repeats = _repeats(words(text)) and not _repeats(words(source))
+    return repeats or _longest_loop(text, _LONG_LOOP) > 2 * _longest_loop(source)
 
 
 def lacks_spans(source: str, text: str) -> bool:
@@ -123,19 +127,20 @@ def has_other_polarity(source: str, text: str) -> bool:
 
 
 @lru_cache(maxsize=16)  # each filter asks for those of the same two texts
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", normalise(text).lower())
+def words(text: str) -> tuple[str, ...]:
+    """In lower case; where a script has no spaces between them, each character is one."""
+    return tuple(_WORD.findall(normalise(text).lower()))
 
 
-def _repeats(words: list[str]) -> bool:
-    in_a_row = any(_in_a_row(words, length) for length in range(1, 5))
-    return in_a_row or max(Counter(zip(words, words[1:], words[2:], strict=False)).values(), default=0) >= 3
+def _repeats(said: Sequence[str]) -> bool:
+    in_a_row = any(_in_a_row(said, length) for length in range(1, 5))
+    return in_a_row or max(Counter(zip(said, said[1:], said[2:], strict=False)).values(), default=0) >= 3
 
 
-def _in_a_row(words: list[str], length: int) -> bool:
+def _in_a_row(said: Sequence[str], length: int) -> bool:
     """Some `length` words three times: as many words in a row twice over are what stands `length` before them."""
     run = 0
-    for before, word in zip(words, words[length:], strict=False):
+    for before, word in zip(said, said[length:], strict=False):
         run = run + 1 if before == word else 0
         if run == 2 * length:
             return True

@@ -77,8 +77,9 @@ def read_paraphrases(
     """For each text its samples, sentences put together again with everything that stood between them.
 
     A text whose augmentation works by sentences is `ok` when one of them is; the others stay as they were, and the
-    score fallback_rate says how many (0 to 1). Its change_rate is that of all its words. Time is linear in the texts
-    and in the cache; texts and paraphrases lie on disk, not in memory.
+    score fallback_rate says how many (0 to 1). Its change_rate is that of all its words. A sample that says what a
+    lower one of the same text or sentence does is a `duplicate`. Time is linear in the texts and in the cache; texts
+    and paraphrases lie on disk, not in memory.
 
     Args:
         filters: judge anew what is usable; None takes what was judged when it was made.
@@ -104,19 +105,23 @@ def _documents(
     put_together = _document if by_sentence else _text
     for starts, pieces in documents.blocks():
         rows = made.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
-        of_units = _paraphrases(rows, filters)  # the samples of a unit stand together
+        of_units = _paraphrases(rows, filters, samples)  # the samples of a unit stand together
         edges = ((starts - starts[0]) * samples).tolist()
         for each, (first, last) in zip(pieces, pairwise(edges), strict=True):
             yield [put_together(each, of_units[first + sample : last : samples]) for sample in range(samples)]
 
 
-def _paraphrases(rows: pa.Table, filters: Filters | None) -> list[Paraphrase]:
-    found = []
+def _paraphrases(rows: pa.Table, filters: Filters | None, samples: int) -> list[Paraphrase]:
+    """Of a unit no two samples that are alike: an engine that is not the same in any batch does not see all of them."""
+    found: list[Paraphrase] = []
     for row in rows.to_pylist():
         scores = {} if row["change_rate"] is None else {"change_rate": row["change_rate"]}
         made = Paraphrase(row["paraphrase"], row["status"], row["pivot"], scores)
         if filters is not None and (status := filters(row["source"], made)) != made.status:
             made = Paraphrase(made.text, status, made.pivot, scores)
+        lower = found[len(found) - len(found) % samples :]
+        if made.status == "ok" and any(each.status == "ok" and each.text == made.text for each in lower):
+            made = Paraphrase(made.text, "duplicate", made.pivot, scores)
         found.append(made)
     return found
 

@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from functools import cache
 from itertools import pairwise
 
+from text_uda.spans import find_spans
+
 MAX_SENTENCE = 300  # characters above which a sentence is split further: translation models drop what lies beyond
 
 # A line of text: what lies between the characters that end one.
@@ -101,14 +103,39 @@ def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _short(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Parts of at most MAX_SENTENCE characters, of the rear half of which the best place is taken to split."""
+    """Parts of at most MAX_SENTENCE characters, of the rear half of which the best place is taken to split.
+
+    Never inside of what is not for translation, such as an address, which may be longer by itself.
+    """
+    if end - start <= MAX_SENTENCE:
+        yield start, end
+        return
+    spans = [(start + begin, start + stop) for begin, stop in find_spans(text[start:end])]
     while end - start > MAX_SENTENCE:
-        window = range(start + MAX_SENTENCE // 2, start + MAX_SENTENCE)
-        places = ([place.end() for place in p.finditer(text, window.start, window.stop)] for p in _PLACES)
-        cut = next((found[-1] for found in places if found), window.stop)
+        cut = _cut(text, start, spans)
         yield _stripped(text, start, cut)
         start = _stripped(text, cut, end)[0]
-    yield start, end
+    if start < end:
+        yield start, end
+
+
+def _cut(text: str, start: int, spans: list[tuple[int, int]]) -> int:
+    """Where the part that begins at `start` ends."""
+    middle, stop = start + MAX_SENTENCE // 2, start + MAX_SENTENCE
+
+    def inside(place: int) -> tuple[int, int] | None:
+        at = bisect_left(spans, (place, place)) - 1  # the last one that begins before
+        return spans[at] if at >= 0 and place < spans[at][1] else None
+
+    for window, patterns in ((range(middle, stop), _PLACES), (range(start, middle), _PLACES[-1:])):
+        for pattern in patterns:
+            found = [place.end() for place in pattern.finditer(text, window.start, window.stop)]
+            if free := [place for place in found if not inside(place)]:
+                return free[-1]
+    span = inside(stop)
+    if span is None:
+        return stop
+    return span[0] if span[0] > start else span[1]
 
 
 def normalise(text: str, *, language: str = "en") -> str:

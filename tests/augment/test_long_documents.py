@@ -69,3 +69,10 @@ def test_a_page_without_a_space(tmp_path: Path):
     text = "x" * 5000 + " I would watch this movie again, and everybody in the house would."
     (made,) = back([text], tmp_path)
     assert made.count("x") == 5000 and made != text
+
+
+def test_an_address_is_never_cut(tmp_path: Path):
+    address = "https://x.org/" + "the-good-house/they-never/" * 13 + "end"
+    text = "I would watch this movie again " * 5 + address + " and everybody in the house would" * 10
+    (made,) = back([text], tmp_path)
+    assert address in made and made != text

@@ -68,7 +68,7 @@ def test_nothing_to_say_is_empty():
 
 
 @installed
-def test_its_release_is_in_its_settings(monkeypatch):
+def test_its_release_is_in_its_settings():
     settings = Apertium("eng-spa").settings()
     assert settings["direction"] == "eng-spa" and len(settings["release"]) == 16
     assert settings["release"] != Apertium("spa-eng").settings()["release"]
@@ -78,6 +78,10 @@ def test_without_it_the_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(apertium, "MODES", tmp_path)
     with pytest.raises(MissingPartError, match="apt-get install apertium-eng-spa"):
         Apertium("eng-spa")(["a"], [0])
+    apertium._release.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingPartError, match="apt-get install apertium-eng-spa"):
+        Apertium("eng-spa").settings()
 
 
 @installed

@@ -6,7 +6,7 @@ import torch
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
 from text_uda.errors import SettingsError
-from text_uda.translate.choose import draw, likeliest
+from text_uda.translate.choose import DRAWS, draw, likeliest
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.network import Network
 
@@ -94,7 +94,7 @@ def test_an_output_does_not_depend_on_its_batch(random_model: MarianMTModel, dec
     network = Network(random_model, device=CPU)
     ids = sources(32)
     caps = [min(60, 3 * len(source) + 10) for source in ids]
-    numbers = np.random.default_rng(1).random((32, max(caps)))
+    numbers = np.random.default_rng(1).random((32, max(caps), DRAWS))
 
     def made(chosen: list[int]) -> dict[int, list[int]]:
         outputs = decode(network, [ids[n] for n in chosen], list(range(len(chosen))), [caps[n] for n in chosen],
@@ -115,7 +115,7 @@ def test_a_source_is_encoded_once_for_all_its_rows(random_model: MarianMTModel, 
     encoded = []
     encode = network.encode
     monkeypatch.setattr(network, "encode", lambda ids: encoded.append(len(ids)) or encode(ids))
-    numbers = np.random.default_rng(1).random((6, 30))
+    numbers = np.random.default_rng(1).random((6, 30, DRAWS))
     rows = [0, 0, 0, 1, 1, 1]
     made = decode(network, sources(2), rows, [30] * 6, Decoding(temperature=1.0), numbers)
     assert encoded == [2] and len({tuple(output.tokens) for output in made}) == 6
@@ -143,7 +143,7 @@ def expected(temperature: float, top_k: int | None, top_p: float | None) -> np.n
 )
 def test_sampled_frequencies_are_the_distribution(temperature: float, top_k: int | None, top_p: float | None):
     count = 20_000
-    uniform = torch.from_numpy(np.random.default_rng(7).random(count))
+    uniform = torch.from_numpy(np.random.default_rng(7).random((count, DRAWS)))
     chosen = draw(LOGITS.repeat(count, 1), uniform, temperature=temperature, top_k=top_k, top_p=top_p)
     wanted = expected(temperature, top_k, top_p)
     seen = np.bincount(chosen.tokens.numpy(), minlength=512)
@@ -158,7 +158,7 @@ def test_sampled_tokens_of_a_model_have_its_distribution(random_model: MarianMTM
     """The first token of 20,000 samples of one sentence, by way of the whole loop."""
     network = Network(random_model, device=CPU)
     count = 20_000
-    numbers = np.random.default_rng(2).random((count, 1))
+    numbers = np.random.default_rng(2).random((count, 1, DRAWS))
     made = decode(network, [[5, 9, 0]], [0] * count, [1] * count, Decoding(temperature=0.8), numbers)
     logits = random_model(input_ids=torch.tensor([[5, 9, 0]]), decoder_input_ids=torch.tensor([[300]])).logits[0, 0]
     logits[300] = -torch.inf
@@ -174,17 +174,26 @@ def test_sampled_tokens_of_a_model_have_its_distribution(random_model: MarianMTM
 def test_the_edges_of_a_uniform_number():
     wide = torch.full((2, 512), -torch.inf)
     wide[:, [3, 300]] = 0.0
-    assert draw(wide.clone(), torch.tensor([0.0, 1 - 2**-53]).double(), temperature=1.0).tokens.tolist() == [3, 300]
-    assert draw(wide.clone(), torch.tensor([0.0, 1 - 2**-53]).double(), temperature=1.0, top_k=2).tokens.tolist() == [
-        3,
-        300,
-    ]
+    edges = torch.tensor([[0.0] * DRAWS, [1 - 2**-53] * DRAWS]).double()
+    assert draw(wide.clone(), edges, temperature=1.0).tokens.tolist() == [3, 300]
+    assert draw(wide.clone(), edges, temperature=1.0, top_k=2).tokens.tolist() == [3, 300]
+
+
+def test_a_draw_of_many_tokens_forgives_what_another_batch_does_to_logits():
+    """Of 20,480 tokens about equally likely, by one number some 40 of these 1,000 draws would differ."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1000, 20_480, generator=generator) * 0.3
+    noise = torch.randn(1000, 20_480, generator=generator) * 3e-4
+    uniform = torch.rand(1000, DRAWS, generator=generator, dtype=torch.float64)
+    one, other = (draw(each, uniform, temperature=1.0).tokens for each in (logits + noise, logits))
+    assert (one != other).sum() < 12
+    assert len(set(other.tolist())) > 900
 
 
 def test_nan_logits_are_told():
     wide = torch.zeros(2, 256)
     wide[1, 4] = torch.nan
-    for chosen in (likeliest(wide), draw(wide.clone(), torch.tensor([0.5, 0.5]).double(), temperature=1.0)):
+    for chosen in (likeliest(wide), draw(wide.clone(), torch.full((2, DRAWS), 0.5).double(), temperature=1.0)):
         assert chosen.log_probability.isnan().tolist() == [False, True]
 
 

@@ -128,7 +128,7 @@ def train(folder: Path, pairs: list[tuple[str, str]], *, steps: int, seed: int) 
     return folder
 
 
-def both_ways(folder: Path, *, steps: int = 500) -> tuple[Path, Path]:
+def both_ways(folder: Path, *, steps: int) -> tuple[Path, Path]:
     """The models there and back."""
     named = [f"the XQ1 {verb} the {other} {thing}" for verb, other, thing in product(VERBS, ADJECTIVES, NOUNS)]
     there = [pair for seed in range(4) for pair in _pairs([*sentences(), *named * 4], seed)]

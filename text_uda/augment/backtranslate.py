@@ -1,5 +1,6 @@
 """Back-translation: to another language and back, sentence by sentence; what the filters reject has a reason."""
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from text_uda.errors import SettingsError
-from text_uda.filters import Filters, is_unchanged
+from text_uda.filters import Filters, words
 from text_uda.protect import Protected, protect
 from text_uda.text import change_rate
 from text_uda.translate import Translation, Translator, parse, place
 from translation_cache import Paraphrase
 
-VERSION = 2  # of the algorithm: a change of what it makes is a new number
+VERSION = 3  # of the algorithm: a change of what it makes is a new number
 _ATTEMPT = 1 << 16  # draws of one attempt: samples beyond are refused
 
 
@@ -27,8 +28,8 @@ class BackTranslation:
     rejected with a reason: a text paired with itself carries no signal.
 
     Sample k goes by way of pivot k modulo their number. The samples of a sentence differ: sample k is the first of its
-    draws that the filters let pass and that no lower sample is. Where there is none it is a `duplicate`, or has the
-    reason that its first draw was rejected for.
+    draws that the filters let pass and that no lower sample is. Where there is none it has the reason that its first
+    draw was rejected for, or is a `duplicate` where a lower sample has the same words.
     """
 
     translator: str = "apertium:eng-spa"
@@ -163,20 +164,18 @@ class _Drawn:
     def chosen(self) -> list[Paraphrase]:
         """Of each sample the first attempt that may pass and that no lower sample has taken."""
         if self.protected.nothing_left:
-            return [Paraphrase(None, "unchanged")] * len(self.attempts)
-        taken: list[str] = []
+            reason = "unchanged" if self.protected.spans or self.protected.text.strip() else "empty"
+            return [Paraphrase(None, reason)] * len(self.attempts)
+        taken: set[tuple[str, ...]] = set()  # of the rejected too: a filter may accept them later
         chosen = []
         for attempts in self.attempts:
             good = [made for made in attempts if made.status == "ok" and made.text is not None]
-            new = next((made for made in good if not any(is_unchanged(text, made.text or "") for text in taken)), None)
-            if new is not None:
-                taken.append(new.text or "")
-                chosen.append(new)
-            elif attempts[0].status == "ok":
-                first = attempts[0]
-                chosen.append(Paraphrase(first.text, "duplicate", first.pivot, first.scores))
-            else:
-                chosen.append(attempts[0])
+            made = next((made for made in good if words(made.text or "") not in taken), attempts[0])
+            if made.text is not None:
+                if words(made.text) in taken and made.status != "unchanged":
+                    made = Paraphrase(made.text, "duplicate", made.pivot, made.scores)
+                taken.add(words(made.text))
+            chosen.append(made)
         return chosen
 
 
@@ -187,9 +186,12 @@ def _there_and_back(
     goes there."""
     blocks = [slice(start, start + there.block) for start in range(0, len(texts), there.block)]
     with ThreadPoolExecutor(1) as ahead:
-        waiting = [ahead.submit(there, texts[block], draws[block]) for block in blocks]
-        for block, pivots in zip(blocks, waiting, strict=True):
+        pivots = ahead.submit(there, texts[blocks[0]], draws[blocks[0]]) if blocks else None
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+            assert pivots is not None
             found = pivots.result()
+            if following is not None:
+                pivots = ahead.submit(there, texts[following], draws[following])
             good = [row for row, pivot in enumerate(found) if pivot.status == "ok"]
             returned = back([found[row].text for row in good], [draws[block][row] for row in good])
             by_row = dict(zip(good, returned, strict=True))
@@ -221,9 +223,10 @@ def _judged(
 def match_case(source: str, text: str) -> str:
     """The first letter as the source has it: engines begin every line with a capital, or none."""
     first = next((letter for letter in source if letter.isalpha()), "")
-    at = next((index for index, letter in enumerate(text) if letter.isalpha()), None)
-    if not first or at is None or first.isupper() == text[at].isupper():
+    begun = re.search(r"[^\W\d_]+", text)
+    if begun is None or first.isupper() == begun[0][0].isupper() or first.isupper() == first.islower():
         return text
-    if first.islower() and (text[at : at + 2] == "I " or text[at + 1 : at + 2].isupper()):
-        return text  # a pronoun or an acronym keeps its capital
+    word, at = begun[0], begun.start()
+    if first.islower() and (word == "I" or word[1:2].isupper() or re.search(rf"\b{word}\b", source)):
+        return text  # a pronoun, an acronym, or a name of the source keeps its capital
     return text[:at] + (text[at].upper() if first.isupper() else text[at].lower()) + text[at + 1 :]

@@ -137,9 +137,10 @@ def _stages(direction: str) -> list[list[str]]:
 @cache
 def _release(direction: str) -> str:
     """A digest of the programs' version and of the linguistic data: what decides a translation."""
+    stages = _stages(direction)  # first, for it says what to install
     digest = hashlib.blake2b(digest_size=8)
     digest.update(subprocess.run(["apertium", "-V"], capture_output=True, check=True).stdout)
-    for stage in _stages(direction):
+    for stage in stages:
         for part in stage:
             digest.update(Path(part).read_bytes() if part.startswith("/") else part.encode("utf-8"))
     return digest.hexdigest()

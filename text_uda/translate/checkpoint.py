@@ -85,6 +85,8 @@ def vocabulary(model: str) -> Vocabulary:
     """Raises SettingsError where there is no such model, its tokenizer is not whole, or the language is not said."""
     name, language = split_name(model)
     tokenizer = _opened(name, "tokenizer", lambda: MarianTokenizer.from_pretrained(name))
+    if tokenizer.separate_vocabs:
+        raise SettingsError(f"{name!r} has a vocabulary for each language, which is not supported: take one with one")
     languages = [code for code in tokenizer.get_vocab() if re.fullmatch(r">>[\w-]+<<", code)]
     if language is not None and language not in languages:
         near = ", ".join(get_close_matches(language, languages, n=5, cutoff=0.3) or sorted(languages)[:10])
@@ -96,6 +98,11 @@ def vocabulary(model: str) -> Vocabulary:
             f"say which, such as {name}{sorted(languages)[0]}"
         )
     return Vocabulary(tokenizer, language, _config(name).max_position_embeddings)
+
+
+def check_precision(precision: str, known: tuple[str, ...]) -> None:
+    if precision not in known:
+        raise SettingsError(f"precision={precision!r}: take one of {', '.join(known)}")
 
 
 @cache

@@ -1,7 +1,11 @@
 """Which token comes next: the likeliest, or the one on which a uniform number falls.
 
-One number in [0, 1) decides a step, by the inverse of the cumulative distribution. The number is keyed by sentence,
-sample and step, so a row needs nothing of its batch. Shapes: R rows, V vocabulary, a multiple of BLOCK.
+Three numbers in [0, 1) decide a step: which block of tokens, which group in it, which token in that, each by the
+inverse of a cumulative distribution. They are keyed by sentence, sample and step, so a row needs nothing of its batch.
+In another batch the last bits of logits differ. One number that had to fall between the same two of 60,000 borders
+again would now and then miss them; three numbers between some hundred borders in all miss them about never.
+
+Shapes: R rows, V vocabulary, a multiple of BLOCK.
 """
 
 from typing import NamedTuple
@@ -11,6 +15,8 @@ from torch import Tensor
 
 from text_uda.translate.network import BLOCK
 
+DRAWS = 3  # numbers that decide a step
+_GROUP = 16  # tokens of a group; as many groups are a block
 _NUCLEUS = 512  # tokens that top-p sorts at first; where they do not hold its mass, all are sorted
 
 
@@ -31,28 +37,24 @@ def draw(
 
     Args:
         logits: (R, V) float32; overwritten.
-        uniform: (R,) float64 in [0, 1).
+        uniform: (R, DRAWS) float64 in [0, 1).
         top_k: among the k likeliest tokens alone (Fan et al. 2018).
         top_p: among the fewest likeliest tokens that together have this probability (Holtzman et al. 2020), after
             top_k.
     """
     if top_k is not None or top_p is not None:
-        return _draw_among_few(logits / temperature, uniform, top_k, top_p)
+        return _draw_among_few(logits / temperature, uniform[:, 0], top_k, top_p)
     best = logits.amax(dim=-1, keepdim=True)
     weights = logits.sub_(best).div_(temperature).exp_()  # (R, V)
-    # First the block of tokens, then the token in it, so that the sums over V are few. They are in float64: in float32
-    # the sum of 60,000 probabilities misses 1 by more than many a token has.
     blocks = weights.unflatten(-1, (-1, BLOCK))  # (R, V / BLOCK, BLOCK)
-    up_to = blocks.sum(dim=-1).double().cumsum(dim=-1)  # (R, V / BLOCK)
-    total = up_to[:, -1]
-    target = uniform * total
-    block = _first_above(up_to, target)
+    of_blocks = blocks.sum(dim=-1).double()  # in float32 the sum of 60,000 would miss by more than many a token has
     rows = torch.arange(len(logits), device=logits.device)
-    inside = blocks[rows, block].double()  # (R, BLOCK)
-    before = up_to[rows, block] - blocks[rows, block].sum(dim=-1).double()
-    place = _first_above(inside.cumsum(dim=-1), target - before)
-    probability = inside[rows, place] / total
-    return Chosen(block * BLOCK + place, probability.log().float())
+    block = _fallen_on(of_blocks, uniform[:, 0])
+    groups = blocks[rows, block].double().unflatten(-1, (-1, _GROUP))  # (R, BLOCK / GROUP, GROUP)
+    group = _fallen_on(groups.sum(dim=-1), uniform[:, 1])
+    place = _fallen_on(groups[rows, group], uniform[:, 2])
+    probability = groups[rows, group, place] / of_blocks.sum(dim=-1)
+    return Chosen(block * BLOCK + group * _GROUP + place, probability.log().float())
 
 
 def _draw_among_few(logits: Tensor, uniform: Tensor, top_k: int | None, top_p: float | None) -> Chosen:
@@ -64,7 +66,7 @@ def _draw_among_few(logits: Tensor, uniform: Tensor, top_k: int | None, top_p: f
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(before >= top_p, 0.0)
     up_to = probabilities.cumsum(dim=-1)
-    place = _first_above(up_to, uniform * up_to[:, -1])[:, None]
+    place = _fallen_on(probabilities, uniform)[:, None]
     chosen = probabilities.gather(-1, place).squeeze(-1) / up_to[:, -1]
     return Chosen(tokens.gather(-1, place).squeeze(-1), chosen.log().float())
 
@@ -85,8 +87,9 @@ def _sorted(logits: Tensor, top_k: int | None, top_p: float | None) -> tuple[Ten
     return values.gather(-1, order), tokens.gather(-1, order)
 
 
-def _first_above(up_to: Tensor, target: Tensor) -> Tensor:
-    """The first place whose cumulative weight (R, N) is above the target (R,), and never one without weight: (R,)"""
-    place = (up_to <= target[:, None]).sum(dim=-1)
+def _fallen_on(weights: Tensor, uniform: Tensor) -> Tensor:
+    """The place in (R, N) on which a number (R,) falls, never one without weight: (R,)"""
+    up_to = weights.cumsum(dim=-1)
+    place = (up_to <= (uniform * up_to[:, -1])[:, None]).sum(dim=-1)
     last = (up_to < up_to[:, -1:]).sum(dim=-1)
     return torch.minimum(place, last)

@@ -41,8 +41,7 @@ class CTranslate2:
     """Of weights and arithmetic; float16 needs a GPU."""
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise SettingsError(f"precision={self.precision!r}: take one of {', '.join(get_args(Precision))}")
+        checkpoint.check_precision(self.precision, get_args(Precision))
 
     @property
     def draws(self) -> int | None:
@@ -50,7 +49,7 @@ class CTranslate2:
 
     @property
     def block(self) -> int:
-        return 512 if place.device().type == "cpu" else 8192
+        return place.block()
 
     def settings(self) -> dict[str, Any]:
         named = {"engine": "ctranslate2", "version": VERSION, "release": _library().__version__}
@@ -87,8 +86,9 @@ class CTranslate2:
                         made |= zip(chosen, said(chosen, cap), strict=True)
                 return [made[number] for number in batch]
 
-            budget = Budget(checkpoint.MAX_TOKENS[place.device().type])
-            for batch, results in budget.run([len(sources[row].tokens) for row in rows], [1] * len(rows), work):
+            for batch, results in _budget(self.model, self.precision, place.device().type).run(
+                [len(sources[row].tokens) for row in rows], [1] * len(rows), work
+            ):
                 for number, result in zip(batch, results, strict=True):
                     row, cap = rows[number], caps[number]
                     hypothesis = draws[row] % self.decoding.beams
@@ -153,6 +153,12 @@ class CTranslate2:
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
         return folder
+
+
+@cache
+def _budget(model: str, precision: str, device: str) -> Budget:
+    """How much fits in memory at once; what was too much once is not tried again."""
+    return Budget(checkpoint.MAX_TOKENS[device])
 
 
 @cache

@@ -82,7 +82,7 @@ def decode(
         sources: token ids, with end token; each is encoded once.
         rows: the source of each row.
         caps: most tokens of each row.
-        uniform: (rows, largest cap) in [0, 1), where `decoding` samples.
+        uniform: (rows, largest cap, DRAWS) in [0, 1), where `decoding` samples.
         hypotheses: which of the beams each row wants, the best is 0; where it has beams.
     """
     memory = network.encode(list(sources))
@@ -103,7 +103,9 @@ def _one_by_one(
 ) -> list[Output]:
     device, most = network.device, max(caps)
     look_every = 1 if device.type == "cpu" else 8  # to look at a GPU's results is to wait for it
-    numbers = None if uniform is None else torch.from_numpy(np.ascontiguousarray(uniform[:, :most].T)).to(device)
+    numbers = None
+    if uniform is not None:
+        numbers = torch.from_numpy(np.ascontiguousarray(uniform[:, :most].swapaxes(0, 1))).to(device)  # (T, R, DRAWS)
     state = network.start(memory)
     made = torch.full((most, len(caps)), network.end_id, device=device)  # (T, R)
     values = torch.zeros(most, len(caps), device=device)

@@ -1,7 +1,8 @@
 """Linear layers in 8 bits on a CPU: weights by output, inputs by row.
 
-Each row is scaled by its own largest number and what is added up is whole numbers, so an output is the same to the bit
-in any batch. The kernel is oneDNN's, by way of the operators that torch.compile uses for it.
+Each row is scaled by its own largest number and what is added up is whole numbers, so a layer's output is the same to
+the bit in any batch; but a last bit that attention, in float32, has different may be rounded to another whole number
+here. The kernel is oneDNN's, by way of the operators that torch.compile uses for it.
 """
 
 from typing import NamedTuple

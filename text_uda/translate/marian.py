@@ -1,10 +1,10 @@
 """MarianMT on torch: any `Helsinki-NLP/opus-mt-*` pair or a folder of one, greedy, sampled or with beams.
 
-A sample does not depend on its batch: the token of each step is taken from the model's distribution by one uniform
-number, which is a hash of (settings, sentence, draw, step). So in float32 a sentence gets the same tokens alone, in any
-batch, in another order and on any number of workers; and so in int8, whose sums are exact. In bfloat16 and float16 the
-batch's shape changes the last bits of the logits, and now and then a token: there that holds only for the same
-sentences in the same call.
+A sample does not depend on its batch: the token of each step is taken from the model's distribution by uniform
+numbers that are a hash of (settings, sentence, draw, step), see `choose`. So in float32 a sentence gets the same tokens
+alone, in any batch, in another order and on any number of workers. In bfloat16, float16 and int8 the batch's shape
+changes more than the last bits of the logits, and now and then a token: there that holds only for the same sentences in
+the same call.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from typing import Any, get_args
 
 import numpy as np
 
-from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_generator
 from text_uda.translate import checkpoint, place
+from text_uda.translate.choose import DRAWS
 from text_uda.translate.decoding import Decoding, Output, decode
 from text_uda.translate.network import Precision
 from text_uda.translate.translator import Translation
 
-VERSION = 1  # of the decoding: a change of what it makes is a new number
+VERSION = 2  # of the decoding: a change of what it makes is a new number
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,11 @@ class Marian:
     """bfloat16 is faster on a GPU and on a CPU with AMX, int8 on any CPU."""
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise SettingsError(f"precision={self.precision!r}: take one of {', '.join(get_args(Precision))}")
+        checkpoint.check_precision(self.precision, get_args(Precision))
 
     @property
     def block(self) -> int:
-        return 512 if place.device().type == "cpu" else 8192
+        return place.block()
 
     @property
     def draws(self) -> int | None:
@@ -68,7 +67,7 @@ class Marian:
             numbers = None
             if self.decoding.temperature is not None:
                 of_rows = (keyed_generator(*key, sentences[row], draws[row]) for _, row in asked)
-                numbers = np.stack([generator.random(max(caps)) for generator in of_rows])
+                numbers = np.stack([generator.random((max(caps), DRAWS)) for generator in of_rows])
             return decode(
                 network,
                 [source.tokens for source, _ in chosen],

@@ -26,6 +26,12 @@ def device() -> "torch.device":
     return torch.device("cpu")
 
 
+def block() -> int:
+    """Sentences that a neural engine is best given at once."""
+    return 512 if device().type == "cpu" else 8192
+
+
 def cores() -> int:
     """Those of this machine that this process may keep busy."""
-    return max(1, len(os.sched_getaffinity(0)) // _workers)
+    known = hasattr(os, "sched_getaffinity")  # not on a Mac
+    return max(1, (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1) // _workers)
