@@ -9,7 +9,7 @@ import pytest
 from text_uda.batch import pad
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
-from text_uda.pairs import Pairs, pair_table, write_pairs
+from text_uda.pairs import Originals, Pairs, pair_table, write_pairs
 from text_uda.paraphrase import paraphrase
 from translation_cache import Cache, Paraphrase, stats
 
@@ -59,6 +59,12 @@ def test_samples_take_turns_from_visit_to_visit():
 def test_no_usable_paraphrase_at_all():
     with pytest.raises(SettingsError, match=r"none of the 1 unlabeled texts.*unchanged"):
         Pairs(pair_table(["a"], [[Paraphrase(text="a", status="unchanged")]]), Letters, method="test")
+
+
+def test_texts_alone_wait_for_a_view_that_the_step_makes():
+    originals = Originals(["a", "b", "c"], Letters)
+    original, augmented = originals.batch(np.array([2, 0]), np.array([0, 5]))
+    assert (len(originals), words(original), augmented, originals.coverage) == (3, ["c", "a"], None, None)
 
 
 @dataclass(frozen=True)

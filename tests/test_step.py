@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from text_uda.augment.cutoff import Cutoff
+from text_uda.augment.in_step import special_ids
 from text_uda.batch import Batch
 from text_uda.model import load_classifier
 from text_uda.objectives import UDA, Supervised
@@ -78,3 +80,45 @@ def test_without_pairs_only_labeled_rows_are_run(made):
         model(batch.labeled.input_ids, batch.labeled.attention_mask).logits, batch.labels
     )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5) and "uda" not in terms
+
+
+def test_the_view_that_the_step_makes_is_the_one_that_is_run(tiny_bert, made):
+    """Labeled rows as without it; the loss is that of a forward in which nothing attends to the erased tokens."""
+    model, batch = made
+    with torch.no_grad():
+        for layer in model.bert.encoder.layer:  # so that the first state depends on the other tokens
+            layer.attention.self.value.weight.mul_(20)
+            layer.attention.output.dense.weight.mul_(20)
+    special = special_ids(load_classifier(str(tiny_bert), ("a", "b"), seed=0).tokenizer)
+    alone = Batch(batch.labeled, batch.labels, batch.original)
+    step = Step(model, (Supervised(), UDA()), steps=10, augmentation=Cutoff(kind="token", rate=0.4), special=special)
+    _, terms = step(alone, 0, torch.Generator().manual_seed(0))
+    ids, mask = batch.original.input_ids, batch.original.attention_mask
+    ones = torch.ones(*ids.shape, 1)
+    own = mask.bool() & ~torch.isin(ids, special)
+    kept = step.augmentation.on_embeddings(ones, own, torch.Generator().manual_seed(0))[:, :, 0]
+    log_p = model(ids, mask * kept.long()).logits.log_softmax(-1)
+    log_q = model(ids, mask).logits.log_softmax(-1)
+    expected = (log_q.exp() * (log_q - log_p)).sum(-1).mean()
+    assert terms["uda"].item() == pytest.approx(expected.item(), rel=1e-3) and expected > 1e-4
+    assert terms["changed"].item() == pytest.approx((own.sum() - kept[own].sum()).item() / own.sum().item())
+    _, supervised = Step(model, (Supervised(),), steps=10)(Batch(batch.labeled, batch.labels), 0)
+    assert terms["supervised"].item() == pytest.approx(supervised["supervised"].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["span", "feature"])
+def test_with_a_weight_of_zero_the_gradient_is_that_of_the_labeled_rows(tiny_bert, made, kind):
+    """But for rounding: the labeled rows share a forward with more rows, padded wider."""
+    model, batch = made
+    special = special_ids(load_classifier(str(tiny_bert), ("a", "b"), seed=0).tokenizer)
+    gradients = []
+    for objectives, rows in (
+        ((Supervised(),), Batch(batch.labeled, batch.labels)),
+        ((Supervised(), UDA(weight=0.0)), Batch(batch.labeled, batch.labels, batch.original)),
+    ):
+        model.zero_grad()
+        step = Step(model, objectives, steps=10, augmentation=Cutoff(kind=kind), special=special)
+        step(rows, 0, torch.Generator().manual_seed(0))[0].backward()
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4, msg=name)

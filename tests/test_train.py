@@ -1,6 +1,7 @@
 """Training from end to end on a tiny encoder: what it leaves, that it learns, what it refuses."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,11 +9,15 @@ import pytest
 import torch
 from transformers import pipeline
 
+from text_uda.augment.cutoff import Cutoff
+from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
+from text_uda.filters import Filters
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.settings import TrainSettings
+from text_uda.step import Step
 from text_uda.train import DivergedError, train
 from translation_cache import Cache, Paraphrase, digest
 
@@ -183,6 +188,111 @@ def test_a_collapse_is_told(split, cache, settings, tmp_path, caplog):
     )
     assert result["warnings"] and "collapsed" in result["warnings"][0]
     assert "collapsed" in caplog.text
+
+
+# --- the second view is made in the step ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Every third token another word: an augmentation of ids that needs nothing installed."""
+
+    tokenizer: str | None = None
+
+    def settings(self) -> dict:
+        return {"method": "noise", "version": 1, "unit": "text"}
+
+    def on_tokens(self, tokens: Tokens, generator: torch.Generator) -> Tokens:
+        draws = torch.rand(tokens.input_ids.shape, generator=generator, device=tokens.input_ids.device)
+        other = torch.randint(60, 100, draws.shape, generator=generator, device=draws.device)
+        inner = (tokens.input_ids > 4) & (draws < 0.3)  # the first five are special
+        return Tokens(torch.where(inner, other, tokens.input_ids), tokens.attention_mask)
+
+
+IN_STEP = {"ids": Noise(), "span": Cutoff(rate=0.3), "feature": Cutoff(kind="feature", rate=0.3)}
+
+
+def metrics_of(folder: Path) -> list[dict]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [record for record in records if record["kind"] == "train"]
+
+
+@pytest.mark.parametrize("name", IN_STEP)
+def test_without_a_cache_the_step_makes_the_view(name, split, settings, tmp_path):
+    out = tmp_path / "run"
+    result = train(split, augmentation=IN_STEP[name], settings=settings, out=out)
+    config = json.loads((out / "config.json").read_text())
+    assert config["augmentation"] == IN_STEP[name].settings() and config["cache_digest"] is None
+    assert config["in_step"] == ("tokens" if name == "ids" else "embeddings")
+    assert result["augmentation"] is None and not (out / "examples.jsonl").exists()
+    records = metrics_of(out)
+    assert len(records) == 12 and all(0.1 < record["changed"] < 0.5 and record["uda"] > 0 for record in records)
+
+
+def test_unlabeled_texts_are_learnt_from(split, settings, tmp_path):
+    """The weights move by the view alone, and to other places for another view."""
+    models = {}
+    for name, augmentation in IN_STEP.items():
+        train(split, objectives=(UDA(),), augmentation=augmentation, settings=settings, out=tmp_path / name)
+        models[name] = (tmp_path / name / "model" / "model.safetensors").read_bytes()
+    assert len(set(models.values())) == len(models)
+
+
+@pytest.mark.parametrize("name", ["ids", "span"])
+def test_a_run_that_was_killed_draws_the_same_views(name, split, settings, tmp_path, monkeypatch):
+    for out in ("whole", "again"):
+        train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / out)
+    forward = Step.forward
+
+    def killed(self, batch, step, generator):
+        if step == 7:
+            raise KeyboardInterrupt
+        return forward(self, batch, step, generator)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Step, "forward", killed)
+        train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / "killed")
+    assert (tmp_path / "killed" / "checkpoints" / "step-00000005").exists()
+    train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / "killed")
+    assert run_of(tmp_path / "whole") == run_of(tmp_path / "killed") == run_of(tmp_path / "again")
+
+
+def test_with_a_weight_of_zero_the_view_does_not_matter(split, settings, tmp_path):
+    """To the bit, dropout and all: making a view draws from its own generator alone."""
+    for name, augmentation in {"first": Cutoff(rate=0.3), "other": Cutoff(kind="feature")}.items():
+        train(split, objectives=(Supervised(), UDA(weight=0.0)), augmentation=augmentation, settings=settings,
+              out=tmp_path / name)  # fmt: skip
+    first, other = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("first", "other"))
+    assert first == other
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe makes paraphrases offline"),
+        ({"cache": "somewhere"}, "cutoff makes no texts"),
+        ({"filters": Filters()}, "filters choose"),
+        ({"settings": TrainSettings(tune="head")}, r"tune='head'.*last:N"),
+        ({"settings": TrainSettings(samples=2)}, "samples=2"),
+    ],
+)
+def test_what_the_step_cannot_do_is_refused_before_anything_is_written(split, settings, tmp_path, change, said):
+    call = {"augmentation": Cutoff(), "settings": settings, "out": tmp_path / "run"} | change
+    with pytest.raises(SettingsError, match=said):
+        train(split, **call)
+    assert not (tmp_path / "run").exists()
+
+
+def test_tokens_of_another_encoder_are_refused(split, settings, tiny_bert, tmp_path):
+    for name, said in {"other": "has others: give it tokenizer", "same": None}.items():
+        shutil.copytree(tiny_bert, tmp_path / name)
+        if said is None:
+            train(split, augmentation=Noise(str(tmp_path / name)), settings=settings, out=tmp_path / "run")
+            continue
+        file = tmp_path / name / "tokenizer.json"
+        file.write_text(file.read_text().replace('"film"', '"cinema"'))
+        with pytest.raises(SettingsError, match=said):
+            train(split, augmentation=Noise(str(tmp_path / name)), settings=settings, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from text_uda.augment.aeda import AEDA
     from text_uda.augment.backtranslate import BackTranslation
+    from text_uda.augment.compose import Compose, OneOf, Sometimes
+    from text_uda.augment.cutoff import Cutoff
+    from text_uda.augment.deletion import Deletion
+    from text_uda.augment.eda import EDA
+    from text_uda.augment.insertion import Insertion
+    from text_uda.augment.mlm import MaskedLanguageModel
+    from text_uda.augment.randaugment import RandAugment
+    from text_uda.augment.swap import Swap
     from text_uda.augment.switchout import SwitchOut
     from text_uda.augment.synonym import Synonym
+    from text_uda.augment.tfidf import Statistics, TfIdf
+    from text_uda.augment.typos import Typos
+    from text_uda.augment.uniform import Uniform
+    from text_uda.cached import Cached
     from text_uda.data import load, split
     from text_uda.evaluate import evaluate, predict
     from text_uda.filters import Filters
@@ -27,14 +40,30 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AEDA",
+    "EDA",
     "UDA",
     "BackTranslation",
     "Cache",
+    "Cached",
+    "Compose",
+    "Cutoff",
+    "Deletion",
     "Filters",
+    "Insertion",
+    "MaskedLanguageModel",
+    "OneOf",
+    "RandAugment",
+    "Sometimes",
+    "Statistics",
     "Supervised",
+    "Swap",
     "SwitchOut",
     "Synonym",
+    "TfIdf",
     "TrainSettings",
+    "Typos",
+    "Uniform",
     "evaluate",
     "load",
     "paraphrase",
@@ -46,14 +75,30 @@ __all__ = [
 ]
 
 _HOMES = {
-    "UDA": "text_uda.objectives",
+    "AEDA": "text_uda.augment.aeda",
     "BackTranslation": "text_uda.augment.backtranslate",
     "Cache": "translation_cache",
+    "Cached": "text_uda.cached",
+    "Compose": "text_uda.augment.compose",
+    "Cutoff": "text_uda.augment.cutoff",
+    "Deletion": "text_uda.augment.deletion",
+    "EDA": "text_uda.augment.eda",
     "Filters": "text_uda.filters",
+    "Insertion": "text_uda.augment.insertion",
+    "MaskedLanguageModel": "text_uda.augment.mlm",
+    "OneOf": "text_uda.augment.compose",
+    "RandAugment": "text_uda.augment.randaugment",
+    "Sometimes": "text_uda.augment.compose",
+    "Statistics": "text_uda.augment.tfidf",
     "Supervised": "text_uda.objectives",
+    "Swap": "text_uda.augment.swap",
     "SwitchOut": "text_uda.augment.switchout",
     "Synonym": "text_uda.augment.synonym",
+    "TfIdf": "text_uda.augment.tfidf",
     "TrainSettings": "text_uda.train",
+    "Typos": "text_uda.augment.typos",
+    "UDA": "text_uda.objectives",
+    "Uniform": "text_uda.augment.uniform",
     "evaluate": "text_uda.evaluate",
     "load": "text_uda.data",
     "paraphrase": "text_uda.paraphrase",

@@ -1,4 +1,4 @@
-"""What a training step is fed: token ids (padded to the longest row) or features of a frozen encoder.
+"""What a step is fed: token ids (padded to the longest row), their embeddings, or features of a frozen encoder.
 
 Shapes: B rows, T tokens, D width; L labeled and U unlabeled rows.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad as pad_right
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,21 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Tokens as the word embeddings that the model begins with; it adds positions and segments itself."""
+
+    values: Tensor  # (B, T, D)
+    attention_mask: Tensor  # (B, T) int64
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def to(self, device: torch.device) -> "Embedded":
+        values, mask = (part.to(device, non_blocking=True) for part in (self.values, self.attention_mask))
+        return Embedded(values, mask)
+
+
+@dataclass(frozen=True)
 class Features:
     values: Tensor  # (B, D) float32: what the head reads
 
@@ -35,12 +51,15 @@ class Features:
         return Features(self.values.to(device, non_blocking=True))
 
 
-Inputs = Tokens | Features
+Inputs = Tokens | Embedded | Features
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's rows. `original[i]` and `augmented[i]` are the two views of the same unlabeled text."""
+    """One step's rows. `original[i]` and `augmented[i]` are the two views of the same unlabeled text.
+
+    Without augmented rows, the step makes that view from the original ones, where it has an augmentation.
+    """
 
     labeled: Inputs  # L rows
     labels: Tensor  # (L,) int64
@@ -71,12 +90,22 @@ def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
     """The rows of all parts, which are of one kind, under each other."""
     if all(isinstance(part, Features) for part in parts):
         return Features(torch.cat([part.values for part in parts if isinstance(part, Features)]))
+    if all(isinstance(part, Embedded) for part in parts):
+        embedded = [part for part in parts if isinstance(part, Embedded)]
+        return Embedded(
+            _under_each_other([part.values for part in embedded], fill=0.0),
+            _under_each_other([part.attention_mask for part in embedded], fill=0),
+        )
     tokens = [part for part in parts if isinstance(part, Tokens)]
-    assert len(tokens) == len(parts), "token ids and features do not mix in a batch"
-    width = max(part.input_ids.shape[1] for part in tokens)
-    grow = [width - part.input_ids.shape[1] for part in tokens]
-    pad_right = torch.nn.functional.pad
+    assert len(tokens) == len(parts), "token ids, embeddings and features do not mix in a batch"
     return Tokens(
-        torch.cat([pad_right(part.input_ids, (0, by), value=pad_id) for part, by in zip(tokens, grow, strict=True)]),
-        torch.cat([pad_right(part.attention_mask, (0, by)) for part, by in zip(tokens, grow, strict=True)]),
+        _under_each_other([part.input_ids for part in tokens], fill=pad_id),
+        _under_each_other([part.attention_mask for part in tokens], fill=0),
     )
+
+
+def _under_each_other(parts: Sequence[Tensor], *, fill: float) -> Tensor:
+    """(B, T) or (B, T, D) each, filled on the right to the widest T."""
+    width = max(part.shape[1] for part in parts)
+    parts = [pad_right(part, (0, 0) * (part.ndim - 2) + (0, width - part.shape[1]), value=fill) for part in parts]
+    return torch.cat(parts)

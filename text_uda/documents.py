@@ -1,12 +1,13 @@
 """Many texts taken apart into what is paraphrased, sentences or whole texts; they lie on disk, not in memory."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from text_uda.text import Pieces, split_sentences
-from translation_cache import CacheError, mapped_table
+from translation_cache import CacheError, Paraphrase, mapped_table
 
 _BLOCK = 4096  # texts in memory at one time
 _STRINGS = pa.list_(pa.large_string())
@@ -59,3 +60,18 @@ def _rows(pieces: Iterator[Pieces]) -> pa.Table:
         raise CacheError(
             f"a text holds half a surrogate pair, which no file can hold ({error.object!r:.80}); decode it first"
         ) from error
+
+
+def put_together(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
+    """One paraphrase of a text from those of its sentences; a sentence that has none stays as it was."""
+    usable = np.array([each.status == "ok" for each in made], dtype=bool)
+    if not usable.any():
+        reasons = Counter(each.status for each in made).most_common(1)
+        return Paraphrase(None, reasons[0][0] if reasons else "empty")
+    parts = [each.text if ok else None for each, ok in zip(made, usable, strict=True)]
+    text = pieces.join([part or source for part, source in zip(parts, pieces.sentences, strict=True)])
+    words = np.array([len(sentence.split()) for sentence in pieces.sentences])
+    rates = np.array([each.scores.get("change_rate", 0.0) for each in made])
+    scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
+    pivots = [each.pivot for each in made if each.pivot]
+    return Paraphrase(text, "ok", " ".join(pivots) or None, scores)

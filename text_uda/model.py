@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
-from text_uda.batch import Features, Inputs, Tokens
+from text_uda.batch import Embedded, Features, Inputs, Tokens
 from text_uda.errors import MissingPartError, SettingsError
 
 PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in the extra `demo`
@@ -93,7 +93,7 @@ def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretr
             num_labels=len(labels),
             dtype=torch.float32,
         )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, _positions(model))
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
     if model.config.model_type == "bert" and _averages_tokens(path):
         _append_averaging_layer(model)
     return Pretrained(model, tokenizer)
@@ -108,7 +108,7 @@ def _from_pretrained(load: Callable, encoder: str, **options):
         raise SettingsError(f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id") from error
 
 
-def _positions(model: PreTrainedModel) -> int:
+def positions(model: PreTrainedModel) -> int:
     """How many tokens the model has positions for; RoBERTa's begin after that of the pad token."""
     most = getattr(model.config, "max_position_embeddings", None) or 512
     return most - 2 if "roberta" in model.config.model_type else most
@@ -139,10 +139,41 @@ def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
 
 
 def logits(model: PreTrainedModel, inputs: Inputs) -> Tensor:
-    """(B, T) tokens or (B, D) features -> (B, C) logits."""
+    """(B, T) tokens, their (B, T, D) embeddings or (B, D) features -> (B, C) logits."""
     if isinstance(inputs, Features):
         return _HEADS[model.config.model_type](model, inputs.values)
+    if isinstance(inputs, Embedded):
+        return model(inputs_embeds=inputs.values, attention_mask=inputs.attention_mask).logits
     return model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask).logits
+
+
+def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
+    """The word embeddings of the tokens, (B, T) -> (B, T, D): `logits` of them are `logits` of the tokens.
+
+    Where RoBERTa sees no ids it numbers the positions of padding on, instead of giving them that of the pad token. That
+    says nothing, since padding is on the right and nothing attends to it: no position ids are needed.
+    """
+    return Embedded(model.get_input_embeddings()(tokens.input_ids), tokens.attention_mask)
+
+
+def check_embeddings_can_be_given(model: PreTrainedModel) -> None:
+    """Raise SettingsError unless the model makes of `embed` what it makes of the tokens."""
+    pad = model.config.pad_token_id or 0
+    ids = torch.tensor([[pad + 1, pad + 2, pad + 3], [pad + 1, pad + 2, pad]])
+    tokens = Tokens(ids, ids.ne(pad).long()).to(model.device)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            same = torch.allclose(logits(model, embed(model, tokens)), logits(model, tokens), atol=1e-4)
+    except (TypeError, ValueError, NotImplementedError):  # it takes no embeddings
+        same = False
+    model.train(was_training)
+    if not same:
+        raise SettingsError(
+            f"a {model.config.model_type!r} model does not take embeddings in the place of its tokens; choose another "
+            "encoder (BERT, RoBERTa, DistilBERT), or an augmentation of tokens or texts"
+        )
 
 
 def number_of_classes(model: PreTrainedModel) -> int:

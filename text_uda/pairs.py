@@ -1,4 +1,4 @@
-"""The unlabeled pairs of training: each text with its usable paraphrases. A text is never paired with itself."""
+"""The unlabeled rows of training: each text with its usable paraphrases, or alone. None is paired with itself."""
 
 import os
 from collections import Counter
@@ -138,6 +138,22 @@ class Pairs:
         """Both views of the rows; a row visited again shows its next sample."""
         chosen = self._starts[indices] + visits % self._counts[indices]
         return self._original.batch(indices), self._augmented.batch(chosen)
+
+
+class Originals:
+    """Unlabeled texts, ready for the model, whose other view is made in the training step."""
+
+    coverage = None
+
+    def __init__(self, texts: Sequence[str], make_rows: MakeRows) -> None:
+        self._rows = make_rows(texts)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, indices: np.ndarray, visits: np.ndarray) -> tuple[Inputs, None]:
+        """The first view of the rows; however often one was visited, the step draws its other view anew."""
+        return self._rows.batch(indices), None
 
 
 def _texts(table: pa.Table) -> int:

@@ -1,14 +1,12 @@
 """From texts to the cache and back: what is cached is a text or its sentences, what is read is always a text."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
-import numpy as np
 import pyarrow as pa
 
-from text_uda.documents import Documents
+from text_uda.documents import Documents, put_together
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.keyed import keyed_seed
@@ -102,13 +100,13 @@ def read_paraphrases(
 def _documents(
     documents: Documents, made: pa.Table, filters: Filters | None, *, samples: int, by_sentence: bool
 ) -> Iterator[list[Paraphrase]]:
-    put_together = _document if by_sentence else _text
+    of_pieces = put_together if by_sentence else _text
     for starts, pieces in documents.blocks():
         rows = made.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
         of_units = _paraphrases(rows, filters, samples)  # the samples of a unit stand together
         edges = ((starts - starts[0]) * samples).tolist()
         for each, (first, last) in zip(pieces, pairwise(edges), strict=True):
-            yield [put_together(each, of_units[first + sample : last : samples]) for sample in range(samples)]
+            yield [of_pieces(each, of_units[first + sample : last : samples]) for sample in range(samples)]
 
 
 def _paraphrases(rows: pa.Table, filters: Filters | None, samples: int) -> list[Paraphrase]:
@@ -128,21 +126,6 @@ def _paraphrases(rows: pa.Table, filters: Filters | None, samples: int) -> list[
 
 def _text(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
     return made[0] if pieces.sentences else Paraphrase(None, "empty")
-
-
-def _document(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
-    """One paraphrase of a text from those of its sentences."""
-    usable = np.array([each.status == "ok" for each in made], dtype=bool)
-    if not usable.any():
-        reasons = Counter(each.status for each in made).most_common(1)
-        return Paraphrase(None, reasons[0][0] if reasons else "empty")
-    parts = [each.text if ok else None for each, ok in zip(made, usable, strict=True)]
-    text = pieces.join([part or source for part, source in zip(parts, pieces.sentences, strict=True)])
-    words = np.array([len(sentence.split()) for sentence in pieces.sentences])
-    rates = np.array([each.scores.get("change_rate", 0.0) for each in made])
-    scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
-    pivots = [each.pivot for each in made if each.pivot]
-    return Paraphrase(text, "ok", " ".join(pivots) or None, scores)
 
 
 def _check_samples(augmentation: Job, samples: int) -> None:

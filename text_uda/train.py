@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from text_uda import checkpoint
+from text_uda.augment.in_step import InStep, OnEmbeddings, OnTokens, check_in_step, kind_of, special_ids
 from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.errors import SettingsError, UserError
@@ -25,13 +26,14 @@ from text_uda.filters import Filters
 from text_uda.interruption import Interrupted, stop_signals
 from text_uda.keyed import keyed_seed
 from text_uda.model import (
+    check_embeddings_can_be_given,
     check_head_can_be_cut,
     choose_trained_weights,
     keyed_random,
     load_classifier,
 )
 from text_uda.objectives import UDA, Objective, Supervised
-from text_uda.pairs import MakeRows, Pairs, pair_table
+from text_uda.pairs import MakeRows, Originals, Pairs, pair_table
 from text_uda.paraphrase import Location, read_paraphrases
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
@@ -56,7 +58,7 @@ def train(
     split: Split,
     *,
     objectives: Sequence[Objective] = (Supervised(), UDA()),
-    augmentation: Job | None = None,
+    augmentation: Job | InStep | None = None,
     cache: Cache | Location | None = None,
     filters: Filters | None = None,
     settings: TrainSettings | None = None,
@@ -72,7 +74,8 @@ def train(
     Args:
         split: labeled, unlabeled, development and test rows.
         objectives: their losses are added.
-        augmentation: what made the paraphrases; needed when an objective reads pairs.
+        augmentation: needed when an objective reads pairs: what made the paraphrases, or, without a cache, one that
+            makes the second view of a text in the training step, anew each time (Cutoff, SwitchOut).
         cache: where the paraphrases lie (see `paraphrase`).
         filters: judge anew which of them are usable; None takes what was judged when they were made.
         settings: of the trainer.
@@ -91,7 +94,7 @@ def train(
     settings = settings or TrainSettings()
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
     needs_pairs = any(objective.needs_pairs for objective in objectives)
-    pairs = _read_pairs(split, augmentation, cache, filters, settings) if needs_pairs else None
+    views = _views(split, augmentation, cache, filters, settings) if needs_pairs else None
     directory = RunDirectory(Path(out))
     method = _method(augmentation) if needs_pairs and augmentation is not None else "none"
     directory.open(
@@ -109,32 +112,48 @@ def train(
             "cache_digest": digest(cache, augmentation.settings()) if needs_pairs and augmentation and cache else None,
             "filters": asdict(filters) if needs_pairs and filters else None,
             "settings": asdict(settings),
+            **({"in_step": kind_of(augmentation)} if needs_pairs and cache is None else {}),
             **provenance(),
         },
         resume=resume,
     )
     if (finished := directory.result()) is not None:
         return finished
-    return _Training(split, objectives, pairs, method, settings, directory, frozen).run()
+    return _Training(split, objectives, views, method, settings, directory, frozen).run()
 
 
-def _method(augmentation: Job) -> str:
+def _method(augmentation: Job | InStep) -> str:
     return str(augmentation.settings()["method"])
 
 
-def _read_pairs(
+def _views(
     split: Split,
-    augmentation: Job | None,
+    augmentation: Job | InStep | None,
     cache: Cache | None,
     filters: Filters | None,
     settings: TrainSettings,
-) -> pa.Table:
-    if augmentation is None or cache is None:
-        raise SettingsError("a consistency objective needs pairs: name an augmentation and the cache it filled")
+) -> pa.Table | InStep:
+    """Where the second view of the unlabeled texts comes from: pairs that a cache holds, or the training step."""
+    if augmentation is None:
+        raise SettingsError(_NEEDS_PAIRS)
     if not split.unlabeled:
         raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
-    made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
-    return pair_table(split.unlabeled, made)
+    method = _method(augmentation)
+    if cache is not None:
+        if not isinstance(augmentation, Job):
+            raise SettingsError(f"{method} makes no texts that a cache could hold: it works in the step; give no cache")
+        made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
+        return pair_table(split.unlabeled, made)
+    if not isinstance(augmentation, OnTokens | OnEmbeddings):
+        raise SettingsError(f"{_NEEDS_PAIRS}; {method} makes paraphrases offline")
+    check_in_step(augmentation, settings, filters)
+    return augmentation
+
+
+_NEEDS_PAIRS = (
+    "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
+    "training step (Cutoff, SwitchOut)"
+)
 
 
 class _Training:
@@ -144,7 +163,7 @@ class _Training:
         self,
         split: Split,
         objectives: Sequence[Objective],
-        pairs: pa.Table | None,
+        views: pa.Table | InStep | None,
         method: str,
         settings: TrainSettings,
         directory: RunDirectory,
@@ -161,13 +180,24 @@ class _Training:
         self.labeled = make_rows(split.labeled.texts)
         self.labels = torch.tensor(split.labeled.labels)
         self.dev = make_rows(split.dev.texts)
-        self.pairs = self.unlabeled_stream = None
-        if pairs is not None:
-            self.pairs = Pairs(pairs, make_rows, method=method)
-            self.unlabeled_stream = RowStream(len(self.pairs), seed=settings.seed, name="unlabeled")
-            _write_examples(directory, pairs, method)
+        self.unlabeled = self.unlabeled_stream = None
+        if isinstance(views, pa.Table):
+            self.unlabeled = Pairs(views, make_rows, method=method)
+            _write_examples(directory, views, method)
+        elif views is not None:
+            self.unlabeled = Originals(split.unlabeled, make_rows)
+            if isinstance(views, OnEmbeddings):
+                check_embeddings_can_be_given(self.pretrained.model)
+        if self.unlabeled is not None:
+            self.unlabeled_stream = RowStream(len(self.unlabeled), seed=settings.seed, name="unlabeled")
         self.test = make_rows(split.test.texts)
-        step = Step(self.pretrained.model, objectives, steps=settings.steps)
+        step = Step(
+            self.pretrained.model,
+            objectives,
+            steps=settings.steps,
+            augmentation=None if isinstance(views, pa.Table) else views,
+            special=special_ids(self.pretrained.tokenizer),
+        )
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(step, settings.weight_decay), lr=settings.base_learning_rate(), fused=True
         )
@@ -237,14 +267,16 @@ class _Training:
         return self._finish(time.monotonic() - started)
 
     def _update(self, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """One step of the optimiser. Rows and dropout depend on (seed, step) alone."""
+        """One step of the optimiser. Rows, augmented views and dropout depend on (seed, step) alone."""
         settings = self.settings
         factor = linear_decay(step=step, steps=settings.steps, warmup_steps=settings.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.base_learning_rate() * factor
         batch = self._batch(step).to(self.accelerator.device)
-        with keyed_random(keyed_seed(settings.seed, "noise", step) >> 65):  # torch takes 63 bits
-            loss, terms = self.step(batch, step)
+        noise, augment = (keyed_seed(settings.seed, use, step) >> 65 for use in ("noise", "augment"))  # torch: 63 bits
+        generator = torch.Generator(self.accelerator.device).manual_seed(augment)
+        with keyed_random(noise):
+            loss, terms = self.step(batch, step, generator)
         if not torch.isfinite(loss):
             found = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
             raise DivergedError(
@@ -261,14 +293,14 @@ class _Training:
         settings = self.settings
         indices, _ = self.labeled_stream.take(step, settings.labeled_batch)
         labeled, labels = self.labeled.batch(indices), self.labels[torch.from_numpy(indices)]
-        if self.pairs is None:
+        if self.unlabeled is None:
             return Batch(labeled, labels)
         assert self.unlabeled_stream is not None
-        original, augmented = self.pairs.batch(*self.unlabeled_stream.take(step, settings.unlabeled_batch()))
+        original, augmented = self.unlabeled.batch(*self.unlabeled_stream.take(step, settings.unlabeled_batch()))
         return Batch(labeled, labels, original, augmented)
 
     def _rows_per_step(self) -> int:
-        pairs = 0 if self.pairs is None else 2 * self.settings.unlabeled_batch()
+        pairs = 0 if self.unlabeled is None else 2 * self.settings.unlabeled_batch()
         return self.settings.labeled_batch + pairs
 
     def _consider(self, done: int) -> Evaluation:
@@ -313,7 +345,7 @@ class _Training:
             "steps": self.settings.steps,
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
-            "augmentation": None if self.pairs is None else asdict(self.pairs.coverage),
+            "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
             "warnings": self._warnings(),
         }
         self.directory.write("result.json", result)

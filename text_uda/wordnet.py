@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
@@ -50,14 +51,19 @@ def _loaded() -> WordNetCorpusReader:
         return WordNetCorpusReader(_folder(), omw_reader=None)
 
 
-@cache
-def sense_counts() -> dict[str, int]:
-    """How often each sense key stands in the texts that WordNet's makers tagged; rare ones are not there."""
-    fields = (line.split() for line in _lines("cntlist.rev"))
-    return {key: int(count) for key, _number, count in fields}
+def read(name: str) -> bytes:
+    """A file of WordNet, such as data.noun, whole. It takes no seconds, as NLTK's reader does.
+
+    Raises:
+        MissingPartError: WordNet is nowhere.
+    """
+    with _loading:
+        folder = _folder()
+    with folder.join(name).open() as file:
+        return file.read()
 
 
-def _folder():
+def _folder() -> Any:
     """Where NLTK can open WordNet: a path of its own data, or a copy that we made."""
     import nltk
 
@@ -119,6 +125,4 @@ def glosses() -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(name: str) -> Iterator[str]:
-    with wordnet().open(name) as file:
-        for line in file:
-            yield line if isinstance(line, str) else line.decode("utf-8")
+    yield from read(name).decode("utf-8").splitlines()

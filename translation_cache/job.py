@@ -33,11 +33,13 @@ class Paraphrase:
 class Job(Protocol):
     """Makes paraphrases. A pure function of (settings, source, sample): in any order, batch or process the same.
 
-    A job may have two more, which decide where it computes and nothing of what it makes:
+    A job may have more, which decide where it computes and nothing of what it makes:
 
     - `start_worker(worker: int, workers: int)`: called once in each of several processes of this machine, with its
       number from 0, before the first paraphrase. Not where one process works alone, nor on Ray.
     - `uses_gpu: bool`: whether an actor of Ray is given a share of the cluster's GPUs. Absent is False.
+    - `batch_size: int` and `max_samples: int | None`: rows that it is best given at once, and how many different
+      samples of a source there can be; whoever calls `fill` reads them.
     """
 
     def settings(self) -> dict[str, Any]:

@@ -5,42 +5,13 @@ import re
 import pytest
 
 from text_uda.augment import Synonym
-from text_uda.augment.synonym import _begins_with_vowel, _candidates
+from text_uda.augment.words import begins_with_vowel
 from text_uda.errors import SettingsError
 from text_uda.wordnet import DEBIAN
 
 pytestmark = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
 
 ALL = Synonym(rate=1.0)
-
-
-def forms(word: str, context: str | None = None) -> set[str]:
-    return {candidate.text for candidate in _candidates(word, context)}
-
-
-@pytest.mark.parametrize(
-    ("word", "context", "form"),
-    [
-        ("movie", None, "film"),
-        ("movies", None, "films"),
-        ("bought", None, "purchased"),
-        ("buys", None, "purchases"),
-        ("buying", "PARTICIPLE", "purchasing"),
-        ("bigger", None, "larger"),
-        ("quickly", None, "rapidly"),
-        ("children", None, "kids"),
-    ],
-)
-def test_a_synonym_has_the_form_of_the_word(word: str, context: str | None, form: str):
-    assert form in forms(word, context)
-
-
-@pytest.mark.parametrize(
-    ("word", "context"),
-    [("eye", None), ("certainly", None), ("compelling", "NOUN"), ("living", "NOUN"), ("xyzzy", None), ("not", None)],
-)
-def test_no_word_that_would_not_fit(word: str, context: str | None):
-    assert not forms(word, context) & {"optic", "sure", "obliging", "populating"}
 
 
 NASTY = [
@@ -63,8 +34,8 @@ def test_every_byte_that_is_no_replaced_word_stays(text: str):
 
 def test_case_and_article_follow():
     assert ALL(["Movies were made."], [0])[0].text == "Films were made."
-    assert _begins_with_vowel("hour") and _begins_with_vowel("effort") and _begins_with_vowel("unusual")
-    assert not _begins_with_vowel("useful") and not _begins_with_vowel("unique") and not _begins_with_vowel("movie")
+    assert begins_with_vowel("hour") and begins_with_vowel("effort") and begins_with_vowel("unusual")
+    assert not begins_with_vowel("useful") and not begins_with_vowel("unique") and not begins_with_vowel("movie")
     text = "It was a cheap thing."
     found = {Synonym(rate=1.0, seed=seed)([text], [0])[0].text for seed in range(20)}
     assert "It was an inexpensive thing." in found and not any("a inexp" in str(each) for each in found)
@@ -75,6 +46,39 @@ def test_names_negations_and_protected_words_stay():
     assert "Movie Tickets, not a" in str(ALL([text], [0])[0].text)
     protecting = Synonym(rate=1.0, protect=("movie",))([text], [0])[0]
     assert " movie," in str(protecting.text)
+
+
+def texts_of(text: str, **settings) -> set[str]:
+    return {str(Synonym(rate=1.0, seed=seed, **settings)([text], [0])[0].text) for seed in range(8)}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["a movie star", "two movie stars", "they start up", "they start it up", "of course", "Movie stars"],
+)
+def test_what_wordnet_has_as_a_phrase_stays_whole(kept: str):
+    assert texts_of(kept) == {kept}
+
+
+@pytest.mark.parametrize("apart", ["a movie, star", "a movie. Star", "they start, up", "they start the movie. Up"])
+def test_a_clause_that_ends_between_them_makes_it_no_phrase(apart: str):
+    assert apart not in texts_of(apart)
+
+
+def test_what_has_an_opposite_stays_in_the_scope_of_a_negation():
+    assert (
+        texts_of("not a cheap one") == {"not a cheap one"} == texts_of("not a cheap one", part_of_speech=("adjective",))
+    )
+    assert texts_of("a cheap one") == {"an inexpensive one"}
+    assert texts_of("not one movie") == {"not one film"}, "a word without an opposite is replaced there too"
+
+
+@pytest.mark.parametrize("part", ["noun", "verb", "adjective", "adverb"])
+def test_only_the_parts_of_speech_that_are_asked_for(part: str):
+    text = "The movie was cheap; they can buy all quickly."
+    words = {"noun": "movie", "verb": "buy", "adjective": "cheap", "adverb": "quickly"}
+    for changed in texts_of(text, part_of_speech=(part,)):
+        assert [word in changed for word in words.values()] == [each != part for each in words]
 
 
 def test_a_share_of_the_words():
@@ -103,3 +107,27 @@ def test_what_cannot_change_says_so(text: str):
 def test_settings_out_of_range(rate: float):
     with pytest.raises(SettingsError, match="rate"):
         Synonym(rate=rate)
+
+
+@pytest.mark.parametrize("part_of_speech", [("noun", "pronoun"), (), "noun", ("NOUN",)])
+def test_an_unknown_part_of_speech_names_the_four(part_of_speech):
+    with pytest.raises(SettingsError, match=r"part_of_speech.*noun, verb, adjective, adverb"):
+        Synonym(part_of_speech=part_of_speech)
+
+
+def test_protected_words_are_a_tuple():
+    with pytest.raises(SettingsError, match="tuple of words"):
+        Synonym(protect="movie")  # type: ignore[arg-type]
+
+
+def test_settings_are_the_same_however_they_are_listed():
+    one = Synonym(protect=("a", "b", "a"), part_of_speech=("verb", "noun"))
+    assert one.settings() == Synonym(protect=("b", "a"), part_of_speech=("noun", "verb", "verb")).settings()
+    assert one.settings() != Synonym(protect=("a", "b")).settings()
+    assert {"method", "version", "unit", "wordnet", "lemminflect"} <= one.settings().keys()
+
+
+def test_a_long_text():
+    text = "the movie was cheap, " * 5000
+    made = Synonym(rate=0.1)([text], [0])[0]
+    assert made.status == "ok" and len(text) > 100_000 and made.scores["change_rate"] == pytest.approx(0.1)

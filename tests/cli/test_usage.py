@@ -1,6 +1,5 @@
 """Names and help of the command line."""
 
-import dataclasses
 import subprocess
 import sys
 
@@ -97,14 +96,14 @@ def test_shard_outside_1_to_n_is_refused(refused, tmp_path, shard):
             "--translator belongs to back-translation",
         ),
         (["--method", "synonym", "--tau", 1], "--tau belongs to switchout"),
-        (["--method", "back-translation", "--rate", 0.1], "--rate belongs to synonym and switchout"),
+        (["--method", "back-translation", "--rate", 0.1], "--rate belongs to synonym and"),
         (["--method", "switchout", "--rate", 0.1, "--tau", 1], "give one of them"),
-        (["--method", "switchout", "--top-k", 10], "--top-k belongs to back-translation"),
+        (["--method", "switchout", "--top-k", 10], "--top-k belongs to mlm and back-translation"),
         (["--method", "switchout", "--top-p", 0.9], "--top-p belongs to back-translation"),
         (["--method", "synonym", "--beams", 4], "--beams belongs to back-translation"),
         (["--method", "synonym", "--translator-precision", "int8"], "--translator-precision belongs to back-transl"),
         (["--method", "synonym", "--retries", 0], "--retries belongs to back-translation"),
-        (["--method", "synonym", "--protect", "Acme"], "--protect belongs to back-translation"),
+        (["--method", "switchout", "--protect", "Acme"], "--protect belongs to synonym and"),
         (["--method", "back-translation", "--retries", 3], "give --sampling-temperature"),
         (["--method", "back-translation", "--beams", 4], "Apertium is deterministic"),
         (["--method", "back-translation", "--translator", "marian:a,b", "--top-k", 10], "give a temperature"),
@@ -119,18 +118,17 @@ def test_options_of_back_translation_reach_it():
     from text_uda.augment import BackTranslation
     from text_uda.cli.methods import DEFAULT_TRANSLATOR, AugmentationChoice
 
-    nothing = {field.name: None for field in dataclasses.fields(AugmentationChoice)}
-    nothing |= {"method": "back-translation", "augment_seed": 0, "protect": (), "samples": 1}
-    assert (
-        AugmentationChoice(**nothing).build("") == BackTranslation() == BackTranslation(translator=DEFAULT_TRANSLATOR)
-    )
+    def built(**given):
+        choice = AugmentationChoice(method="back-translation", augment_seed=7, samples=1, **given)
+        return choice.build(encoder="", texts=tuple, cache=None)
+
+    assert built() == BackTranslation(seed=7) == BackTranslation(seed=7, translator=DEFAULT_TRANSLATOR)
     sampled = {"top_k": 9, "top_p": 0.8, "retries": 1, "protect": ("Acme", "Zorg")}
     several = {"translator": "marian:a,b + marian:c,d"}
-    words = {"augment_seed": 7, "sampling_temperature": 0.9, "translator_precision": "int8"}
-    assert AugmentationChoice(**nothing | sampled | several | words).build("") == BackTranslation(
+    assert built(**sampled, **several, sampling_temperature=0.9, translator_precision="int8") == BackTranslation(
         seed=7, temperature=0.9, precision="int8", **sampled, **several
     )
-    assert AugmentationChoice(**nothing | several | {"beams": 4}).build("") == BackTranslation(beams=4, **several)
+    assert built(**several, beams=4) == BackTranslation(seed=7, beams=4, **several)
 
 
 @pytest.mark.parametrize("verb", ["paraphrase", "train"])

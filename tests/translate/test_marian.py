@@ -184,7 +184,7 @@ def test_a_batch_that_does_not_fit_is_halved(
 
 def test_one_sentence_that_does_not_fit(tiny_marian: Path, budget: Budget, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(marian, "decode", with_memory_for(0, []))
-    with pytest.raises(SettingsError, match="no memory to translate one sentence") as error:
+    with pytest.raises(SettingsError, match="no memory for one sentence") as error:
         Marian(str(tiny_marian))(SENTENCES, [0] * 32)
     assert "\n" not in str(error.value)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from text_uda.errors import SettingsError
 from text_uda.keyed import Draws, Key
 from translation_cache import Paraphrase, fingerprint
 
@@ -32,3 +33,15 @@ def per_text(
         else:
             made.append(Paraphrase(text, scores={"change_rate": rate}))
     return made
+
+
+def check_rate(rate: float) -> None:
+    """Raises SettingsError unless it is a share of the words."""
+    if not 0 < rate <= 1:
+        raise SettingsError(f"rate={rate}: give a share of the words above 0, at most 1")
+
+
+def check_protect(protect: object) -> None:
+    """Raises SettingsError for one word in the place of several."""
+    if not isinstance(protect, tuple):
+        raise SettingsError(f"protect={protect!r}: give a tuple of words, such as ('good', 'bad')")

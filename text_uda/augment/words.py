@@ -1,21 +1,25 @@
 """The words of a text: where they stand, which of them may be edited, and edits that leave every other byte alone."""
 
 import re
+import unicodedata
+from bisect import bisect
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
-_CHUNK = re.compile(r"\S+")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_NO_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # of addresses, tags, paths, code
+_NO_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # of addresses, tags, paths, code
 _SENTENCE_END = re.compile(r"[.!?:…]['\"”’»)\]]*$")
 _CLAUSE_END = re.compile(r"[,;()\[\]–—]['\"”’»)\]]*$|^[-–—]+$")
-_JOINTS = "-'’*‑\u200d\u200c"
+_JOINTS = "-'’*‑\u200d\u200c\u00ad"
 
 NEGATIONS = frozenset(
     """no nor not none never nothing nobody nowhere neither cannot without hardly scarcely barely aint arent cant
     couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
 )
+
+# After a negation, these take it back in part: without "only", or with it elsewhere, "not only dull" is "not dull".
+LIMITING = frozenset("only just merely simply but".split())
 
 # Words that carry grammar or a negation; in place of one, or without it, a sentence is another one.
 STOP_WORDS = NEGATIONS | frozenset(
@@ -56,19 +60,17 @@ class Word(NamedTuple):
 def words(text: str) -> list[Word]:
     """The words of a text, in order. Time is linear."""
     found: list[Word] = []
+    make, keep = tuple.__new__, found.append  # Word(...) itself takes twice the time
     before, begins, negated, stretch = "", True, False, 0
-    for chunk in _CHUNK.finditer(text):
-        offset = chunk.start()
-        inner, ends_sentence, ends_clause = _chunk(chunk[0])
-        for start, end, word, lower, plain, capital, negation in inner:
+    offset = 0
+    for chunk in text.split():
+        offset = text.index(chunk, offset)
+        inner, ends_sentence, ends_clause = _CHUNKS[chunk]
+        for start, end, word, lower, plain, plain_within, negation in inner:
             if negation:
                 stretch += 1
-            found.append(
-                Word(
-                    word, offset + start, offset + end, lower, plain and (begins or not capital), before, begins,
-                    negated, stretch,
-                )
-            )  # fmt: skip
+            place = (offset + start, offset + end)
+            keep(make(Word, (word, *place, lower, plain if begins else plain_within, before, begins, negated, stretch)))
             before, begins = lower, False
             if negation:
                 negated = True
@@ -76,32 +78,63 @@ def words(text: str) -> list[Word]:
         if ends_sentence or ends_clause:
             before, begins, negated = "", ends_sentence or (begins and not inner), False
             stretch += 1
-    return found
+        offset += len(chunk)
+    return _without_tags(text, found) if "<" in text else found
 
 
-class _Part(NamedTuple):
-    start: int
-    end: int
-    text: str
-    lower: str
-    plain: bool
-    capital: bool
-    negation: bool
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 
-@lru_cache(maxsize=1 << 17)
-def _chunk(chunk: str) -> tuple[tuple[_Part, ...], bool, bool]:
-    """The words of what stands between white space; whether a sentence or a clause ends with it."""
+def _without_tags(text: str, found: list[Word]) -> list[Word]:
+    """The words, of which those inside of a tag, such as in its attributes, may not be edited."""
+    tags = [tag.span() for tag in _TAG.finditer(text)]
+
+    def inside(word: Word) -> bool:
+        at = bisect(tags, (word.start, len(text))) - 1
+        return at >= 0 and word.start < tags[at][1]
+
+    return [word._replace(plain=False) if word.plain and inside(word) else word for word in found]
+
+
+_Part = tuple[int, int, str, str, bool, bool, bool]
+_Chunk = tuple[tuple[_Part, ...], bool, bool]
+
+
+class _Chunks(dict[str, _Chunk]):
+    """What is known of each chunk, made when it is first asked for: a text has few that were not in another one."""
+
+    def __missing__(self, chunk: str) -> _Chunk:
+        if len(self) >= 1 << 17:
+            self.clear()
+        self[chunk] = made = _chunk(chunk)
+        return made
+
+
+_CHUNKS = _Chunks()
+
+
+def _chunk(chunk: str) -> _Chunk:
+    """The words of what stands between white space; whether a sentence or a clause ends with it.
+
+    Of each word: start, end, text, lower case, whether it may be edited where it begins a sentence, and elsewhere
+    (where a capital is a name's), whether it is a negation.
+    """
     prose = not _NO_PROSE.search(chunk)
     parts = []
     for match in _WORD.finditer(chunk):
         word, (start, end) = match[0], match.span()
-        joined = chunk[start - 1 : start] in tuple(_JOINTS) or chunk[end : end + 1] in tuple(_JOINTS)
-        written = word.isascii() and word.isalpha() and (word.islower() or word.istitle())
+        beside = chunk[max(0, start - 1) : start] + chunk[end : end + 1]
+        joined = any(each in _JOINTS or _combines(each) for each in beside)
         lower = word.lower()
+        plain = prose and not joined and word.isascii() and word.isalpha() and (word.islower() or word.istitle())
         negation = lower in NEGATIONS or lower.endswith(("n't", "n’t"))
-        parts.append(_Part(start, end, word, lower, prose and written and not joined, word[0].isupper(), negation))
+        parts.append((start, end, word, lower, plain, plain and not word[0].isupper(), negation))
     return tuple(parts), bool(_SENTENCE_END.search(chunk)), bool(_CLAUSE_END.search(chunk))
+
+
+def _combines(character: str) -> bool:
+    """Whether it is a mark on the letter before it, such as an accent."""
+    return unicodedata.category(character).startswith("M")
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
@@ -155,6 +188,23 @@ def with_articles(text: str, found: Sequence[Word], edits: Sequence[Edit]) -> li
                 repaired.append(Edit(article.start, article.end, in_case_of(article.text, right)))
         repaired.append(edit)
     return repaired
+
+
+def with_articles_of(text: str, source: Sequence[Word]) -> str:
+    """A text of which words were moved, left out or put in: `a` or `an` as the word that now follows asks for it.
+
+    Args:
+        source: the words before; an article that stands before the same word as there stays as it is.
+    """
+    before = {(word.lower, follows.lower) for word, follows in pairwise(source)}
+    edits = []
+    for article, follows in pairwise(words(text)):
+        if article.lower not in ("a", "an") or (article.lower, follows.lower) in before:
+            continue
+        right = "an" if begins_with_vowel(follows.lower) else "a"
+        if article.plain and right != article.lower and not text[article.end : follows.start].strip():
+            edits.append(Edit(article.start, article.end, in_case_of(article.text, right)))
+    return edited(text, edits)
 
 
 _SILENT_H = ("hour", "honest", "honor", "honour", "heir")

@@ -1,13 +1,12 @@
 """`cache`: look at, check and reshape a folder of paraphrases."""
 
 from pathlib import Path
-from shutil import get_terminal_size
 
 import click
 
 from text_uda.cli.failures import FAILED
 from text_uda.cli.options import COUNT, FILE, CacheLocation, Verb, ends
-from text_uda.cli.output import emit_json, marked, printable, side_by_side, to_terminal
+from text_uda.cli.output import echo_pair, emit_json, printable
 from text_uda.cli.verbs import Verbs
 
 EXISTING = CacheLocation(exists=True)
@@ -90,17 +89,8 @@ def show(folder: str, limit: int, settings: str | None, query: str | None, as_js
     if as_json:
         emit_json({"rows": rows})
         return
-    width = min(get_terminal_size().columns, 160) if to_terminal() else None
     for row in rows:
-        status = "" if row["status"] == "ok" else f"  ({printable(str(row['status']))})"
-        if row["paraphrase"] is None:
-            click.echo(printable(row["source"]) + status)
-        elif width is None:
-            click.echo(marked(row["source"], row["paraphrase"]) + status)
-        else:
-            click.echo(side_by_side(row["source"], row["paraphrase"], width=width) + (status and f"\n  {status}"))
-        if row.get("pivot"):
-            click.echo(f"    via: {printable(row['pivot'])}")
+        echo_pair(row["source"], row["paraphrase"], status=str(row["status"]), pivot=row.get("pivot"))
     if not rows:
         click.echo("no row matches")
 

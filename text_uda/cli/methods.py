@@ -1,8 +1,9 @@
 """The augmentation that options name, built alike in `paraphrase` and `train`: one finds the other's rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,130 +13,204 @@ from text_uda.errors import SettingsError
 if TYPE_CHECKING:
     from translation_cache import Job
 
-# The names of text_uda.augment.METHODS, which is not imported here: --help has to be quick. A test compares.
-METHODS = ("synonym", "switchout", "back-translation")
 DEFAULT_TRANSLATOR = "apertium:eng-spa"
-_READS = {
-    "synonym": ("--rate",),
-    "switchout": ("--rate", "--tau"),
-    "back-translation": (
-        "--translator",
-        "--sampling-temperature",
-        "--top-k",
-        "--top-p",
-        "--beams",
-        "--translator-precision",
-        "--retries",
-        "--protect",
-    ),
-}
 SHARE = click.FloatRange(0, 1, min_open=True)
 POSITIVE = click.FloatRange(0, min_open=True)
+
+
+class _Method(NamedTuple):
+    home: str
+    """The module of text_uda.augment and the class in it: not imported here, since --help has to be quick."""
+    reads: dict[str, str]
+    """Of AugmentationChoice the fields that it reads, and what they are called in the class."""
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+# The methods of text_uda.augment.METHODS. A test compares.
+_METHODS = {
+    "synonym": _Method("synonym.Synonym", _same("rate", "protect", "part_of_speech")),
+    "tfidf": _Method("tfidf.TfIdf", _same("rate", "protect")),
+    "uniform": _Method("uniform.Uniform", _same("rate")),
+    "switchout": _Method("switchout.SwitchOut", _same("rate", "tau")),
+    "insertion": _Method("insertion.Insertion", _same("rate", "protect")),
+    "swap": _Method("swap.Swap", _same("rate", "protect")),
+    "deletion": _Method("deletion.Deletion", _same("rate", "protect")),
+    "eda": _Method("eda.EDA", _same("rate", "protect")),
+    "aeda": _Method("aeda.AEDA", {}),
+    "typos": _Method("typos.Typos", _same("rate", "protect")),
+    "mlm": _Method(
+        "mlm.MaskedLanguageModel",
+        _same("rate", "protect", "top_k") | {"mlm_model": "model", "sampling_temperature": "temperature"},
+    ),
+    "randaugment": _Method("randaugment.RandAugment", _same("magnitude", "number", "operations")),
+    "back-translation": _Method(
+        "backtranslate.BackTranslation",
+        _same("translator", "top_k", "top_p", "beams", "retries", "protect")
+        | {"sampling_temperature": "temperature", "translator_precision": "precision"},
+    ),
+}
+METHODS = tuple(_METHODS)
+_IN_STEP = {"cutoff": _Method("cutoff.Cutoff", _same("rate") | {"cutoff": "kind"})}
+IN_STEP = ("switchout", "uniform", *_IN_STEP)  # what the training step can do by itself, without a cache
+# What RandAugment draws from unless told; back-translation joins them where a translator is named.
+_OPERATIONS = ("synonym", "tfidf", "switchout", "insertion", "swap", "deletion", "aeda", "typos")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationChoice:
     method: str
     augment_seed: int
-    rate: float | None
-    tau: float | None
-    translator: str | None
-    sampling_temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    beams: int | None
-    translator_precision: str | None
-    retries: int | None
-    protect: tuple[str, ...]
     samples: int
+    rate: float | None = None
+    tau: float | None = None
+    protect: tuple[str, ...] = ()
+    part_of_speech: tuple[str, ...] = ()
+    mlm_model: str | None = None
+    cutoff: str | None = None
+    operations: tuple[str, ...] = ()
+    number: int | None = None
+    magnitude: float | None = None
+    translator: str | None = None
+    sampling_temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    beams: int | None = None
+    translator_precision: str | None = None
+    retries: int | None = None
 
-    def build(self, encoder: str) -> "Job | None":
-        """The augmentation, None for `none`. SwitchOut switches tokens of the tokenizer of `encoder`."""
-        self._refuse_misfits()
-        seed = self.augment_seed
-        if self.method == "synonym":
-            from text_uda.augment.synonym import Synonym
+    def build(self, *, encoder: str, texts: Callable[[], Sequence[str]], cache: str | None) -> "Job | None":
+        """The augmentation, None for `none`.
 
-            return Synonym(seed=seed) if self.rate is None else Synonym(seed=seed, rate=self.rate)
-        if self.method == "switchout":
-            from text_uda.augment.switchout import SwitchOut
+        Args:
+            encoder: SwitchOut and Uniform switch tokens of its tokenizer.
+            texts: gives those of the training side, of which TF-IDF counts the words; not called for others.
+            cache: from which RandAugment takes back-translations.
+        """
+        if self.method == "none":
+            self._refuse_misfits({})
+            return None
+        reads = (_METHODS | _IN_STEP)[self.method].reads
+        if self.method == "randaugment":
+            return self._randaugment(reads, encoder, texts, cache)
+        self._refuse_misfits(reads)
+        return self._one(self.method, self._given(reads), encoder, texts)
 
-            if self.tau is not None:
-                return SwitchOut(tokenizer=encoder, seed=seed, rate=None, tau=self.tau)
-            return (
-                SwitchOut(tokenizer=encoder, seed=seed)
-                if self.rate is None
-                else SwitchOut(tokenizer=encoder, seed=seed, rate=self.rate)
-            )
-        if self.method == "back-translation":
-            from text_uda.augment.backtranslate import BackTranslation
+    def _one(self, method: str, given: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
+        if method in ("switchout", "uniform"):
+            given["tokenizer"] = encoder
+        if given.get("tau") is not None:
+            given["rate"] = None
+        if method == "tfidf":
+            from text_uda.augment.tfidf import Statistics
 
-            fields = {
-                "translator": self.translator,
-                "temperature": self.sampling_temperature,
-                "top_k": self.top_k,
-                "top_p": self.top_p,
-                "beams": self.beams,
-                "precision": self.translator_precision,
-                "retries": self.retries,
-                "protect": self.protect or None,
-            }
-            given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
-            return BackTranslation(seed=seed, **given)
-        return None
+            given["statistics"] = Statistics.of(texts())
+        seed = {} if method == "cutoff" else {"seed": self.augment_seed}  # a cutoff is drawn anew in each step
+        return _class_of(method)(**seed, **given)
 
-    def _refuse_misfits(self) -> None:
+    def _randaugment(
+        self, reads: dict[str, str], encoder: str, texts: Callable[[], Sequence[str]], cache: str | None
+    ) -> "Job":
+        """Its operations share what they read: --protect is for all of them, the translator for back-translation."""
+        names = self.operations or _OPERATIONS + (("back-translation",) if self.translator else ())
+        shared = {"protect": "protect"}
+        of_translation = _METHODS["back-translation"].reads if "back-translation" in names else {}
+        self._refuse_misfits(reads | shared | of_translation)
+        operations = []
+        for name in names:
+            fields = _METHODS[name].reads
+            given = self._given({field: fields[field] for field in fields.keys() & {*shared, *of_translation}})
+            operation = self._one(name, given, encoder, texts)
+            if name == "back-translation":
+                if cache is None:
+                    raise SettingsError("back-translation in RandAugment is read from a cache; say where: --cache DIR")
+                from text_uda.cached import Cached
+
+                operation = Cached(operation, cache)
+            operations.append(operation)
+        given = self._given(reads) | {"operations": tuple(operations)}
+        return _class_of("randaugment")(seed=self.augment_seed, **given)
+
+    def _given(self, reads: dict[str, str]) -> dict[str, Any]:
+        """What was said, by its name in the class; what was not keeps the default there."""
+        values = {name: getattr(self, field) for field, name in reads.items()}
+        return {name: value for name, value in values.items() if value not in (None, ())}
+
+    def _refuse_misfits(self, reads: dict[str, str]) -> None:
         """An option that the method would not read is refused, so that nobody believes it did something."""
-        given = {
-            "--rate": self.rate,
-            "--tau": self.tau,
-            "--translator": self.translator,
-            "--sampling-temperature": self.sampling_temperature,
-            "--top-k": self.top_k,
-            "--top-p": self.top_p,
-            "--beams": self.beams,
-            "--translator-precision": self.translator_precision,
-            "--retries": self.retries,
-            "--protect": self.protect or None,
-        }
-        for option, value in given.items():
-            if value is not None and option not in _READS.get(self.method, ()):
-                owners = " and ".join(name for name, reads in _READS.items() if option in reads)
-                raise SettingsError(f"{option} belongs to {owners}, not to {self.method}; leave it out")
+        for field, value in vars(self).items():
+            if field in ("method", "augment_seed", "samples") or value in (None, ()) or field in reads:
+                continue
+            owners = [name for name, method in (_METHODS | _IN_STEP).items() if field in method.reads]
+            raise SettingsError(
+                f"--{_OPTIONS.get(field, field).replace('_', '-')} belongs to {' and '.join(owners)}, "
+                f"not to {self.method}; leave it out"
+            )
         if self.rate is not None and self.tau is not None:
             raise SettingsError("--rate and --tau both set how much SwitchOut changes; give one of them")
         if self.retries is not None and self.sampling_temperature is None:
             raise SettingsError("--retries draws again what was sampled; give --sampling-temperature, or leave it out")
 
 
-def augmentation_options(*, method: str, seed: str, default: str | None = None) -> Callable[[Verb], Verb]:
-    """Handed over as `augmentation: AugmentationChoice`; its method and seed are options of these names."""
-    choices = METHODS if default is None else (default, *METHODS)
+_OPTIONS = {"operations": "operation"}  # options that are not called like their field
+
+
+def _class_of(method: str) -> Callable[..., "Job"]:
+    module, name = (_METHODS | _IN_STEP)[method].home.split(".")
+    return getattr(import_module(f"text_uda.augment.{module}"), name)
+
+
+def augmentation_options(*, method: str, seed: str, training: bool = False) -> Callable[[Verb], Verb]:
+    """Handed over as `augmentation: AugmentationChoice`; its method and seed are options of these names.
+
+    Training may do without, which is its default, and knows methods that work on embeddings.
+    """
+    choices = ("none", *METHODS, *_IN_STEP) if training else METHODS
+    in_step = (
+        click.option("--cutoff", type=click.Choice(("token", "feature", "span")), help="What a cutoff sets to zero."),
+    )
     return gathered(
         AugmentationChoice,
         click.option(
             method,
             "method",
             type=click.Choice(choices),
-            required=default is None,
-            default=default,
-            show_default=default is not None,
+            required=not training,
+            default="none" if training else None,
+            show_default=training,
             help="How texts are paraphrased.",
         ),
         click.option(seed, "augment_seed", default=0, show_default=True, metavar="N", help="Seed of the paraphrases."),
         click.option("--samples", type=COUNT, default=1, show_default=True, metavar="N", help="Paraphrases a text."),
+        click.option("--rate", type=SHARE, metavar="R", help="Share of the words or tokens to change."),
         click.option(
-            "--rate",
-            type=SHARE,
-            metavar="R",
-            help="Share of the words (synonym) or tokens (switchout) to change.",
+            "--tau", type=POSITIVE, metavar="T", help="Temperature of SwitchOut's distance, in place of --rate."
         ),
         click.option(
-            "--tau",
-            type=POSITIVE,
-            metavar="T",
-            help="Temperature of SwitchOut's distance, in place of --rate.",
+            "--protect",
+            multiple=True,
+            metavar="WORD",
+            help="A word (a name, in back-translation) to leave alone; may be given several times.",
         ),
+        click.option(
+            "--part-of-speech",
+            multiple=True,
+            type=click.Choice(("noun", "verb", "adjective", "adverb")),
+            help="Replace only these by synonyms; may be given several times.",
+        ),
+        click.option("--mlm-model", metavar="MODEL", help="Masked language model (mlm): a hub id or a folder."),
+        *(in_step if training else ()),
+        click.option(
+            "--operation",
+            "operations",
+            multiple=True,
+            type=click.Choice(tuple(name for name in METHODS if name != "randaugment")),
+            help="What RandAugment draws from; may be given several times.",
+        ),
+        click.option("--number", type=COUNT, metavar="N", help="Operations that RandAugment applies to a text."),
+        click.option("--magnitude", type=SHARE, metavar="M", help="How much each of RandAugment's operations does."),
         click.option(
             "--translator",
             metavar="ENGINE",
@@ -146,7 +221,7 @@ def augmentation_options(*, method: str, seed: str, default: str | None = None) 
             "--sampling-temperature",
             type=POSITIVE,
             metavar="T",
-            help="Sample both ways at T; without it decoding is greedy, or with --beams. Not for apertium.",
+            help="Of mlm, and of back-translation, which without it decodes greedily, or with --beams (not apertium).",
         ),
         click.option("--top-k", type=COUNT, metavar="N", help="Sample among the N likeliest tokens alone."),
         click.option(
@@ -163,12 +238,6 @@ def augmentation_options(*, method: str, seed: str, default: str | None = None) 
             type=click.IntRange(min=0),
             metavar="N",
             help="How often a rejected sample is drawn again, where one samples. [default: 2]",
-        ),
-        click.option(
-            "--protect",
-            multiple=True,
-            metavar="NAME",
-            help="A name that has to survive translation; may be given several times.",
         ),
         under="augmentation",
     )

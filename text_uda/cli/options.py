@@ -73,7 +73,7 @@ def gathered(into: type, *options: Callable[[Verb], Verb], under: str) -> Callab
     def decorate(function: Verb) -> Verb:
         @functools.wraps(function)
         def verb(**values: Any) -> Any:
-            values[under] = into(**{name: values.pop(name) for name in names})
+            values[under] = into(**{name: values.pop(name) for name in names if name in values})
             return function(**values)
 
         decorated: Verb = verb
@@ -95,6 +95,12 @@ class DataChoice:
     test: Path | None
     limit: int | None
 
+    def training_texts(self) -> tuple[str, ...]:
+        """With and without a label: what is paraphrased."""
+        corpus = self.load()
+        return (*corpus.train.texts, *corpus.unlabeled)
+
+    @functools.cache  # noqa: B019 - one choice in the life of a command
     def load(self) -> "Corpus":
         from text_uda.data import load
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -50,6 +51,20 @@ def marked(source: str, paraphrase: str) -> str:
             continue
         parts.append((f"[-{old_text}-]" if old_text else "") + (f"{{+{new_text}+}}" if new_text else ""))
     return " ".join(parts)
+
+
+def echo_pair(source: str, paraphrase: str | None, *, status: str, pivot: str | None) -> None:
+    """A text and its paraphrase with the changes marked; side by side on a terminal."""
+    why = "" if status == "ok" else f"  ({printable(status)})"
+    if paraphrase is None:
+        click.echo(printable(source) + why)
+    elif to_terminal():
+        width = min(get_terminal_size().columns, 160)
+        click.echo(side_by_side(source, paraphrase, width=width) + (why and f"\n  {why}"))
+    else:
+        click.echo(marked(source, paraphrase) + why)
+    if pivot:
+        click.echo(f"    via: {printable(pivot)}")
 
 
 def side_by_side(source: str, paraphrase: str, *, width: int) -> str:

@@ -1,5 +1,7 @@
 """`data` and `paraphrase`: what there is before training."""
 
+from collections.abc import Sequence
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -15,11 +17,13 @@ from text_uda.cli.options import (
     encoder_option,
     ends,
 )
-from text_uda.cli.output import emit_json, printable, table
+from text_uda.cli.output import echo_pair, emit_json, printable, table
+from text_uda.errors import SettingsError
 from text_uda.progress import followed
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
+    from translation_cache import Job
 
 
 @click.command(short_help="List the data sets known by name, or describe one.")
@@ -72,6 +76,18 @@ def _description(corpus: "Corpus") -> dict[str, Any]:
     }
 
 
+def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
+    """Some texts with what is made of them; that is made again below, and comes out the same."""
+    from text_uda.paraphrase import paraphrase, read_paraphrases
+
+    few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
+    with TemporaryDirectory() as folder:
+        paraphrase(few, job, folder)
+        for text, (made, *_) in zip(few, read_paraphrases(few, job, folder), strict=True):
+            echo_pair(text, made.text, status=made.status, pivot=made.pivot)
+    click.echo()
+
+
 class _Shard(click.ParamType):
     """`i/n`, i from 1: this process's share of the texts, by a stable hash of the text."""
 
@@ -107,6 +123,7 @@ class _Shard(click.ParamType):
     help="Where workers run: processes of this machine, or a Ray cluster (of this machine where none is running).",
 )
 @click.option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes, or actors of Ray.")
+@click.option("--preview", type=COUNT, metavar="N", help="First show N texts with their changes marked.")
 @ends
 def paraphrase(
     data: DataChoice,
@@ -116,6 +133,7 @@ def paraphrase(
     shard: tuple[int, int] | None,
     engine: Literal["local", "ray"],
     workers: int,
+    preview: int | None,
     as_json: bool,
 ) -> None:
     """Fill a cache with paraphrases of the training texts of DATA; given again, only what is missing is made.
@@ -125,23 +143,26 @@ def paraphrase(
     \b
     Example:
       text-uda paraphrase movie-snippets --method back-translation --cache paraphrases
-      text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2
+      text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2 --preview 5
       text-uda paraphrase yelp-5 --method back-translation --cache s3://bucket/yelp --engine ray --workers 16
       text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
       text-uda paraphrase yelp-5 --method back-translation \\
         --translator marian:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en \\
         --sampling-temperature 0.9 --samples 2 --cache paraphrases
     """
-    job = augmentation.build(encoder)
+    if preview is not None and as_json:
+        raise SettingsError("--preview shows texts to people, --json is for machines; give one of them")
+    job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     assert job is not None  # `none` is no choice of this verb
-    corpus = data.load()
-    texts = (*corpus.train.texts, *corpus.unlabeled)
+    corpus, texts = data.load(), data.training_texts()
     if not as_json:
         share = f", share {shard[0]} of {shard[1]}" if shard else ""
         click.echo(
             f"{printable(corpus.name)}: {len(texts):,} texts of the training side"
             f" ({len(corpus.train.texts):,} with labels, {len(corpus.unlabeled):,} without){share}"
         )
+    if preview is not None:
+        _preview(texts, job, preview)
     from text_uda.paraphrase import paraphrase as fill
 
     with (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.methods import AugmentationChoice, augmentation_options
+from text_uda.cli.methods import IN_STEP, AugmentationChoice, augmentation_options
 from text_uda.cli.options import (
     CACHE_WORDS,
     COUNT,
@@ -191,7 +191,7 @@ _loop_options = gathered(
 @data_options()
 @click.option("--labels", type=COUNT, required=True, metavar="N", help="Labeled texts in all, balanced over classes.")
 @click.option("--dev", type=COUNT, metavar="N", help="Texts of the training side that choose the model.")
-@augmentation_options(method="--augment", seed="--augment-seed", default="none")
+@augmentation_options(method="--augment", seed="--augment-seed", training=True)
 @click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=CACHE_WORDS)
 @_filter_options
 @_objective_options
@@ -218,23 +218,28 @@ def train(
 ) -> None:
     """Train a classifier from N labels and the unlabeled texts of DATA.
 
+    Without --cache, switchout, uniform and cutoff make the second view of a text in the training step, anew each time.
+
     \b
     Example:
       text-uda train movie-snippets --labels 60 --out run-none --tune head
+      text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
           --temperature 0.5 --confidence-threshold 0.8 --distribution-alignment --ramp-up 0.3 --out run
     """
-    if augmentation.method != "none" and cache_path is None:
+    if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
             f"--augment {augmentation.method} reads what `text-uda paraphrase` made; say where: --cache DIR"
         )
-    job = augmentation.build(encoder)
+    if augmentation.method == "cutoff" and cache_path is not None:
+        raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
     objectives = objective.build(augmentation.method)
     from text_uda.data import split
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
 
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())
+    job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev)
     if not as_json:
         click.echo(

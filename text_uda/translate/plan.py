@@ -67,8 +67,7 @@ class Budget:
     def _halve(self, size: int, *, alone: bool, told: str) -> None:
         if alone:
             raise SettingsError(
-                f"there is no memory to translate one sentence ({told:.200}); ask for fewer samples, "
-                "or take a smaller model"
+                f"there is no memory for one sentence ({told:.200}); ask for fewer samples, or take a smaller model"
             )
         self.max_tokens = max(1, min(self.max_tokens, size) // 2)
         if torch.cuda.is_available():

@@ -1,0 +1,67 @@
+"""Words and where they stand; what may be edited of them, and what an edit leaves alone."""
+
+import pytest
+
+from text_uda.augment.words import Edit, begins_with_vowel, edited, in_case_of, with_articles, with_articles_of, words
+
+
+def plain(text: str) -> list[str]:
+    return [word.text for word in words(text) if word.plain]
+
+
+def test_where_words_stand():
+    text = "  A big\tmovie,\n\u2028don't  go."
+    assert [text[word.start : word.end] for word in words(text)] == ["A", "big", "movie", "don't", "go"]
+    assert [word.before for word in words(text)] == ["", "a", "big", "", "don't"]
+    assert words("") == words(" \n") == words("42 … !") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The movie by Lee was good.", ["The", "movie", "by", "was", "good"]),
+        ("don't well-made e-mail it's 'n' f**k", []),
+        ("http://a.b/good me@good.com #good @good good_bad C:\\good {good} good/bad", []),
+        ("$3.50 3rd 4K 50%good a1b A&E x=y C++ ~good", []),
+        ("Good. Good, Good GOOD", ["Good", "Good"]),
+        ("cafe\u0301 na\u00efve u\u0323gly sof\u00adt ok", ["ok"]),
+        ('see <img alt="a good movie" src=x> a film, 3 < 4 and 5 > 4', ["see", "a", "film", "and"]),
+    ],
+)
+def test_which_words_may_be_edited(text: str, expected: list[str]):
+    assert plain(text) == expected
+
+
+def test_negations_end_with_their_clause():
+    found = {word.text: word for word in words("He did not like it much, but she doesn't mind. Fine film")}
+    assert [name for name, word in found.items() if word.negated] == ["like", "it", "much", "mind"]
+    assert found["did"].stretch != found["like"].stretch != found["she"].stretch
+    assert found["like"].stretch == found["it"].stretch
+    assert [word.begins for word in words("One (two) three. Four")] == [True, False, False, True]
+
+
+def test_edits_leave_everything_else():
+    text = "a\u0301 b\tc"
+    assert edited(text, [Edit(3, 4, "xyz"), Edit(5, 5, "+")]) == "a\u0301 xyz\t+c"
+    with pytest.raises(AssertionError, match="overlap"):
+        edited(text, [Edit(3, 5, ""), Edit(4, 5, "")])
+    assert (in_case_of("Old", "new"), in_case_of("old", "new")) == ("New", "new")
+
+
+def test_articles_are_mended():
+    text = "An old film and a bad one, a\nodd an apple."
+    found = words(text)
+    edits = [Edit(found[1].start, found[1].end, "bad"), Edit(found[5].start, found[5].end, "awful")]
+    assert edited(text, with_articles(text, found, edits)) == "A bad film and an awful one, a\nodd an apple."
+    source = words("a odd film, an old film, a big film")
+    assert with_articles_of("a odd film, an film, a old film", source) == "a odd film, a film, an old film"
+
+
+@pytest.mark.parametrize("word", ["hour", "honest", "effort", "unusual", "uninteresting", "apple", "umbrella"])
+def test_a_vowel_is_what_is_spoken(word: str):
+    assert begins_with_vowel(word)
+
+
+@pytest.mark.parametrize("word", ["useful", "unique", "university", "european", "one", "once", "movie", "house"])
+def test_a_consonant_is_what_is_spoken(word: str):
+    assert not begins_with_vowel(word)

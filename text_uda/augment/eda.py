@@ -1,0 +1,51 @@
+"""EDA: one of synonym replacement, random insertion, random swap and random deletion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from text_uda.augment.compose import OneOf
+from text_uda.augment.deletion import Deletion
+from text_uda.augment.insertion import Insertion
+from text_uda.augment.per_text import check_protect, check_rate
+from text_uda.augment.swap import Swap
+from text_uda.augment.synonym import Synonym
+from translation_cache import Paraphrase
+
+
+@dataclass(frozen=True, kw_only=True)
+class EDA:
+    """One of four operations, drawn anew for each sample of each text, all equally likely.
+
+    Source: Wei & Zou 2019, "EDA: Easy Data Augmentation Techniques" (arXiv 1901.11196), Section 2; alpha -> rate. The
+    operations say where they depart from the paper.
+    """
+
+    rate: float = 0.1
+    """Share of the words that the operation changes, in (0, 1]; 0.05 to 0.1 in the paper."""
+
+    seed: int = 0
+
+    protect: tuple[str, ...] = ()
+    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+
+    def __post_init__(self) -> None:
+        check_rate(self.rate)
+        check_protect(self.protect)
+
+    @cached_property
+    def _one_of(self) -> OneOf:
+        operations = (Synonym, Insertion, Swap, Deletion)
+        return OneOf(
+            operations=tuple(each(rate=self.rate, seed=self.seed, protect=self.protect) for each in operations),
+            seed=self.seed,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Raises MissingPartError where there is no WordNet."""
+        return self._one_of.settings() | {"method": "eda"}
+
+    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
+        """Raises MissingPartError where there is no WordNet."""
+        return self._one_of(sources, samples)
