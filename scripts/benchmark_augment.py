@@ -1,8 +1,7 @@
 """Word-level augmentations beside nlpaug, TextAttack and textaugment: how fast on one core, and what they break.
 
-    python -m venv peers
-    peers/bin/pip install nlpaug textattack textaugment inflect vaderSentiment stop-words textblob-aptagger \
-        "flair>=0.15" "transformers<5"
+    python -m venv peers && peers/bin/pip install nlpaug textattack textaugment inflect vaderSentiment stop-words \
+        textblob-aptagger "flair>=0.15" "transformers<5"
     python scripts/benchmark_augment.py --json --peers peers/bin/python
 
 (The last two are TextAttack's: without bounds pip tries release after release.) Without --peers only our speed is

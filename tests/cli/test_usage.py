@@ -131,6 +131,85 @@ def test_options_of_back_translation_reach_it():
     assert built(**several, beams=4) == BackTranslation(seed=7, beams=4, **several)
 
 
+@pytest.mark.parametrize(
+    ("method", "given", "fields"),
+    [
+        ("synonym", {"rate": 0.5, "protect": ("good",), "part_of_speech": ("noun",)}, {}),
+        ("tfidf", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("uniform", {"rate": 0.5}, {"tokenizer": "minilm-l6"}),
+        ("switchout", {"tau": 2.0}, {"rate": None, "tokenizer": "minilm-l6"}),
+        ("insertion", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("swap", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("deletion", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("eda", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("aeda", {}, {}),
+        ("typos", {"rate": 0.5, "protect": ("good",)}, {}),
+        ("mlm", {"rate": 0.5, "top_k": 3, "protect": ("good",)}, {}),
+        ("randaugment", {"magnitude": 0.7, "number": 1}, {}),
+    ],
+)
+def test_options_reach_the_method(method, given, fields):
+    from text_uda.augment import METHODS as augmentations
+    from text_uda.cli.methods import AugmentationChoice
+
+    choice = AugmentationChoice(method=method, augment_seed=7, samples=1, **given)
+    built = choice.build(encoder="minilm-l6", texts=lambda: ("a good film", "a film"), cache=None)
+    assert type(built) is augmentations[method]
+    assert {name: getattr(built, name) for name in [*given, *fields, "seed"]} == given | fields | {"seed": 7}
+
+
+def test_names_that_differ_reach_the_method():
+    from text_uda.cli.methods import AugmentationChoice
+
+    def built(method, **given):
+        choice = AugmentationChoice(method=method, augment_seed=0, samples=1, **given)
+        return choice.build(encoder="minilm-l6", texts=lambda: ("a good film",), cache="cache")
+
+    mlm = built("mlm", mlm_model="folder", sampling_temperature=0.5)
+    assert (mlm.model, mlm.temperature) == ("folder", 0.5)
+    cutoff = built("cutoff", cutoff="token", rate=0.2)
+    assert (cutoff.kind, cutoff.rate) == ("token", 0.2)
+    plain = built("randaugment", protect=("good",))
+    assert [each.settings()["method"] for each in plain.operations] == [
+        *("synonym", "tfidf", "switchout", "insertion", "swap", "deletion", "aeda", "typos")
+    ]
+    assert plain.operations[0].protect == ("good",) == plain.operations[-1].protect
+    translated = built("randaugment", operations=("swap", "back-translation"), translator="apertium:spa-eng")
+    _swap, cached = translated.operations
+    assert (cached.augmentation.translator, cached.cache) == ("apertium:spa-eng", "cache")
+    assert built("none") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "randaugment", "--operation", "back-translation", "--tau", 1], "--tau belongs to switchout"),
+        (["--method", "randaugment", "--rate", 0.2], "--rate belongs to synonym and"),
+        (["--method", "randaugment", "--number", 9], "give 1 to 8"),
+        (["--method", "aeda", "--rate", 0.2], "--rate belongs to synonym and"),
+        (["--method", "swap", "--operation", "typos"], "--operation belongs to randaugment"),
+        (["--method", "tfidf", "--part-of-speech", "noun"], "--part-of-speech belongs to synonym"),
+        (["--method", "synonym", "--part-of-speech", "pronoun"], "noun"),
+        (["--method", "synonym", "--preview", 3, "--json"], "--preview shows texts to people"),
+        (["--method", "cutoff"], "'cutoff' is not one of"),
+    ],
+)
+def test_options_of_word_level_methods_are_held_to_them(refused, tmp_path, words, said):
+    assert said in refused("paraphrase", "movie-snippets", "--cache", tmp_path, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--augment", "cutoff", "--cache", "c"], "leave out --cache"),
+        (["--augment", "deletion"], "--cache DIR"),
+        (["--augment", "switchout", "--cutoff", "token"], "--cutoff belongs to cutoff"),
+    ],
+)
+def test_augmentations_of_the_step_are_told_from_those_of_the_cache(refused, tmp_path, words, said):
+    assert said in refused("train", "movie-snippets", "--labels", 6, "--out", tmp_path / "run", *words)
+
+
 @pytest.mark.parametrize("verb", ["paraphrase", "train"])
 def test_no_option_has_two_meanings(verb):
     names = [name for option in main.commands[verb].params for name in option.opts]

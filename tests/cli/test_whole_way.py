@@ -171,3 +171,22 @@ def test_data_describes_a_file(run, record, reviews):
     assert sum(found["train"].values()) + sum(found["test"].values()) == 360
     assert "fine" in run("data", reviews).stdout
     assert "movie-snippets" in record("data")["known"]
+
+
+def test_a_preview_shows_what_is_then_made(reviews, tmp_path):
+    done = text_uda("paraphrase", reviews, "--method", "typos", "--cache", tmp_path / "c", "--preview", 2)
+    lines = done.stdout.splitlines()
+    marked = [line for line in lines if "[-" in line and "{+" in line]
+    assert len(marked) == 2 and "made" in lines[-2]
+    shown = text_uda("cache", "show", tmp_path / "c", "--limit", 10_000).stdout
+    assert all(line in shown for line in marked), "the same as was made"
+
+
+@pytest.mark.parametrize("augment", [["switchout", "--rate", 0.3], ["uniform"], ["cutoff", "--cutoff", "token"]])
+def test_a_view_is_made_in_the_step_without_a_cache(record, reviews, tiny_bert, tmp_path, augment):
+    words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--tune", "all", "--augment"]
+    result = record(*words, *augment, "--out", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert result["steps"] == 2 and config["method"] == augment[0] and config["cache_digest"] is None
+    metrics = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert metrics[0]["changed"] > 0

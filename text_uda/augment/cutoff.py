@@ -53,7 +53,7 @@ class Cutoff:
     """
 
     kind: Kind = "span"
-    """What is cut; a span did best in most of the paper's comparisons."""
+    """What is cut."""
 
     rate: float = 0.1
     """Share of the tokens or of the dimensions, above 0 and below 1; at least one, and never all."""
