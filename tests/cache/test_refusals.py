@@ -65,6 +65,7 @@ def test_a_folder_of_somebody_else(disk: Path, tmp_path: Path, secret: bool):
     ours, theirs = context.Pipe()
     process = context.Process(target=fill_as_nobody, args=(str(cache), str(tmp_path / "other"), theirs))
     process.start()
+    theirs.close()  # so that a process that dies without an answer is an end of file, and no wait for ever
     line = ours.recv()
     process.join(30)
     assert line.startswith(f"cannot {'read' if secret else 'write'} {cache}") and "Permission denied" in line
