@@ -10,8 +10,7 @@ measured, for the judges of quality live there too.
 Speed, on sentences of the movie snippets: each round runs every operation of ours and of the peers in turn, all bound
 to one core and one thread; CPU time within the calls that augment counts. Ours gets all sentences, a peer the first of
 the same, as many as it does in --seconds: `texts` says how many. Where there is a rate all get the same. In the first
-pass our caches have seen 200 other sentences; the other figure is the median of all rounds. TextAttack's EDA makes four
-texts a call, and each counts.
+pass ours has split the sentences into words once, for TF-IDF's statistics. TextAttack's EDA makes four texts a call.
 
 Quality, of what all rounds made (of ours the first 2,000 texts), by judges that are not ours. Words are compared by
 difflib; shares are of the edited words where nothing else is said.
@@ -349,7 +348,7 @@ def record(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     own = Worker(sys.executable, ("ours",), folder, texts=texts, rate=options.rate)
     peers = Worker(options.peers, PEERS, folder, texts=texts, rate=options.rate) if options.peers else None
     switched = own.ask("switchout_on_ids", texts=texts, rate=options.rate, rounds=options.rounds)
-    if peers:  # what fails, fails before the long part
+    if peers:  # before the long part
         peers.ask("judge", pairs=[("a good film", "an bad film")], operation="synonym")
     runs, absent = measure(options, texts, {"ours": own} | (dict.fromkeys(PEERS, peers) if peers else {}))
     quality = {}
@@ -362,11 +361,11 @@ def record(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ratios = {}
     for name, run in runs.items():
         library, operation = name.split()
-        if library != "ours" and (best := runs.get(f"ours {operation}")):
+        best = runs.get(f"ours {operation}") if all(run["rates"]) else None  # a peer that always fails has none
+        if library != "ours" and best:
             ratios[f"{operation} over {library}"] = best["texts_per_cpu_s"] / run["texts_per_cpu_s"]
             ratios[f"{operation} over {library}, first pass"] = best["first_pass"] / run["first_pass"]
-    if peers is None:
-        absent["peers"] = "no --peers given: nothing of theirs is measured, and no quality"
+    absent |= {} if peers else {"peers": "no --peers given: nothing of theirs is measured, and no quality"}
     return {
         "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()},
         "figures": {

@@ -102,6 +102,11 @@ class RunDirectory:
             raise SettingsError(f"{path} is not what a run writes; is {self.path} a run directory?")
         return content
 
+    def mean_of(self, name: str) -> float | None:
+        """Of the metrics of training, over those that were written; None where there is none of this name."""
+        values = [float(record[name]) for record in self.read_metrics() if name in record]
+        return round(sum(values) / len(values), 6) if values else None
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """The records so far; a last line that a kill cut short is left out."""
         if not self.metrics.exists():

@@ -346,6 +346,7 @@ class _Training:
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
             "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
+            "changed": self.directory.mean_of("changed"),
             "warnings": self._warnings(),
         }
         self.directory.write("result.json", result)

@@ -41,7 +41,7 @@ each_method = pytest.mark.parametrize("method", METHODS, ids=NAMES)
 
 PROSE = "the a an movie film old big cheap inexpensive story children bought quickly shines about and very good".split()
 KEPT = """C++ $movie 100%free Z\u0308a\u0323lgo
-    don't isn't we've O'Brien $3.50 €1,000.00 50% 3rd 4K http://movie.com/big?movie=1#good https://a.b/the_movie
+    don`t isn´t donʼt don't isn't we've O'Brien $3.50 €1,000.00 50% 3rd 4K http://movie.com/big?movie=1#good https://a.b/the_movie
     www.movie.org me@movie.com @movie #good <b>movie</b> <br/> &amp; {name} movie/film well-made MOVIE naïve
     cafe\u0301 re\u0301sume\u0301 👩‍👩‍👧 🏳️‍🌈 🇩🇪 👍🏽 ❤️ :-) שלום שָׁלוֹם مرحبا مَرْحَبًا 日本語
     \x00 \ud800 \u202eאב\u202c not never""".split()

@@ -20,7 +20,8 @@ def test_where_words_stand():
     ("text", "expected"),
     [
         ("The movie by Lee was good.", ["The", "movie", "by", "was", "good"]),
-        ("don't well-made e-mail it's 'n' f**k", []),
+        ("don't well-made e-mail it's 'n' f**k don`t don´t donʼt don＇t", []),
+        ("Mr. Pitt met Dr. Kid. Cast: Brad. Good J. Law", ["met", "Cast", "Good"]),
         ("http://a.b/good me@good.com #good @good good_bad C:\\good {good} good/bad", []),
         ("$3.50 3rd 4K 50%good a1b A&E x=y C++ ~good", []),
         ("Good. Good, Good GOOD", ["Good", "Good"]),
@@ -37,6 +38,11 @@ def test_negations_end_with_their_clause():
     assert [name for name, word in found.items() if word.negated] == ["like", "it", "much", "mind"]
     assert found["did"].stretch != found["like"].stretch != found["she"].stretch
     assert found["like"].stretch == found["it"].stretch
+    for sign in "'’‘ʼ`´′＇":
+        assert words(f"it isn{sign}t big")[-1].negated
+    turned = {word.text: word.stretch for word in words("not dull but touching, dull but touching")}
+    assert len({word.stretch for word in words("not dull but touching")}) == 4
+    assert turned["touching"] == turned["dull"], "without a negation nothing is divided"
     assert [word.begins for word in words("One (two) three. Four")] == [True, False, False, True]
 
 
@@ -57,11 +63,13 @@ def test_articles_are_mended():
     assert with_articles_of("a odd film, an film, a old film", source) == "a odd film, a film, an old film"
 
 
-@pytest.mark.parametrize("word", ["hour", "honest", "effort", "unusual", "uninteresting", "apple", "umbrella"])
+@pytest.mark.parametrize("word", "hour honest effort unusual uninteresting apple umbrella unidentified".split())
 def test_a_vowel_is_what_is_spoken(word: str):
     assert begins_with_vowel(word)
 
 
-@pytest.mark.parametrize("word", ["useful", "unique", "university", "european", "one", "once", "movie", "house"])
+@pytest.mark.parametrize(
+    "word", "useful unique european one once movie house unanimous utopian uranium ukulele".split()
+)
 def test_a_consonant_is_what_is_spoken(word: str):
     assert not begins_with_vowel(word)

@@ -177,6 +177,13 @@ def test_names_that_differ_reach_the_method():
     translated = built("randaugment", operations=("swap", "back-translation"), translator="apertium:spa-eng")
     _swap, cached = translated.operations
     assert (cached.augmentation.translator, cached.cache) == ("apertium:spa-eng", "cache")
+    options = {"top_k": 5, "mlm_model": "folder", "protect": ("good",), "sampling_temperature": 0.9}
+    mlm, cached = built(
+        "randaugment", operations=("mlm", "back-translation"), translator="marian:a,b", **options
+    ).operations
+    assert (mlm.model, mlm.top_k, mlm.temperature) == ("folder", 10, 1.0), "how to decode is for translation"
+    assert (cached.augmentation.top_k, cached.augmentation.temperature) == (5, 0.9)
+    assert mlm.protect == cached.augmentation.protect == ("good",)
     assert built("none") is None
 
 
@@ -204,6 +211,8 @@ def test_options_of_word_level_methods_are_held_to_them(refused, tmp_path, words
         (["--augment", "cutoff", "--cache", "c"], "leave out --cache"),
         (["--augment", "deletion"], "--cache DIR"),
         (["--augment", "switchout", "--cutoff", "token"], "--cutoff belongs to cutoff"),
+        (["--augment", "switchout", "--augment-seed", 3], "in the training step --seed decides"),
+        (["--cache", "c"], "give --augment METHOD"),
     ],
 )
 def test_augmentations_of_the_step_are_told_from_those_of_the_cache(refused, tmp_path, words, said):

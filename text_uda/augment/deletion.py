@@ -5,8 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
-from text_uda.augment.words import LIMITING, NEGATIONS, STOP_WORDS, Edit, Word, edited, with_articles_of, words
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
+from text_uda.augment.words import (
+    LIMITING,
+    NEGATIONS,
+    STOP_WORDS,
+    Edit,
+    Word,
+    edited,
+    is_negation,
+    with_articles_of,
+    words,
+)
 from text_uda.keyed import Draws
 from translation_cache import Paraphrase
 
@@ -27,7 +37,7 @@ class Deletion:
     Source: Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, random deletion; p -> rate. It departs from the paper
     where the text would be damaged: negations, names, numbers, contractions, addresses, protected words and punctuation
     stay, a sentence keeps one word at least and the capital it begins with, articles are mended, and a text of stop
-    words alone stays. A word that limits a negation (not only) stays.
+    words alone stays. A word that limits a negation (not only) stays, and so does the one behind a negation.
     """
 
     rate: float = 0.1
@@ -36,7 +46,7 @@ class Deletion:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -44,10 +54,10 @@ class Deletion:
 
     def settings(self) -> dict[str, Any]:
         named = {"method": "deletion", "version": VERSION, "unit": "text"}
-        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(set(self.protect))}
+        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(protected(self.protect))}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        kept = NEGATIONS | frozenset(self.protect)
+        kept = NEGATIONS | protected(self.protect)
 
         def shortened(text: str, draws: Draws) -> Changed:
             found = words(text)
@@ -56,8 +66,9 @@ class Deletion:
             gone: dict[int, Edit] = {}
             end = 0  # of what is gone
             for place, word in enumerate(found):
-                stays = not word.plain or word.lower in kept or (word.negated and word.lower in LIMITING)
-                if stays or draws.uniform() >= self.rate:
+                limiting = word.negated and word.lower in LIMITING
+                denied = is_negation(word.before)  # without it what comes next would be
+                if not word.plain or word.lower in kept or limiting or denied or draws.uniform() >= self.rate:
                     continue
                 span = _with_space(text, word, end)
                 if span is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from text_uda.augment.lexicon import context_of, entries, versions
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.synonym import in_phrase
 from text_uda.augment.words import NEGATIONS, Edit, edited, with_articles_of, words
 from text_uda.keyed import Draws
@@ -32,7 +32,7 @@ class Insertion:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -41,11 +41,11 @@ class Insertion:
     def settings(self) -> dict[str, Any]:
         """Raises MissingPartError where there is no WordNet."""
         named = {"method": "insertion", "version": VERSION, "unit": "text", **versions()}
-        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(set(self.protect))}
+        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(protected(self.protect))}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises MissingPartError where there is no WordNet."""
-        protected = frozenset(self.protect)
+        kept = protected(self.protect)
 
         def longer(text: str, draws: Draws) -> Changed:
             found = words(text)
@@ -56,7 +56,7 @@ class Insertion:
                 entry = entries(word.lower).get(context_of(word.before)) if word.plain else None
                 if (
                     entry is not None
-                    and word.lower not in protected
+                    and word.lower not in kept
                     and not (entry.polar and word.negated)
                     and not in_phrase(found, place, entry)
                 ):

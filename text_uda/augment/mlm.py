@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from text_uda.augment.per_text import check_protect, check_rate, protected
 from text_uda.augment.words import STOP_WORDS, Edit, Word, edited, in_case_of, with_articles, words
 from text_uda.errors import SettingsError
 from text_uda.keyed import Key
@@ -57,26 +58,24 @@ class MaskedLanguageModel:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone and never to write; in lower case, each form by itself."""
+    """Words to leave alone and never to write; each form by itself, in any case."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate <= 1:
-            raise SettingsError(f"rate={self.rate}: give a share of the words above 0, at most 1")
+        check_rate(self.rate)
         if self.top_k < 1:
             raise SettingsError(f"top_k={self.top_k}: give 1 or more")
         if not 0.01 <= self.temperature <= 100:
             raise SettingsError(f"temperature={self.temperature}: give a number from 0.01 to 100")
         if self.precision not in get_args(Precision):
             raise SettingsError(f"precision={self.precision!r}: take one of {', '.join(get_args(Precision))}")
-        if isinstance(self.protect, str):
-            raise SettingsError(f"protect={self.protect!r}: give a list of words")
+        check_protect(self.protect)
 
     @property
     def batch_size(self) -> int:
         """Texts that it is best given at once: they are sorted by length."""
         from text_uda.translate import place
 
-        return 512 if place.device().type == "cpu" else 8192
+        return place.block()
 
     uses_gpu = True
 
@@ -97,26 +96,24 @@ class MaskedLanguageModel:
             "top_k": self.top_k,
             "temperature": self.temperature,
             "seed": self.seed,
-            "protect": sorted(self.protect),
+            "protect": sorted(protected(self.protect)),
         }
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises SettingsError where the model cannot be opened, or has no tokenizer or head."""
         model, key = _opened(self.model), Key(fingerprint(self.settings()))
-        protected = frozenset(self.protect)
-        read = {source: _read(source, model, protected) for source in dict.fromkeys(sources)}
+        kept = protected(self.protect)
+        read = {source: _read(source, model, kept) for source in dict.fromkeys(sources)}
         rows: list[list[_Mask]] = []
         for source, sample in zip(sources, samples, strict=True):
             draws, of_text = key.draws(source, sample), read[source]
             count = min(len(of_text.places), max(1, round(self.rate * len(of_text.places))))
             chosen = [of_text.places[index] for index in draws.distinct(len(of_text.places), count)]
             rows.append([_Mask(place, draws.uniform()) for place in chosen])
-        self._fill([read[source] for source in sources], rows, model, protected)
+        self._fill([read[source] for source in sources], rows, model, kept)
         return [_written(source, read[source].words, masks, model) for source, masks in zip(sources, rows, strict=True)]
 
-    def _fill(
-        self, texts: "list[_Text]", rows: "list[list[_Mask]]", model: "_Model", protected: frozenset[str]
-    ) -> None:
+    def _fill(self, texts: "list[_Text]", rows: "list[list[_Mask]]", model: "_Model", kept: frozenset[str]) -> None:
         """Let every mask draw its token."""
         from text_uda.translate import place
         from text_uda.translate.choose import draw
@@ -130,7 +127,7 @@ class MaskedLanguageModel:
             if masks
             for window in _windows(text, masks, model, network.room)
         ]
-        forbidden = network.on_device(model.forbidden(protected))  # (2, V): where a word in lower case stands, or not
+        forbidden = network.on_device(model.forbidden(kept))  # (2, V): where a word in lower case stands, or not
 
         def work(batch: list[int]) -> tuple[list[int], list[bool]]:
             masks = [mask for number in batch for mask in windows[number].masks]
@@ -186,9 +183,9 @@ class _Window:
     positions: list[int] = field(default_factory=list)
 
 
-def _read(text: str, model: "_Model", protected: frozenset[str]) -> _Text:
+def _read(text: str, model: "_Model", kept: frozenset[str]) -> _Text:
     found = words(text)
-    free = [word for word in found if word.plain and word.lower not in STOP_WORDS and word.lower not in protected]
+    free = [word for word in found if word.plain and word.lower not in STOP_WORDS and word.lower not in kept]
     if not free:
         return _Text(found, np.empty(0, dtype=np.int64), [])
     encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -202,7 +199,7 @@ def _read(text: str, model: "_Model", protected: frozenset[str]) -> _Text:
         if first == last or starts[first] < word.start - 1 or ends[last - 1] != word.end:
             continue  # its tokens are those of other characters too
         begins = model.begins[ids[first]] and not text[starts[first] : word.start].strip()
-        if begins and model.has_another(word, protected):
+        if begins and model.has_another(word, kept):
             places.append(_Place(word, first, last))
     return _Text(found, ids, places)
 
@@ -289,15 +286,15 @@ class _Model:
         """The tokens that are this word, in whatever case."""
         return self._spelled.get(word, [])
 
-    def has_another(self, word: Word, protected: frozenset[str]) -> bool:
+    def has_another(self, word: Word, kept: frozenset[str]) -> bool:
         """Whether anything may stand for this word. In a vocabulary of any size it is so."""
-        kept = sum(len(self.spelled(each)) for each in protected)
-        return self._most[int(word.text[0].isupper())] > kept + len(self.spelled(word.lower))
+        without = sum(len(self.spelled(each)) for each in kept) + len(self.spelled(word.lower))
+        return self._most[int(word.text[0].isupper())] > without
 
-    def forbidden(self, protected: frozenset[str]) -> np.ndarray:
+    def forbidden(self, kept: frozenset[str]) -> np.ndarray:
         """The tokens that may not stand for a word in lower case, and for one with a capital. (2, V)"""
         forbidden = self._forbidden.copy()
-        for word in protected:
+        for word in kept:
             forbidden[:, self.spelled(word)] = True
         return forbidden
 

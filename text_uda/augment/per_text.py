@@ -41,6 +41,11 @@ def check_rate(rate: float) -> None:
         raise SettingsError(f"rate={rate}: give a share of the words above 0, at most 1")
 
 
+def protected(words: tuple[str, ...]) -> frozenset[str]:
+    """What `Word.lower` is looked for in."""
+    return frozenset(word.lower() for word in words)
+
+
 def check_protect(protect: object) -> None:
     """Raises SettingsError for one word in the place of several."""
     if not isinstance(protect, tuple):

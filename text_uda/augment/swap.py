@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import (
     LIMITING,
     NEGATIONS,
@@ -43,7 +43,7 @@ class Swap:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -51,10 +51,10 @@ class Swap:
 
     def settings(self) -> dict[str, Any]:
         named = {"method": "swap", "version": VERSION, "unit": "text"}
-        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(set(self.protect))}
+        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(protected(self.protect))}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        kept = NEGATIONS | frozenset(self.protect)
+        kept = NEGATIONS | protected(self.protect)
 
         def swapped(text: str, draws: Draws) -> Changed:
             found = words(text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from text_uda.augment.lexicon import Entry, Phrase, context_of, entries, versions
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import Edit, Word, edited, in_case_of, with_articles, words
 from text_uda.errors import SettingsError
 from text_uda.keyed import Draws
@@ -38,7 +38,7 @@ class Synonym:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
 
     part_of_speech: tuple[PartOfSpeech, ...] = PARTS_OF_SPEECH
     """Which words may be replaced, by their part of speech."""
@@ -62,13 +62,13 @@ class Synonym:
             **versions(),
             "rate": self.rate,
             "seed": self.seed,
-            "protect": sorted(set(self.protect)),
+            "protect": sorted(protected(self.protect)),
             "part_of_speech": [part for part in PARTS_OF_SPEECH if part in self.part_of_speech],
         }
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises MissingPartError where there is no WordNet."""
-        protected = frozenset(self.protect)
+        kept = protected(self.protect)
         parts = frozenset(self.part_of_speech)
 
         def replaced(text: str, draws: Draws) -> Changed:
@@ -81,7 +81,7 @@ class Synonym:
                 if (
                     entry is not None
                     and entry.part in parts
-                    and word.lower not in protected
+                    and word.lower not in kept
                     and not (entry.polar and word.negated)
                     and not in_phrase(found, place, entry)
                 ):

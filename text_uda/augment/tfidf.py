@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import NEGATIONS, Edit, Word, begins_with_vowel, edited, in_case_of, with_articles, words
 from text_uda.errors import SettingsError
 from text_uda.keyed import Draws
@@ -128,7 +128,7 @@ class TfIdf:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words neither to replace nor to draw, such as those that carry the label; in lower case, each form by itself."""
+    """Words neither to replace nor to draw, such as those that carry the label; each form by itself, in any case."""
 
     keep_negations: bool = True
     """Whether negations are neither replaced nor drawn; the paper treats them as any other word."""
@@ -147,12 +147,12 @@ class TfIdf:
             "statistics": self.statistics.digest,
             "rate": self.rate,
             "seed": self.seed,
-            "protect": sorted(set(self.protect)),
+            "protect": sorted(protected(self.protect)),
             "keep_negations": self.keep_negations,
         }
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        kept = frozenset(self.protect) | (NEGATIONS if self.keep_negations else frozenset())
+        kept = protected(self.protect) | (NEGATIONS if self.keep_negations else frozenset())
         substitutes = _substitutes(self.statistics, kept)
 
         def replaced(text: str, draws: Draws) -> Changed:

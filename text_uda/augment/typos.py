@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text
+from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import NEGATIONS, STOP_WORDS, Edit, edited, words
 from text_uda.keyed import Draws
 from translation_cache import Paraphrase
@@ -42,7 +42,7 @@ class Typos:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
@@ -50,10 +50,10 @@ class Typos:
 
     def settings(self) -> dict[str, Any]:
         named = {"method": "typos", "version": VERSION, "unit": "text"}
-        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(set(self.protect))}
+        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(protected(self.protect))}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        kept = NEGATIONS | frozenset(self.protect)
+        kept = NEGATIONS | protected(self.protect)
 
         def mistyped(text: str, draws: Draws) -> Changed:
             found = words(text)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -200,8 +201,11 @@ def per_tokens(
 
 
 def _written(source: str, span: tuple[int, int], new: str) -> Edit:
-    """Some tokenizers count the space before a word as its own; it stays."""
+    """Some tokenizers count the space before a word as its own, which stays; some leave out the accent on its last
+    letter, which goes with it."""
     start, end = span
     while start < end and source[start].isspace():
         start += 1
+    while end < len(source) and unicodedata.category(source[end]).startswith("M"):
+        end += 1
     return Edit(start, end, new)

@@ -7,16 +7,24 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_APOSTROPHES = "'’‘ʼ`´′＇"
+_WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
+_NOT = re.compile(rf"n[{_APOSTROPHES}]t$")
 _NO_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # of addresses, tags, paths, code
-_SENTENCE_END = re.compile(r"[.!?:…]['\"”’»)\]]*$")
-_CLAUSE_END = re.compile(r"[,;()\[\]–—]['\"”’»)\]]*$|^[-–—]+$")
-_JOINTS = "-'’*‑\u200d\u200c\u00ad"
+_SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*$")
+_TITLE = re.compile(
+    r"[(\[\"'“‘]*(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Rev|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep)\."
+)  # a name follows
+_CLAUSE_END = re.compile(r"[,;:()\[\]–—]['\"”’»]*$|^[-–—]+$")
+_JOINTS = _APOSTROPHES + "-*‑\u200d\u200c\u00ad"
 
 NEGATIONS = frozenset(
     """no nor not none never nothing nobody nowhere neither cannot without hardly scarcely barely aint arent cant
-    couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
+    rarely seldom couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
 )
+
+# With them a negation and what it does not deny part: not dull but touching.
+TURNING = frozenset("but because though although while whereas yet since".split())
 
 # After a negation, these take it back in part: without "only", or with it elsewhere, "not only dull" is "not dull".
 LIMITING = frozenset("only just merely simply but".split())
@@ -54,7 +62,7 @@ class Word(NamedTuple):
     negated: bool
     """In the scope of a negation: one stands before it in the clause."""
     stretch: int
-    """Number of the stretch of words that no end of a clause and no negation divides."""
+    """Number of the stretch of words that no end of a clause, no negation and, after one, no `but` divides."""
 
 
 def words(text: str) -> list[Word]:
@@ -67,14 +75,13 @@ def words(text: str) -> list[Word]:
         offset = text.index(chunk, offset)
         inner, ends_sentence, ends_clause = _CHUNKS[chunk]
         for start, end, word, lower, plain, plain_within, negation in inner:
-            if negation:
-                stretch += 1
+            divides = negation or (negated and lower in TURNING)
+            stretch += divides
             place = (offset + start, offset + end)
             keep(make(Word, (word, *place, lower, plain if begins else plain_within, before, begins, negated, stretch)))
             before, begins = lower, False
-            if negation:
-                negated = True
-                stretch += 1
+            stretch += divides
+            negated = negated or negation
         if ends_sentence or ends_clause:
             before, begins, negated = "", ends_sentence or (begins and not inner), False
             stretch += 1
@@ -119,7 +126,8 @@ def _chunk(chunk: str) -> _Chunk:
     Of each word: start, end, text, lower case, whether it may be edited where it begins a sentence, and elsewhere
     (where a capital is a name's), whether it is a negation.
     """
-    prose = not _NO_PROSE.search(chunk)
+    title = bool(_TITLE.fullmatch(chunk))
+    prose = not title and not _NO_PROSE.search(chunk)
     parts = []
     for match in _WORD.finditer(chunk):
         word, (start, end) = match[0], match.span()
@@ -127,9 +135,15 @@ def _chunk(chunk: str) -> _Chunk:
         joined = any(each in _JOINTS or _combines(each) for each in beside)
         lower = word.lower()
         plain = prose and not joined and word.isascii() and word.isalpha() and (word.islower() or word.istitle())
-        negation = lower in NEGATIONS or lower.endswith(("n't", "n’t"))
+        negation = is_negation(lower)
         parts.append((start, end, word, lower, plain, plain and not word[0].isupper(), negation))
-    return tuple(parts), bool(_SENTENCE_END.search(chunk)), bool(_CLAUSE_END.search(chunk))
+    ends = not title and bool(_SENTENCE_END.search(chunk))
+    return tuple(parts), ends, bool(_CLAUSE_END.search(chunk))
+
+
+def is_negation(word: str) -> bool:
+    """Of a word in lower case."""
+    return word in NEGATIONS or bool(_NOT.search(word))
 
 
 def _combines(character: str) -> bool:
@@ -208,7 +222,9 @@ def with_articles_of(text: str, source: Sequence[Word]) -> str:
 
 
 _SILENT_H = ("hour", "honest", "honor", "honour", "heir")
-_SPOKEN_CONSONANT = re.compile(r"uni([^nm]|$)|us[aeu]|eu|ewe|one\b|once|ut[ei]|ubi")
+_SPOKEN_CONSONANT = re.compile(
+    r"uni(?!n|m|dent|deal|llum|ron|ss)|unanim|us[aeu]|eu|ewe|one\b|once|ut[eio]|ubi|ur[aeiou]|uk[eru]|ufo"
+)
 
 
 def begins_with_vowel(word: str) -> bool:

@@ -113,16 +113,21 @@ class AugmentationChoice:
     def _randaugment(
         self, reads: dict[str, str], encoder: str, texts: Callable[[], Sequence[str]], cache: str | None
     ) -> "Job":
-        """Its operations share what they read: --protect is for all of them, the translator for back-translation."""
+        """Its operations share what is of words; how to decode is for back-translation alone."""
         names = self.operations or _OPERATIONS + (("back-translation",) if self.translator else ())
-        shared = {"protect": "protect"}
-        of_translation = _METHODS["back-translation"].reads if "back-translation" in names else {}
-        self._refuse_misfits(reads | shared | of_translation)
+        shared = {"protect", "part_of_speech", "mlm_model"}
+        asked = {
+            name: {
+                field: argument
+                for field, argument in _METHODS[name].reads.items()
+                if field in shared or name == "back-translation"
+            }
+            for name in names
+        }
+        self._refuse_misfits(reads | {field: argument for each in asked.values() for field, argument in each.items()})
         operations = []
         for name in names:
-            fields = _METHODS[name].reads
-            given = self._given({field: fields[field] for field in fields.keys() & {*shared, *of_translation}})
-            operation = self._one(name, given, encoder, texts)
+            operation = self._one(name, self._given(asked[name]), encoder, texts)
             if name == "back-translation":
                 if cache is None:
                     raise SettingsError("back-translation in RandAugment is read from a cache; say where: --cache DIR")

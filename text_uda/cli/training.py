@@ -231,6 +231,10 @@ def train(
         raise SettingsError(
             f"--augment {augmentation.method} reads what `text-uda paraphrase` made; say where: --cache DIR"
         )
+    if augmentation.method == "none" and (cache_path is not None or augmentation.samples != 1):
+        raise SettingsError("--cache and --samples are about paraphrases; give --augment METHOD, or leave them out")
+    if augmentation.method != "none" and cache_path is None and augmentation.augment_seed:
+        raise SettingsError("--augment-seed is that of a cache; in the training step --seed decides: leave it out")
     if augmentation.method == "cutoff" and cache_path is not None:
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
     objectives = objective.build(augmentation.method)
@@ -279,4 +283,6 @@ def _say(result: dict[str, Any], out: Path) -> None:
             f"{coverage['method']}: {coverage['usable']:.1%} of the texts have a usable paraphrase,"
             f" {coverage['change_rate']:.1%} of the words in these are changed"
         )
+    if result.get("changed") is not None:
+        click.echo(f"the view made in the step changes {result['changed']:.1%} of the tokens or of their numbers")
     click.echo(f"the run is in {printable(str(out))}, its model in {printable(str(out / 'model'))}")
