@@ -105,3 +105,12 @@ def test_the_changes_lead_from_one_text_to_the_other(old, new, long):
         assert (operation == "equal") == (before == after)
     if long:
         assert sum(len(words) for operation, words, _ in changes if operation == "equal") >= 600
+
+
+@pytest.mark.parametrize("before", range(20, 60, 3))
+def test_no_cut_within_what_is_not_translated(before: int):
+    tag = '<img alt="' + "a good film, or not; " * 5 + '" src="x">'
+    text = "word " * before + tag + " word" * 80
+    pieces = split_sentences(text)
+    assert sum(tag in sentence for sentence in pieces.sentences) == 1
+    assert pieces.join(pieces.sentences) == text

@@ -62,6 +62,11 @@ def test_negations_stay_as_strong_as_they_were():
             assert kept in str(made).lower()
 
 
+def test_what_a_negation_denies_stays():
+    made = shortened("The film is not boring and rather funny.", rate=0.3, samples=200)
+    assert len(made) > 20 and all("not boring" in str(text) for text in made)
+
+
 def test_articles_follow():
     made = shortened("see an old movie", rate=0.3)
     assert "see a movie" in made and not any("an movie" in str(text) for text in made)

@@ -166,3 +166,9 @@ def test_settings_name_the_vocabulary_not_its_path(job: SwitchOut, tiny_bert: Pa
 def test_settings_out_of_range(wrong: dict):
     with pytest.raises(SettingsError, match=r"rate|tau"):
         SwitchOut(**wrong)
+
+
+def test_an_accent_goes_with_its_letter():
+    text = "cafe\u0301 re\u0301sume\u0301 and film"
+    made = SwitchOut(rate=1.0)([text] * 5, [*range(5)])
+    assert all(each.status == "ok" and "\u0301" not in str(each.text) for each in made)

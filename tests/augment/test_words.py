@@ -68,8 +68,6 @@ def test_a_vowel_is_what_is_spoken(word: str):
     assert begins_with_vowel(word)
 
 
-@pytest.mark.parametrize(
-    "word", "useful unique european one once movie unanimous utopian uranium ukulele".split()
-)
+@pytest.mark.parametrize("word", "useful unique european one once movie unanimous utopian uranium ukulele".split())
 def test_a_consonant_is_what_is_spoken(word: str):
     assert not begins_with_vowel(word)
