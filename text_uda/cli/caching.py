@@ -65,6 +65,8 @@ def _size(count: int) -> str:
 def _words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_words(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return "[" + "; ".join(map(_words, value)) + "]"
     if isinstance(value, float):
         return f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) else str(value)

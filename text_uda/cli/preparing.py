@@ -164,6 +164,7 @@ def paraphrase(
     if preview is not None:
         _preview(texts, job, preview)
     from text_uda.paraphrase import paraphrase as fill
+    from translation_cache import fingerprint
 
     with (
         keeps(f"what was made is kept in {cache_path}; the same command goes on from there"),
@@ -197,4 +198,5 @@ def paraphrase(
         f"asked {report.requested:,}, there before {report.present:,}, made {report.made:,}"
         f" in {report.seconds:.1f} s; rejected of those: {rejected or 'none'}"
     )
-    click.echo(f"look at them: text-uda cache show {printable(cache_path)}")
+    of_these = fingerprint(job.settings())[:8]
+    click.echo(f"look at them: text-uda cache show {printable(cache_path)} --settings {of_these}")

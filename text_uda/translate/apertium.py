@@ -124,8 +124,9 @@ def _stages(direction: str) -> list[list[str]]:
         modes = sorted(mode.stem for mode in MODES.glob("*.mode"))
         there = ", ".join(get_close_matches(direction, modes, n=5, cutoff=0.4) or modes[:10]) or "none"
         raise MissingPartError(
-            f"Apertium's direction {direction!r} is not installed (there: {there}): apt-get install apertium-eng-spa, "
-            "or the package of your pair; or take --translator marian:THERE,BACK"
+            f"Apertium's direction {direction!r} is not installed (there: {there}): apt-get install "
+            f"apertium-{direction}, or the same with the languages in the other order; or take "
+            "--translator marian:THERE,BACK"
         )
     options = {"$1": ["-n"], "$2": []}
     return [
