@@ -65,7 +65,7 @@ def test_shares_make_the_whole(cache: Cache, tmp_path):
 
 @pytest.mark.parametrize("unit", ["text", "sentence"])
 def test_what_is_missing_is_named(cache: Cache, unit: str):
-    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty, or not there\. Run `text-uda paraphrase`"):
+    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty, or not there\. Run `text-uda"):
         read_paraphrases(["One."], Shout(unit), cache)
     paraphrase(["One."], Shout(unit), cache)
     with pytest.raises(SettingsError, match="not for all texts"):
