@@ -287,9 +287,9 @@ def serve(libraries: list[str]) -> None:
 
 class Worker:
     def __init__(self, python: str, libraries: tuple[str, ...], folder: Path, **given: Any) -> None:
-        from text_uda.wordnet import wordnet
+        from text_uda.wordnet import read
 
-        wordnet()  # is copied to where NLTK reads it, and NLTK told
+        read("lexnames")  # is copied to where NLTK reads it, and NLTK told
         settings = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
         settings |= {"NLTK_DATA": os.pathsep.join([*nltk.data.path, str(folder)]), "TMPDIR": str(folder)}
         self._errors = folder / f"{libraries[0]}.err"

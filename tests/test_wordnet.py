@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nltk
 import pytest
+from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from text_uda import wordnet
 from text_uda.errors import MissingPartError
@@ -20,23 +21,17 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     monkeypatch.setattr(nltk.data, "path", [])
     monkeypatch.setattr(nltk, "download", lambda *_args, **_options: False)
-    wordnet._loaded.cache_clear()
-    yield tmp_path
-    wordnet._loaded.cache_clear()
+    return tmp_path
 
 
 @installed
 def test_debians_files_are_copied_whole_and_opened(bare: Path):
-    reader = wordnet.wordnet()
+    with pytest.warns(UserWarning, match="multilingual"):
+        reader = WordNetCorpusReader(wordnet._folder(), omw_reader=None)
     assert reader.get_version() == "3.0" and reader.synsets("film")[0].name() == "movie.n.01"
     assert reader.synset("movie.n.01").lexname() == "noun.communication"
     folder = bare / "nltk_data" / "corpora"
     assert [path.name for path in folder.iterdir()] == ["wordnet"] and not any(map(os.path.islink, folder.rglob("*")))
-
-
-@installed
-def test_it_is_opened_once(bare: Path):
-    assert wordnet.wordnet() is wordnet.wordnet()
 
 
 @installed
@@ -51,4 +46,4 @@ def test_glosses_are_definitions_by_lexicographer_file(bare: Path):
 def test_without_any_all_ways_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(wordnet, "DEBIAN", bare / "nowhere")
     with pytest.raises(MissingPartError, match=r"wordnet-base.*nltk\.downloader.*NLTK_DATA"):
-        wordnet.wordnet()
+        wordnet.read("data.noun")

@@ -1,17 +1,13 @@
-"""WordNet through NLTK, from where it is on this machine: NLTK's own data, Debian's package, or NLTK's downloader."""
+"""WordNet's files, from where they are on this machine: NLTK's own data, Debian's package, or NLTK's downloader."""
 
 import os
 import re
 import shutil
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from text_uda.errors import MissingPartError
 from text_uda.home import home
@@ -34,25 +30,8 @@ _EXAMPLE = re.compile(r'[;:,]?\s*"')  # where a gloss goes over from definitions
 _loading = threading.Lock()
 
 
-def wordnet() -> WordNetCorpusReader:
-    """NLTK's reader, opened once. Threads that share it have to take turns: a look-up moves in a file.
-
-    Raises:
-        MissingPartError: WordNet is nowhere; the message names the ways to get it.
-    """
-    with _loading:
-        return _loaded()
-
-
-@cache
-def _loaded() -> WordNetCorpusReader:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The multilingual functions are not available")
-        return WordNetCorpusReader(_folder(), omw_reader=None)
-
-
 def read(name: str) -> bytes:
-    """A file of WordNet, such as data.noun, whole. It takes no seconds, as NLTK's reader does.
+    """A file of WordNet, such as data.noun, whole; NLTK's reader would take seconds to open.
 
     Raises:
         MissingPartError: WordNet is nowhere.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nltk
 import pytest
+from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from text_uda import wordnet
 from text_uda.augment import Synonym, lexicon
@@ -108,7 +109,8 @@ def test_the_word_before_says_the_part_of_speech():
 
 @installed
 def test_the_tables_are_those_of_nltk():
-    reader = wordnet.wordnet()
+    with pytest.warns(UserWarning, match="multilingual"):
+        reader = WordNetCorpusReader(wordnet._folder(), omw_reader=None)
     for word in ("good", "movie", "run", "quickly", "galore", "likely"):
         for part, letter in (("noun", "n"), ("verb", "v"), ("adjective", "a"), ("adverb", "r")):
             theirs = [sense for sense in reader.synsets(word, letter) if word in sense.lemma_names()]

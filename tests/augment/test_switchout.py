@@ -172,3 +172,10 @@ def test_an_accent_goes_with_its_letter():
     text = "cafe\u0301 re\u0301sume\u0301 and film"
     made = SwitchOut(rate=1.0)([text] * 5, [*range(5)])
     assert all(each.status == "ok" and "\u0301" not in str(each.text) for each in made)
+
+
+def test_a_mark_that_is_a_token_is_switched_by_itself():
+    """As are the vowel signs of Hindi."""
+    text = "\u092f\u0939 \u092b\u093f\u0932\u094d\u092e \u0915\u093e \u0928\u093e\u092e \u0939\u0948"
+    made = SwitchOut(rate=1.0)([text] * 5, [*range(5)])
+    assert all(each.status == "ok" and len(str(each.text).split()) == 5 for each in made)

@@ -193,19 +193,20 @@ def per_tokens(
     made = []
     for source, sample, ids, offsets in zip(sources, samples, ids_of, offsets_of, strict=True):
         switched = switch(ids, key.draws(source, sample))
-        edits = [_written(source, offsets[place], own.texts[index]) for place, index in switched.items()]
+        ends = [start for start, _ in offsets[1:]] + [len(source)]  # where the next token begins
+        edits = [_written(source, offsets[place], ends[place], own.texts[index]) for place, index in switched.items()]
         text = edited(source, edits)
         scores = {"change_rate": change_rate(source, text), "token_rate": len(switched) / max(1, len(ids))}
         made.append(Paraphrase(text, "unchanged" if text == source else "ok", scores=scores))
     return made
 
 
-def _written(source: str, span: tuple[int, int], new: str) -> Edit:
+def _written(source: str, span: tuple[int, int], following: int, new: str) -> Edit:
     """Some tokenizers count the space before a word as its own, which stays; some leave out the accent on its last
-    letter, which goes with it."""
+    letter, which goes with it. Others have a token for such a mark, and what is `following` is left to that."""
     start, end = span
     while start < end and source[start].isspace():
         start += 1
-    while end < len(source) and unicodedata.category(source[end]).startswith("M"):
+    while end < following and unicodedata.category(source[end]).startswith("M"):
         end += 1
     return Edit(start, end, new)
