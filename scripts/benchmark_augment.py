@@ -141,7 +141,7 @@ def switchout_on_ids(texts: list[str], rate: float, rounds: int) -> dict[str, fl
 
     from text_uda.augment import SwitchOut
     from text_uda.batch import Tokens
-    from text_uda.model import load_tokenizer
+    from text_uda.pretrained import load_tokenizer
 
     encode: Any = partial(load_tokenizer("minilm-l6"), padding=True, truncation=True, return_tensors="pt")
     encoded = [encode(texts[start : start + 256]) for start in range(0, len(texts), 256)]

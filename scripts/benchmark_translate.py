@@ -84,7 +84,7 @@ def _lengths(count: int) -> list[int]:
     from transformers import AutoTokenizer
 
     from text_uda import load
-    from text_uda.model import encoder_path
+    from text_uda.pretrained import encoder_path
     from text_uda.text import split_sentences
 
     tokenizer = AutoTokenizer.from_pretrained(encoder_path("minilm-l6"))

@@ -8,8 +8,9 @@ import torch
 from text_uda import checkpoint
 from text_uda.batch import Batch
 from text_uda.errors import SettingsError
-from text_uda.model import choose_trained_weights, keyed_random, load_classifier
+from text_uda.noise import keyed_random
 from text_uda.objectives import UDA, Supervised
+from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.rows import TokenRows
 from text_uda.step import Step
 
@@ -28,7 +29,7 @@ def make(tiny_bert: Path):
 
         def update(number: int) -> None:
             with keyed_random(number):
-                step(batch, number)[0].backward()
+                step(batch, number).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
 

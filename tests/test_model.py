@@ -19,14 +19,9 @@ from transformers import (
 
 from text_uda.batch import Features, Tokens
 from text_uda.errors import SettingsError
-from text_uda.model import (
-    check_head_can_be_cut,
-    choose_trained_weights,
-    encode,
-    keyed_random,
-    load_classifier,
-    logits,
-)
+from text_uda.model import check_head_can_be_cut, encode, logits
+from text_uda.noise import keyed_random
+from text_uda.pretrained import choose_trained_weights, load_classifier
 
 CLASSES = ("bad", "fine", "good")
 TEXTS = ["a really dull film", "the best actor in the worst movie this year", "fine"]

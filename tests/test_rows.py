@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from text_uda.model import encode, load_classifier
+from text_uda.model import encode
+from text_uda.pretrained import load_classifier
 from text_uda.rows import FrozenEncoder, TokenRows, batches_by_length
 
 TEXTS = ["a good film", "the worst movie with the best actor", "love", "a good film", "really bad plot and scene"]

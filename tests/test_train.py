@@ -166,14 +166,53 @@ def test_pairs_that_are_not_there_are_refused_before_anything_is_written(
 
 def test_a_loss_that_is_no_number_ends_the_run(split, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(Supervised, "__call__", nan_loss)
-    with pytest.raises(DivergedError, match=r"not finite at step 1 .*learning rate"):
+    said = r"loss of Supervised is not finite at step 1 \(.*supervised nan.*labeled rows \d+, .*learning rate"
+    with pytest.raises(DivergedError, match=said):
+        train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
+    rows = json.loads((tmp_path / "run" / "diverged.json").read_text())["rows"]["labeled"]
+    assert len(rows) == settings.labeled_batch and set(rows) <= set(range(len(split.labeled.texts)))
+
+
+def test_not_a_number_names_the_objective_and_its_rows_and_the_last_checkpoint_stays(
+    split, cache, settings, tmp_path, monkeypatch
+):
+    call = UDA.__call__
+
+    def broken(self, context, batch):
+        loss = call(self, context, batch)
+        return loss if context.step < 7 else loss._replace(total=loss.total * float("inf"))
+
+    monkeypatch.setattr(UDA, "__call__", broken)
+    arguments = {"augmentation": Reframe(), "cache": cache, "settings": settings, "out": tmp_path / "run"}
+    with pytest.raises(DivergedError, match=r"loss of UDA is not finite at step 8 .*unlabeled rows \d+"):
+        train(split, **arguments)
+    kept = json.loads((tmp_path / "run" / "diverged.json").read_text())
+    assert kept["step"] == 8 and len(kept["rows"]["unlabeled"]) == settings.unlabeled_batch()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000005"]
+    monkeypatch.undo()
+    assert train(split, **arguments)["steps"] == 12, "and from there the same command goes on"
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights(
+    split, settings, tmp_path, monkeypatch
+):
+    """The square root of zero: a loss of zero, and no gradient that one could follow."""
+
+    def steep(self, context, batch):
+        from text_uda.objectives import Loss
+
+        logits = context.views["labeled"].logits
+        return Loss((logits - logits.detach()).square().sum().sqrt(), {})
+
+    monkeypatch.setattr(Supervised, "__call__", steep)
+    with pytest.raises(DivergedError, match="the gradient is not finite at step 1 "):
         train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
 
 
 def nan_loss(self, context, batch):
     from text_uda.objectives import Loss
 
-    return Loss(context.labeled_logits.sum() * float("nan"), {})
+    return Loss(context.views["labeled"].logits.sum() * float("nan"), {"supervised": float("nan")})
 
 
 def test_a_collapse_is_told(split, cache, settings, tmp_path, caplog):
@@ -244,10 +283,10 @@ def test_a_run_that_was_killed_draws_the_same_views(name, split, settings, tmp_p
         train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / out)
     forward = Step.forward
 
-    def killed(self, batch, step, generator):
+    def killed(self, batch, step, *others):
         if step == 7:
             raise KeyboardInterrupt
-        return forward(self, batch, step, generator)
+        return forward(self, batch, step, *others)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Step, "forward", killed)

@@ -65,6 +65,15 @@ class Batch:
     labels: Tensor  # (L,) int64
     original: Inputs | None = None  # U rows
     augmented: Inputs | None = None  # U rows
+    labeled_rows: Tensor | None = None  # (L,) int64: which of the labeled rows of the data
+    unlabeled_rows: Tensor | None = None  # (U,) int64: which of the unlabeled ones
+
+    @property
+    def second(self) -> Inputs:
+        """The other view of the unlabeled rows: the augmented one, or the original one once more."""
+        second = self.original if self.augmented is None else self.augmented
+        assert second is not None, "the trainer gives unlabeled rows to objectives that need them"
+        return second
 
     def to(self, device: torch.device) -> "Batch":
         return Batch(
@@ -72,6 +81,8 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.original and self.original.to(device),
             self.augmented and self.augmented.to(device),
+            None if self.labeled_rows is None else self.labeled_rows.to(device, non_blocking=True),
+            None if self.unlabeled_rows is None else self.unlabeled_rows.to(device, non_blocking=True),
         )
 
 
@@ -104,8 +115,28 @@ def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
     )
 
 
+def widened(inputs: Inputs, width: int, *, pad_id: int) -> Inputs:
+    """The same rows with T = `width`, which is no less than before."""
+    if isinstance(inputs, Tokens):
+        ids = _wide(inputs.input_ids, width, fill=pad_id)
+        return Tokens(ids, _wide(inputs.attention_mask, width, fill=0))
+    if isinstance(inputs, Embedded):
+        values = _wide(inputs.values, width, fill=0.0)
+        return Embedded(values, _wide(inputs.attention_mask, width, fill=0))
+    return inputs
+
+
+def width_of(inputs: Inputs) -> int:
+    """T, or 0 for features."""
+    return 0 if isinstance(inputs, Features) else inputs.attention_mask.shape[1]
+
+
 def _under_each_other(parts: Sequence[Tensor], *, fill: float) -> Tensor:
     """(B, T) or (B, T, D) each, filled on the right to the widest T."""
     width = max(part.shape[1] for part in parts)
-    parts = [pad_right(part, (0, 0) * (part.ndim - 2) + (0, width - part.shape[1]), value=fill) for part in parts]
-    return torch.cat(parts)
+    return torch.cat([_wide(part, width, fill=fill) for part in parts])
+
+
+def _wide(values: Tensor, width: int, *, fill: float) -> Tensor:
+    """(B, T) or (B, T, D), filled on the right to T = `width`."""
+    return pad_right(values, (0, 0) * (values.ndim - 2) + (0, width - values.shape[1]), value=fill)

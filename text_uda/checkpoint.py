@@ -1,4 +1,5 @@
-"""Checkpoints from which training goes on to the same bytes: trained weights, optimiser moments, objective state.
+"""Checkpoints from which training goes on to the same bytes: trained weights and their average, optimiser moments,
+objective state.
 
 Nothing else has to be kept: rows, noise and schedules are pure functions of (seed, step). Only safetensors and JSON are
 read, nothing is unpickled. A checkpoint appears whole or not at all; the one before it goes after that.
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from text_uda.averaging import Averaged
 from text_uda.errors import SettingsError
 from text_uda.step import Step
 from translation_cache.storage import sync
@@ -31,9 +33,11 @@ class Best:
     weights: dict[str, Tensor]
 
 
-def trained_weights(step: Step) -> dict[str, Tensor]:
-    """A copy of the weights that training changes; frozen ones come from the encoder again."""
-    return {name: p.detach().cpu().clone() for name, p in step.named_parameters() if p.requires_grad}
+def trained_weights(step: Step, averaged: Averaged | None = None) -> dict[str, Tensor]:
+    """A copy of the weights that training changes, or of their averages; frozen ones come from the encoder again."""
+    current = {name: p for name, p in step.named_parameters() if p.requires_grad}
+    kept = current if averaged is None else dict(zip(current, averaged.trained, strict=True))
+    return {name: p.detach().cpu().clone() for name, p in kept.items()}
 
 
 @torch.no_grad()
@@ -47,7 +51,15 @@ def _objective_state(step: Step) -> dict[str, Tensor]:
     return {name: value for name, value in step.named_buffers() if name.startswith("objective_")}
 
 
-def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: int, best: Best | None) -> Path:
+def save(
+    folder: Path,
+    step: Step,
+    optimizer: torch.optim.Optimizer,
+    averaged: Averaged | None = None,
+    *,
+    done: int,
+    best: Best | None,
+) -> Path:
     """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older ones."""
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{done:08d}"
@@ -69,6 +81,8 @@ def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: in
             aside / "weights.safetensors",
         )
         save_file(moments, aside / "optimizer.safetensors")
+        if averaged is not None:
+            save_file(trained_weights(step, averaged), aside / "averaged.safetensors")
         if best is not None:
             save_file(best.weights, aside / "best.safetensors")
         files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
@@ -86,7 +100,9 @@ def save(folder: Path, step: Step, optimizer: torch.optim.Optimizer, *, done: in
     return final
 
 
-def load(folder: Path, step: Step, optimizer: torch.optim.Optimizer) -> tuple[int, Best | None]:
+def load(
+    folder: Path, step: Step, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
+) -> tuple[int, Best | None]:
     """Put the newest checkpoint's state back; returns how many steps are done, 0 when there is no checkpoint.
 
     Raises:
@@ -109,6 +125,9 @@ def load(folder: Path, step: Step, optimizer: torch.optim.Optimizer) -> tuple[in
         objective_state = _objective_state(step)
         for name, value in objective_state.items():
             value.copy_(weights.pop(name))
+        if averaged is not None:
+            put_weights(step, load_file(newest / "averaged.safetensors"))
+            averaged.copy(step.model)
         put_weights(step, weights)
         for name, parameter in step.named_parameters():
             kinds = {key.split(".", 1)[0]: value for key, value in moments.items() if key.split(".", 1)[1] == name}

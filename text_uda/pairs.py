@@ -127,7 +127,7 @@ class Pairs:
                 f"{method}: none of the {_texts(table):,} unlabeled texts has a usable paraphrase "
                 f"({self.coverage.statuses}); choose another --method or --translator"
             )
-        self._starts, self._counts = starts, counts
+        self._texts, self._starts, self._counts = kept, starts, counts
         self._original = make_rows(usable["source"].take(pa.array(starts)).to_pylist())
         self._augmented = make_rows(usable["paraphrase"].to_pylist())
 
@@ -139,9 +139,13 @@ class Pairs:
         chosen = self._starts[indices] + visits % self._counts[indices]
         return self._original.batch(indices), self._augmented.batch(chosen)
 
+    def texts_of(self, indices: np.ndarray) -> np.ndarray:
+        """Which of all unlabeled texts these rows are, (U,) int64; those without a usable paraphrase are no rows."""
+        return self._texts[indices]
+
 
 class Originals:
-    """Unlabeled texts, ready for the model, whose other view is made in the training step."""
+    """Unlabeled texts, ready for the model; their other view is made in the training step, or is another dropout."""
 
     coverage = None
 
@@ -154,6 +158,10 @@ class Originals:
     def batch(self, indices: np.ndarray, visits: np.ndarray) -> tuple[Inputs, None]:
         """The first view of the rows; however often one was visited, the step draws its other view anew."""
         return self._rows.batch(indices), None
+
+    def texts_of(self, indices: np.ndarray) -> np.ndarray:
+        """Which of all unlabeled texts these rows are: each is the one of its number."""
+        return indices
 
 
 def _texts(table: pa.Table) -> int:

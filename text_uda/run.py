@@ -3,6 +3,7 @@
 config.json     what was asked for and what made it: settings, digests, versions, code revision
 metrics.jsonl   one line a logged step, one a development evaluation
 examples.jsonl  some of the unlabeled pairs
+diverged.json   where the loss or its gradient was no number, if it ever was: step, terms, rows
 result.json     errors, confusion, coverage; there only when the run is finished
 checkpoints/    the newest one, until the run is finished
 model/          an ordinary transformers folder, of the weights that the development split chose
@@ -18,9 +19,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import SettingsError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
 _PROVENANCE = ("name", "versions", "code_revision", "command")
@@ -84,6 +88,17 @@ class RunDirectory:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def write_model(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+        """An ordinary transformers folder, whole or absent."""
+        aside = self.path / ".model"
+        shutil.rmtree(aside, ignore_errors=True)
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        for path in aside.iterdir():
+            path.chmod(0o644)  # safetensors makes files that are their owner's alone
+        shutil.rmtree(self.model, ignore_errors=True)
+        aside.rename(self.model)
 
     def config(self) -> dict[str, Any]:
         return self._read("config.json")

@@ -1,26 +1,39 @@
 """One training step as a module: its forward is one batch, and it is what `accelerate` wraps."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from text_uda import distributed
 from text_uda.augment.in_step import InStep, augmented_view
-from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate
-from text_uda.model import embed, logits, number_of_classes
-from text_uda.objectives import Context, Objective
+from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
+from text_uda.keyed import keyed_seed
+from text_uda.model import Classifier, Output, embed, logits, number_of_classes
+from text_uda.objectives import Context, Objective, Stateful, View, all_needs
+
+
+class Sum(NamedTuple):
+    """What a step came to."""
+
+    loss: Tensor  # scalar, with gradient
+    parts: dict[str, Tensor]  # what each objective added to it, by the name of its class; detached
+    terms: dict[str, Tensor | float]  # for the log
 
 
 class Step(nn.Module):
     """Sums the objectives over one batch.
 
-    The original view is run without gradient: no objective here lets one through it. Labeled and augmented rows share
-    one forward.
+    All rows that need a gradient share one forward; the original view is run without one unless an objective asks. An
+    objective of weight 0 is left out altogether, so that a run with it is bit for bit the run without it.
 
     Args:
-        augmentation: makes the augmented view of a batch that comes without.
+        augmentation: makes the second view of a batch that comes without.
         special: the ids that an augmentation leaves alone, (S,); see `special_ids`.
+        unlabeled: how many unlabeled rows the data has, for objectives that remember something of each.
     """
 
     special: Tensor
@@ -33,54 +46,112 @@ class Step(nn.Module):
         steps: int,
         augmentation: InStep | None = None,
         special: Tensor | None = None,
+        unlabeled: int = 0,
     ) -> None:
         super().__init__()
         self.model = model
-        self.objectives = tuple(objectives)
+        self.student = Classifier(model)
+        self.objectives = {
+            index: objective for index, objective in enumerate(objectives) if getattr(objective, "weight", 1) != 0
+        }
+        self.needs = all_needs(self.objectives.values())
         self.steps = steps
         self.augmentation = augmentation
         self.register_buffer("special", torch.empty(0).long() if special is None else special, persistent=False)
-        self._state_names: list[dict[str, str]] = []
-        for index, objective in enumerate(self.objectives):
-            names = {}
-            for name, value in objective.initial_state(number_of_classes(model)).items():
-                names[name] = f"objective_{index}_{name}"
-                self.register_buffer(names[name], value)
-            self._state_names.append(names)
+        self._state_names: dict[int, dict[str, str]] = {}
+        for index, objective in self.objectives.items():
+            state = objective.initial_state(self._classes, unlabeled) if isinstance(objective, Stateful) else {}
+            self._state_names[index] = {name: f"objective_{index}_{name}" for name in state}
+            for name, value in state.items():
+                self.register_buffer(self._state_names[index][name], value)
 
-    def forward(
-        self, batch: Batch, step: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """Returns the loss, a scalar, and its named terms.
+    def forward(self, batch: Batch, step: int, key: int = 0, teacher: PreTrainedModel | None = None) -> Sum:
+        """The sum of the losses over one batch.
 
         Args:
-            generator: of the augmented view, where the step makes it.
+            step: from 0.
+            key: decides every draw but dropout; another one for each step.
+            teacher: the model with averaged weights, where an objective needs it.
         """
         terms: dict[str, Tensor | float] = {}
-        original_logits = augmented_logits = None
-        augmented = batch.augmented
-        if augmented is None and batch.original is not None and self.augmentation is not None:
-            assert isinstance(batch.original, Tokens) and generator is not None
-            augmented, changed = augmented_view(self.augmentation, self.model, batch.original, self.special, generator)
-            terms["changed"] = changed
-        if batch.original is None or augmented is None:
-            labeled_logits = logits(self.model, batch.labeled)  # (L, C)
-        else:
-            with torch.no_grad():
-                original_logits = logits(self.model, batch.original).float()  # (U, C)
-            joint = logits(self.model, self._together(batch.labeled, augmented))
-            labeled_logits, augmented_logits = joint.float().split([len(batch.labeled), len(augmented)])
-        total = torch.zeros((), device=labeled_logits.device)
-        for objective, names in zip(self.objectives, self._state_names, strict=True):
-            state = {name: self.get_buffer(buffer) for name, buffer in names.items()}
-            context = Context(labeled_logits.float(), original_logits, augmented_logits, step, self.steps, state)
+        if self.needs.pairs:
+            batch = self._with_second_view(self._as_wide_everywhere(batch), key, terms)
+        views = self._views(batch)
+        targets = teacher_logits = None
+        if self.needs.targets and "original" in views:
+            targets = views["original"].logits.detach()
+        with torch.no_grad():
+            if self.needs.targets and targets is None and batch.original is not None:
+                targets = logits(self.model, batch.original).float()  # (U, C)
+            if self.needs.teacher and batch.original is not None:
+                assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
+                teacher_logits = logits(teacher, batch.original).float()  # (U, C)
+        total = torch.zeros((), device=batch.labels.device)
+        parts: dict[str, Tensor] = {}
+        for index, objective in self.objectives.items():
+            context = Context(
+                student=self.student,
+                views=views,
+                targets=targets,
+                teacher_logits=teacher_logits,
+                step=step,
+                steps=self.steps,
+                classes=self._classes,
+                key=keyed_seed(key, index) >> 65,  # 63 bits
+                state={name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()},
+            )
             loss = objective(context, batch)
             total = total + loss.total
+            parts[type(objective).__name__] = loss.total.detach()
             terms |= loss.terms
-        return total, terms
+        return Sum(total, parts, terms)
 
-    def _together(self, labeled: Inputs, augmented: Inputs) -> Inputs:
-        """L and U rows under each other; labeled tokens are embedded where the augmented ones are."""
-        if isinstance(augmented, Embedded) and isinstance(labeled, Tokens):
-            labeled = embed(self.model, labeled)
-        return concatenate([labeled, augmented], pad_id=self.model.config.pad_token_id or 0)
+    @property
+    def _classes(self) -> int:
+        return number_of_classes(self.model)
+
+    def _views(self, batch: Batch) -> dict[View, Output]:
+        """The joint forward: rows of all views under each other."""
+        if not self.needs.views:
+            return {}
+        rows = [self._rows_of(view, batch) for view in self.needs.views]
+        output = self.student(self._together(rows))
+        sizes = [len(part) for part in rows]
+        pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
+        return {view: Output(*piece) for view, piece in zip(self.needs.views, pieces, strict=True)}
+
+    def _rows_of(self, view: View, batch: Batch) -> Inputs:
+        if view in ("labeled", "labeled again"):
+            return batch.labeled
+        assert batch.original is not None, "the trainer gives unlabeled rows to objectives that need them"
+        return batch.original if view == "original" else batch.second
+
+    def _together(self, rows: list[Inputs]) -> Inputs:
+        """All rows under each other; tokens are embedded where others are."""
+        if any(isinstance(part, Embedded) for part in rows):
+            rows = [embed(self.model, part) if isinstance(part, Tokens) else part for part in rows]
+        return concatenate(rows, pad_id=self._pad_id)
+
+    def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
+        """Makes the augmented view where the batch comes without and there is an augmentation."""
+        if batch.augmented is not None or batch.original is None or self.augmentation is None:
+            return batch
+        assert isinstance(batch.original, Tokens)
+        generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)
+        view, changed = augmented_view(self.augmentation, self.model, batch.original, self.special, generator)
+        terms["changed"] = changed
+        return replace(batch, augmented=view)
+
+    def _as_wide_everywhere(self, batch: Batch) -> Batch:
+        """Several processes pad alike, as rows may be mixed across them."""
+        if distributed.processes() == 1:
+            return batch
+        there = [part for part in (batch.labeled, batch.original, batch.augmented) if part is not None]
+        width = distributed.most(max(map(width_of, there)), batch.labels.device)
+        wide = [part and widened(part, width, pad_id=self._pad_id) for part in (batch.original, batch.augmented)]
+        labeled = widened(batch.labeled, width, pad_id=self._pad_id)
+        return replace(batch, labeled=labeled, original=wide[0], augmented=wide[1])
+
+    @property
+    def _pad_id(self) -> int:
+        return self.model.config.pad_token_id or 0

@@ -1,7 +1,6 @@
 """The training loop: reads top to bottom, and calls everything by name."""
 
 import json
-import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,9 +14,11 @@ import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from text_uda import checkpoint
-from text_uda.augment.in_step import InStep, OnEmbeddings, OnTokens, check_in_step, kind_of, special_ids
+from text_uda.augment.in_step import InStep, OnEmbeddings, kind_of, special_ids
+from text_uda.averaging import EMA, Averaged, Averaging, FastSWA
 from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.errors import SettingsError, UserError
@@ -25,39 +26,41 @@ from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.filters import Filters
 from text_uda.interruption import Interrupted, stop_signals
 from text_uda.keyed import keyed_seed
+from text_uda.metrics import Metrics, warnings_of
 from text_uda.model import (
     check_embeddings_can_be_given,
     check_head_can_be_cut,
-    choose_trained_weights,
-    keyed_random,
-    load_classifier,
+    check_last_layer_is_linear,
+    layers,
 )
-from text_uda.objectives import UDA, Objective, Supervised
-from text_uda.pairs import MakeRows, Originals, Pairs, pair_table
-from text_uda.paraphrase import Location, read_paraphrases
+from text_uda.noise import keyed_random
+from text_uda.objectives import UDA, Needs, Objective, Supervised, all_needs, method_name
+from text_uda.pairs import MakeRows
+from text_uda.paraphrase import Location
+from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory, provenance
 from text_uda.sampling import RowStream
 from text_uda.schedules import linear_decay
 from text_uda.settings import TrainSettings
-from text_uda.step import Step
+from text_uda.step import Step, Sum
+from text_uda.views import Views, find_views
 from translation_cache import Cache, Job, digest
 
-log = logging.getLogger("text_uda")
-
-COLLAPSED_SHARE = 0.9  # of the development rows predicted as one class, above which the trainer warns
 EXAMPLES = 200
+NAMED_ROWS = 6  # of a batch in an error; a file has all
 
 
 class DivergedError(UserError):
-    """The loss is no number any more."""
+    """The loss or its gradient is no number any more."""
 
 
 def train(
     split: Split,
     *,
     objectives: Sequence[Objective] = (Supervised(), UDA()),
+    averaging: Averaging | None = None,
     augmentation: Job | InStep | None = None,
     cache: Cache | Location | None = None,
     filters: Filters | None = None,
@@ -73,9 +76,12 @@ def train(
 
     Args:
         split: labeled, unlabeled, development and test rows.
-        objectives: their losses are added.
-        augmentation: needed when an objective reads pairs: what made the paraphrases, or, without a cache, one that
-            makes the second view of a text in the training step, anew each time (Cutoff, SwitchOut).
+        objectives: their losses are added. `PRESETS["mean-teacher"].objectives` and so on are those of the papers.
+        averaging: what is evaluated and kept is this average of the weights; None for the weights themselves.
+            Objectives that need a teacher get `EMA()` where nothing is said.
+        augmentation: makes the second view of the unlabeled texts: what made the paraphrases, or, without a cache, one
+            that works in the training step, anew each time (Cutoff, SwitchOut). Some objectives can do without one:
+            their second view is the same text with another dropout.
         cache: where the paraphrases lie (see `paraphrase`).
         filters: judge anew which of them are usable; None takes what was judged when they were made.
         settings: of the trainer.
@@ -93,10 +99,14 @@ def train(
     """
     settings = settings or TrainSettings()
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
-    needs_pairs = any(objective.needs_pairs for objective in objectives)
-    views = _views(split, augmentation, cache, filters, settings) if needs_pairs else None
+    needs = all_needs(objectives)
+    if needs.teacher and isinstance(averaging, FastSWA):
+        raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
+    averaging = averaging or (EMA() if needs.teacher else None)
+    views = find_views(split, needs, augmentation, cache, filters, settings)
+    used = augmentation if views is not None else None
     directory = RunDirectory(Path(out))
-    method = _method(augmentation) if needs_pairs and augmentation is not None else "none"
+    method = method_name(objectives, averaging, views and views.method)
     directory.open(
         {
             "name": name or f"{method} seed {settings.seed}",
@@ -108,52 +118,19 @@ def train(
             "tune": settings.tune,
             "encoder": settings.encoder,
             "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
-            "augmentation": augmentation.settings() if needs_pairs and augmentation is not None else None,
-            "cache_digest": digest(cache, augmentation.settings()) if needs_pairs and augmentation and cache else None,
-            "filters": asdict(filters) if needs_pairs and filters else None,
+            "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
+            "augmentation": used and used.settings(),
+            "cache_digest": digest(cache, used.settings()) if used and cache else None,
+            "filters": asdict(filters) if used and filters else None,
             "settings": asdict(settings),
-            **({"in_step": kind_of(augmentation)} if needs_pairs and cache is None else {}),
+            **({"in_step": kind_of(used)} if used and cache is None else {}),
             **provenance(),
         },
         resume=resume,
     )
     if (finished := directory.result()) is not None:
         return finished
-    return _Training(split, objectives, views, method, settings, directory, frozen).run()
-
-
-def _method(augmentation: Job | InStep) -> str:
-    return str(augmentation.settings()["method"])
-
-
-def _views(
-    split: Split,
-    augmentation: Job | InStep | None,
-    cache: Cache | None,
-    filters: Filters | None,
-    settings: TrainSettings,
-) -> pa.Table | InStep:
-    """Where the second view of the unlabeled texts comes from: pairs that a cache holds, or the training step."""
-    if augmentation is None:
-        raise SettingsError(_NEEDS_PAIRS)
-    if not split.unlabeled:
-        raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
-    method = _method(augmentation)
-    if cache is not None:
-        if not isinstance(augmentation, Job):
-            raise SettingsError(f"{method} makes no texts that a cache could hold: it works in the step; give no cache")
-        made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
-        return pair_table(split.unlabeled, made)
-    if not isinstance(augmentation, OnTokens | OnEmbeddings):
-        raise SettingsError(f"{_NEEDS_PAIRS}; {method} makes paraphrases offline")
-    check_in_step(augmentation, settings, filters)
-    return augmentation
-
-
-_NEEDS_PAIRS = (
-    "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
-    "training step (Cutoff, SwitchOut)"
-)
+    return _Training(split, objectives, averaging, views, settings, directory, frozen).run()
 
 
 class _Training:
@@ -163,8 +140,8 @@ class _Training:
         self,
         split: Split,
         objectives: Sequence[Objective],
-        views: pa.Table | InStep | None,
-        method: str,
+        averaging: Averaging | None,
+        views: Views | None,
         settings: TrainSettings,
         directory: RunDirectory,
         frozen: FrozenEncoder | None,
@@ -174,43 +151,43 @@ class _Training:
         if self.accelerator.num_processes > 1:
             raise SettingsError("training on several processes is not supported yet: start one process")
         self.pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed)
+        model = self.pretrained.model
         self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
-        choose_trained_weights(self.pretrained.model, settings.tune)
+        choose_trained_weights(model, settings.tune)
+        in_step = views.in_step if views is not None else None
+        _check_model(model, all_needs(objectives), in_step, settings)
         make_rows = self._make_rows(frozen)
         self.labeled = make_rows(split.labeled.texts)
         self.labels = torch.tensor(split.labeled.labels)
         self.dev = make_rows(split.dev.texts)
         self.unlabeled = self.unlabeled_stream = None
-        if isinstance(views, pa.Table):
-            self.unlabeled = Pairs(views, make_rows, method=method)
-            _write_examples(directory, views, method)
-        elif views is not None:
-            self.unlabeled = Originals(split.unlabeled, make_rows)
-            if isinstance(views, OnEmbeddings):
-                check_embeddings_can_be_given(self.pretrained.model)
-        if self.unlabeled is not None:
+        if views is not None:
+            self.unlabeled = views.rows(make_rows)
             self.unlabeled_stream = RowStream(len(self.unlabeled), seed=settings.seed, name="unlabeled")
+            if views.pairs is not None:
+                _write_examples(directory, views.pairs, views.method or "")
         self.test = make_rows(split.test.texts)
         step = Step(
-            self.pretrained.model,
+            model,
             objectives,
             steps=settings.steps,
-            augmentation=None if isinstance(views, pa.Table) else views,
+            augmentation=in_step,
             special=special_ids(self.pretrained.tokenizer),
+            unlabeled=len(split.unlabeled),
         )
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(step, settings.weight_decay), lr=settings.base_learning_rate(), fused=True
         )
         self.step, self._accelerated = self.accelerator.prepare(step, self.optimizer)
+        self.averaging = averaging
+        self.averaged = averaging and Averaged(self._unwrapped.model, averaging, steps=settings.steps)
         self.labeled_stream = RowStream(len(self.labeled), seed=settings.seed, name="labeled")
-        self._collapse_told = False
         self.best: checkpoint.Best | None = None
 
     def _make_rows(self, frozen: FrozenEncoder | None) -> MakeRows:
         settings = self.settings
         if settings.tune != "head":
             return lambda texts: TokenRows(texts, self.pretrained.tokenizer, max_tokens=settings.max_tokens)
-        check_head_can_be_cut(self.pretrained.model)
         encoder = frozen or FrozenEncoder(
             self.pretrained.model, self.pretrained.tokenizer, max_tokens=settings.max_tokens
         )
@@ -226,11 +203,11 @@ class _Training:
     def run(self) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
         started = time.monotonic()
-        done, self.best = checkpoint.load(directory.checkpoints, self.step, self.optimizer)
+        done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
         directory.keep_metrics_until(done)
         self.step.train()
         with (
-            directory.metrics.open("a", encoding="utf-8") as metrics,
+            Metrics(directory) as metrics,
             progress(settings.steps, "train", "steps", done=done) as bar,
             stop_signals() as stop,
         ):
@@ -238,22 +215,12 @@ class _Training:
                 rows_started = time.monotonic()
                 loss, terms = self._update(step)
                 if step % settings.log_every == 0:
-                    record = {name: round(float(value), 6) for name, value in terms.items()}
                     seconds = time.monotonic() - rows_started
-                    record |= {"rows_per_s": round(self._rows_per_step() / seconds, 1)}
-                    _append(metrics, {"kind": "train", "step": step + 1, "loss": round(float(loss), 6)} | record)
+                    metrics.step(step + 1, loss=loss, terms=terms | {"rows_per_s": self._rows_per_step() / seconds})
                 last = step + 1 == settings.steps
                 if (step + 1) % settings.evaluate_every == 0 or last:
                     evaluation = self._consider(step + 1)
-                    _append(
-                        metrics,
-                        {
-                            "kind": "dev",
-                            "step": step + 1,
-                            "error": evaluation.error,
-                            "largest_class_share": evaluation.largest_class_share,
-                        },
-                    )
+                    metrics.look(step + 1, evaluation)
                     bar.note(f"loss {float(loss):.3f}, dev error {evaluation.error:.1f}%")
                 bar.advance()
                 if stop.is_set() and not last:
@@ -267,62 +234,94 @@ class _Training:
         return self._finish(time.monotonic() - started)
 
     def _update(self, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """One step of the optimiser. Rows, augmented views and dropout depend on (seed, step) alone."""
+        """One step of the optimiser. Rows, draws and dropout depend on (seed, step) alone."""
         settings = self.settings
-        factor = linear_decay(step=step, steps=settings.steps, warmup_steps=settings.warmup_steps)
+        rate = settings.base_learning_rate() * self._learning_rate_factor(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.base_learning_rate() * factor
+            group["lr"] = rate
         batch = self._batch(step).to(self.accelerator.device)
-        noise, augment = (keyed_seed(settings.seed, use, step) >> 65 for use in ("noise", "augment"))  # torch: 63 bits
-        generator = torch.Generator(self.accelerator.device).manual_seed(augment)
+        noise, key = (keyed_seed(settings.seed, use, step) >> 65 for use in ("noise", "draws"))  # torch: 63 bits
         with keyed_random(noise):
-            loss, terms = self.step(batch, step, generator)
-        if not torch.isfinite(loss):
-            found = ", ".join(f"{name} {float(value):g}" for name, value in terms.items())
-            raise DivergedError(
-                f"the loss is not finite at step {step + 1:,} ({found}); lower the learning rate "
-                f"({settings.base_learning_rate():g}) and start anew; the last checkpoint is kept"
-            )
-        self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+            result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
+        broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
+        if broken:
+            raise self._diverged(f"the loss of {', '.join(broken)}", step, batch, result)
+        self.accelerator.backward(result.loss)
+        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+        if norm is not None and not np.isfinite(float(norm)):
+            raise self._diverged("the gradient", step, batch, result)
         self._accelerated.step()
         self._accelerated.zero_grad()
-        return loss.detach(), terms | {"learning_rate": settings.base_learning_rate() * factor}
+        if self.averaged is not None:
+            self.averaged.update(self._unwrapped.model, step)
+        return result.loss.detach(), result.terms | {"learning_rate": rate}
+
+    def _learning_rate_factor(self, step: int) -> float:
+        schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
+        return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
+
+    def _diverged(self, what: str, step: int, batch: Batch, result: Sum) -> DivergedError:
+        """Says what is no number any more, and keeps which rows it was."""
+        rows = {"labeled": batch.labeled_rows, "unlabeled": batch.unlabeled_rows}
+        ids = {kind: found.tolist() for kind, found in rows.items() if found is not None}
+        terms = {name: float(value) for name, value in result.terms.items()}
+        parts = {name: float(value) for name, value in result.parts.items()}
+        self.directory.write("diverged.json", {"step": step + 1, "parts": parts, "terms": terms, "rows": ids})
+        named = "; ".join(
+            f"{kind} rows {', '.join(map(str, found[:NAMED_ROWS]))}{', ...' if len(found) > NAMED_ROWS else ''}"
+            for kind, found in ids.items()
+        )
+        return DivergedError(
+            f"{what} is not finite at step {step + 1:,} "
+            f"({', '.join(f'{name} {value:g}' for name, value in (parts | terms).items())}; {named}; all of them are "
+            f"in {self.directory.path / 'diverged.json'}); lower the learning rate "
+            f"({self.settings.base_learning_rate():g}) and start anew; the last checkpoint is kept"
+        )
 
     def _batch(self, step: int) -> Batch:
         settings = self.settings
         indices, _ = self.labeled_stream.take(step, settings.labeled_batch)
-        labeled, labels = self.labeled.batch(indices), self.labels[torch.from_numpy(indices)]
+        rows = torch.from_numpy(indices)
+        labeled, labels = self.labeled.batch(indices), self.labels[rows]
         if self.unlabeled is None:
-            return Batch(labeled, labels)
+            return Batch(labeled, labels, labeled_rows=rows)
         assert self.unlabeled_stream is not None
-        original, augmented = self.unlabeled.batch(*self.unlabeled_stream.take(step, settings.unlabeled_batch()))
-        return Batch(labeled, labels, original, augmented)
+        chosen, visits = self.unlabeled_stream.take(step, settings.unlabeled_batch())
+        original, augmented = self.unlabeled.batch(chosen, visits)
+        return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(self.unlabeled.texts_of(chosen)))
 
     def _rows_per_step(self) -> int:
         pairs = 0 if self.unlabeled is None else 2 * self.settings.unlabeled_batch()
         return self.settings.labeled_batch + pairs
 
     def _consider(self, done: int) -> Evaluation:
-        """Evaluate on the development split, keep the best weights, warn of a collapse."""
-        evaluation = score(probabilities(self._model, self.dev), np.asarray(self.split.dev.labels))
+        """Evaluate on the development split, and keep the best weights."""
+        evaluation = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
         if self.best is None or evaluation.error < self.best.error:
-            self.best = checkpoint.Best(evaluation.error, done, checkpoint.trained_weights(self._unwrapped))
-        if evaluation.largest_class_share > COLLAPSED_SHARE and not self._collapse_told:
-            self._collapse_told = True
-            log.warning(_collapse_words(done, evaluation.largest_class_share))
+            self.best = checkpoint.Best(evaluation.error, done, self._weights())
         return evaluation
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that are evaluated: those in training, or their average."""
+        return checkpoint.trained_weights(self._unwrapped, self.averaged)
 
     @property
     def _unwrapped(self) -> Step:
         return self.accelerator.unwrap_model(self.step)
 
     @property
-    def _model(self):
-        return self._unwrapped.model
+    def _judged(self) -> PreTrainedModel:
+        return self._unwrapped.model if self.averaged is None else self.averaged.model
 
     def _save(self, done: int) -> None:
-        checkpoint.save(self.directory.checkpoints, self._unwrapped, self.optimizer, done=done, best=self.best)
+        checkpoint.save(
+            self.directory.checkpoints,
+            self._unwrapped,
+            self.optimizer,
+            self.averaged,
+            done=done,
+            best=self.best,
+        )
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -330,11 +329,12 @@ class _Training:
         """Read the test set, once, with the last and with the chosen weights; write model and result."""
         assert self.best is not None, "the last step is always evaluated"
         test_labels = np.asarray(self.split.test.labels)
-        last = score(probabilities(self._model, self.test), test_labels)
-        last_dev = score(probabilities(self._model, self.dev), np.asarray(self.split.dev.labels))
+        last = score(probabilities(self._judged, self.test), test_labels)
+        last_dev = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
         checkpoint.put_weights(self._unwrapped, self.best.weights)
-        chosen = score(probabilities(self._model, self.test), test_labels)
-        self._write_model()
+        model = self._unwrapped.model
+        chosen = score(probabilities(model, self.test), test_labels)
+        self.directory.write_model(model, self.pretrained.tokenizer)
         result = {
             "run": str(self.directory.path),
             "dev_error": self.best.error,
@@ -347,27 +347,23 @@ class _Training:
             "confusion": chosen.confusion,
             "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
             "changed": self.directory.mean_of("changed"),
-            "warnings": self._warnings(),
+            "warnings": warnings_of(self.directory),
         }
         self.directory.write("result.json", result)
         shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
         return result
 
-    def _warnings(self) -> list[str]:
-        """From the metrics, so that a run that was stopped and went on warns of the same."""
-        looks = [record for record in self.directory.read_metrics() if record["kind"] == "dev"]
-        collapsed = [look for look in looks if look["largest_class_share"] > COLLAPSED_SHARE]
-        return [_collapse_words(look["step"], look["largest_class_share"]) for look in collapsed[:1]]
 
-    def _write_model(self) -> None:
-        aside = self.directory.path / ".model"
-        shutil.rmtree(aside, ignore_errors=True)
-        self._model.save_pretrained(aside)
-        self.pretrained.tokenizer.save_pretrained(aside)
-        for path in aside.iterdir():
-            path.chmod(0o644)  # safetensors makes files that are their owner's alone
-        shutil.rmtree(self.directory.model, ignore_errors=True)
-        aside.rename(self.directory.model)
+def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:
+    """Raise SettingsError where the encoder cannot do what the objectives or the augmentation ask of it."""
+    if settings.tune == "head":
+        check_head_can_be_cut(model)
+    elif needs.embeddings or isinstance(in_step, OnEmbeddings):
+        check_embeddings_can_be_given(model)
+    if needs.hidden:
+        check_last_layer_is_linear(model)
+    if needs.layers:
+        layers(model)
 
 
 def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
@@ -377,19 +373,6 @@ def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _collapse_words(step: int, share: float) -> str:
-    return (
-        f"step {step:,}: {share:.0%} of the development rows are predicted as one class: the model has collapsed. "
-        "Raise the confidence threshold or the temperature, add a ramp-up or distribution alignment, or lower the "
-        "learning rate"
-    )
-
-
-def _append(metrics, record: dict[str, Any]) -> None:
-    metrics.write(json.dumps(record) + "\n")
-    metrics.flush()
 
 
 def _write_examples(directory: RunDirectory, pairs: pa.Table, method: str) -> None:

@@ -18,7 +18,8 @@ from text_uda.augment.cutoff import Cutoff
 from text_uda.augment.in_step import augmented_view, kind_of, special_ids
 from text_uda.batch import Embedded, Tokens, concatenate
 from text_uda.errors import SettingsError
-from text_uda.model import check_embeddings_can_be_given, embed, keyed_random, logits
+from text_uda.model import check_embeddings_can_be_given, embed, logits
+from text_uda.noise import keyed_random
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
 SMALL = {"vocab_size": 50, "num_labels": 3}

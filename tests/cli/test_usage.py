@@ -36,10 +36,10 @@ def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
 def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
     from text_uda.filters import ACCEPTABLE as acceptable
-    from text_uda.objectives import OBJECTIVES as objectives
+    from text_uda.objectives import PRESETS
 
     assert set(METHODS) == set(augmentations)
-    assert set(OBJECTIVES) == set(objectives)
+    assert tuple(OBJECTIVES) == tuple(PRESETS)
     assert set(ACCEPTABLE) == set(acceptable)
 
 
@@ -230,7 +230,9 @@ def test_no_option_has_two_meanings(verb):
     [
         (["--objective", "uda"], "--augment METHOD --cache DIR"),
         (["--augment", "synonym"], "--cache DIR"),
-        (["--temperature", 0.5], "--temperature belongs to --objective uda"),
+        (["--temperature", 0.5], "the objective supervised has no temperature (it has: tsa)"),
+        (["--objective", "pi-model", "--ema-decay", 0.9], "pi-model has no ema-decay"),
+        (["--objective", "mean-teacher", "--ema-decay", 1], "decay=1"),
         (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),
         (["--augment", "synonym", "--cache", "c", "--temperature", 0], "temperature=0"),
         (["--tune", "first:2"], "last:2"),

@@ -8,12 +8,21 @@ import torch
 
 from text_uda.batch import Batch, Features
 from text_uda.errors import SettingsError
+from text_uda.model import Output
 from text_uda.objectives import Context, Supervised
 from text_uda.objectives.supervised import annealed_cross_entropy
 
 
 def call(objective: Supervised, logits: torch.Tensor, labels: torch.Tensor, *, step: int = 0, steps: int = 10):
-    context = Context(logits, None, None, step, steps, {})
+    context = Context(
+        student=None,  # pyright: ignore[reportArgumentType]
+        views={"labeled": Output(logits, logits)},
+        step=step,
+        steps=steps,
+        classes=logits.shape[-1],
+        key=0,
+        state={},
+    )
     return objective(context, Batch(Features(logits), labels))
 
 

@@ -8,16 +8,26 @@ import torch
 
 from text_uda.batch import Batch, Features
 from text_uda.errors import SettingsError
+from text_uda.model import Output
 from text_uda.objectives import UDA, Context
 from text_uda.objectives.uda import consistency_loss
 
-LABELED = torch.zeros(1, 3)
+ROWS = Batch(Features(torch.zeros(1, 3)), torch.zeros(1, dtype=torch.long))
 
 
 def call(objective: UDA, original: torch.Tensor, augmented: torch.Tensor, *, step=0, steps=10, state=None):
-    state = objective.initial_state(original.shape[-1]) if state is None else state
-    context = Context(LABELED, original, augmented, step, steps, state)
-    return objective(context, Batch(Features(LABELED), torch.zeros(1, dtype=torch.long)))
+    classes = original.shape[-1]
+    context = Context(
+        student=None,  # pyright: ignore[reportArgumentType]
+        views={"second": Output(augmented, augmented)},
+        targets=original.detach(),
+        step=step,
+        steps=steps,
+        classes=classes,
+        key=0,
+        state=objective.initial_state(classes, 1) if state is None else state,
+    )
+    return objective(context, ROWS)
 
 
 def random_views(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -105,7 +115,7 @@ def test_the_ramp_up_ends_where_it_says():
 
 def test_alignment_keeps_a_running_mean_and_pulls_the_targets_away_from_it():
     objective = UDA(distribution_alignment=True, alignment_momentum=0.5)
-    state = objective.initial_state(2)
+    state = objective.initial_state(2, 1)
     original = torch.tensor([[math.log(9.0), 0.0]]).repeat(4, 1)  # everything is class 0 with 0.9
     for _ in range(20):
         call(objective, original, torch.zeros(4, 2), state=state)

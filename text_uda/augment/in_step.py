@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from text_uda.batch import Embedded, Tokens
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
-from text_uda.model import embed, load_tokenizer
+from text_uda.model import embed
+from text_uda.pretrained import load_tokenizer
 from text_uda.settings import TrainSettings
 
 

@@ -250,7 +250,7 @@ class _Model:
         from transformers import AutoConfig
 
         from text_uda.augment.vocabulary import vocabulary
-        from text_uda.model import encoder_path
+        from text_uda.pretrained import encoder_path
         from text_uda.translate import checkpoint
 
         self.name, self.path = name, encoder_path(name)
@@ -325,7 +325,7 @@ class _Network:
         import torch
         from transformers import AutoModelForMaskedLM
 
-        from text_uda.model import positions
+        from text_uda.pretrained import positions
         from text_uda.translate.checkpoint import MAX_TOKENS
         from text_uda.translate.plan import Budget
 

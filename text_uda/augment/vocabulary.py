@@ -140,7 +140,7 @@ def vocabulary(name: str) -> Vocabulary:
     Raises:
         SettingsError: there is no such tokenizer, or it does not say where its tokens stand.
     """
-    from text_uda.model import load_tokenizer
+    from text_uda.pretrained import load_tokenizer
 
     tokenizer = load_tokenizer(name)
     if not tokenizer.is_fast:

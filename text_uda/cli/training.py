@@ -26,10 +26,10 @@ from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
     from text_uda.filters import Filters
-    from text_uda.objectives import Objective
+    from text_uda.objectives import Preset
 
-# The names of text_uda.objectives.OBJECTIVES, not imported here because it imports torch. A test compares.
-OBJECTIVES = ("supervised", "uda")
+# The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
+OBJECTIVES = ("supervised", "uda", "pi-model", "mean-teacher", "fast-swa")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,34 +41,37 @@ class ObjectiveChoice:
     confidence_threshold: float | None
     ramp_up: float | None
     distribution_alignment: bool
+    ema_decay: float | None
 
-    def build(self, method: str) -> "tuple[Objective, ...]":
+    def build(self, method: str) -> "Preset":
         """The objectives whose losses add up. Without a name: `uda` where there is an augmentation."""
-        from text_uda.objectives import OBJECTIVES, UDA, Supervised
+        from text_uda.objectives import PRESETS, all_needs
 
         name = self.objective or ("supervised" if method == "none" else "uda")
-        asked = {
+        preset = PRESETS[name]
+        needs = all_needs(preset.objectives)
+        if needs.augmentation and method == "none":
+            raise SettingsError(
+                f"--objective {name} compares texts with augmented ones; give --augment METHOD --cache DIR, or one of "
+                f"{', '.join(IN_STEP)} without a cache"
+            )
+        if not needs.pairs and method != "none":
+            raise SettingsError(
+                f"--objective {name} reads no unlabeled texts; leave out --augment, or take --objective uda"
+            )
+        given = {
+            "tsa": None if self.tsa == "none" else self.tsa,
             "weight": self.weight,
             "temperature": self.temperature,
             "confidence_threshold": self.confidence_threshold,
             "ramp_up": self.ramp_up,
             "distribution_alignment": self.distribution_alignment or None,
+            "ema_decay": self.ema_decay,
         }
-        options = {option: value for option, value in asked.items() if value is not None}
-        classes = OBJECTIVES[name]
-        if UDA in classes and method == "none":
-            raise SettingsError(
-                f"--objective {name} compares texts with paraphrases; give --augment METHOD --cache DIR"
-            )
-        if UDA not in classes and options:
-            first = next(iter(options)).replace("_", "-")
-            raise SettingsError(f"--{first} belongs to --objective uda, and the objective here is {name}; leave it out")
-        if UDA not in classes and method != "none":
-            raise SettingsError(
-                f"--objective {name} reads no paraphrases; leave out --augment, or take --objective uda"
-            )
-        tsa: Any = None if self.tsa == "none" else self.tsa  # click.Choice holds it to the names
-        return tuple(Supervised(tsa=tsa) if each is Supervised else UDA(**options) for each in classes)
+        for option, value in given.items():
+            if value is not None:
+                preset = preset.having(option, value, name=name)
+        return preset
 
 
 _objective_options = gathered(
@@ -76,7 +79,7 @@ _objective_options = gathered(
     click.option(
         "--objective",
         type=click.Choice(OBJECTIVES),
-        help="Loss to train on. [default: uda with --augment, else supervised]",
+        help="Method to train by (docs/methods.md). [default: uda with --augment, else supervised]",
     ),
     click.option(
         "--tsa",
@@ -85,21 +88,12 @@ _objective_options = gathered(
         show_default=True,
         help="Training signal annealing: release the labeled rows by this schedule.",
     ),
-    click.option("--weight", "--lambda", type=float, metavar="W", help="UDA: factor on the loss. [default: 1]"),
-    click.option("--temperature", type=float, metavar="T", help="UDA: below 1 sharpens the targets. [default: 1]"),
-    click.option(
-        "--confidence-threshold",
-        type=float,
-        metavar="P",
-        help="UDA: only rows predicted above P. [default: 0]",
-    ),
-    click.option(
-        "--ramp-up",
-        type=float,
-        metavar="SHARE",
-        help="UDA: share of the steps to grow the weight. [default: 0]",
-    ),
-    click.option("--distribution-alignment", is_flag=True, help="UDA: divide the targets by their running mean."),
+    click.option("--weight", "--lambda", type=float, metavar="W", help="Factor on the unlabeled loss."),
+    click.option("--temperature", type=float, metavar="T", help="Below 1 sharpens the targets."),
+    click.option("--confidence-threshold", type=float, metavar="P", help="Only unlabeled rows predicted above P."),
+    click.option("--ramp-up", type=float, metavar="SHARE", help="Share of the steps to grow the weight."),
+    click.option("--distribution-alignment", is_flag=True, help="Divide the targets by their running mean."),
+    click.option("--ema-decay", type=float, metavar="D", help="How much of the averaged weights a step keeps."),
     under="objective",
 )
 
@@ -226,6 +220,7 @@ def train(
       text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
           --temperature 0.5 --confidence-threshold 0.8 --distribution-alignment --ramp-up 0.3 --out run
+      text-uda train movie-snippets --labels 60 --objective mean-teacher --tune last:2 --out run-mean-teacher
     """
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
@@ -237,7 +232,7 @@ def train(
         raise SettingsError("--augment-seed is that of a cache; in the training step --seed decides: leave it out")
     if augmentation.method == "cutoff" and cache_path is not None:
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
-    objectives = objective.build(augmentation.method)
+    preset = objective.build(augmentation.method)
     from text_uda.data import split
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
@@ -254,7 +249,8 @@ def train(
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,
-            objectives=objectives,
+            objectives=preset.objectives,
+            averaging=preset.averaging,
             augmentation=job,
             cache=cache_path,
             filters=filters.build(augmentation.method),

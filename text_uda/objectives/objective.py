@@ -1,24 +1,94 @@
-"""An objective: a frozen dataclass, called with a context and a batch; it returns a scalar and named terms."""
+"""An objective: a frozen dataclass that says what it needs, and makes of a step's outputs a scalar and named terms.
 
-from collections.abc import Mapping
+The legend of shapes in this package: L labeled rows, U unlabeled rows, B any rows, C classes, T tokens, D the width of
+the embeddings, H the width of what the last linear layer reads, N unlabeled rows of the whole data set.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from text_uda.batch import Batch
+from text_uda.model import Classifier, Output
+
+View = Literal["labeled", "labeled again", "original", "second"]
+"""Rows of the joint forward, which is made with gradient and dropout. "labeled again" are the labeled rows with another
+dropout; "second" is the augmented view of the unlabeled rows, or, without an augmentation, the original one with
+another dropout."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What an objective reads of a step. The step makes nothing that no objective needs."""
+
+    views: tuple[View, ...] = ()
+    """Outputs with gradient."""
+
+    targets: bool = False
+    """Logits of the original view without gradient."""
+
+    teacher: bool = False
+    """Logits of the original view by the averaged weights (EMA), without gradient."""
+
+    unlabeled: bool = False
+    """Unlabeled rows, which it runs itself."""
+
+    augmentation: bool = False
+    """A second view that differs in its text, not in its dropout alone."""
+
+    embeddings: bool = False
+    """A model that takes embeddings in the place of tokens."""
+
+    hidden: bool = False
+    """A model whose logits are a linear layer of one vector a row."""
+
+    layers: bool = False
+    """A model whose layers are known."""
+
+    @property
+    def pairs(self) -> bool:
+        """Unlabeled rows at all, whether there is an augmentation or not."""
+        forward = "original" in self.views or "second" in self.views
+        return forward or self.targets or self.teacher or self.unlabeled or self.augmentation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Context:
-    """What the step knows when it calls an objective. L labeled, U unlabeled rows, C classes."""
+    """What the step knows when it calls an objective."""
 
-    labeled_logits: Tensor  # (L, C)
-    original_logits: Tensor | None  # (U, C), without gradient
-    augmented_logits: Tensor | None  # (U, C)
-    step: int  # from 0
-    steps: int  # of the whole run
-    state: Mapping[str, Tensor]  # this objective's own buffers; updated in place, kept in checkpoints
+    student: Classifier
+    """The model in training, for objectives that run rows of their own."""
+
+    views: Mapping[View, Output]
+    """Outputs of the joint forward, of the views that the objective needs."""
+
+    targets: Tensor | None = None
+    """(U, C), where needed."""
+
+    teacher_logits: Tensor | None = None
+    """(U, C), where needed."""
+
+    step: int
+    """From 0."""
+
+    steps: int
+    """Of the whole run."""
+
+    classes: int
+
+    key: int
+    """63 bits for the draws of this objective in this step."""
+
+    state: Mapping[str, Tensor]
+    """Buffers of this objective, to be updated in place; they are kept in checkpoints."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is over, in [0, 1)."""
+        return self.step / self.steps
 
 
 class Loss(NamedTuple):
@@ -28,11 +98,32 @@ class Loss(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    needs_pairs: ClassVar[bool]
-    """Does it read unlabeled pairs? The trainer prepares them only for objectives that do."""
+    """Called with the context and the batch. One whose `weight` is 0 is not run at all."""
 
-    def initial_state(self, classes: int) -> dict[str, Tensor]:
-        """Buffers to keep between steps, by name."""
-        ...
+    needs: ClassVar[Needs]
 
     def __call__(self, context: Context, batch: Batch) -> Loss: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An objective that remembers something from step to step."""
+
+    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
+        """Its buffers by name, for N = `unlabeled` rows. What they become is the same in all processes."""
+        ...
+
+
+def all_needs(objectives: Iterable[Objective]) -> Needs:
+    """What any of them needs."""
+    together = [objective.needs for objective in objectives]
+    views = tuple(view for view in get_args(View) if any(view in needs.views for needs in together))
+    return Needs(views=views, **{name: any(getattr(needs, name) for needs in together) for name in _FLAGS})
+
+
+_FLAGS = ("targets", "teacher", "unlabeled", "augmentation", "embeddings", "hidden", "layers")
+
+
+def shares(counted: Tensor) -> Tensor:
+    """The share of rows that count, a scalar for the log. (B,) bool"""
+    return counted.detach().to(torch.float32).mean()

@@ -1,15 +1,16 @@
 """The supervised loss, with training signal annealing (TSA)."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.errors import SettingsError
-from text_uda.objectives.objective import Context, Loss
+from text_uda.objectives.objective import Context, Loss, Needs, shares
 from text_uda.schedules import TSASchedule, tsa_threshold
 
 
@@ -27,8 +28,9 @@ def annealed_cross_entropy(logits: Tensor, labels: Tensor, *, threshold: float) 
         the loss, a scalar; which rows count, (L,) bool.
     """
     losses = cross_entropy(logits, labels, reduction="none")  # (L,)
-    counted = losses.detach() > -torch.log(torch.tensor(threshold))  # p(correct) = exp(-loss) < threshold
-    return (losses * counted).sum() / counted.sum().clamp_min(1), counted
+    counted = losses.detach() > -math.log(threshold)  # p(correct) = exp(-loss) < threshold
+    number = distributed.mean(counted.sum().float())
+    return (losses * counted).sum() / number.clamp_min(1 / distributed.processes()), counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +43,20 @@ class Supervised:
     tsa: TSASchedule | None = None
     """Release the labeled rows gradually: drop those that the model already gets right with confidence."""
 
-    needs_pairs: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs(views=("labeled",))
 
     def __post_init__(self) -> None:
         if self.tsa is not None and self.tsa not in get_args(TSASchedule):
             raise SettingsError(f"tsa={self.tsa!r}: choose one of {', '.join(get_args(TSASchedule))}, or None")
 
-    def initial_state(self, classes: int) -> dict[str, Tensor]:
-        return {}
-
     def __call__(self, context: Context, batch: Batch) -> Loss:
+        logits = context.views["labeled"].logits
         if self.tsa is None:
-            loss = cross_entropy(context.labeled_logits, batch.labels)
+            loss = cross_entropy(logits, batch.labels)
             return Loss(loss, {"supervised": loss.detach()})
-        classes = context.labeled_logits.shape[-1]
-        threshold = tsa_threshold(self.tsa, step=context.step, steps=context.steps, classes=classes)
-        loss, counted = annealed_cross_entropy(context.labeled_logits, batch.labels, threshold=threshold)
-        share = counted.float().mean()
-        return Loss(loss, {"supervised": loss.detach(), "tsa_threshold": threshold, "labeled_counted": share})
+        threshold = tsa_threshold(self.tsa, step=context.step, steps=context.steps, classes=context.classes)
+        loss, counted = annealed_cross_entropy(logits, batch.labels, threshold=threshold)
+        return Loss(
+            loss,
+            {"supervised": loss.detach(), "tsa_threshold": threshold, "labeled_counted": shares(counted)},
+        )

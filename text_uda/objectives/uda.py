@@ -6,10 +6,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from text_uda import distributed
 from text_uda.batch import Batch
-from text_uda.errors import SettingsError
 from text_uda.functional import align, entropy, kl_divergence, sharpen
-from text_uda.objectives.objective import Context, Loss
+from text_uda.objectives.checks import (
+    check_momentum,
+    check_share,
+    check_temperature,
+    check_threshold,
+    check_weight,
+)
+from text_uda.objectives.objective import Context, Loss, Needs, shares
 from text_uda.schedules import ramp_up
 
 
@@ -62,43 +69,39 @@ class UDA:
     alignment_momentum: float = 0.99
     """How much of the running mean a step keeps."""
 
-    needs_pairs: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs(views=("second",), targets=True, augmentation=True)
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise SettingsError(f"weight={self.weight}: give 0 or more")
-        if not 0 < self.temperature <= 10:
-            raise SettingsError(f"temperature={self.temperature}: give a number above 0, at most 10")
-        if not 0 <= self.confidence_threshold < 1:
-            raise SettingsError(f"confidence_threshold={self.confidence_threshold}: give a number in [0, 1)")
-        if not 0 <= self.ramp_up <= 1:
-            raise SettingsError(f"ramp_up={self.ramp_up}: give a share of the steps in [0, 1]")
-        if not 0 <= self.alignment_momentum < 1:
-            raise SettingsError(f"alignment_momentum={self.alignment_momentum}: give a number in [0, 1)")
+        check_weight(self.weight)
+        check_temperature(self.temperature)
+        check_threshold(self.confidence_threshold)
+        check_share("ramp_up", self.ramp_up)
+        check_momentum(self.alignment_momentum, "alignment_momentum")
 
-    def initial_state(self, classes: int) -> dict[str, Tensor]:
+    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
         return {"mean_prediction": torch.full((classes,), 1 / classes)} if self.distribution_alignment else {}
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        assert context.original_logits is not None and context.augmented_logits is not None
-        probabilities = context.original_logits.detach().softmax(dim=-1)  # (U, C)
+        assert context.targets is not None
+        probabilities = context.targets.softmax(dim=-1)  # (U, C)
         if self.distribution_alignment:
             mean = context.state["mean_prediction"]
-            mean.lerp_(probabilities.mean(dim=0), 1 - self.alignment_momentum)
+            mean.lerp_(distributed.mean(probabilities.mean(dim=0)), 1 - self.alignment_momentum)
             probabilities = align(probabilities, mean)
+        augmented_logits = context.views["second"].logits
         loss, confident = consistency_loss(
             probabilities,
-            context.augmented_logits,
+            augmented_logits,
             temperature=self.temperature,
             confidence_threshold=self.confidence_threshold,
         )
-        agreement = probabilities.argmax(dim=-1) == context.augmented_logits.argmax(dim=-1)
+        agreement = probabilities.argmax(dim=-1) == augmented_logits.argmax(dim=-1)
         weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
         terms: dict[str, Tensor | float] = {
             "uda": loss.detach(),
             "uda_weight": weight,
-            "confident": confident.float().mean(),
-            "agreement": agreement.float().mean(),
+            "confident": shares(confident),
+            "agreement": shares(agreement),
             "entropy": entropy(probabilities).mean(),
         }
         return Loss(weight * loss, terms)

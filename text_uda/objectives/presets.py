@@ -1,0 +1,69 @@
+"""What a name on the command line stands for: objectives whose losses are added, and how the weights are averaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from text_uda.averaging import EMA, Averaging, FastSWA
+from text_uda.errors import SettingsError
+from text_uda.objectives.mean_teacher import MeanTeacher
+from text_uda.objectives.objective import Objective
+from text_uda.objectives.pi_model import PiModel
+from text_uda.objectives.supervised import Supervised
+from text_uda.objectives.uda import UDA
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A method of the field with settings of its paper, adapted to text where a docstring says so."""
+
+    objectives: tuple[Objective, ...]
+    averaging: Averaging | None = None
+
+    def having(self, field: str, value: Any, *, name: str) -> "Preset":
+        """The same with another value in the first objective that has this field; "ema_decay" is that of the average.
+
+        Raises:
+            SettingsError: the method, called `name`, has no such field, or not this value.
+        """
+        if field == "ema_decay" and isinstance(self.averaging, EMA):
+            return replace(self, averaging=EMA(decay=value))
+        for index, objective in enumerate(self.objectives):
+            if field in _fields(objective):
+                changed = replace(objective, **{field: value})  # pyright: ignore[reportArgumentType, reportCallIssue]
+                before, after = self.objectives[:index], self.objectives[index + 1 :]
+                return replace(self, objectives=(*before, changed, *after))
+        there = dict.fromkeys(each for objective in self.objectives for each in _fields(objective))
+        option = field.replace("_", "-")
+        raise SettingsError(
+            f"the objective {name} has no {option} (it has: {', '.join(there)}); leave it out or take another one"
+        )
+
+
+PRESETS: dict[str, Preset] = {
+    "supervised": Preset((Supervised(),)),
+    "uda": Preset((Supervised(), UDA())),
+    "pi-model": Preset((Supervised(), PiModel())),
+    "mean-teacher": Preset((Supervised(), MeanTeacher()), EMA()),
+    "fast-swa": Preset((Supervised(), PiModel()), FastSWA()),
+}
+
+
+def _fields(objective: Objective) -> list[str]:
+    return [field.name for field in fields(objective)]  # pyright: ignore[reportArgumentType]
+
+
+def method_name(objectives: Sequence[Objective], averaging: Averaging | None, augmentation: str | None) -> str:
+    """What a run is called: "none" for labels alone, the augmentation alone with UDA, else the method with it."""
+    kinds = [type(objective) for objective in objectives], type(averaging)
+    names = [
+        name
+        for name, preset in PRESETS.items()
+        if kinds == ([type(objective) for objective in preset.objectives], type(preset.averaging))
+    ]
+    name = names[0] if names else " + ".join(type(objective).__name__ for objective in objectives)
+    if name == "supervised":
+        return "none"
+    if name == "uda" and augmentation:
+        return augmentation
+    return f"{name}, {augmentation}" if augmentation else name
