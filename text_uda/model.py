@@ -32,8 +32,8 @@ _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 class Output(NamedTuple):
     """B rows, C classes, H numbers that the last linear layer reads."""
 
-    logits: Tensor  # (B, C) float32
-    hidden: Tensor  # (B, H) float32
+    logits: Tensor  # (B, C) float32, whatever the precision of the forward; float64 of a model that is in float64
+    hidden: Tensor  # (B, H) likewise
 
 
 class Classifier:
@@ -59,11 +59,11 @@ class Classifier:
             hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
             hooks.callback(hook.remove)
             result = logits(self.model, inputs)
-        return Output(result.float(), read[0].float())
+        return Output(at_least_float32(result), at_least_float32(read[0]))
 
     def last_layer(self, hidden: Tensor) -> Tensor:
-        """The logits of hidden vectors, (B, H) -> (B, C) float32."""
-        return self._last(hidden).float()
+        """The logits of hidden vectors, (B, H) -> (B, C)."""
+        return at_least_float32(self._last(hidden))
 
     def embed(self, inputs: Inputs) -> Embedded | Features:
         """What can be mixed or perturbed: the word embeddings, or the features of a frozen encoder."""
@@ -127,6 +127,10 @@ def check_embeddings_can_be_given(model: PreTrainedModel) -> None:
             f"a {model.config.model_type!r} model does not take embeddings in the place of its tokens; choose another "
             "encoder (BERT, RoBERTa, DistilBERT), or an augmentation of tokens or texts"
         )
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def number_of_classes(model: PreTrainedModel) -> int:

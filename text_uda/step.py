@@ -12,7 +12,7 @@ from text_uda import distributed
 from text_uda.augment.in_step import InStep, augmented_view
 from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
 from text_uda.keyed import keyed_seed
-from text_uda.model import Classifier, Output, embed, logits, number_of_classes
+from text_uda.model import Classifier, Output, at_least_float32, embed, logits, number_of_classes
 from text_uda.objectives import Context, Objective, Stateful, View, all_needs
 
 
@@ -82,10 +82,10 @@ class Step(nn.Module):
             targets = views["original"].logits.detach()
         with torch.no_grad():
             if self.needs.targets and targets is None and batch.original is not None:
-                targets = logits(self.model, batch.original).float()  # (U, C)
+                targets = at_least_float32(logits(self.model, batch.original))  # (U, C)
             if self.needs.teacher and batch.original is not None:
                 assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
-                teacher_logits = logits(teacher, batch.original).float()  # (U, C)
+                teacher_logits = at_least_float32(logits(teacher, batch.original))  # (U, C)
         total = torch.zeros((), device=batch.labels.device)
         parts: dict[str, Tensor] = {}
         for index, objective in self.objectives.items():

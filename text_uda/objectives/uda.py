@@ -86,7 +86,7 @@ class UDA:
         probabilities = context.targets.softmax(dim=-1)  # (U, C)
         if self.distribution_alignment:
             mean = context.state["mean_prediction"]
-            mean.lerp_(distributed.mean(probabilities.mean(dim=0)), 1 - self.alignment_momentum)
+            mean.lerp_(distributed.mean(probabilities.mean(dim=0)).to(mean.dtype), 1 - self.alignment_momentum)
             probabilities = align(probabilities, mean)
         augmented_logits = context.views["second"].logits
         loss, confident = consistency_loss(

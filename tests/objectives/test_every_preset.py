@@ -1,0 +1,124 @@
+"""What holds for each method: gradients on every encoder, on features and in bf16; keyed draws; a weight of zero."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from text_uda.averaging import EMA, Averaged
+from text_uda.batch import Batch, Features, Tokens
+from text_uda.model import check_embeddings_can_be_given, check_last_layer_is_linear, layers
+from text_uda.noise import keyed_random
+from text_uda.objectives import PRESETS, Preset, Supervised, all_needs
+from text_uda.step import Step
+
+WIDTH = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}
+ENCODERS = {
+    "bert": WIDTH,
+    "roberta": WIDTH,
+    "distilbert": {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 16},
+    "deberta-v2": WIDTH | {"pooler_hidden_size": 16, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
+    "modernbert": WIDTH | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
+}
+
+
+def new_model(kind: str):
+    config = CONFIG_MAPPING[kind](vocab_size=60, num_labels=3, pad_token_id=0, **ENCODERS[kind])
+    with keyed_random(1):
+        model = AutoModelForSequenceClassification.from_config(config)
+        with torch.no_grad():
+            for parameter in model.parameters():  # predictions that depend on the text, and differ from row to row
+                if parameter.ndim > 1:
+                    parameter.normal_(0, 0.3)
+    return model.train()
+
+
+def new_batch() -> Batch:
+    def tokens(rows: int, width: int) -> Tokens:
+        ids = torch.randint(3, 60, (rows, width))
+        for row in range(1, rows):
+            ids[row, width - row % 3 :] = 0
+        return Tokens(ids, ids.ne(0).long())
+
+    with keyed_random(2):
+        return Batch(
+            tokens(4, 6), torch.tensor([0, 1, 2, 1]), tokens(6, 8), tokens(6, 9), torch.arange(4), torch.arange(6)
+        )
+
+
+def run(model, preset: Preset, batch: Batch, *, step: int = 6):
+    """Loss and gradients of one step in the middle of a run."""
+    teacher = Averaged(model, EMA(), steps=10).model
+    module = Step(model, preset.objectives, steps=10, unlabeled=6)
+    with keyed_random(3):
+        result = module(batch, step, 7, teacher)
+    result.loss.backward()
+    return result, {name: p.grad for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_weight_of_every_encoder_gets_a_gradient(name, kind):
+    model, preset = new_model(kind), PRESETS[name]
+    needs = all_needs(preset.objectives)
+    if needs.embeddings:
+        check_embeddings_can_be_given(model)
+    if needs.hidden:
+        check_last_layer_is_linear(model)
+    if needs.layers:
+        assert len(layers(model)) == 3
+    result, gradients = run(model, preset, new_batch())
+    assert torch.isfinite(result.loss) and result.parts.keys() == {type(each).__name__ for each in preset.objectives}
+    assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients.values())
+    assert all(value == value for value in map(float, result.terms.values())), result.terms
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_works_in_bf16(name):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result, gradients = run(new_model("bert"), PRESETS[name], new_batch())
+    exact, _ = run(new_model("bert"), PRESETS[name], new_batch())
+    assert result.loss.dtype == torch.float32
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values() if gradient is not None)
+    assert result.loss.item() == pytest.approx(exact.loss.item(), rel=0.1, abs=0.02)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_it_works_on_features_of_a_frozen_encoder(name):
+    model, tokens = new_model("bert"), new_batch()
+    model.base_model.requires_grad_(False)
+    model.get_submodule("bert.pooler").requires_grad_(True)
+    with keyed_random(4):
+        labeled, original, second = (Features(torch.randn(rows, 16)) for rows in (4, 6, 6))
+    batch = replace(tokens, labeled=labeled, original=original, augmented=second)
+    result, gradients = run(model, PRESETS[name], batch)
+    assert torch.isfinite(result.loss)
+    heads = [
+        gradient for parameter, gradient in gradients.items() if "classifier" in parameter or "pooler" in parameter
+    ]
+    assert len(heads) == 4 and all(gradient is not None and gradient.abs().sum() > 0 for gradient in heads)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_draws_of_a_step_depend_on_its_key_alone(name):
+    first, again = (run(new_model("bert").eval(), PRESETS[name], new_batch()) for _ in range(2))
+    torch.manual_seed(0)
+    torch.rand(3)
+    after = run(new_model("bert").eval(), PRESETS[name], new_batch())
+    for other in (again, after):
+        assert torch.equal(first[0].loss, other[0].loss)
+        assert all(torch.equal(gradient, other[1][weight]) for weight, gradient in first[1].items())
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, preset in PRESETS.items() if isinstance(preset.objectives[0], Supervised)]
+)
+def test_with_a_weight_of_zero_it_is_the_supervised_loss_to_the_bit(name):
+    off = [each if isinstance(each, Supervised) else replace(each, weight=0.0) for each in PRESETS[name].objectives]  # pyright: ignore
+    batch = new_batch()
+    supervised, expected = run(new_model("bert"), PRESETS["supervised"], Batch(batch.labeled, batch.labels))
+    result, found = run(new_model("bert"), Preset(tuple(off)), batch)
+    assert torch.equal(result.loss, supervised.loss)
+    assert all(torch.equal(found[weight], gradient) for weight, gradient in expected.items())

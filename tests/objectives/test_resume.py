@@ -1,0 +1,80 @@
+"""A run that was killed and goes on comes to the bytes of an undisturbed one, teacher, thresholds and labels included."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from text_uda.batch import Tokens
+from text_uda.data import Rows, Split
+from text_uda.objectives import PRESETS, Stateful, all_needs
+from text_uda.settings import TrainSettings
+from text_uda.step import Step
+from text_uda.train import train
+
+REMEMBERS = [
+    name
+    for name, preset in PRESETS.items()
+    if preset.averaging is not None or any(isinstance(each, Stateful) for each in preset.objectives)
+]
+WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Every third token another word: an augmentation of ids that needs nothing installed."""
+
+    def settings(self) -> dict:
+        return {"method": "shuffled", "version": 1, "unit": "text"}
+
+    def on_tokens(self, tokens: Tokens, generator: torch.Generator) -> Tokens:
+        draws = torch.rand(tokens.input_ids.shape, generator=generator)
+        other = torch.randint(60, 100, draws.shape, generator=generator)
+        return Tokens(
+            torch.where((tokens.input_ids > 4) & (draws < 0.3), other, tokens.input_ids), tokens.attention_mask
+        )
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    def rows(frame: str) -> Rows:
+        return Rows(tuple(frame.format(word) for word in WORDS), tuple(int(place < 4) for place in range(len(WORDS))))
+
+    unlabeled = rows("this movie is very {}").texts
+    return Split(
+        "test", ("bad", "good"), rows("the film was {}"), unlabeled, rows("{} it was"), rows("so {}"), "0" * 32
+    )
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    metrics = [line.split('"rows_per_s"')[0] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    model = (folder / "model" / "model.safetensors").read_bytes()
+    return {"model": model, "metrics": "\n".join(metrics).encode()}
+
+
+@pytest.mark.parametrize("name", REMEMBERS)
+def test_going_on_is_the_same_as_not_having_stopped(name, split, tiny_bert, tmp_path, monkeypatch):
+    preset = PRESETS[name]
+    arguments = {
+        "objectives": preset.objectives,
+        "averaging": preset.averaging,
+        "augmentation": Shuffled() if all_needs(preset.objectives).pairs else None,
+        "settings": TrainSettings(
+            encoder=str(tiny_bert), steps=6, labeled_batch=4, learning_rate=1e-3, checkpoint_every=3, log_every=1
+        ),
+    }
+    train(split, **arguments, out=tmp_path / "whole")
+    forward = Step.forward
+
+    def killed(self, batch, step, *others):
+        if step == 4:
+            raise KeyboardInterrupt
+        return forward(self, batch, step, *others)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Step, "forward", killed)
+        train(split, **arguments, out=tmp_path / "killed")
+    assert (tmp_path / "killed" / "checkpoints" / "step-00000003").exists()
+    train(split, **arguments, out=tmp_path / "killed")
+    assert bytes_of(tmp_path / "whole") == bytes_of(tmp_path / "killed")
