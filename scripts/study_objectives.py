@@ -26,7 +26,7 @@ from text_uda.train import train
 from translation_cache import Cache
 
 LABELS = {"wordnet-14": 140, "movie-snippets": 100}
-SAMPLES = 2
+SAMPLES = 1
 
 
 def main() -> None:

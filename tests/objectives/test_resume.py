@@ -1,4 +1,4 @@
-"""A run that was killed and goes on comes to the bytes of an undisturbed one, teacher, thresholds and labels included."""
+"""A run that was killed comes to the bytes of an undisturbed one, with its teacher, thresholds and imputed labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
