@@ -1,0 +1,186 @@
+"""Write docs/methods.md from the docstrings of the objectives, with the cost of a step as it is counted on a model.
+
+python scripts/write_methods.py            write it
+python scripts/write_methods.py --check    say whether it is up to date; a test does
+"""
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections import Counter
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from text_uda.averaging import EMA, Averaged, FastSWA
+from text_uda.batch import Batch, Tokens
+from text_uda.noise import keyed_random
+from text_uda.objectives import PRESETS, Needs, Preset, all_needs
+from text_uda.step import Step
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
+
+OPENING = """# Methods
+
+Each is a name for `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are added:
+`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`, or a tuple of your own. This
+page is written by `scripts/write_methods.py` from the docstrings; do not edit it by hand.
+
+**Forward and backward**: how many times the L labeled and the U unlabeled rows of a step go through the encoder, the
+teacher's passes among the forward ones, counted on a model while a step runs. **Second view**: *augmented* where the
+method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout. In the
+figures a dotted line carries no gradient.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="exit with 1 when the page is not up to date")
+    page = render()
+    if not parser.parse_args().check:
+        PAGE.write_text(page, "utf-8")
+    elif not PAGE.exists() or PAGE.read_text("utf-8") != page:
+        sys.exit(f"{PAGE.name} is not what the docstrings say: run `python scripts/write_methods.py`")
+
+
+def render() -> str:
+    classes = dict.fromkeys(type(objective) for preset in PRESETS.values() for objective in preset.objectives)
+    parts = [OPENING, _index(), *(_section(kind) for kind in (*classes, EMA, FastSWA))]
+    return "\n".join(parts)
+
+
+def _index() -> str:
+    lines = ["| name | objectives | second view | forward | backward |", "| --- | --- | --- | --- | --- |"]
+    for name, preset in PRESETS.items():
+        made = " + ".join(f"[{type(each).__name__}](#{type(each).__name__.lower()})" for each in preset.objectives)
+        if preset.averaging is not None:
+            average = type(preset.averaging).__name__
+            made += f", [{average}](#{average.lower()})"
+        forward, backward = cost(preset)
+        lines.append(f"| `{name}` | {made} | {_second(all_needs(preset.objectives))} | {forward} | {backward} |")
+    return "\n".join(lines) + "\n"
+
+
+def _second(needs: Needs) -> str:
+    if needs.augmentation:
+        return "augmented"
+    return "any" if "second" in needs.views or needs.unlabeled else "none"
+
+
+def _section(kind: type) -> str:
+    first, _, rest = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    parts = [f"## {kind.__name__}\n", f"```text\n{first}\n```\n", _plain(rest) + "\n"]
+    parts.append("| setting | default | |\n| --- | --- | --- |")
+    words = _field_docstrings(kind)
+    parts += [f"| `{each.name}` | `{_default(each)}` | {_plain(words[each.name])} |" for each in fields(kind)]
+    needs = getattr(kind, "needs", None)
+    return "\n".join(parts) + "\n" + (f"\n{_figure(kind.__name__, needs)}" if needs is not None else "")
+
+
+def _default(field: Field[Any]) -> str:
+    assert field.default is not MISSING, "every setting of an objective has a default"
+    return f"{field.default}"
+
+
+def _plain(text: str) -> str:
+    """Text of a docstring as Markdown that shows just that."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    return "\n\n".join(re.sub(r"([\\*_<|`\[\]])", r"\\\1", paragraph) for paragraph in paragraphs)
+
+
+def _field_docstrings(kind: type) -> dict[str, str]:
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+            found[statement.target.id] = str(said)
+    return found
+
+
+# --- what it needs, as a figure ---------------------------------------------------------------------------------------
+
+
+def _figure(name: str, needs: Needs) -> str:
+    """The rows that an objective reads and the models they go through; dotted lines carry no gradient."""
+    second = "augmented text" if needs.augmentation else "augmented text, or the original with other dropout"
+    rows = {"labeled": "labeled text", "labeled again": "labeled text, other dropout", "original": "original text"}
+    edges = [f'  {_node(view)}["{(rows | {"second": second})[view]}"] --> student' for view in needs.views]
+    if needs.targets and "original" not in needs.views:
+        edges.append('  original["original text"] -.-> student')
+    if needs.teacher:
+        edges += ['  original["original text"] -.-> teacher["teacher (EMA)"]', f"  teacher -.-> {name}"]
+    if needs.unlabeled:
+        own = "mixed or perturbed embeddings" if needs.embeddings else "rows mixed in a hidden layer"
+        edges.append(f'  unlabeled["{own}"] --> student')
+    reads = "hidden vector" if needs.hidden else "probabilities"
+    edges.append(f"  student -->|{reads}| {name}")
+    return "\n".join(["```mermaid", "flowchart LR", *edges, "```", ""])
+
+
+def _node(view: str) -> str:
+    return view.replace(" ", "_")
+
+
+# --- what a step costs ------------------------------------------------------------------------------------------------
+
+
+def cost(preset: Preset) -> tuple[str, str]:
+    """Rows through the encoder in one step, forward and backward, as multiples of L and U."""
+    base, more_labeled, more_unlabeled = (_count(preset, *rows) for rows in ((4, 6), (8, 6), (4, 10)))
+    told = []
+    for way in ("forward", "backward"):
+        labeled = (more_labeled[way] - base[way]) / 4
+        unlabeled = (more_unlabeled[way] - base[way]) / 4
+        assert base[way] == 4 * labeled + 6 * unlabeled, "every row that is run is a labeled or an unlabeled one"
+        terms = [f"{number:g} {name}" for number, name in ((labeled, "L"), (unlabeled, "U")) if number]
+        told.append(" + ".join(terms) or "0")
+    return told[0], told[1]
+
+
+def _count(preset: Preset, labeled: int, unlabeled: int) -> Counter[str]:
+    """Rows through the encoder's forward and backward pass while one step runs."""
+    with keyed_random(0):
+        config = BertConfig(
+            vocab_size=40,
+            hidden_size=16,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=16,
+            num_labels=3,
+        )
+        model = BertForSequenceClassification(config)
+        original, second, known = (Tokens(*_tokens(rows)) for rows in (unlabeled, unlabeled, labeled))
+    counted: Counter[str] = Counter()
+
+    def forward(_module: torch.nn.Module, _arguments: Any, output: Any) -> None:
+        states = output.last_hidden_state
+        counted["forward"] += len(states)
+        if states.requires_grad:
+            states.register_hook(lambda gradient: counted.update(backward=len(gradient)))
+
+    teacher = preset.averaging and Averaged(model, preset.averaging, steps=10).model
+    for each in (model, teacher):
+        if each is not None:
+            each.base_model.register_forward_hook(forward)
+    step = Step(model, preset.objectives, steps=10, unlabeled=unlabeled)
+    labels = torch.arange(labeled) % 3
+    batch = Batch(known, labels, original, second, torch.arange(labeled), torch.arange(unlabeled))
+    step(batch, 9, 1, teacher).loss.backward()
+    return counted
+
+
+def _tokens(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    ids = torch.randint(3, 40, (rows, 6))
+    return ids, torch.ones_like(ids)
+
+
+if __name__ == "__main__":
+    main()
