@@ -19,6 +19,7 @@ from transformers import (
 from text_uda.data import Rows
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
+from text_uda.packing import pack
 from text_uda.rows import ModelRows, OnProgress, TokenRows, batches_by_length
 from text_uda.run import RunDirectory
 
@@ -79,6 +80,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
         raise SettingsError(f"the run {run} {what}")
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), tokenizer

@@ -9,7 +9,7 @@ What is trained is an ordinary transformers model, and what is saved opens anywh
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from text_uda.batch import Embedded, Features, Inputs, Tokens
 from text_uda.errors import SettingsError
 from text_uda.mixing import Mixing
+from text_uda.packing import is_packed, packed
 
 # What a model's head makes of the first hidden state, by `config.model_type`; checked against the whole when used.
 _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
@@ -54,11 +55,11 @@ class Classifier:
         with ExitStack() as hooks:
             if mixing is not None and (layer == 0 or isinstance(inputs, Features)):
                 inputs = self._mixed(inputs, mixing)
-            elif mixing is not None:
+            elif mixing is not None:  # rows are mixed place by place, so they have to be padded
                 hooks.enter_context(_mixed_after(layers(self.model), layer, mixing))
             hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
             hooks.callback(hook.remove)
-            result = logits(self.model, inputs)
+            result = logits(self.model, inputs, padded=mixing is not None)
         return Output(at_least_float32(result), at_least_float32(read[0]))
 
     def last_layer(self, hidden: Tensor) -> Tensor:
@@ -87,17 +88,23 @@ class Classifier:
 
 def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
     """The first position of the last hidden state, which the head reads. (B, T) -> (B, D)"""
-    hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
+    with packed(layers(model), tokens.attention_mask) if is_packed(model) else nullcontext():
+        hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
     return hidden[:, 0]
 
 
-def logits(model: PreTrainedModel, inputs: Inputs) -> Tensor:
-    """(B, T) tokens, their (B, T, D) embeddings or (B, D) features -> (B, C) logits."""
+def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> Tensor:
+    """(B, T) tokens, their (B, T, D) embeddings or (B, D) features -> (B, C) logits.
+
+    Args:
+        padded: run the layers on padded rows even where the encoder can do without padding.
+    """
     if isinstance(inputs, Features):
         return _HEADS[model.config.model_type](model, inputs.values)
-    if isinstance(inputs, Embedded):
-        return model(inputs_embeds=inputs.values, attention_mask=inputs.attention_mask).logits
-    return model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask).logits
+    given = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
+    without_padding = is_packed(model) and not padded
+    with packed(layers(model), inputs.attention_mask) if without_padding else nullcontext():
+        return model(**given, attention_mask=inputs.attention_mask).logits
 
 
 def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:

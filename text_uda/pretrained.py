@@ -24,6 +24,7 @@ from transformers.utils.hub import cached_file
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.model import layers
 from text_uda.noise import keyed_random
+from text_uda.packing import pack
 
 PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in the extra `demo`
 
@@ -86,6 +87,7 @@ def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretr
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
     if model.config.model_type == "bert" and _averages_tokens(path):
         _append_averaging_layer(model)
+    pack(model)
     return Pretrained(model, tokenizer)
 
 

@@ -1,0 +1,108 @@
+"""Without padding: the same logits and gradients as with it, for each family, and attention that stays in its row."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from text_uda.model import layers
+from text_uda.noise import keyed_random
+from text_uda.packing import Segments, is_packed, pack, packed
+
+WIDTH = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}
+MODERN = WIDTH | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2}
+ENCODERS = {
+    "bert": ("bert", WIDTH),
+    "roberta": ("roberta", WIDTH),
+    "electra": ("electra", WIDTH | {"embedding_size": 16}),
+    "distilbert": ("distilbert", {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 16}),
+    "modernbert": ("modernbert", MODERN),
+    "modernbert, mean of the tokens": ("modernbert", MODERN | {"classifier_pooling": "mean"}),
+}
+LENGTHS = (20, 7, 13, 7, 1, 20)
+
+
+def new_model(name: str):
+    kind, sizes = ENCODERS[name]
+    specials = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    with keyed_random(0):
+        config = CONFIG_MAPPING[kind](vocab_size=60, num_labels=3, **specials, **sizes)
+        model = AutoModelForSequenceClassification.from_config(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0, 0.3)
+    pack(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[torch.Tensor, torch.Tensor]:
+    with keyed_random(1):
+        ids = torch.randint(3, 60, (len(LENGTHS), max(LENGTHS)))
+    for row, length in enumerate(LENGTHS):
+        ids[row, length:] = 0
+    return ids, ids.ne(0).long()
+
+
+def run(model, ids, mask, *, without_padding: bool):
+    model.zero_grad()
+    with packed(layers(model), mask) if without_padding else nullcontext():
+        logits = model(input_ids=ids, attention_mask=mask).logits
+    torch.nn.functional.cross_entropy(logits, torch.arange(len(ids)) % 3).backward()
+    return logits.detach(), {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_logits_and_gradients_are_those_with_padding(name, rows):
+    model = new_model(name)
+    assert is_packed(model)
+    logits, gradients = run(model, *rows, without_padding=False)
+    found, found_gradients = run(model, *rows, without_padding=True)
+    torch.testing.assert_close(found, logits, atol=2e-6, rtol=1e-6)
+    scale = max(gradient.abs().max() for gradient in gradients.values())
+    for weight, gradient in gradients.items():
+        torch.testing.assert_close(found_gradients[weight], gradient, atol=float(1e-6 * scale), rtol=1e-5, msg=weight)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_row_says_the_same_alone(name, rows):
+    ids, mask = rows
+    model = new_model(name)
+    with torch.no_grad():
+        with packed(layers(model), mask):
+            together = model(input_ids=ids, attention_mask=mask).logits
+        for row, length in enumerate(LENGTHS):
+            alone = model(input_ids=ids[row : row + 1, :length], attention_mask=mask[row : row + 1, :length]).logits
+            torch.testing.assert_close(together[row : row + 1], alone, atol=2e-6, rtol=1e-6)
+
+
+def test_a_token_that_is_erased_in_the_middle_is_in_nobodys_sight(rows):
+    ids, mask = rows[0], rows[1].clone()
+    mask[0, 3:6] = 0
+    model = new_model("modernbert")
+    assert torch.allclose(*(run(model, ids, mask, without_padding=each)[0] for each in (False, True)), atol=2e-6)
+
+
+def test_the_hooks_are_gone_afterwards(rows):
+    model = new_model("bert")
+    before = run(model, *rows, without_padding=False)[0]
+    with pytest.raises(IndexError), packed(layers(model), rows[1]):
+        model(input_ids=rows[0][:, :5] + 1000)
+    assert torch.equal(run(model, *rows, without_padding=False)[0], before)
+
+
+def test_segments_by_hand():
+    segments = Segments.of(torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]]))
+    assert segments.groups == ((1, 1), (2, 3))
+    assert segments.places.tolist() == [4, 0, 1, 2, 8, 9, 10]
+    assert segments.positions.tolist() == [0, 0, 1, 2, 0, 1, 2]
+
+
+def test_an_encoder_with_an_attention_of_its_own_is_left_alone():
+    config = CONFIG_MAPPING["deberta-v2"](vocab_size=60, pooler_hidden_size=16, **WIDTH)
+    model = AutoModelForSequenceClassification.from_config(config)
+    pack(model)
+    assert not is_packed(model)
