@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from text_uda.objectives import Preset
 
 # The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
-OBJECTIVES = ("supervised", "uda", "pi-model", "mean-teacher", "fast-swa")
+OBJECTIVES = tuple("supervised uda pi-model mean-teacher vat vat-entmin sntg vadd fast-swa r-drop".split())
 
 
 @dataclass(frozen=True, kw_only=True)

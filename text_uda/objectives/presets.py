@@ -6,11 +6,16 @@ from typing import Any
 
 from text_uda.averaging import EMA, Averaging, FastSWA
 from text_uda.errors import SettingsError
+from text_uda.objectives.entmin import EntMin
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.objective import Objective
 from text_uda.objectives.pi_model import PiModel
+from text_uda.objectives.r_drop import RDrop
+from text_uda.objectives.sntg import SNTG
 from text_uda.objectives.supervised import Supervised
 from text_uda.objectives.uda import UDA
+from text_uda.objectives.vadd import VAdD
+from text_uda.objectives.vat import VAT
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,12 @@ PRESETS: dict[str, Preset] = {
     "uda": Preset((Supervised(), UDA())),
     "pi-model": Preset((Supervised(), PiModel())),
     "mean-teacher": Preset((Supervised(), MeanTeacher()), EMA()),
+    "vat": Preset((Supervised(), VAT())),
+    "vat-entmin": Preset((Supervised(), VAT(), EntMin())),
+    "sntg": Preset((Supervised(), PiModel(), SNTG())),
+    "vadd": Preset((Supervised(), VAdD())),
     "fast-swa": Preset((Supervised(), PiModel()), FastSWA()),
+    "r-drop": Preset((Supervised(), RDrop())),
 }
 
 

@@ -1,0 +1,79 @@
+"""SNTG: texts of one class are to lie close to each other in the last hidden layer, texts of two classes apart."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from text_uda import distributed
+from text_uda.batch import Batch
+from text_uda.objectives.checks import check_positive, check_share, check_weight
+from text_uda.objectives.objective import Context, Loss, Needs, shares
+from text_uda.schedules import ramp_up
+
+
+def neighbor_loss(hidden: Tensor, targets: Tensor, *, margin: float) -> tuple[Tensor, Tensor]:
+    """Mean over all pairs i < j of W d^2 + (1 - W) max(0, m - d)^2, with W = 1[y~_i = y~_j].
+
+    Luo et al. 2018 (arXiv 1711.00258), Section 3.2; d^2 is the mean over the H units of the squared difference,
+    as in the authors' code. Two equal vectors pass on no gradient, where that of a square root would not be a number.
+
+    Args:
+        hidden: h, (B, H).
+        targets: y~, (B,).
+        margin: m.
+    Returns:
+        the loss, a scalar; which pairs are neighbors, (B (B - 1) / 2,) bool.
+    """
+    distances = torch.pdist(hidden) / math.sqrt(hidden.shape[1])  # (pairs,)
+    first, second = torch.triu_indices(len(hidden), len(hidden), offset=1, device=hidden.device)
+    neighbors = targets[first] == targets[second]
+    apart = (margin - distances).clamp_min(0).square()
+    return torch.where(neighbors, distances.square(), apart).mean(), neighbors
+
+
+@dataclass(frozen=True, kw_only=True)
+class SNTG:
+    """w(t) * mean over pairs of W d^2 + (1 - W) max(0, m - d)^2. To be added to `PiModel` or `MeanTeacher`.
+
+    Source: Luo et al. 2018, "Smooth Neighbors on Teacher Graphs for Semi-supervised Learning" (arXiv 1711.00258),
+    Section 3.2 (m -> margin; their second weight -> weight times the ramp-up).
+
+    y~ of a labeled row is its label. That of an unlabeled row is the most probable class by the average of the weights
+    where another objective has one made (`MeanTeacher`), else by the original view itself; the authors' Pi-model takes
+    it from the other of its two passes. No gradient goes through y~. h is what the last linear layer reads, of the
+    labeled and of the original view; the gradient goes into both ends of a pair.
+
+    Departs from the paper by its pairs: all pairs of a batch, over all processes, instead of one half against the
+    other, of which it is the expectation. For text nothing else changes.
+    """
+
+    weight: float = 4.0
+    """Largest w(t): 0.4 of that of the consistency loss beside it, as in the paper, which is 10 by default here."""
+
+    margin: float = 1.0
+    """m, how far apart texts of two classes are to lie at least, per unit of h."""
+
+    ramp_up: float = 0.4
+    """Share of the steps over which the weight grows to its full value; 0 for none."""
+
+    needs: ClassVar[Needs] = Needs(views=("labeled", "original"), hidden=True)
+
+    def __post_init__(self) -> None:
+        check_weight(self.weight)
+        check_positive("margin", self.margin)
+        check_share("ramp_up", self.ramp_up)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        labeled, original = context.views["labeled"], context.views["original"]
+        teacher = original.logits if context.teacher_logits is None else context.teacher_logits
+        parts = [(labeled.hidden, batch.labels), (original.hidden, teacher.argmax(dim=-1))]
+        loss, neighbors = neighbor_loss(
+            torch.cat([distributed.gathered(hidden) for hidden, _ in parts]),
+            torch.cat([distributed.gathered(targets) for _, targets in parts]),
+            margin=self.margin,
+        )
+        weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
+        return Loss(weight * loss, {"sntg": loss.detach(), "sntg_weight": weight, "neighbors": shares(neighbors)})

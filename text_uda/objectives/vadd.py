@@ -1,0 +1,110 @@
+"""VAdD: a prediction is to survive the few more units of dropout that would change it most."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from text_uda import noise
+from text_uda.batch import Batch
+from text_uda.errors import SettingsError
+from text_uda.functional import kl_divergence
+from text_uda.objectives.checks import check_share, check_weight
+from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.schedules import ramp_up
+
+
+def adversarial_mask(mask: Tensor, jacobian: Tensor, *, flips: int) -> Tensor:
+    """The mask with at most `flips` units of each row flipped: those of the largest |J| whose flip raises sum m_i J_i.
+
+    Park et al. 2018 (arXiv 1707.03631), Algorithm 1.
+
+    Args:
+        mask: eps^s, (U, H) bool, which units are kept.
+        jacobian: J, (U, H).
+    Returns:
+        eps^adv, (U, H) bool.
+    """
+    gains = torch.where(mask, -jacobian, jacobian)
+    largest, places = gains.topk(min(flips, gains.shape[1]), dim=-1)  # (U, flips)
+    return mask ^ torch.zeros_like(mask).scatter(-1, places, largest > 0)
+
+
+def rescaled(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """H / (number of units kept) for a unit that is kept, else 0, as in the authors' code. (U, H) bool -> (U, H)"""
+    kept = mask.sum(dim=-1, keepdim=True).clamp_min(1)
+    return mask.to(dtype) * (mask.shape[1] / kept)
+
+
+def dropout_divergence(
+    hidden: Tensor, mask: Tensor, last_layer: Callable[[Tensor], Tensor], *, flips: int
+) -> tuple[Tensor, Tensor]:
+    """Mean over rows of KL(sg p(h * eps^s) || p(h * eps^adv)).
+
+    Park et al. 2018 (arXiv 1707.03631), the virtual form of adversarial dropout. J is taken where nothing is dropped,
+    as in the paper: at eps^s itself the divergence has its minimum and J is zero.
+
+    Args:
+        hidden: h, (U, H).
+        mask: eps^s, (U, H) bool.
+        last_layer: hidden -> logits, (U, H) -> (U, C).
+    Returns:
+        the loss, a scalar; eps^adv, (U, H) bool.
+    """
+    with torch.no_grad():
+        target = last_layer(hidden * rescaled(mask, hidden.dtype)).softmax(dim=-1)
+    whole = torch.ones_like(hidden).requires_grad_()
+    divergence = kl_divergence(target, last_layer(hidden.detach() * whole)).sum()
+    (jacobian,) = torch.autograd.grad(divergence, whole)
+    adversarial = adversarial_mask(mask, jacobian, flips=flips)
+    return kl_divergence(target, last_layer(hidden * rescaled(adversarial, hidden.dtype))).mean(), adversarial
+
+
+@dataclass(frozen=True, kw_only=True)
+class VAdD:
+    """w(t) * mean KL( sg p(y|h * eps^s) || p(y|h * eps^adv) ) over the unlabeled rows.
+
+    Source: Park et al. 2018, "Adversarial Dropout for Supervised and Semi-Supervised Learning" (arXiv 1707.03631): the
+    virtual form with the Kullback-Leibler divergence, "VAdD (KL)", and Algorithm 1 (delta -> delta; eps^s is drawn with
+    the probability `keep`; H units; lambda -> weight times the ramp-up). At most floor(delta H) units are flipped, and
+    kept units are scaled by H over their number.
+
+    For text: h is what the last linear layer reads, of the original view, whose own dropout eps^s comes on top of. Only
+    the last layer is run again. Departs from the authors' code, which compares two passes with two augmentations, flips
+    from the full mask, so that it only drops units, and lets the gradient into both predictions.
+    """
+
+    weight: float = 1.0
+    """Largest w(t); 1 in the authors' settings."""
+
+    delta: float = 0.05
+    """Share of the units that may be flipped; at least 1 / H for any to be."""
+
+    keep: float = 0.9
+    """Probability that eps^s keeps a unit: the rate that encoders are fine-tuned with. In the paper's networks, 0.5."""
+
+    ramp_up: float = 0.25
+    """Share of the steps over which the weight grows to its full value; 80 of 300 epochs in the authors' code."""
+
+    needs: ClassVar[Needs] = Needs(views=("original",), hidden=True)
+
+    def __post_init__(self) -> None:
+        check_weight(self.weight)
+        check_share("delta", self.delta)
+        if not 0 < self.keep <= 1:
+            raise SettingsError(f"keep={self.keep}: give a probability above 0, at most 1")
+        check_share("ramp_up", self.ramp_up)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        hidden = context.views["original"].hidden  # (U, H)
+        keys = noise.row_keys(context.key, len(hidden), device=hidden.device)
+        mask = noise.uniform(keys, hidden.shape[1]) < self.keep
+        flips = math.floor(self.delta * hidden.shape[1])
+        with torch.autocast(hidden.device.type, enabled=False):  # one small layer, and J is a difference
+            loss, adversarial = dropout_divergence(hidden, mask, context.student.last_layer, flips=flips)
+        weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
+        flipped = (adversarial ^ mask).sum(dim=-1).float().mean()
+        return Loss(weight * loss, {"vadd": loss.detach(), "vadd_weight": weight, "vadd_flipped": flipped})
