@@ -4,8 +4,8 @@
     python scripts/study_objectives.py --out study --data wordnet-14 --objectives supervised fixmatch --tune last:2
 
 wordnet-14 with 10 labels a class and movie-snippets with 50, up to 14,000 texts of each, a head on the frozen packaged
-encoder unless --tune says otherwise. The unlabeled texts' second view is SwitchOut's, from a cache, for every method that reads one; each method
-has the settings of its preset and nothing was tuned on these data but what docs/methods.md says.
+encoder unless --tune says otherwise. The second view of the unlabeled texts is SwitchOut's, from a cache, for every
+method that reads one. Each method has the settings of its preset.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def train_all(data: str, objectives: list[str], seeds: int, tune: str, steps: in
         part = split(corpus, labels=LABELS[data], seed=seed)
         for name in objectives:
             preset = PRESETS[name]
-            paired = all_needs(preset.objectives).pairs
+            paired = all_needs(preset.objectives).second_view
             runs.append(out / f"{data}-{tune.replace(':', '-')}" / f"{name}-{seed}")
             train(
                 part,

@@ -70,7 +70,7 @@ def _index() -> str:
 def _second(needs: Needs) -> str:
     if needs.augmentation:
         return "augmented"
-    return "any" if "second" in needs.views or needs.unlabeled else "none"
+    return "any" if needs.second_view else "none"
 
 
 def _section(kind: type) -> str:

@@ -39,7 +39,13 @@ class Mixing:
 
 
 def draw_mixing(
-    key: int, sizes: Sequence[int], *, alpha: float, own_first: bool = False, device: torch.device
+    key: int,
+    sizes: Sequence[int],
+    *,
+    alpha: float,
+    own_first: bool = False,
+    with_first_group: bool = False,
+    device: torch.device,
 ) -> Mixing:
     """Partners by a permutation of all rows, weights by Beta(alpha, alpha), one of each for a row.
 
@@ -47,10 +53,13 @@ def draw_mixing(
         key: of the draw; the same in all processes.
         sizes: rows of each group in this process.
         own_first: take max(w, 1 - w) for w, so that a row stays nearer to itself (Berthelot et al. 2019, Equation 9).
+        with_first_group: partners are rows of the first group alone, drawn one by one.
     """
     generator = keyed_generator(key, "mixing")
     everywhere = sum(sizes) * distributed.processes()
-    partner = torch.from_numpy(generator.permutation(everywhere))
+    first = sizes[0] * distributed.processes()
+    drawn = generator.integers(first, size=everywhere) if with_first_group else generator.permutation(everywhere)
+    partner = torch.from_numpy(drawn)
     weight = torch.from_numpy(generator.beta(alpha, alpha, everywhere)).float()
     if own_first:
         weight = torch.maximum(weight, 1 - weight)

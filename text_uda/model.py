@@ -197,6 +197,11 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
     raise SettingsError(f"cannot find the layers of a {model.config.model_type!r} model; use --tune all")
 
 
+def depth(model: PreTrainedModel) -> int:
+    """How many layers the encoder was pretrained with."""
+    return len(layers(model)) - bool(getattr(model.config, "averaging_layer", False))
+
+
 def _last_linear(model: PreTrainedModel) -> nn.Linear:
     found = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == number_of_classes(model)]
     if not found:

@@ -33,6 +33,14 @@ def ramp_up(*, step: int, steps: int, share: float) -> float:
     return math.exp(-5 * (1 - step / length) ** 2)
 
 
+def linear_ramp(*, step: int, steps: int, start: float = 0.0, end: float) -> float:
+    """0 until the share `start` of the run is over, then up to 1 at the share `end`, in a straight line."""
+    share = step / steps
+    if share >= end:
+        return 1.0
+    return max(0.0, (share - start) / (end - start))
+
+
 def linear_decay(*, step: int, steps: int, warmup_steps: int) -> float:
     """The factor on the learning rate: up from 0 over the warm-up, then down to 0 at the last step (as BERT)."""
     if step < warmup_steps:

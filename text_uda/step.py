@@ -74,7 +74,7 @@ class Step(nn.Module):
             teacher: the model with averaged weights, where an objective needs it.
         """
         terms: dict[str, Tensor | float] = {}
-        if self.needs.pairs:
+        if self.needs.unlabeled_rows:
             batch = self._with_second_view(self._as_wide_everywhere(batch), key, terms)
         views = self._views(batch)
         targets = teacher_logits = None
@@ -134,7 +134,7 @@ class Step(nn.Module):
 
     def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
         """Makes the augmented view where the batch comes without and there is an augmentation."""
-        if batch.augmented is not None or batch.original is None or self.augmentation is None:
+        if batch.augmented is not None or self.augmentation is None or not self.needs.second_view:
             return batch
         assert isinstance(batch.original, Tokens)
         generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)

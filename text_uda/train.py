@@ -104,7 +104,7 @@ def train(
         raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
     averaging = averaging or (EMA() if needs.teacher else None)
     views = find_views(split, needs, augmentation, cache, filters, settings)
-    used = augmentation if views is not None else None
+    used = augmentation if views is not None and views.method is not None else None
     directory = RunDirectory(Path(out))
     method = method_name(objectives, averaging, views and views.method)
     directory.open(

@@ -55,13 +55,13 @@ def find_views(
     Raises:
         SettingsError: what is given does not fit what is needed.
     """
-    if not needs.pairs:
+    if not needs.unlabeled_rows:
         return None
     if augmentation is None and needs.augmentation:
         raise SettingsError(_NEEDS_PAIRS)
     if not split.unlabeled:
         raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
-    if augmentation is None:
+    if augmentation is None or not needs.second_view:
         return Views(split.unlabeled)
     method = str(augmentation.settings()["method"])
     if cache is not None:

@@ -59,7 +59,7 @@ def test_going_on_is_the_same_as_not_having_stopped(name, split, tiny_bert, tmp_
     arguments = {
         "objectives": preset.objectives,
         "averaging": preset.averaging,
-        "augmentation": Shuffled() if all_needs(preset.objectives).pairs else None,
+        "augmentation": Shuffled() if all_needs(preset.objectives).second_view else None,
         "settings": TrainSettings(
             encoder=str(tiny_bert), steps=6, labeled_batch=4, learning_rate=1e-3, checkpoint_every=3, log_every=1
         ),

@@ -29,7 +29,30 @@ if TYPE_CHECKING:
     from text_uda.objectives import Preset
 
 # The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
-OBJECTIVES = tuple("supervised uda pi-model mean-teacher vat vat-entmin sntg vadd fast-swa r-drop".split())
+OBJECTIVES = (
+    "supervised",
+    "uda",
+    "pi-model",
+    "mean-teacher",
+    "vat",
+    "vat-entmin",
+    "sntg",
+    "vadd",
+    "fast-swa",
+    "ict",
+    "pseudo-label",
+    "mixmatch",
+    "tmix",
+    "lga-vat",
+    "mixmixup",
+    "fixmatch",
+    "flexmatch",
+    "freematch",
+    "softmatch",
+    "adamatch",
+    "dash",
+    "r-drop",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +78,9 @@ class ObjectiveChoice:
                 f"--objective {name} compares texts with augmented ones; give --augment METHOD --cache DIR, or one of "
                 f"{', '.join(IN_STEP)} without a cache"
             )
-        if not needs.pairs and method != "none":
+        if not needs.second_view and method != "none":
             raise SettingsError(
-                f"--objective {name} reads no unlabeled texts; leave out --augment, or take --objective uda"
+                f"--objective {name} reads no augmented texts; leave out --augment, or take another one"
             )
         given = {
             "tsa": None if self.tsa == "none" else self.tsa,

@@ -36,6 +36,9 @@ class Needs:
     unlabeled: bool = False
     """Unlabeled rows, which it runs itself."""
 
+    second: bool = False
+    """Rows of the second view, which it runs itself."""
+
     augmentation: bool = False
     """A second view that differs in its text, not in its dropout alone."""
 
@@ -49,10 +52,14 @@ class Needs:
     """A model whose layers are known."""
 
     @property
-    def pairs(self) -> bool:
-        """Unlabeled rows at all, whether there is an augmentation or not."""
-        forward = "original" in self.views or "second" in self.views
-        return forward or self.targets or self.teacher or self.unlabeled or self.augmentation
+    def second_view(self) -> bool:
+        """A second view of the unlabeled rows, in whatever way it is read."""
+        return "second" in self.views or self.second or self.augmentation
+
+    @property
+    def unlabeled_rows(self) -> bool:
+        """Unlabeled rows at all."""
+        return "original" in self.views or self.targets or self.teacher or self.unlabeled or self.second_view
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +128,7 @@ def all_needs(objectives: Iterable[Objective]) -> Needs:
     return Needs(views=views, **{name: any(getattr(needs, name) for needs in together) for name in _FLAGS})
 
 
-_FLAGS = ("targets", "teacher", "unlabeled", "augmentation", "embeddings", "hidden", "layers")
+_FLAGS = ("targets", "teacher", "unlabeled", "second", "augmentation", "embeddings", "hidden", "layers")
 
 
 def shares(counted: Tensor) -> Tensor:

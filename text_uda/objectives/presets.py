@@ -6,13 +6,25 @@ from typing import Any
 
 from text_uda.averaging import EMA, Averaging, FastSWA
 from text_uda.errors import SettingsError
+from text_uda.objectives.adamatch import AdaMatch
+from text_uda.objectives.dash import Dash
 from text_uda.objectives.entmin import EntMin
+from text_uda.objectives.fixmatch import FixMatch
+from text_uda.objectives.flexmatch import FlexMatch
+from text_uda.objectives.freematch import FreeMatch
+from text_uda.objectives.ict import ICT
+from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
+from text_uda.objectives.mixmatch import MixMatch
+from text_uda.objectives.mixmixup import MixMixup
 from text_uda.objectives.objective import Objective
 from text_uda.objectives.pi_model import PiModel
+from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
 from text_uda.objectives.sntg import SNTG
+from text_uda.objectives.softmatch import SoftMatch
 from text_uda.objectives.supervised import Supervised
+from text_uda.objectives.tmix import TMix
 from text_uda.objectives.uda import UDA
 from text_uda.objectives.vadd import VAdD
 from text_uda.objectives.vat import VAT
@@ -55,6 +67,18 @@ PRESETS: dict[str, Preset] = {
     "sntg": Preset((Supervised(), PiModel(), SNTG())),
     "vadd": Preset((Supervised(), VAdD())),
     "fast-swa": Preset((Supervised(), PiModel()), FastSWA()),
+    "ict": Preset((Supervised(), ICT()), EMA(decay=0.999)),
+    "pseudo-label": Preset((Supervised(), PseudoLabel())),
+    "mixmatch": Preset((MixMatch(),)),
+    "tmix": Preset((TMix(),)),
+    "lga-vat": Preset((Supervised(), LGA(), VAT())),
+    "mixmixup": Preset((MixMixup(),)),
+    "fixmatch": Preset((Supervised(), FixMatch())),
+    "flexmatch": Preset((Supervised(), FlexMatch())),
+    "freematch": Preset((Supervised(), FreeMatch())),
+    "softmatch": Preset((Supervised(), SoftMatch())),
+    "adamatch": Preset((Supervised(), AdaMatch())),
+    "dash": Preset((Supervised(), Dash())),
     "r-drop": Preset((Supervised(), RDrop())),
 }
 

@@ -1,0 +1,80 @@
+"""AdaMatch: a threshold relative to the confidence on labeled texts, and targets aligned to their predictions."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from text_uda import distributed
+from text_uda.batch import Batch
+from text_uda.functional import soft_cross_entropy
+from text_uda.objectives.checks import check_momentum, check_threshold, check_weight
+from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.thresholds import running, told
+
+
+def aligned(probabilities: Tensor, mean: Tensor, labeled_mean: Tensor) -> Tensor:
+    """p * (mean prediction on labeled rows / mean prediction on unlabeled rows), renormalised.
+
+    Berthelot et al. 2022 (arXiv 2106.04732), Section 3.2.
+
+    Args:
+        probabilities: (U, C).
+        mean, labeled_mean: (C,).
+    """
+    values = probabilities * (labeled_mean / mean.clamp_min(1e-6))
+    return values / values.sum(dim=-1, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaMatch:
+    """lambda mu(t) * mean 1[max p~(y|x) >= c_tau] CE( sg p~(y|x), p(y|x^) ) over all unlabeled rows.
+
+    p~ is p aligned to the predictions on labeled rows; c_tau is tau times the mean of max p(y|x) over the labeled rows
+    of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
+
+    Source: Berthelot et al. 2022, "AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation"
+    (arXiv 2106.04732), Section 3 (tau -> relative_threshold, mu -> the ramp, which `weight` multiplies).
+
+    For text: the weak view is the original text, the strong one the augmented; labeled rows have no strong view. The
+    paper's random logit interpolation is left out: it blends logits under two batch statistics, and a model with layer
+    norm has none. The means behind the alignment are running ones, since 8 labeled rows say little of 14 classes.
+    """
+
+    weight: float = 1.0
+    """lambda."""
+
+    relative_threshold: float = 0.9
+    """tau, in the mean confidence on labeled rows."""
+
+    momentum: float = 0.99
+    """How much of the running means a step keeps."""
+
+    needs: ClassVar[Needs] = Needs(views=("labeled", "second"), targets=True, augmentation=True)
+
+    def __post_init__(self) -> None:
+        check_weight(self.weight)
+        check_threshold(self.relative_threshold, "relative_threshold")
+        check_momentum(self.momentum)
+
+    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
+        uniform = torch.full((classes,), 1 / classes)
+        return {"mean_prediction": uniform, "labeled_mean": uniform.clone()}
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        assert context.targets is not None
+        logits = context.views["second"].logits
+        labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
+        probabilities = context.targets.softmax(dim=-1)
+        mean = running(context.state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
+        labeled_mean = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
+        targets = aligned(probabilities, mean, labeled_mean)
+        threshold = self.relative_threshold * distributed.mean(labeled.amax(dim=-1).mean())
+        counted = targets.amax(dim=-1) >= threshold
+        loss = (soft_cross_entropy(targets, logits) * counted).mean()
+        weight = self.weight * (0.5 - math.cos(min(math.pi, 2 * math.pi * context.progress)) / 2)
+        result = told("adamatch", loss, weight, targets.argmax(dim=-1), logits, counted)
+        result.terms["threshold"] = threshold
+        return result

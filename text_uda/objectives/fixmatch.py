@@ -1,0 +1,39 @@
+"""FixMatch: the pseudo-label of the weak view, where it is confident, is the label of the strong one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from text_uda.batch import Batch
+from text_uda.objectives.checks import check_threshold, check_weight
+from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.thresholds import pseudo_label_loss, told
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixMatch:
+    """lambda * mean 1[max p(y|x) >= tau] CE( argmax sg p(y|x), p(y|x^) ) over all unlabeled rows.
+
+    Source: Sohn et al. 2020, "FixMatch" (arXiv 2001.07685), Equation 4 (lambda_u -> weight, tau ->
+    confidence_threshold). The sum is divided by the whole batch, not by the number of rows that count.
+
+    For text: the weak view is the original text, the strong one the augmented.
+    """
+
+    weight: float = 1.0
+    """lambda_u."""
+
+    confidence_threshold: float = 0.95
+    """tau."""
+
+    needs: ClassVar[Needs] = Needs(views=("second",), targets=True, augmentation=True)
+
+    def __post_init__(self) -> None:
+        check_weight(self.weight)
+        check_threshold(self.confidence_threshold)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        assert context.targets is not None
+        logits = context.views["second"].logits
+        confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
+        counted = confidence >= self.confidence_threshold
+        return told("fixmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
