@@ -1,0 +1,100 @@
+"""What a method cannot do is refused with a reason before the first step."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from text_uda.augment import SwitchOut
+from text_uda.averaging import EMA, FastSWA
+from text_uda.data import Rows, Split
+from text_uda.errors import SettingsError
+from text_uda.objectives import PRESETS, VAT, MeanTeacher, Supervised, all_needs
+from text_uda.settings import TrainSettings
+from text_uda.train import train
+
+ROWS = Rows(("a good film", "a bad film"), (1, 0))
+SPLIT = Split("test", ("bad", "good"), ROWS, ("it was good", "it was bad"), ROWS, ROWS, "0" * 32)
+
+
+@dataclass(frozen=True)
+class Offline:
+    """Makes texts, and has no cache."""
+
+    def settings(self) -> dict:
+        return {"method": "offline", "version": 1, "unit": "text"}
+
+    def __call__(self, sources, samples):
+        raise AssertionError("nothing is made in training")
+
+
+def said(out: Path, encoder: Path, **arguments) -> str:
+    settings = TrainSettings(encoder=str(encoder), steps=2, labeled_batch=2)
+    with pytest.raises(SettingsError) as refusal:
+        train(SPLIT, **{"settings": settings, "out": out} | arguments)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("name", [name for name, each in PRESETS.items() if all_needs(each.objectives).augmentation])
+def test_without_an_augmentation(name, tiny_bert, tmp_path):
+    words = said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives)
+    assert "name an augmentation and the cache" in words and not (tmp_path / "run").exists()
+
+
+def test_an_average_that_is_no_teacher(tiny_bert, tmp_path):
+    words = said(tmp_path / "run", tiny_bert, objectives=(Supervised(), MeanTeacher()), averaging=FastSWA())
+    assert "averaging=EMA()" in words and not (tmp_path / "run").exists()
+
+
+def test_an_augmentation_without_its_cache(tiny_bert, tmp_path):
+    words = said(tmp_path / "run", tiny_bert, objectives=PRESETS["pi-model"].objectives, augmentation=Offline())
+    assert "offline makes paraphrases offline" in words and not (tmp_path / "run").exists()
+
+
+def test_without_unlabeled_texts(tiny_bert, tmp_path):
+    alone = Split("test", SPLIT.classes, ROWS, (), ROWS, ROWS, "0" * 32)
+    with pytest.raises(SettingsError, match="there are no unlabeled texts"):
+        train(
+            alone,
+            objectives=(Supervised(), VAT()),
+            settings=TrainSettings(encoder=str(tiny_bert)),
+            out=tmp_path / "run",
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("vat", "check_embeddings_can_be_given"),
+        ("mixmatch", "check_embeddings_can_be_given"),
+        ("sntg", "check_last_layer_is_linear"),
+        ("lga-vat", "check_last_layer_is_linear"),
+        ("tmix", "layers"),
+    ],
+)
+def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypatch):
+    """The checks themselves are tested with the models."""
+
+    def refuse(_model):
+        raise SettingsError("this encoder cannot")
+
+    monkeypatch.setattr(import_module("text_uda.train"), check, refuse)
+    assert said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives) == "this encoder cannot"
+
+
+def test_a_teacher_is_made_where_nothing_is_said(tiny_bert, tmp_path):
+    settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2)
+    for number, averaging in enumerate((None, EMA())):
+        out = tmp_path / str(number)
+        train(SPLIT, objectives=(Supervised(), MeanTeacher()), averaging=averaging, settings=settings, out=out)
+    first, second = ((tmp_path / str(each) / "model" / "model.safetensors").read_bytes() for each in (0, 1))
+    assert first == second
+
+
+def test_a_view_that_no_objective_reads_is_not_made(tiny_bert, tmp_path):
+    settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, log_every=1)
+    objectives = (Supervised(), VAT())
+    augmentation = SwitchOut(tokenizer=str(tiny_bert))
+    result = train(SPLIT, objectives=objectives, augmentation=augmentation, settings=settings, out=tmp_path / "run")
+    assert result["changed"] is None
