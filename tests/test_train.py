@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import pipeline
 
 from text_uda.augment.cutoff import Cutoff
@@ -340,3 +341,16 @@ def test_tokens_of_another_encoder_are_refused(split, settings, tiny_bert, tmp_p
 def test_settings_out_of_range(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         TrainSettings(**wrong)
+
+
+def test_in_bf16_the_weights_move_and_stay_float32(split, cache, settings, tmp_path):
+    weights = {}
+    for precision in ("bf16", "fp32"):
+        out = tmp_path / precision
+        chosen = replace(settings, precision=precision, steps=3)
+        train(split, augmentation=Reframe(), cache=cache, settings=chosen, out=out)
+        weights[precision] = load_file(out / "model" / "model.safetensors")
+    for name, value in weights["fp32"].items():
+        assert weights["bf16"][name].dtype == torch.float32
+        torch.testing.assert_close(weights["bf16"][name], value, atol=2e-4, rtol=0, msg=name)
+    assert any(not torch.equal(weights["bf16"][name], value) for name, value in weights["fp32"].items())

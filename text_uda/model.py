@@ -48,15 +48,17 @@ class Classifier:
         """Run B rows.
 
         Args:
-            mixing: mix the rows with their partners after `layer` layers, 0 for the embeddings. From there on a place
-                is attended to when either row has it. Features of a frozen encoder are mixed as they are.
+            mixing: mix the rows with their partners after `layer` layers, 0 for the embeddings. A row adds nothing to
+                places where it has no token, whatever stands there, so the width of a batch says nothing. From there on
+                a place is attended to when either row has it. Features of a frozen encoder are mixed as they are.
         """
         read: list[Tensor] = []
         with ExitStack() as hooks:
-            if mixing is not None and (layer == 0 or isinstance(inputs, Features)):
-                inputs = self._mixed(inputs, mixing)
-            elif mixing is not None:  # rows are mixed place by place, so they have to be padded
-                hooks.enter_context(_mixed_after(layers(self.model), layer, mixing))
+            if mixing is not None:  # place by place, so rows have to be padded
+                if layer == 0 or isinstance(inputs, Features):
+                    inputs = self._mixed(inputs, mixing)
+                else:
+                    hooks.enter_context(_mixed_after(layers(self.model), layer, mixing, inputs.attention_mask))
             hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
             hooks.callback(hook.remove)
             result = logits(self.model, inputs, padded=mixing is not None)
@@ -83,7 +85,8 @@ class Classifier:
         embedded = self.embed(inputs)
         if isinstance(embedded, Features):
             return Features(mixing(embedded.values))
-        return Embedded(mixing(embedded.values), mixing.either(embedded.attention_mask))
+        there = embedded.attention_mask
+        return Embedded(mixing(_of_tokens(embedded.values, there)), mixing.either(there))
 
 
 def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
@@ -209,12 +212,18 @@ def _last_linear(model: PreTrainedModel) -> nn.Linear:
     return found[-1]
 
 
+def _of_tokens(values: Tensor, there: Tensor) -> Tensor:
+    """Zero where there is no token. (B, T, D), (B, T) -> (B, T, D)"""
+    return values * there[..., None].to(values.dtype)
+
+
 @contextmanager
-def _mixed_after(own: list[nn.Module], layer: int, mixing: Mixing) -> Iterator[None]:
+def _mixed_after(own: list[nn.Module], layer: int, mixing: Mixing, there: Tensor) -> Iterator[None]:
     """Mix what the layer number `layer` (from 1) gives, and let later layers attend to a place that either row has."""
 
     def mixed(_module: nn.Module, _arguments: Any, output: Any) -> Any:
-        return (mixing(output[0]), *output[1:]) if isinstance(output, tuple) else mixing(output)
+        states = mixing(_of_tokens(output[0] if isinstance(output, tuple) else output, there))
+        return (states, *output[1:]) if isinstance(output, tuple) else states
 
     def masked(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         return tuple(map(either, arguments)), {name: either(value) for name, value in named.items()}

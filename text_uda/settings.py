@@ -85,11 +85,11 @@ class TrainSettings:
     def unlabeled_batch(self) -> int:
         return self.labeled_batch * self.unlabeled_ratio
 
-    def mixed_precision(self) -> Literal["no", "bf16"]:
-        """What `accelerate` calls it, for this machine."""
+    def in_bf16(self) -> bool:
+        """Whether the forward pass is in bf16 on this machine."""
         if self.precision != "auto":
-            return "bf16" if self.precision == "bf16" else "no"
+            return self.precision == "bf16"
         if torch.cuda.is_available():
-            return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "no"
+            return torch.cuda.get_device_capability()[0] >= 8
         has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-        return "bf16" if has_amx is not None and has_amx() else "no"
+        return has_amx is not None and bool(has_amx())

@@ -147,7 +147,7 @@ class _Training:
         frozen: FrozenEncoder | None,
     ) -> None:
         self.split, self.settings, self.directory = split, settings, directory
-        self.accelerator = Accelerator(mixed_precision=settings.mixed_precision())
+        self.accelerator = Accelerator(mixed_precision="no")  # `_update` casts: accelerate has one choice a process
         if self.accelerator.num_processes > 1:
             raise SettingsError("training on several processes is not supported yet: start one process")
         self.pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed)
@@ -241,7 +241,8 @@ class _Training:
             group["lr"] = rate
         batch = self._batch(step).to(self.accelerator.device)
         noise, key = (keyed_seed(settings.seed, use, step) >> 65 for use in ("noise", "draws"))  # torch: 63 bits
-        with keyed_random(noise):
+        device, half = self.accelerator.device.type, self.settings.in_bf16()
+        with keyed_random(noise), torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
         broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
         if broken:

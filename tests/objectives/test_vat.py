@@ -58,7 +58,7 @@ def test_by_hand(evaluate):
             return Output(torch.cat([inputs.values, torch.zeros_like(inputs.values)], dim=1), inputs.values)
 
     loss = evaluate(
-        VAT(epsilon=0.5, weight=3.0),
+        VAT(epsilon=5.0, weight=3.0),  # in tenths of the norm, for features
         student=Sigmoid(),
         batch=batch_of(Features(torch.tensor([[2.0]], dtype=torch.float64))),
         classes=2,
@@ -91,7 +91,7 @@ def test_agrees_with_numpy(evaluate, seed, power_iterations):
     objective = VAT(power_iterations=power_iterations, epsilon=0.7, xi=0.02)
     loss = evaluate(objective, student=Network(), batch=batch_of(Features(x)), classes=3, key=KEY)
     e = x.numpy()
-    size = np.sqrt((e**2).sum(axis=1, keepdims=True))
+    size = np.sqrt((e**2).sum(axis=1, keepdims=True)) / 10  # features count as a hundred tokens
     target, _ = numpy_gradient(e, 0)
     d = noise.normal(noise.row_keys(KEY, 5, device=x.device), 3).double().numpy()
     for _ in range(power_iterations):

@@ -18,7 +18,7 @@ from text_uda.objectives.thresholds import running, told
 def aligned(probabilities: Tensor, mean: Tensor, labeled_mean: Tensor) -> Tensor:
     """p * (mean prediction on labeled rows / mean prediction on unlabeled rows), renormalised.
 
-    Berthelot et al. 2022 (arXiv 2106.04732), Section 3.2.
+    Berthelot et al. 2022 (arXiv 2106.04732), Section 3, distribution alignment.
 
     Args:
         probabilities: (U, C).
@@ -40,7 +40,9 @@ class AdaMatch:
 
     For text: the weak view is the original text, the strong one the augmented; labeled rows have no strong view. The
     paper's random logit interpolation is left out: it blends logits under two batch statistics, and a model with layer
-    norm has none. The means behind the alignment are running ones, since 8 labeled rows say little of 14 classes.
+    norm has none. The means behind the alignment are running ones, as in the authors' code (which keeps 0.999 of the
+    labeled one a step, and takes the unlabeled one over 128 steps). The targets are soft, as in the paper; the authors'
+    code takes the class that is most probable after the alignment.
     """
 
     weight: float = 1.0
@@ -67,7 +69,7 @@ class AdaMatch:
         assert context.targets is not None
         logits = context.views["second"].logits
         labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
-        probabilities = context.targets.softmax(dim=-1)
+        probabilities = context.targets.detach().softmax(dim=-1)  # the targets are soft, so they have to be cut off
         mean = running(context.state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
         labeled_mean = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
         targets = aligned(probabilities, mean, labeled_mean)

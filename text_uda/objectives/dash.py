@@ -19,7 +19,7 @@ from text_uda.objectives.thresholds import pseudo_label_loss, told
 def loss_threshold(initial: float, *, decays: int, gamma: float, slack: float, least: float) -> float:
     """rho_t = C gamma^-(t-1) rho_1, no less than `least`.
 
-    Xu et al. 2021 (ICML, Dash), Equation 5.
+    Xu et al. 2021 (arXiv 2109.00650), Algorithm 1.
 
     Args:
         initial: rho_1, the mean loss on labeled rows at the start.
@@ -36,11 +36,13 @@ class Dash:
     rho_t = C gamma^-(t-1) rho_1, at least rho_min, where rho_1 is the mean loss on the labeled rows of the first step.
 
     Source: Xu et al. 2021, "Dash: Semi-Supervised Learning with Dynamic Thresholding" (arXiv 2109.00650), Algorithm 1
-    and Equation 5 (C -> slack, gamma -> gamma, rho_min of the authors' settings -> least). With a hard label the loss
-    of the weak view is -log max p, so rho_t is a threshold of exp(-rho_t) on the confidence.
+    (lambda -> weight, C -> slack, gamma -> gamma, rho_min of the benchmarks' settings -> least). With a hard label the
+    loss of the weak view is -log max p, so rho_t is a threshold of exp(-rho_t) on the confidence. The labels are hard
+    all along; the field's benchmark has soft ones until rho_t is down at rho_min.
 
     For text: the weak view is the original text, the strong one the augmented. t counts `decays` equal parts of the
-    run. The paper first trains on the labels alone and takes rho_1 from there; here rho_1 is that of the new head.
+    run. The paper first trains on the labels alone and takes rho_1 from there; here rho_1 is that of the new head,
+    about log K, so that in the first part nearly every row counts.
     """
 
     weight: float = 1.0
@@ -56,7 +58,7 @@ class Dash:
     """rho_min: a confidence of 0.95 is always enough."""
 
     decays: int = 20
-    """How often the threshold is lowered during the run."""
+    """Into how many equal parts the run is cut; the threshold falls from each to the next."""
 
     needs: ClassVar[Needs] = Needs(views=("labeled", "second"), targets=True, augmentation=True)
 
@@ -64,7 +66,7 @@ class Dash:
         check_weight(self.weight)
         for name in ("slack", "least"):
             check_positive(name, getattr(self, name))
-        if self.gamma <= 1:
+        if not self.gamma > 1:
             raise SettingsError(f"gamma={self.gamma}: give a number above 1")
         if self.decays < 1:
             raise SettingsError(f"decays={self.decays}: give 1 or more")
@@ -80,7 +82,7 @@ class Dash:
             initial.copy_(distributed.mean(labeled))
         logits = context.views["second"].logits
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
-        decays = int(context.progress * self.decays)
+        decays = context.step * self.decays // context.steps
         threshold = loss_threshold(float(initial), decays=decays, gamma=self.gamma, slack=self.slack, least=self.least)
         counted = -torch.log(confidence) <= threshold
         loss = told("dash", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)

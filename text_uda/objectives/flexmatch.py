@@ -30,6 +30,22 @@ def class_thresholds(known: Tensor, classes: int, *, threshold: float) -> Tensor
     return threshold * learnt / (2 - learnt)
 
 
+def remember(known: Tensor, rows: Tensor, labels: Tensor, sure: Tensor) -> None:
+    """Note, in place, the class of each row that was predicted with confidence.
+
+    A batch over the end of an epoch may have a row twice: its last confident class stays, on every device and in every
+    process.
+
+    Args:
+        known: (N,) int64.
+        rows, labels: which of the N rows, and their classes, (U,) int64.
+        sure: (U,) bool.
+    """
+    again = (rows[:, None] == rows).triu(diagonal=1)  # (U, U): the second comes later and is the same row
+    last = sure & ~(again & sure).any(dim=1)
+    known[rows[last]] = labels[last]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FlexMatch:
     """lambda * mean 1[max p(y|x) >= tau_t(argmax p)] CE( argmax sg p(y|x), p(y|x^) ) over all unlabeled rows.
@@ -39,7 +55,8 @@ class FlexMatch:
 
     Source: Zhang et al. 2021, "FlexMatch: Boosting Semi-Supervised Learning with Curriculum Pseudo Labeling" (arXiv
     2110.08263), Algorithm 1 (lambda -> weight, tau -> confidence_threshold), with the threshold warm-up and the convex
-    mapping. What a row was last predicted as is kept for all rows, and updated after it was used, as in the algorithm.
+    mapping. What a row was last predicted as is kept for all rows, and updated after it was used, as in the authors'
+    code; so in the first step, when nothing is known, every row counts.
 
     For text: the weak view is the original text, the strong one the augmented.
     """
@@ -66,9 +83,8 @@ class FlexMatch:
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
         thresholds = class_thresholds(known, context.classes, threshold=self.confidence_threshold)
         counted = confidence >= thresholds[labels]
-        sure = distributed.gathered(confidence >= self.confidence_threshold)
-        rows, classes = distributed.gathered(batch.unlabeled_rows), distributed.gathered(labels)
-        known[rows[sure]] = classes[sure]
+        sure = confidence >= self.confidence_threshold
+        remember(known, *(distributed.gathered(each) for each in (batch.unlabeled_rows, labels, sure)))
         loss = told("flexmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
         loss.terms["threshold"] = thresholds.mean()
         return loss

@@ -16,7 +16,7 @@ from text_uda.objectives.thresholds import histogram, pseudo_label_loss, running
 def fairness_loss(logits: Tensor, counted: Tensor, mean_prediction: Tensor, label_share: Tensor) -> Tensor:
     """- H( SumNorm(p~ / h~), SumNorm(p / h) ), the negative cross entropy; 0 where no row counts.
 
-    Wang et al. 2023 (arXiv 2205.07246), Equations 11 to 13: p is the mean prediction of the strong views that count
+    Wang et al. 2023 (arXiv 2205.07246), Section 4.2: p is the mean prediction of the strong views that count
     and h the share of their classes; p~ and h~ are the running ones of the weak views. A class that has no share is
     left out, as in the authors' code. The gradient goes through p only.
 
@@ -45,23 +45,23 @@ def _normalised(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeMatch:
-    """mean 1[max p(y|x) >= tau_t(argmax p)] CE( argmax sg p(y|x), p(y|x^) ) * lambda_u + lambda_f L_f.
+    """mean 1[max p(y|x) >= tau_t(argmax p)] CE( argmax sg p(y|x), p(y|x^) ) * w_u + w_f L_f.
 
     tau_t(c) = tau_t p~_t(c) / max p~_t, where tau_t is a running mean of max p and p~_t of p, both from 1/K; L_f is
     `fairness_loss`.
 
     Source: Wang et al. 2023, "FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning" (arXiv 2205.07246),
-    Equations 5 to 8 for the thresholds, 9 for the loss, 11 to 13 for L_f (lambda_u -> weight, lambda_f -> fairness).
+    Section 4.1 for the thresholds and Section 4.2 for L_f (w_u -> weight, w_f -> fairness, lambda -> momentum).
 
     For text: the weak view is the original text, the strong one the augmented. The momentum is 0.99 and not the paper's
     0.999: fine-tuning an encoder takes hundreds of steps where the paper has a million.
     """
 
     weight: float = 1.0
-    """lambda_u; 0 leaves L_f out too."""
+    """w_u; 0 leaves L_f out too."""
 
     fairness: float = 0.01
-    """lambda_f."""
+    """w_f."""
 
     momentum: float = 0.99
     """How much of the running means a step keeps."""

@@ -18,6 +18,7 @@ def guessed_labels(student: Classifier, views: Sequence[Inputs], *, temperature:
     Berthelot et al. 2019, MixMatch (arXiv 1905.02249), Equations 6 and 7.
     """
     predictions = [student(view).logits.softmax(dim=-1) for view in views]
+    torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
     return sharpen(torch.stack(predictions).mean(dim=0), temperature)
 
 

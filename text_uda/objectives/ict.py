@@ -16,7 +16,7 @@ from text_uda.schedules import ramp_up
 def interpolation_loss(logits: Tensor, mixed_targets: Tensor) -> Tensor:
     """Mean over rows and classes of (softmax(z of the mixed row) - mixed q)^2, no gradient into q.
 
-    Verma et al. 2019 (arXiv 1903.03825), Equation 2.
+    Verma et al. 2019 (arXiv 1903.03825), Section 2, the loss L_US.
 
     Args:
         logits, mixed_targets: (U, C).
@@ -31,8 +31,9 @@ class ICT:
     q is the prediction of the teacher, an average of the weights (`EMA`), and m ~ Beta(alpha, alpha).
 
     Source: Verma et al. 2019, "Interpolation Consistency Training for Semi-Supervised Learning" (arXiv 1903.03825),
-    Section 2, Equation 2 (alpha -> alpha, w -> weight times the ramp-up). Each row has its own m and a partner from a
-    permutation of the batch; the authors' code draws one m for a batch.
+    Section 2, L_US (alpha -> alpha, w -> weight times the ramp-up). Each row has its own m and a partner from a
+    permutation of the batch; the authors' code draws one m for a batch. It also mixes the teacher's logits, where the
+    paper, and this, mix its predictions, and it mixes the labeled rows as well, which here stay as they are.
 
     For text: word embeddings are mixed, place by place, and a place is attended to when either text has it. Features of
     a frozen encoder are mixed as they are.

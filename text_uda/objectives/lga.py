@@ -23,7 +23,7 @@ def project_to_simplex(values: Tensor) -> Tensor:
     ordered = values.sort(dim=-1, descending=True).values
     excess = ordered.cumsum(dim=-1) - 1
     counts = torch.arange(1, values.shape[-1] + 1, device=values.device)
-    kept = (ordered - excess / counts > 0).sum(dim=-1, keepdim=True)  # rho
+    kept = (ordered - excess / counts > 0).sum(dim=-1, keepdim=True).clamp_min(1)  # rho; 0 where one is not a number
     threshold = excess.gather(-1, kept - 1) / kept
     return (values - threshold).clamp_min(0)
 
@@ -58,6 +58,12 @@ def aligned_labels(labels: Tensor, hidden: Tensor, difference: Tensor, *, step_s
     return project_to_simplex(labels - step_size * (widened @ difference.T) / scale)
 
 
+def same_in_copies(labels: Tensor, rows: Tensor) -> Tensor:
+    """The mean over the copies of a row, which may be in a batch more than once. (B, C), (B,) -> (B, C)"""
+    copies = (rows[:, None] == rows).to(labels.dtype)  # (B, B)
+    return copies @ labels / copies.sum(dim=-1, keepdim=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LGA:
     """w(t) * mean CE( sg y^, p(y|x) ) over the unlabeled rows, with imputed labels y^ that are trained along.
@@ -69,8 +75,9 @@ class LGA:
     abstract was read: the objective is theirs, the step below is **our derivation** (a -> step_size).
 
     The gradients are those of the last linear layer, g = mean (p - y) (h, 1)^T, whose derivative by y^ is in closed
-    form: no second backward pass through the network. A row's y^ begins as the first prediction that is made of it, and
-    takes a step whenever the row is in a batch; those of all rows are kept.
+    form: no second backward pass through the network. A row's y^ begins as the first prediction that is made of it, so
+    that it asks for nothing yet, and takes a step whenever the row is in a batch: the mean of its steps, where the row
+    is in it twice. Those of all rows are kept.
     """
 
     weight: float = 1.0
@@ -96,15 +103,18 @@ class LGA:
         assert batch.unlabeled_rows is not None
         labeled, original = context.views["labeled"], context.views["original"]
         logits, hidden = original.logits.detach(), original.hidden.detach()
-        kept = context.state["labels"]
-        imputed = kept[batch.unlabeled_rows].to(logits.dtype)
+        kept, rows = context.state["labels"], batch.unlabeled_rows
+        imputed = kept[rows].to(logits.dtype)
         unseen = imputed.sum(dim=-1, keepdim=True) == 0
         imputed = torch.where(unseen, logits.softmax(dim=-1), imputed)
         known = one_hot(batch.labels, context.classes).to(logits.dtype)
-        of_labeled = last_layer_gradient(labeled.logits.detach(), labeled.hidden.detach(), known)
-        difference = distributed.mean(of_labeled - last_layer_gradient(logits, hidden, imputed))
-        imputed = aligned_labels(imputed, hidden, difference, step_size=self.step_size)
-        kept[distributed.gathered(batch.unlabeled_rows)] = distributed.gathered(imputed).to(kept.dtype)
+        with torch.autocast(logits.device.type, enabled=False):  # differences of nearly equal numbers
+            of_labeled = last_layer_gradient(labeled.logits.detach(), labeled.hidden.detach(), known)
+            difference = distributed.mean(of_labeled - last_layer_gradient(logits, hidden, imputed))
+            imputed = aligned_labels(imputed, hidden, difference, step_size=self.step_size)
+            everywhere = distributed.gathered(rows)
+            kept[everywhere] = same_in_copies(distributed.gathered(imputed), everywhere).to(kept.dtype)
+        imputed = kept[rows].to(logits.dtype)
         loss = soft_cross_entropy(imputed, original.logits).mean()
         weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
         terms: dict[str, Tensor | float] = {

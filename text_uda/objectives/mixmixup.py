@@ -17,7 +17,7 @@ from text_uda.schedules import linear_ramp
 def trusted_and_untrusted(logits: Tensor, targets: Tensor, *, labeled: int) -> tuple[Tensor, Tensor]:
     """Cross entropy of the mixed trusted rows and of the mixed untrusted ones, each a mean over rows.
 
-    Zhang et al. 2018, mixup (arXiv 1710.09412), Equation 1, on two kinds of rows.
+    Zhang et al. 2018, mixup (arXiv 1710.09412), Section 2, on two kinds of rows.
 
     Args:
         logits, targets: of the mixed rows, (L + U, C), the trusted ones first; no gradient into the targets.

@@ -17,8 +17,8 @@ from text_uda.objectives.thresholds import pseudo_label_loss, running, told
 def gaussian_weight(confidence: Tensor, mean: Tensor, variance: Tensor, *, deviations: float) -> Tensor:
     """exp( - (min(c - mu, 0))^2 / (2 sigma^2 / n^2) ): 1 from the mean on, and falling below it.
 
-    Chen et al. 2023 (arXiv 2301.10921), Equation 7, with lambda_max = 1; n is the number of deviations in the authors'
-    code, which the paper does not have.
+    Chen et al. 2023 (arXiv 2301.10921), Section 3.1, with lambda_max = 1; n is the number of deviations in the authors'
+    code, which the formula of the paper does not have.
 
     Args:
         confidence: (U,).
@@ -39,8 +39,9 @@ class SoftMatch:
     to the uniform distribution by its running mean, and decides the weight but not the label.
 
     Source: Chen et al. 2023, "SoftMatch: Addressing the Quantity-Quality Trade-off in Semi-supervised Learning" (arXiv
-    2301.10921), Equations 7 to 9 and uniform alignment (lambda -> weight, m -> momentum, n_sigma of the authors' code
-    -> deviations). The mean starts at 1/K and the variance at 1; the variance is the unbiased one of a batch.
+    2301.10921), Section 3.1, and 3.2 for the uniform alignment (lambda -> weight, m -> momentum, n_sigma of the
+    authors' code -> deviations). The mean starts at 1/K and the variance at 1; the variance is the unbiased one of a
+    batch. The running mean of p starts uniform, where the authors' code starts with that of the first batch.
 
     For text: the weak view is the original text, the strong one the augmented. The momentum is 0.99 and not the paper's
     0.999: fine-tuning an encoder takes hundreds of steps where the paper has a million.

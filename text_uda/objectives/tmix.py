@@ -49,9 +49,11 @@ class TMix:
     Classification" (arXiv 2004.12239), Sections 3 and 4 (T -> temperature, gamma -> margin); layers {7, 9, 12} of 12
     and alpha = 16 are its settings.
 
-    The views are the original text and the augmented one, with equal weights; the paper has two back-translations. The
-    places that either text has are attended to after the mix; the authors' code has no attention mask at all. Features
-    of a frozen encoder, the only hidden states in that training, are mixed as they are.
+    The views are the original text and the augmented one, with equal weights; the paper has two back-translations,
+    which the authors' code mixes but leaves out of q. In that code one m is drawn for a batch, here one for each row;
+    the weight grows over the whole run; the entropy term is that of the mixed rows, in steps without mixing; and there
+    is no attention mask, while here the places that either text has are attended to after the mix. Features of a frozen
+    encoder, the only hidden states in that training, are mixed as they are.
     """
 
     unlabeled_weight: float = 1.0
