@@ -94,6 +94,21 @@ def test_the_hooks_are_gone_afterwards(rows):
     assert torch.equal(run(model, *rows, without_padding=False)[0], before)
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_without_packing_layers_get_a_mask_though_no_row_is_padded(name):
+    """So that several processes, of which one may have full rows, can mix their masks."""
+    seen, model = [], new_model(name)
+    for layer in layers(model):
+        layer.register_forward_pre_hook(
+            lambda _layer, given, named: seen.extend(
+                part for part in (*given, *named.values()) if isinstance(part, torch.Tensor) and part.ndim == 4
+            ),
+            with_kwargs=True,
+        )
+    model(input_ids=torch.full((2, 5), 7), attention_mask=torch.ones(2, 5, dtype=torch.long))
+    assert len(seen) == 3 and all(mask.shape[-2:] == (5, 5) for mask in seen)
+
+
 def test_segments_by_hand():
     segments = Segments.of(torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]]))
     assert segments.groups == ((1, 1), (2, 3))

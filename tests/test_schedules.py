@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from text_uda.schedules import linear_decay, ramp_up, tsa_threshold
+from text_uda.schedules import linear_decay, linear_ramp, ramp_up, tsa_threshold
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,17 @@ def test_linear_decay_warms_up_and_ends_near_zero():
     assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
     assert factors[4] == 1.0 and factors[-1] == pytest.approx(1 / 6)
     assert all(later <= earlier for earlier, later in pairwise(factors[4:]))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.0, 0.5, {0: 0, 1: 0.2, 4: 0.8, 5: 1, 9: 1}),
+        (0.2, 0.6, {0: 0, 2: 0, 3: 0.25, 6: 1}),
+        (0.3, 0.3, {0: 0, 2: 0, 3: 1}),
+        (0.0, 0.0, {0: 1, 9: 1}),
+    ],
+)
+def test_linear_ramp(start, end, expected):
+    found = {step: linear_ramp(step=step, steps=10, start=start, end=end) for step in expected}
+    assert found == pytest.approx(expected)

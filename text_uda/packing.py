@@ -48,8 +48,13 @@ def pack(model: PreTrainedModel) -> None:
     """Let the encoder do without padding, where it can."""
     if model.config.model_type in _PACKABLE:
         AttentionInterface.register(NAME, packed_attention)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
+        AttentionMaskInterface.register(NAME, _mask)
         model.set_attn_implementation(NAME)
+
+
+def _mask(**named: Any) -> Tensor | None:
+    """Never left out: rows are mixed across processes, and one whose rows are full has to gather masks all the same."""
+    return sdpa_mask(**(named | {"allow_is_bidirectional_skip": False}))
 
 
 def is_packed(model: PreTrainedModel) -> bool:

@@ -38,7 +38,7 @@ def linear_ramp(*, step: int, steps: int, start: float = 0.0, end: float) -> flo
     share = step / steps
     if share >= end:
         return 1.0
-    return max(0.0, (share - start) / (end - start))
+    return 0.0 if share <= start else (share - start) / (end - start)
 
 
 def linear_decay(*, step: int, steps: int, warmup_steps: int) -> float:

@@ -24,7 +24,7 @@ def softmax(z):
 
 @pytest.fixture
 def features() -> Batch:
-    draw = lambda rows: Features(torch.randn(rows, 32, generator=generator, dtype=torch.float64))  # noqa: E731
+    draw = lambda rows: Features(15 * torch.randn(rows, 32, generator=generator, dtype=torch.float64))  # noqa: E731
     generator = torch.Generator().manual_seed(0)
     return Batch(draw(2), LABELS, draw(5))
 

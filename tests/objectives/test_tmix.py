@@ -69,7 +69,7 @@ def test_the_numbers_of_the_authors_code():
 @pytest.mark.parametrize(("alpha", "margin_weight"), [(16.0, 0.0), (0.75, 2.0)])
 def test_agrees_with_numpy(evaluate, student, alpha, margin_weight):
     generator = torch.Generator().manual_seed(0)
-    features = [Features(torch.randn(rows, 32, generator=generator, dtype=torch.float64)) for rows in (2, 5, 5)]
+    features = [Features(15 * torch.randn(rows, 32, generator=generator, dtype=torch.float64)) for rows in (2, 5, 5)]
     batch = Batch(features[0], LABELS, features[1], features[2])
     objective = TMix(alpha=alpha, margin_weight=margin_weight, margin=0.6, unlabeled_weight=3.0, ramp_up=0.8)
     loss = evaluate(objective, batch=batch, student=student, key=KEY, classes=3, step=2)

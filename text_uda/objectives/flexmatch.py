@@ -56,7 +56,8 @@ class FlexMatch:
     Source: Zhang et al. 2021, "FlexMatch: Boosting Semi-Supervised Learning with Curriculum Pseudo Labeling" (arXiv
     2110.08263), Algorithm 1 (lambda -> weight, tau -> confidence_threshold), with the threshold warm-up and the convex
     mapping. What a row was last predicted as is kept for all rows, and updated after it was used, as in the authors'
-    code; so in the first step, when nothing is known, every row counts.
+    code; so in the first step, when nothing is known, every row counts. N is the number of all unlabeled rows: a run
+    that sees only a part of them never gets beyond the warm-up, and has next to no threshold.
 
     For text: the weak view is the original text, the strong one the augmented.
     """

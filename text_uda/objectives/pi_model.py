@@ -31,12 +31,14 @@ class PiModel:
     Algorithm 1 (w(t) -> weight times the ramp-up).
 
     For text: x~ is the augmented view, or without an augmentation x itself with another dropout. The paper's w_max of
-    100 M / N for images is far too much for a fine-tuned encoder, whose head starts near uniform predictions. The
-    paper's sum runs over the labeled rows too; here it runs over the unlabeled batch, like all other losses.
+    100 M / N for images, trained from scratch, is far too much for a head on a pretrained encoder: both branches move,
+    and what they agree on most easily is nothing. The paper's sum runs over the labeled rows too; here it runs over the
+    unlabeled batch, like all other losses.
     """
 
-    weight: float = 10.0
-    """Largest w(t)."""
+    weight: float = 1.0
+    """Largest w(t). Chosen on the development split of `wordnet-14` (two seeds, a head on the packaged encoder): errors
+    of 39.2, 39.8 and 41.1% at 1, 3 and 10, and 39.7% without the loss."""
 
     ramp_up: float = 0.4
     """Share of the steps over which the weight grows to its full value; 0 for none."""

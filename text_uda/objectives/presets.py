@@ -67,7 +67,7 @@ PRESETS: dict[str, Preset] = {
     "sntg": Preset((Supervised(), PiModel(), SNTG())),
     "vadd": Preset((Supervised(), VAdD())),
     "fast-swa": Preset((Supervised(), PiModel()), FastSWA()),
-    "ict": Preset((Supervised(), ICT()), EMA(decay=0.999)),
+    "ict": Preset((Supervised(), ICT()), EMA()),
     "pseudo-label": Preset((Supervised(), PseudoLabel())),
     "mixmatch": Preset((MixMatch(),)),
     "tmix": Preset((TMix(),)),
