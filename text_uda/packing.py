@@ -54,7 +54,8 @@ def pack(model: PreTrainedModel) -> None:
 
 def _mask(**named: Any) -> Tensor | None:
     """Never left out: rows are mixed across processes, and one whose rows are full has to gather masks all the same."""
-    return sdpa_mask(**(named | {"allow_is_bidirectional_skip": False}))
+    named["allow_is_bidirectional_skip"] = False
+    return sdpa_mask(**named)
 
 
 def is_packed(model: PreTrainedModel) -> bool:
