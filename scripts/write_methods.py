@@ -24,6 +24,8 @@ from text_uda.noise import keyed_random
 from text_uda.objectives import PRESETS, Needs, Preset, all_needs
 from text_uda.step import Step
 
+_SPECIAL = re.compile(r"(`[^`]*`)|([\\*_<|\[\]])")  # to Markdown, but for code, which stays code
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 
 OPENING = """# Methods
@@ -91,7 +93,7 @@ def _default(field: Field[Any]) -> str:
 def _plain(text: str) -> str:
     """Text of a docstring as Markdown that shows just that."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    return "\n\n".join(re.sub(r"([\\*_<|`\[\]])", r"\\\1", paragraph) for paragraph in paragraphs)
+    return "\n\n".join(_SPECIAL.sub(lambda found: found[1] or f"\\{found[2]}", each) for each in paragraphs)
 
 
 def _field_docstrings(kind: type) -> dict[str, str]:
@@ -117,9 +119,11 @@ def _figure(name: str, needs: Needs) -> str:
         edges.append('  original["original text"] -.-> student')
     if needs.teacher:
         edges += ['  original["original text"] -.-> teacher["teacher (EMA)"]', f"  teacher -.-> {name}"]
+    own = {"labeled": needs.labeled, "original": needs.unlabeled, "second": needs.second}
+    named = rows | {"second": second}
+    edges += [f'  {view}["{named[view]}"] --> own["embeddings, mixed or perturbed"]' for view in own if own[view]]
     if needs.unlabeled:
-        own = "mixed or perturbed embeddings" if needs.embeddings else "rows mixed in a hidden layer"
-        edges.append(f'  unlabeled["{own}"] --> student')
+        edges.append("  own --> student")
     reads = "hidden vector" if needs.hidden else "probabilities"
     edges.append(f"  student -->|{reads}| {name}")
     return "\n".join(["```mermaid", "flowchart LR", *edges, "```", ""])

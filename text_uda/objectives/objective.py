@@ -33,6 +33,9 @@ class Needs:
     teacher: bool = False
     """Logits of the original view by the averaged weights (EMA), without gradient."""
 
+    labeled: bool = False
+    """Labeled rows, which it runs itself: it has a labeled loss of its own."""
+
     unlabeled: bool = False
     """Unlabeled rows, which it runs itself."""
 
@@ -128,7 +131,7 @@ def all_needs(objectives: Iterable[Objective]) -> Needs:
     return Needs(views=views, **{name: any(getattr(needs, name) for needs in together) for name in _FLAGS})
 
 
-_FLAGS = ("targets", "teacher", "unlabeled", "second", "augmentation", "embeddings", "hidden", "layers")
+_FLAGS = ("targets", "teacher", "labeled", "unlabeled", "second", "augmentation", "embeddings", "hidden", "layers")
 
 
 def shares(counted: Tensor) -> Tensor:
