@@ -38,16 +38,20 @@ class Preset:
     averaging: Averaging | None = None
 
     def having(self, field: str, value: Any, *, name: str) -> "Preset":
-        """The same with another value in the first objective that has this field; "ema_decay" is that of the average.
+        """The same with another value in the first objective that has this field.
+
+        "weight" is also the `unlabeled_weight` of those with a labeled loss of their own, "ema_decay" the decay of the
+        average.
 
         Raises:
             SettingsError: the method, called `name`, has no such field, or not this value.
         """
         if field == "ema_decay" and isinstance(self.averaging, EMA):
             return replace(self, averaging=EMA(decay=value))
+        named = (field, "unlabeled_weight") if field == "weight" else (field,)
         for index, objective in enumerate(self.objectives):
-            if field in _fields(objective):
-                changed = replace(objective, **{field: value})  # pyright: ignore[reportArgumentType, reportCallIssue]
+            for own in set(named) & set(_fields(objective)):
+                changed = replace(objective, **{own: value})  # pyright: ignore[reportArgumentType, reportCallIssue]
                 before, after = self.objectives[:index], self.objectives[index + 1 :]
                 return replace(self, objectives=(*before, changed, *after))
         there = dict.fromkeys(each for objective in self.objectives for each in _fields(objective))

@@ -1,0 +1,57 @@
+"""Names, and options that change a preset."""
+
+import pytest
+
+from text_uda.averaging import EMA, FastSWA
+from text_uda.errors import SettingsError
+from text_uda.objectives import PRESETS, UDA, VAT, EntMin, MixMatch, PiModel, Preset, Supervised, method_name
+
+
+def test_an_option_reaches_the_first_objective_that_has_it():
+    changed = PRESETS["vat-entmin"].having("weight", 0.5, name="vat-entmin")
+    assert changed.objectives == (Supervised(), VAT(weight=0.5), EntMin())
+    assert PRESETS["vat-entmin"].objectives[1] == VAT()
+    assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (Supervised(tsa="exp"), UDA())
+
+
+def test_the_weight_of_a_method_with_its_own_labeled_loss_is_that_of_its_unlabeled_one():
+    assert PRESETS["mixmatch"].having("weight", 3.0, name="mixmatch").objectives == (MixMatch(unlabeled_weight=3.0),)
+
+
+def test_the_decay_is_that_of_the_average():
+    assert PRESETS["mean-teacher"].having("ema_decay", 0.9, name="mean-teacher").averaging == EMA(decay=0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "said"),
+    [
+        ("supervised", "temperature", r"supervised has no temperature \(it has: tsa\)"),
+        ("fixmatch", "ema_decay", "fixmatch has no ema-decay"),
+        ("fast-swa", "ema_decay", "fast-swa has no ema-decay"),
+    ],
+)
+def test_what_a_method_does_not_have_is_told(name, field, said):
+    with pytest.raises(SettingsError, match=said):
+        PRESETS[name].having(field, 0.5, name=name)
+
+
+@pytest.mark.parametrize(
+    ("preset", "augmentation", "name"),
+    [
+        (PRESETS["supervised"], None, "none"),
+        (PRESETS["uda"], "switchout", "switchout"),
+        (Preset((Supervised(tsa="log"), UDA(weight=2))), "switchout", "switchout"),
+        (PRESETS["fixmatch"], "synonym", "fixmatch, synonym"),
+        (PRESETS["mean-teacher"], None, "mean-teacher"),
+        (Preset((Supervised(), PiModel()), FastSWA()), None, "fast-swa"),
+        (Preset((Supervised(), PiModel())), "eda", "pi-model, eda"),
+        (Preset((Supervised(), UDA(), VAT())), "eda", "Supervised + UDA + VAT, eda"),
+    ],
+)
+def test_what_a_run_is_called(preset, augmentation, name):
+    assert method_name(preset.objectives, preset.averaging, augmentation) == name
+
+
+def test_every_name_is_of_another_method():
+    kinds = [(*map(type, each.objectives), type(each.averaging)) for each in PRESETS.values()]
+    assert len(set(kinds)) == len(PRESETS)
