@@ -46,7 +46,7 @@ def test_the_moving_average_is_that_of_the_formula(model, decay):
 def test_fast_swa_is_the_plain_mean_of_every_kth_weight_since_its_start(model, every, steps):
     averaging = FastSWA(decay_until=0.5, cosine_length=0.6, cycle=0.25, every=every)
     averaged = Averaged(model, averaging, steps=steps)
-    start, taken = math.ceil(0.25 * steps), []
+    start, taken = round(0.5 * steps) - round(0.25 * steps), []
     for step, weights in walk(model, steps):
         averaged.update(model, step)
         done = step + 1
@@ -66,6 +66,13 @@ def test_the_rate_follows_a_cosine_and_then_the_last_cycle_of_it_again_and_again
     assert rate[:40] == pytest.approx(cosine[:40])
     for start in (40, 50, 60, 70):
         assert rate[start : start + 10] == pytest.approx(cosine[30:40])
+
+
+def test_a_cycle_has_as_many_steps_wherever_it_begins():
+    averaging = FastSWA(decay_until=0.5, cosine_length=0.6, cycle=0.1)
+    rate = [averaging.learning_rate_factor(step=step, steps=100, warmup_steps=0) for step in range(100)]
+    for start in (50, 60, 70, 80, 90):
+        assert rate[start : start + 10] == rate[40:50]
 
 
 def test_the_warm_up_comes_before():

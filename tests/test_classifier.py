@@ -22,6 +22,9 @@ ENCODERS = {
     "modernbert": WIDTH
     | {"local_attention": 4, "global_attn_every_n_layers": 2}
     | {"cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1, "eos_token_id": 2},
+    "modernbert, mean of the tokens": WIDTH
+    | {"local_attention": 4, "global_attn_every_n_layers": 2, "classifier_pooling": "mean"}
+    | {"cls_token_id": 1, "sep_token_id": 2, "bos_token_id": 1, "eos_token_id": 2},
     "electra": WIDTH | {"embedding_size": 8},
 }
 MIXING = Mixing(torch.tensor([0.7, 0.5, 0.4, 1.0]), torch.tensor([1, 2, 0, 3]), (4,))
@@ -34,7 +37,7 @@ def classifier(request) -> Classifier:
 
 
 def new_classifier(kind: str) -> Classifier:
-    config = CONFIG_MAPPING[kind](vocab_size=60, num_labels=3, pad_token_id=0, **ENCODERS[kind])
+    config = CONFIG_MAPPING[kind.split(",")[0]](vocab_size=60, num_labels=3, pad_token_id=0, **ENCODERS[kind])
     with keyed_random(1):
         model = AutoModelForSequenceClassification.from_config(config).eval()
         with torch.no_grad():

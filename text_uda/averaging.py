@@ -74,16 +74,22 @@ class FastSWA:
 
     def weight_of(self, step: int, steps: int) -> float | None:
         """As `EMA.weight_of`; 1 before the average begins, None at the steps that it leaves out."""
-        since = step + 1 - math.ceil((self.decay_until - self.cycle) * steps)
+        until, cycle = self._lengths(steps)
+        since = step + 1 - (until - cycle)
         if since <= 0:
             return 1.0
         return 1 / (since // self.every + 1) if since % self.every == 0 else None
 
     def learning_rate_factor(self, *, step: int, steps: int, warmup_steps: int) -> float:
-        place, until, cycle = step / steps, self.decay_until, self.cycle
-        if place >= until:
-            place = until - cycle + (place - until) % cycle
-        return 0.5 * (1 + math.cos(math.pi * place / self.cosine_length)) * min(1.0, (step + 1) / max(1, warmup_steps))
+        until, cycle = self._lengths(steps)
+        place = step if step < until else until - cycle + (step - until) % cycle
+        cosine = 0.5 * (1 + math.cos(math.pi * place / (self.cosine_length * steps)))
+        return cosine * min(1.0, (step + 1) / max(1, warmup_steps))
+
+    def _lengths(self, steps: int) -> tuple[int, int]:
+        """l and c in steps."""
+        until = max(1, round(self.decay_until * steps))
+        return until, min(until, max(1, round(self.cycle * steps)))
 
 
 Averaging = EMA | FastSWA

@@ -66,7 +66,7 @@ class Batch:
     original: Inputs | None = None  # U rows
     augmented: Inputs | None = None  # U rows
     labeled_rows: Tensor | None = None  # (L,) int64: which of the labeled rows of the data
-    unlabeled_rows: Tensor | None = None  # (U,) int64: which of the unlabeled ones
+    unlabeled_rows: Tensor | None = None  # (U,) int64: which of the unlabeled ones that are trained on
 
     @property
     def second(self) -> Inputs:

@@ -9,7 +9,8 @@ What is trained is an ordinary transformers model, and what is saved opens anywh
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -58,7 +59,10 @@ class Classifier:
                 if layer == 0 or isinstance(inputs, Features):
                     inputs = self._mixed(inputs, mixing)
                 else:
-                    hooks.enter_context(_mixed_after(layers(self.model), layer, mixing, inputs.attention_mask))
+                    own = inputs.attention_mask
+                    hooks.enter_context(_mixed_after(layers(self.model), layer, mixing, own))
+                    hooks.enter_context(_encoded_under(self.model, own))  # and a head that pools does so over either's
+                    inputs = replace(inputs, attention_mask=mixing.either(own))
             hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
             hooks.callback(hook.remove)
             result = logits(self.model, inputs, padded=mixing is not None)
@@ -91,7 +95,7 @@ class Classifier:
 
 def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
     """The first position of the last hidden state, which the head reads. (B, T) -> (B, D)"""
-    with packed(layers(model), tokens.attention_mask) if is_packed(model) else nullcontext():
+    with _without_padding(model, tokens.attention_mask):
         hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
     return hidden[:, 0]
 
@@ -105,9 +109,13 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> T
     if isinstance(inputs, Features):
         return _HEADS[model.config.model_type](model, inputs.values)
     given = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
-    without_padding = is_packed(model) and not padded
-    with packed(layers(model), inputs.attention_mask) if without_padding else nullcontext():
+    with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():
         return model(**given, attention_mask=inputs.attention_mask).logits
+
+
+def _without_padding(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None]:
+    """On a CPU alone: one call a length is what a GPU waits for, and none was at hand to measure it."""
+    return packed(layers(model), mask) if is_packed(model) and mask.device.type == "cpu" else nullcontext()
 
 
 def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
@@ -121,9 +129,8 @@ def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
 
 def check_embeddings_can_be_given(model: PreTrainedModel) -> None:
     """Raise SettingsError unless the model makes of `embed` what it makes of the tokens."""
-    pad = model.config.pad_token_id or 0
-    ids = torch.tensor([[pad + 1, pad + 2, pad + 3], [pad + 1, pad + 2, pad]])
-    tokens = Tokens(ids, ids.ne(pad).long()).to(model.device)
+    words = _words(model)
+    tokens = Tokens(torch.tensor([words, words]), torch.tensor([[1, 1, 1], [1, 1, 0]])).to(model.device)
     was_training = model.training
     model.eval()
     try:
@@ -143,6 +150,11 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
+def _words(model: PreTrainedModel) -> list[int]:
+    """Three tokens to try a model with; none is the pad token."""
+    return [token for token in range(4) if token != model.config.pad_token_id][:3]
+
+
 def number_of_classes(model: PreTrainedModel) -> int:
     classes = model.config.num_labels
     assert classes is not None, "a classifier has classes"
@@ -157,8 +169,7 @@ def class_names(model: PreTrainedModel) -> list[str]:
 
 def check_last_layer_is_linear(model: PreTrainedModel) -> None:
     """Raise SettingsError unless the logits are a linear layer of one vector a row."""
-    pad = model.config.pad_token_id or 0
-    ids = torch.tensor([[pad + 1, pad + 2, pad + 3]], device=model.device)
+    ids = torch.tensor([_words(model)], device=model.device)
     try:
         classifier = Classifier(model)
         with torch.no_grad(), classifier.without_dropout():
@@ -215,6 +226,18 @@ def _last_linear(model: PreTrainedModel) -> nn.Linear:
 def _of_tokens(values: Tensor, there: Tensor) -> Tensor:
     """Zero where there is no token. (B, T, D), (B, T) -> (B, T, D)"""
     return values * there[..., None].to(values.dtype)
+
+
+@contextmanager
+def _encoded_under(model: PreTrainedModel, mask: Tensor) -> Iterator[None]:
+    """Let the encoder begin with this mask, whatever the whole model is given."""
+    hook = model.base_model.register_forward_pre_hook(
+        lambda _module, arguments, named: (arguments, named | {"attention_mask": mask}), with_kwargs=True
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @contextmanager

@@ -62,8 +62,8 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def open(self, config: Mapping[str, Any], *, resume: bool) -> None:
-        """Begin, or go on, the run that this configuration describes.
+    def open(self, config: Mapping[str, Any], *, resume: bool) -> bool:
+        """Begin, or go on, the run that this configuration describes. True where it begins here.
 
         Raises:
             SettingsError: the folder holds something else, or a run with other settings.
@@ -82,9 +82,10 @@ class RunDirectory:
                     f"{self.path} holds a run with other settings ({'; '.join(differences[:6])}); "
                     "name another folder, or start it anew with --no-resume"
                 )
-            return
+            return False
         self.path.mkdir(parents=True, exist_ok=True)
         self.write("config.json", config)
+        return True
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

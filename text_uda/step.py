@@ -13,7 +13,7 @@ from text_uda.augment.in_step import InStep, augmented_view
 from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
 from text_uda.keyed import keyed_seed
 from text_uda.model import Classifier, Output, at_least_float32, embed, logits, number_of_classes
-from text_uda.objectives import Context, Objective, Stateful, View, all_needs
+from text_uda.objectives import Context, Objective, Stateful, View, all_needs, in_use
 
 
 class Sum(NamedTuple):
@@ -51,9 +51,7 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.student = Classifier(model)
-        self.objectives = {
-            index: objective for index, objective in enumerate(objectives) if getattr(objective, "weight", 1) != 0
-        }
+        self.objectives = in_use(objectives)
         self.needs = all_needs(self.objectives.values())
         self.steps = steps
         self.augmentation = augmentation
@@ -137,7 +135,9 @@ class Step(nn.Module):
         if batch.augmented is not None or self.augmentation is None or not self.needs.second_view:
             return batch
         assert isinstance(batch.original, Tokens)
-        generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)
+        generator = torch.Generator(batch.labels.device).manual_seed(
+            keyed_seed(key, "augment", distributed.rank()) >> 65
+        )
         view, changed = augmented_view(self.augmentation, self.model, batch.original, self.special, generator)
         terms["changed"] = changed
         return replace(batch, augmented=view)

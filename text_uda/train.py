@@ -1,6 +1,5 @@
 """The training loop: reads top to bottom, and calls everything by name."""
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -34,7 +31,16 @@ from text_uda.model import (
     layers,
 )
 from text_uda.noise import keyed_random
-from text_uda.objectives import UDA, Needs, Objective, Supervised, all_needs, method_name
+from text_uda.objectives import (
+    UDA,
+    Needs,
+    Objective,
+    Supervised,
+    all_needs,
+    check_together,
+    in_use,
+    method_name,
+)
 from text_uda.pairs import MakeRows
 from text_uda.paraphrase import Location
 from text_uda.pretrained import choose_trained_weights, load_classifier
@@ -48,7 +54,6 @@ from text_uda.step import Step, Sum
 from text_uda.views import Views, find_views
 from translation_cache import Cache, Job, digest
 
-EXAMPLES = 200
 NAMED_ROWS = 6  # of a batch in an error; a file has all
 
 
@@ -99,7 +104,8 @@ def train(
     """
     settings = settings or TrainSettings()
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
-    needs = all_needs(objectives)
+    needs = all_needs(in_use(objectives).values())
+    check_together(objectives)
     if needs.teacher and isinstance(averaging, FastSWA):
         raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
     averaging = averaging or (EMA() if needs.teacher else None)
@@ -107,7 +113,7 @@ def train(
     used = augmentation if views is not None and views.method is not None else None
     directory = RunDirectory(Path(out))
     method = method_name(objectives, averaging, views and views.method)
-    directory.open(
+    began = directory.open(
         {
             "name": name or f"{method} seed {settings.seed}",
             "method": method,
@@ -130,7 +136,13 @@ def train(
     )
     if (finished := directory.result()) is not None:
         return finished
-    return _Training(split, objectives, averaging, views, settings, directory, frozen).run()
+    try:
+        training = _Training(split, objectives, averaging, views, settings, directory, frozen)
+    except SettingsError:
+        if began:  # so that the mended call finds no run with other settings in its way
+            shutil.rmtree(directory.path)
+        raise
+    return training.run()
 
 
 class _Training:
@@ -155,7 +167,8 @@ class _Training:
         self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         choose_trained_weights(model, settings.tune)
         in_step = views.in_step if views is not None else None
-        _check_model(model, all_needs(objectives), in_step, settings)
+        self.needs = all_needs(in_use(objectives).values())
+        _check_model(model, self.needs, in_step, settings)
         make_rows = self._make_rows(frozen)
         self.labeled = make_rows(split.labeled.texts)
         self.labels = torch.tensor(split.labeled.labels)
@@ -164,8 +177,7 @@ class _Training:
         if views is not None:
             self.unlabeled = views.rows(make_rows)
             self.unlabeled_stream = RowStream(len(self.unlabeled), seed=settings.seed, name="unlabeled")
-            if views.pairs is not None:
-                _write_examples(directory, views.pairs, views.method or "")
+            views.write_examples(directory)
         self.test = make_rows(split.test.texts)
         step = Step(
             model,
@@ -173,7 +185,7 @@ class _Training:
             steps=settings.steps,
             augmentation=in_step,
             special=special_ids(self.pretrained.tokenizer),
-            unlabeled=len(split.unlabeled),
+            unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
         )
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(step, settings.weight_decay), lr=settings.base_learning_rate(), fused=True
@@ -244,8 +256,8 @@ class _Training:
         device, half = self.accelerator.device.type, self.settings.in_bf16()
         with keyed_random(noise), torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
-        broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
-        if broken:
+        if not torch.isfinite(result.loss):
+            broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
             raise self._diverged(f"the loss of {', '.join(broken)}", step, batch, result)
         self.accelerator.backward(result.loss)
         norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
@@ -263,8 +275,10 @@ class _Training:
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum) -> DivergedError:
         """Says what is no number any more, and keeps which rows it was."""
-        rows = {"labeled": batch.labeled_rows, "unlabeled": batch.unlabeled_rows}
-        ids = {kind: found.tolist() for kind, found in rows.items() if found is not None}
+        assert batch.labeled_rows is not None
+        ids = {"labeled": batch.labeled_rows.tolist()}
+        if self.unlabeled is not None and batch.unlabeled_rows is not None:
+            ids["unlabeled"] = self.unlabeled.texts_of(batch.unlabeled_rows.cpu().numpy()).tolist()
         terms = {name: float(value) for name, value in result.terms.items()}
         parts = {name: float(value) for name, value in result.parts.items()}
         self.directory.write("diverged.json", {"step": step + 1, "parts": parts, "terms": terms, "rows": ids})
@@ -289,11 +303,13 @@ class _Training:
         assert self.unlabeled_stream is not None
         chosen, visits = self.unlabeled_stream.take(step, settings.unlabeled_batch())
         original, augmented = self.unlabeled.batch(chosen, visits)
-        return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(self.unlabeled.texts_of(chosen)))
+        return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(chosen))
 
     def _rows_per_step(self) -> int:
-        pairs = 0 if self.unlabeled is None else 2 * self.settings.unlabeled_batch()
-        return self.settings.labeled_batch + pairs
+        """Texts of a step, each view of one counted."""
+        views = 0 if self.unlabeled is None else 1 + self.needs.second_view
+        again = "labeled again" in self.needs.views
+        return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
 
     def _consider(self, done: int) -> Evaluation:
         """Evaluate on the development split, and keep the best weights."""
@@ -374,11 +390,3 @@ def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def _write_examples(directory: RunDirectory, pairs: pa.Table, method: str) -> None:
-    """The first texts with their first sample."""
-    first = pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
-    with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
-        for example in first.select(["source", "paraphrase", "status", "pivot"]).to_pylist():
-            file.write(json.dumps(example | {"method": method}, ensure_ascii=False) + "\n")

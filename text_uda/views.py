@@ -1,9 +1,11 @@
 """Where a run's unlabeled rows come from, and their second view: a cache, the training step, or another dropout."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from text_uda.augment.in_step import InStep, OnEmbeddings, OnTokens, check_in_step
 from text_uda.data import Split
@@ -12,6 +14,7 @@ from text_uda.filters import Filters
 from text_uda.objectives import Needs
 from text_uda.pairs import MakeRows, Originals, Pairs, pair_table
 from text_uda.paraphrase import read_paraphrases
+from text_uda.run import RunDirectory
 from text_uda.settings import TrainSettings
 from translation_cache import Cache, Job
 
@@ -19,6 +22,8 @@ _NEEDS_PAIRS = (
     "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
     "training step (Cutoff, SwitchOut)"
 )
+
+EXAMPLES = 200  # texts whose pairs a run directory shows
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,15 @@ class Views:
 
     in_step: InStep | None = None
     """What makes the second view in the training step."""
+
+    def write_examples(self, directory: RunDirectory) -> None:
+        """The first texts with their first sample, where a cache holds them: examples.jsonl."""
+        if self.pairs is None:
+            return
+        first = self.pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
+        with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
+            for example in first.select(["source", "paraphrase", "status", "pivot"]).to_pylist():
+                file.write(json.dumps(example | {"method": self.method}, ensure_ascii=False) + "\n")
 
     def rows(self, make_rows: MakeRows) -> Pairs | Originals:
         if self.pairs is None:

@@ -1,6 +1,7 @@
 """What the tests of objectives share: a context from plain tensors, and a tiny classifier without dropout."""
 
-from collections.abc import Callable
+import runpy
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from text_uda.batch import Batch, Features
 from text_uda.model import Classifier, Output
-from text_uda.objectives import Context, Loss, Stateful
+from text_uda.objectives import Context, Loss, Objective, Preset, Stateful
 from text_uda.pretrained import load_classifier
 
 
@@ -70,6 +71,12 @@ def evaluate() -> Callable[..., Loss]:
 
 def new_state(objective, classes: int, unlabeled: int = 8) -> dict[str, Tensor]:
     return objective.initial_state(classes, unlabeled) if isinstance(objective, Stateful) else {}
+
+
+@pytest.fixture(scope="session")
+def eager() -> Callable[[Preset], Iterator[Objective]]:
+    """The objectives of a preset with rows that count from the first step on; see `train_in_parts.py`."""
+    return runpy.run_path(str(Path(__file__).with_name("train_in_parts.py")))["eager"]
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from text_uda.errors import SettingsError
 from text_uda.objectives import PRESETS, UDA, VAT, EntMin, MixMatch, PiModel, Preset, Supervised, method_name
 
 
-def test_an_option_reaches_the_first_objective_that_has_it():
-    changed = PRESETS["vat-entmin"].having("weight", 0.5, name="vat-entmin")
-    assert changed.objectives == (Supervised(), VAT(weight=0.5), EntMin())
+def test_an_option_reaches_every_objective_that_has_it():
+    changed = PRESETS["vat-entmin"].having("ramp_up", 0.5, name="vat-entmin")
+    assert changed.objectives == (Supervised(), VAT(ramp_up=0.5), EntMin(ramp_up=0.5))
     assert PRESETS["vat-entmin"].objectives[1] == VAT()
+    assert PRESETS["vat"].having("weight", 0.5, name="vat").objectives == (Supervised(), VAT(weight=0.5))
     assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (Supervised(tsa="exp"), UDA())
 
 
@@ -27,6 +28,7 @@ def test_the_decay_is_that_of_the_average():
     [
         ("supervised", "temperature", r"supervised has no temperature \(it has: tsa\)"),
         ("fixmatch", "ema_decay", "fixmatch has no ema-decay"),
+        ("vat-entmin", "weight", r"several weights \(of VAT, EntMin\)"),
         ("fast-swa", "ema_decay", "fast-swa has no ema-decay"),
     ],
 )
@@ -46,6 +48,9 @@ def test_what_a_method_does_not_have_is_told(name, field, said):
         (Preset((Supervised(), PiModel()), FastSWA()), None, "fast-swa"),
         (Preset((Supervised(), PiModel())), "eda", "pi-model, eda"),
         (Preset((Supervised(), UDA(), VAT())), "eda", "Supervised + UDA + VAT, eda"),
+        (Preset((Supervised(), VAT()), EMA()), None, "vat + EMA"),
+        (Preset((Supervised(),), FastSWA()), None, "supervised + FastSWA"),
+        (Preset((VAT(),), EMA()), None, "VAT + EMA"),
     ],
 )
 def test_what_a_run_is_called(preset, augmentation, name):

@@ -10,7 +10,17 @@ from text_uda.augment import SwitchOut
 from text_uda.averaging import EMA, FastSWA
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
-from text_uda.objectives import PRESETS, VAT, MeanTeacher, Supervised, all_needs
+from text_uda.objectives import (
+    PRESETS,
+    VAT,
+    FixMatch,
+    MeanTeacher,
+    MixMatch,
+    RDrop,
+    Supervised,
+    TMix,
+    all_needs,
+)
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 
@@ -97,6 +107,29 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
 
     monkeypatch.setattr(import_module("text_uda.train"), check, refuse)
     assert said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives) == "this encoder cannot"
+    assert not (tmp_path / "run").exists(), "or the next try would find a run with other settings there"
+
+
+@pytest.mark.parametrize(
+    ("objectives", "words"),
+    [
+        ((Supervised(tsa="exp"), RDrop()), "leave out tsa"),
+        ((Supervised(), MixMatch()), "MixMatch has a labeled loss of its own: leave out Supervised"),
+        ((MixMatch(), TMix()), "MixMatch has a labeled loss of its own"),
+    ],
+)
+def test_objectives_that_do_not_go_together(objectives, words, tiny_bert, tmp_path):
+    assert words in said(tmp_path / "run", tiny_bert, objectives=objectives)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_weight_of_zero_asks_for_nothing_and_gives_the_supervised_run(tiny_bert, tmp_path):
+    settings = TrainSettings(encoder=str(tiny_bert), steps=3, labeled_batch=2)
+    off = (Supervised(), MeanTeacher(weight=0.0), FixMatch(weight=0.0))
+    for name, objectives in (("supervised", (Supervised(),)), ("off", off)):
+        train(SPLIT, objectives=objectives, settings=settings, out=tmp_path / name)
+    first, second = ((tmp_path / each / "model" / "model.safetensors").read_bytes() for each in ("supervised", "off"))
+    assert first == second
 
 
 def test_a_teacher_is_made_where_nothing_is_said(tiny_bert, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from text_uda.averaging import FastSWA
 from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.objectives import PRESETS, Stateful, all_needs
@@ -18,6 +19,7 @@ REMEMBERS = [
     for name, preset in PRESETS.items()
     if preset.averaging is not None or any(isinstance(each, Stateful) for each in preset.objectives)
 ]
+FROM_THE_SECOND_STEP = FastSWA(decay_until=0.5, cosine_length=0.5, cycle=1 / 6, every=1)
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")
 
 
@@ -54,14 +56,20 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", REMEMBERS)
-def test_going_on_is_the_same_as_not_having_stopped(name, split, tiny_bert, tmp_path, monkeypatch):
+def test_going_on_is_the_same_as_not_having_stopped(name, split, eager, tiny_bert, tmp_path, monkeypatch):
     preset = PRESETS[name]
     arguments = {
-        "objectives": preset.objectives,
-        "averaging": preset.averaging,
+        "objectives": tuple(eager(preset)),
+        "averaging": FROM_THE_SECOND_STEP if isinstance(preset.averaging, FastSWA) else preset.averaging,
         "augmentation": Shuffled() if all_needs(preset.objectives).second_view else None,
         "settings": TrainSettings(
-            encoder=str(tiny_bert), steps=6, labeled_batch=4, learning_rate=1e-3, checkpoint_every=3, log_every=1
+            encoder=str(tiny_bert),
+            steps=6,
+            labeled_batch=4,
+            learning_rate=1e-3,
+            checkpoint_every=3,
+            log_every=1,
+            evaluate_every=2,
         ),
     }
     train(split, **arguments, out=tmp_path / "whole")

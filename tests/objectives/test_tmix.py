@@ -35,7 +35,7 @@ def batch() -> Batch:
 
 @pytest.mark.parametrize(
     ("layers", "expected"),
-    [(12, [7, 9, 12]), (24, [14, 18, 24]), (6, [4, 6]), (3, [2, 3]), (2, [1, 2]), (1, [1])],
+    [(12, [7, 9, 12]), (24, [14, 18, 24]), (6, [4, 5, 6]), (3, [2, 3]), (2, [1, 2]), (1, [1])],
 )
 def test_layers_are_those_of_the_paper_in_proportion(layers, expected):
     assert mixed_layers(layers) == expected

@@ -42,7 +42,7 @@ def train(preset: Preset, encoder: str, rank: int, processes: int) -> dict[str, 
             module.p = 0.0
     with torch.no_grad():
         model.get_parameter("classifier.weight").mul_(20)
-    step = Step(model, eager(preset), steps=STEPS, unlabeled=len(ORIGINAL))
+    step = Step(model, tuple(eager(preset)), steps=STEPS, unlabeled=len(ORIGINAL))
     averaged = preset.averaging and Averaged(model, preset.averaging, steps=STEPS)
     run = step if processes == 1 else DistributedDataParallel(step, broadcast_buffers=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -68,15 +68,19 @@ def train(preset: Preset, encoder: str, rank: int, processes: int) -> dict[str, 
 
 
 def eager(preset: Preset):
-    """The objectives with every row counted and without ramps from zero, so that each says something from the start."""
+    """The objectives with rows that count and without ramps from zero, so that each says something from the start."""
+    chosen = {
+        "confidence_threshold": 0.4,
+        "relative_threshold": 0.4,
+        "least": 5.0,  # Dash: a loss of the pseudo-label that every row stays below
+        "ramp_up": 0.0,
+        "ramp_start": 0.0,
+        "ramp_end": 0.0,
+        "keep": 0.5,  # VAdD: at 0.9 often all of 32 units stay, and none is worst
+        "distribution_alignment": True,
+    }
     for objective in preset.objectives:
-        names = vars(objective)
-        changes = {name: 0.4 for name in ("confidence_threshold", "threshold") if name in names}
-        changes |= {"ramp_up": 0.0} if "ramp_up" in names else {}
-        changes |= (
-            {"keep": 0.5} if "keep" in names else {}
-        )  # VAdD: of 32 units at 0.9 often all stay, and none is worst
-        changes |= {"distribution_alignment": True} if "distribution_alignment" in names else {}
+        changes = {name: value for name, value in chosen.items() if name in vars(objective)}
         yield replace(objective, **changes)  # pyright: ignore[reportArgumentType]
 
 

@@ -11,9 +11,9 @@ from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
-from text_uda.objectives.objective import Context, Loss, Needs, Objective, Stateful, View, all_needs
+from text_uda.objectives.objective import Context, Loss, Needs, Objective, Stateful, View, all_needs, in_use
 from text_uda.objectives.pi_model import PiModel
-from text_uda.objectives.presets import PRESETS, Preset, method_name
+from text_uda.objectives.presets import PRESETS, Preset, check_together, method_name
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
 from text_uda.objectives.sntg import SNTG
@@ -55,5 +55,7 @@ __all__ = [
     "VAdD",
     "View",
     "all_needs",
+    "check_together",
+    "in_use",
     "method_name",
 ]

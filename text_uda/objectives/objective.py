@@ -4,7 +4,7 @@ The legend of shapes in this package: L labeled rows, U unlabeled rows, B any ro
 the embeddings, H the width of what the last linear layer reads, N unlabeled rows of the whole data set.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
@@ -122,6 +122,11 @@ class Stateful(Protocol):
     def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
         """Its buffers by name, for N = `unlabeled` rows. What they become is the same in all processes."""
         ...
+
+
+def in_use(objectives: Sequence[Objective]) -> dict[int, Objective]:
+    """Those whose weight is not 0, by their place among all."""
+    return {place: each for place, each in enumerate(objectives) if getattr(each, "weight", 1) != 0}
 
 
 def all_needs(objectives: Iterable[Objective]) -> Needs:

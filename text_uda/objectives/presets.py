@@ -38,22 +38,27 @@ class Preset:
     averaging: Averaging | None = None
 
     def having(self, field: str, value: Any, *, name: str) -> "Preset":
-        """The same with another value in the first objective that has this field.
+        """The same with another value in every objective that has this field.
 
         "weight" is also the `unlabeled_weight` of those with a labeled loss of their own, "ema_decay" the decay of the
         average.
 
         Raises:
-            SettingsError: the method, called `name`, has no such field, or not this value.
+            SettingsError: the method, called `name`, has no such field, or several weights, or not this value.
         """
         if field == "ema_decay" and isinstance(self.averaging, EMA):
             return replace(self, averaging=EMA(decay=value))
-        named = (field, "unlabeled_weight") if field == "weight" else (field,)
-        for index, objective in enumerate(self.objectives):
-            for own in set(named) & set(_fields(objective)):
-                changed = replace(objective, **{own: value})  # pyright: ignore[reportArgumentType, reportCallIssue]
-                before, after = self.objectives[:index], self.objectives[index + 1 :]
-                return replace(self, objectives=(*before, changed, *after))
+        wanted = {field, "unlabeled_weight"} if field == "weight" else {field}
+        found = {place: wanted & set(_fields(each)) for place, each in enumerate(self.objectives)}
+        having = [type(self.objectives[place]).__name__ for place, own in found.items() if own]
+        if field == "weight" and len(having) > 1:
+            raise SettingsError(f"{name} has several weights (of {', '.join(having)}); set them in Python")
+        if having:
+            changed = (
+                replace(each, **dict.fromkeys(found[place], value))  # pyright: ignore[reportArgumentType, reportCallIssue]
+                for place, each in enumerate(self.objectives)
+            )
+            return replace(self, objectives=tuple(changed))
         there = dict.fromkeys(each for objective in self.objectives for each in _fields(objective))
         option = field.replace("_", "-")
         raise SettingsError(
@@ -91,15 +96,26 @@ def _fields(objective: Objective) -> list[str]:
     return [field.name for field in fields(objective)]  # pyright: ignore[reportArgumentType]
 
 
+def check_together(objectives: Sequence[Objective]) -> None:
+    """Raise SettingsError where objectives do not add up to what either of them is for."""
+    annealed = any(isinstance(each, Supervised) and each.tsa is not None for each in objectives)
+    if annealed and any(isinstance(each, RDrop) for each in objectives):
+        raise SettingsError("the second pass of RDrop trains on all labeled rows: leave out tsa, or RDrop")
+    own = [type(each).__name__ for each in objectives if each.needs.labeled]
+    if own and (len(own) > 1 or any(isinstance(each, Supervised) for each in objectives)):
+        raise SettingsError(f"{own[0]} has a labeled loss of its own: leave out Supervised() and others that have one")
+
+
 def method_name(objectives: Sequence[Objective], averaging: Averaging | None, augmentation: str | None) -> str:
     """What a run is called: "none" for labels alone, the augmentation alone with UDA, else the method with it."""
-    kinds = [type(objective) for objective in objectives], type(averaging)
-    names = [
-        name
-        for name, preset in PRESETS.items()
-        if kinds == ([type(objective) for objective in preset.objectives], type(preset.averaging))
-    ]
-    name = names[0] if names else " + ".join(type(objective).__name__ for objective in objectives)
+    kinds = list(map(type, objectives))
+    named = {
+        (*map(type, preset.objectives), type(preset.averaging)): name for name, preset in reversed(PRESETS.items())
+    }
+    alone = named.get((*kinds, type(None)), " + ".join(kind.__name__ for kind in kinds))
+    name = alone
+    if averaging is not None:
+        name = named.get((*kinds, type(averaging)), f"{alone} + {type(averaging).__name__}")
     if name == "supervised":
         return "none"
     if name == "uda" and augmentation:

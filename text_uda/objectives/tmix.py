@@ -1,5 +1,6 @@
 """TMix / MixText: MixMatch for text, mixed in a hidden layer."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ _OF_TWELVE = (7, 9, 12)
 
 def mixed_layers(layers: int) -> list[int]:
     """After which layers of an encoder rows are mixed: 7, 9 and 12 of 12, and in proportion for other depths."""
-    return sorted({max(1, round(each * layers / 12)) for each in _OF_TWELVE})
+    return sorted({max(1, math.floor(each * layers / 12 + 0.5)) for each in _OF_TWELVE})
 
 
 def hidden_mix_losses(logits: Tensor, targets: Tensor, *, labeled: int) -> tuple[Tensor, Tensor]:
