@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from text_uda import checkpoint
+from text_uda.averaging import EMA, Averaged, FastSWA
 from text_uda.batch import Batch
 from text_uda.errors import SettingsError
 from text_uda.noise import keyed_random
@@ -58,6 +59,32 @@ def test_going_on_is_the_same_as_not_having_stopped(make, tune, tmp_path):
         other_update(number)
     expected, found = state(step), state(other)
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("averaging", [EMA(decay=0.5), FastSWA(decay_until=0.5, cosine_length=0.5, cycle=0.3, every=1)])
+def test_the_average_comes_back_and_goes_on(make, averaging, tmp_path):
+    def averages(averaged: Averaged) -> list[torch.Tensor]:
+        return [value.clone() for value in averaged.trained]
+
+    step, optimizer, update = make("all")
+    averaged = Averaged(step.model, averaging, steps=10)
+    for number in range(4):
+        update(number)
+        averaged.update(step.model, number)
+    checkpoint.save(tmp_path, step, optimizer, averaged, done=4, best=None)
+    other, other_optimizer, other_update = make("all")
+    other_averaged = Averaged(other.model, averaging, steps=10)
+    checkpoint.load(tmp_path, other, other_optimizer, other_averaged)
+    current = checkpoint.trained_weights(step)
+    assert all(torch.equal(value, current[name]) for name, value in checkpoint.trained_weights(other).items())
+    assert any(
+        not torch.equal(value, current[name]) for name, value in checkpoint.trained_weights(step, averaged).items()
+    )
+    for number in range(4, 7):
+        assert all(map(torch.equal, averages(averaged), averages(other_averaged)))
+        for each, part, advance in ((averaged, step, update), (other_averaged, other, other_update)):
+            advance(number)
+            each.update(part.model, number)
 
 
 def test_the_newest_stays_and_nothing_else(make, tmp_path):
