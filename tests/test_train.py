@@ -15,7 +15,7 @@ from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
-from text_uda.objectives import UDA, Supervised
+from text_uda.objectives import UDA, FlexMatch, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
@@ -214,6 +214,31 @@ def nan_loss(self, context, batch):
     from text_uda.objectives import Loss
 
     return Loss(context.views["labeled"].logits.sum() * float("nan"), {"supervised": float("nan")})
+
+
+@dataclass(frozen=True)
+class Half(Reframe):
+    """Every other text has no usable paraphrase."""
+
+    def __call__(self, sources, samples):
+        pairs = zip(sources, super().__call__(sources, samples), strict=True)
+        return [each if len(source) % 2 else Paraphrase("", status="empty") for source, each in pairs]
+
+
+def test_texts_without_a_usable_paraphrase_are_no_rows_that_are_remembered(split, settings, tmp_path, monkeypatch):
+    cache, usable = Cache(tmp_path / "cache"), [len(text) % 2 == 1 for text in split.unlabeled]
+    paraphrase(split.unlabeled, Half(), cache)
+    seen, forward = set(), Step.forward
+
+    def spy(self, batch, *others):
+        seen.update(batch.unlabeled_rows.tolist())
+        assert len(self.get_buffer("objective_1_known")) == sum(usable)
+        return forward(self, batch, *others)
+
+    monkeypatch.setattr(Step, "forward", spy)
+    objectives = (Supervised(), FlexMatch())
+    train(split, objectives=objectives, augmentation=Half(), cache=cache, settings=settings, out=tmp_path / "run")
+    assert 0 < sum(usable) < len(usable) and seen == set(range(sum(usable)))
 
 
 def test_a_collapse_is_told(split, cache, settings, tmp_path, caplog):
