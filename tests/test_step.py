@@ -10,7 +10,7 @@ from text_uda.augment.in_step import special_ids
 from text_uda.batch import Batch
 from text_uda.keyed import keyed_seed
 from text_uda.noise import keyed_random
-from text_uda.objectives import UDA, Supervised
+from text_uda.objectives import UDA, Loss, Needs, Supervised
 from text_uda.pretrained import load_classifier
 from text_uda.rows import TokenRows
 from text_uda.step import Step
@@ -125,3 +125,19 @@ def test_with_a_weight_of_zero_the_gradient_is_that_of_the_labeled_rows_to_the_b
             step(rows, 0).loss.backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     assert all(torch.equal(gradients[1][name], gradient) for name, gradient in gradients[0].items())
+
+
+class Looks:
+    """Asks for the original view twice over, with its gradient and as targets."""
+
+    needs = Needs(views=("original",), targets=True)
+
+    def __call__(self, context, batch):
+        assert context.views["original"].logits.requires_grad and not context.targets.requires_grad
+        assert torch.equal(context.views["original"].logits, context.targets)
+        return Loss(context.views["original"].logits.sum(), {})
+
+
+def test_targets_have_no_gradient_though_they_come_from_a_view_that_has(made):
+    model, batch = made
+    assert Step(model, (Looks(),), steps=10)(batch, 0).loss.requires_grad
