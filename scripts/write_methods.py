@@ -36,8 +36,10 @@ page is written by `scripts/write_methods.py` from the docstrings; do not edit i
 
 **Forward and backward**: how many times the L labeled and the U unlabeled rows of a step go through the encoder, the
 teacher's passes among the forward ones, counted on a model while a step runs. **Second view**: *augmented* where the
-method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout. In the
-figures a dotted line carries no gradient.
+method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout; *none*
+where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the settings
+`tsa`, `weight` (and `unlabeled_weight`, which `--weight` sets), `temperature`, `confidence_threshold`, `ramp_up`,
+`distribution_alignment` and the decay of the average are options of the command line; all can be set in Python.
 """
 
 

@@ -55,6 +55,6 @@ def warnings_of(directory: RunDirectory) -> list[str]:
 def _collapse_words(step: int, share: float) -> str:
     return (
         f"step {step:,}: {share:.0%} of the development rows are predicted as one class: the model has collapsed. "
-        "Raise the confidence threshold or the temperature, add a ramp-up or distribution alignment, or lower the "
-        "learning rate"
+        "Lower the weight of the unlabeled loss or the learning rate, or ramp the weight up over more steps; where the "
+        "method has them, raise the confidence threshold or the temperature, or align the distribution"
     )

@@ -34,7 +34,8 @@ _LATIN = r"A-Za-zÀ-ɏ\d"
 _PART = (
     rf"(?:[A-Z\d]++|[A-Za-z]++\d[{_LATIN}]*+|\d++[A-Z][{_LATIN}]*+|[{_LATIN}]*?[a-z][A-Z][{_LATIN}]*+)(?![{_LATIN}_])"
 )
-_CODE = re.compile(rf"(?<![{_LATIN}_$€£¥@#])(?<!\d[.,]){_PART}(?:-{_PART})*+(?:\.\d++)*+")
+# No possessive groups here: Python 3.11 before 3.11.4 matches a group that fails at its end all the same.
+_CODE = re.compile(rf"(?<![{_LATIN}_$€£¥@#])(?<!\d[.,]){_PART}(?:-{_PART})*(?:\.\d++)*")
 _INNER_CAPITAL = re.compile(r"[a-z][A-Z]")
 _ORDINAL = re.compile(r"\d+(?:ST|ND|RD|TH|S|AM|PM)")
 

@@ -104,8 +104,10 @@ def train(
     """
     settings = settings or TrainSettings()
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
-    needs = all_needs(in_use(objectives).values())
     check_together(objectives)
+    needs = all_needs(in_use(objectives).values())
+    if averaging is not None and not isinstance(averaging, EMA | FastSWA):
+        raise SettingsError(f"averaging is EMA(), FastSWA() or None; this is {averaging!r}")
     if needs.teacher and isinstance(averaging, FastSWA):
         raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
     averaging = averaging or (EMA() if needs.teacher else None)

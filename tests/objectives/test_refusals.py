@@ -12,6 +12,7 @@ from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import (
     PRESETS,
+    UDA,
     VAT,
     FixMatch,
     MeanTeacher,
@@ -121,6 +122,20 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
 def test_objectives_that_do_not_go_together(objectives, words, tiny_bert, tmp_path):
     assert words in said(tmp_path / "run", tiny_bert, objectives=objectives)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "objectives", ["fixmatch", PRESETS["fixmatch"], Supervised(), (Supervised,), (), (UDA(weight=0.0),)]
+)
+def test_what_is_no_tuple_of_objectives(objectives, tiny_bert, tmp_path):
+    words = said(tmp_path / "run", tiny_bert, objectives=objectives)
+    assert "tuple of objectives, such as" in words or "give Supervised() at least" in words, words
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_average(tiny_bert, tmp_path):
+    words = said(tmp_path / "run", tiny_bert, objectives=(Supervised(),), averaging=EMA)
+    assert "averaging is EMA(), FastSWA() or None" in words and not (tmp_path / "run").exists()
 
 
 def test_a_weight_of_zero_asks_for_nothing_and_gives_the_supervised_run(tiny_bert, tmp_path):

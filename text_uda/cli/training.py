@@ -79,9 +79,7 @@ class ObjectiveChoice:
                 f"{', '.join(IN_STEP)} without a cache"
             )
         if not needs.second_view and method != "none":
-            raise SettingsError(
-                f"--objective {name} reads no augmented texts; leave out --augment, or take another one"
-            )
+            raise SettingsError(f"--objective {name} reads no augmented texts; leave out --augment")
         given = {
             "tsa": None if self.tsa == "none" else self.tsa,
             "weight": self.weight,

@@ -28,7 +28,8 @@ class MeanTeacher:
     """w(t) * mean (p(y|x') - sg p_ema(y|x''))^2 over the unlabeled rows and the classes.
 
     Source: Tarvainen & Valpola 2017, "Mean teachers are better role models" (arXiv 1703.01780), Section 3. The average
-    of the weights is `EMA` in text_uda/averaging.py; it is what such a run evaluates, as in the paper.
+    of the weights is `EMA` in text_uda/averaging.py; it is what such a run evaluates, as in the paper, and it is made
+    with its default decay where `averaging` is not given.
 
     For text: x'' is the original text, x' the augmented one, or without an augmentation the original with dropout.
     The gradient goes through the student alone. The teacher has no dropout, see `Averaged`.

@@ -17,7 +17,7 @@ from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
-from text_uda.objectives.objective import Objective
+from text_uda.objectives.objective import Objective, in_use
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
@@ -52,18 +52,19 @@ class Preset:
         found = {place: wanted & set(_fields(each)) for place, each in enumerate(self.objectives)}
         having = [type(self.objectives[place]).__name__ for place, own in found.items() if own]
         if field == "weight" and len(having) > 1:
-            raise SettingsError(f"{name} has several weights (of {', '.join(having)}); set them in Python")
+            raise SettingsError(
+                f"{name} has several weights: set them in Python, objectives=(Supervised(), "
+                f"{', '.join(f'{each}(weight=...)' for each in having)})"
+            )
         if having:
             changed = (
                 replace(each, **dict.fromkeys(found[place], value))  # pyright: ignore[reportArgumentType, reportCallIssue]
                 for place, each in enumerate(self.objectives)
             )
             return replace(self, objectives=tuple(changed))
-        there = dict.fromkeys(each for objective in self.objectives for each in _fields(objective))
-        option = field.replace("_", "-")
-        raise SettingsError(
-            f"the objective {name} has no {option} (it has: {', '.join(there)}); leave it out or take another one"
-        )
+        there = [name for name in _OPTIONS if any(name in _fields(each) for each in self.objectives)]
+        has = ", ".join(_option(each) for each in there)
+        raise SettingsError(f"{name} has no {_option(field)} (of the options it has {has}; more can be set in Python)")
 
 
 PRESETS: dict[str, Preset] = {
@@ -92,12 +93,28 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+_OPTIONS = ("tsa", "weight", "unlabeled_weight", "temperature", "confidence_threshold", "ramp_up")
+
+
+def _option(field: str) -> str:
+    """As the command line has it."""
+    return f"--{field.removeprefix('unlabeled_').replace('_', '-')}"
+
+
 def _fields(objective: Objective) -> list[str]:
     return [field.name for field in fields(objective)]  # pyright: ignore[reportArgumentType]
 
 
 def check_together(objectives: Sequence[Objective]) -> None:
-    """Raise SettingsError where objectives do not add up to what either of them is for."""
+    """Raise SettingsError where objectives do not add up to what either of them is for, or are none."""
+    several = isinstance(objectives, tuple | list)
+    if not several or any(isinstance(each, type) or not isinstance(each, Objective) for each in objectives):
+        raise SettingsError(
+            'give a tuple of objectives, such as (Supervised(), FixMatch()) or PRESETS["fixmatch"].objectives; '
+            f"this is {objectives!r}"
+        )
+    if not in_use(objectives):
+        raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     annealed = any(isinstance(each, Supervised) and each.tsa is not None for each in objectives)
     if annealed and any(isinstance(each, RDrop) for each in objectives):
         raise SettingsError("the second pass of RDrop trains on all labeled rows: leave out tsa, or RDrop")

@@ -29,7 +29,7 @@ class RDrop:
     """mean [ -log p_2(y|x) + alpha/2 (KL(p_1 || p_2) + KL(p_2 || p_1)) ] over the labeled rows, besides `Supervised`.
 
     p_1 and p_2 are two passes with dropout; -log p_1(y|x) is the loss of `Supervised`, and the sum of the two
-    objectives is the loss of the paper. It is for runs without `tsa`, which leaves this second pass alone.
+    objectives is the loss of the paper. It cannot be combined with `tsa`.
 
     Source: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks" (arXiv 2106.14448), Equations 2 to 4
     (alpha -> alpha). `weight` multiplies all that this adds.
