@@ -1,17 +1,26 @@
-"""EMA and fast-SWA: the averages by hand, the cyclic rate, and that frozen weights are shared."""
+"""EMA and fast-SWA: the averages by hand, the cyclic rate, shared frozen weights, and what a run keeps and looks at."""
 
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
 from text_uda.averaging import EMA, Averaged, FastSWA
+from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.noise import keyed_random
+from text_uda.objectives import Supervised
+from text_uda.pretrained import load_classifier
+from text_uda.settings import TrainSettings
+from text_uda.train import train
 
 SMALL = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+ROWS = Rows(("a good film", "a bad film"), (1, 0))
+SPLIT = Split("test", ("bad", "good"), ROWS, (), ROWS, ROWS, "0" * 32)
 
 
 @pytest.fixture
@@ -103,3 +112,31 @@ def test_frozen_weights_are_shared_and_trained_ones_are_not(model):
 def test_settings_out_of_range_are_refused(kind, wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         kind(**wrong)
+
+
+def test_what_is_evaluated_and_kept_is_the_average(tiny_bert, tmp_path):
+    """After one step the average is half of the weights before and half of those after it."""
+    one = TrainSettings(encoder=str(tiny_bert), steps=1, labeled_batch=2, learning_rate=1e-2)
+    before = load_classifier(one.encoder, SPLIT.classes, seed=one.seed).model.state_dict()
+    left = {}
+    for name, averaging in {"plain": None, "average": EMA(decay=0.5)}.items():
+        out = tmp_path / name
+        train(SPLIT, objectives=(Supervised(),), averaging=averaging, settings=one, out=out)
+        left[name] = load_file(out / "model" / "model.safetensors")
+    for name, value in left["plain"].items():
+        torch.testing.assert_close(left["average"][name], (before[name] + value) / 2, msg=name)
+    assert any(not torch.equal(left["average"][name], value) for name, value in left["plain"].items())
+
+
+def test_the_average_is_what_is_looked_at(tiny_bert, tmp_path, monkeypatch):
+    module, seen = import_module("text_uda.train"), []
+    probabilities = module.probabilities
+
+    def spy(model, rows):
+        seen.append("trained" if any(parameter.requires_grad for parameter in model.parameters()) else "average")
+        return probabilities(model, rows)
+
+    monkeypatch.setattr(module, "probabilities", spy)
+    one = TrainSettings(encoder=str(tiny_bert), steps=1, labeled_batch=2)
+    train(SPLIT, objectives=(Supervised(),), averaging=EMA(), settings=one, out=tmp_path / "run")
+    assert seen == ["average", "average", "average", "trained"], "at the end the chosen weights are put back"

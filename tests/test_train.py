@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ from safetensors.torch import load_file
 from transformers import pipeline
 
 from text_uda.augment.cutoff import Cutoff
-from text_uda.averaging import EMA
 from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.objectives import UDA, FlexMatch, Supervised
 from text_uda.paraphrase import paraphrase
-from text_uda.pretrained import load_classifier
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
 from text_uda.train import DivergedError, train
@@ -382,31 +379,3 @@ def test_in_bf16_the_weights_move_and_stay_float32(split, cache, settings, tmp_p
         assert weights["bf16"][name].dtype == torch.float32
         torch.testing.assert_close(weights["bf16"][name], value, atol=2e-4, rtol=0, msg=name)
     assert any(not torch.equal(weights["bf16"][name], value) for name, value in weights["fp32"].items())
-
-
-def test_what_is_evaluated_and_kept_is_the_average(split, settings, tmp_path):
-    """After one step the average is half of the weights before and half of those after it."""
-    one = replace(settings, steps=1, learning_rate=1e-2)
-    before = load_classifier(settings.encoder, split.classes, seed=one.seed).model.state_dict()
-    left = {}
-    for name, averaging in {"plain": None, "average": EMA(decay=0.5)}.items():
-        out = tmp_path / name
-        train(split, objectives=(Supervised(),), averaging=averaging, settings=one, out=out)
-        left[name] = load_file(out / "model" / "model.safetensors")
-    for name, value in left["plain"].items():
-        torch.testing.assert_close(left["average"][name], (before[name] + value) / 2, msg=name)
-    assert any(not torch.equal(left["average"][name], value) for name, value in left["plain"].items())
-
-
-def test_the_average_is_what_is_looked_at(split, settings, tmp_path, monkeypatch):
-    module, seen = import_module("text_uda.train"), []
-    probabilities = module.probabilities
-
-    def spy(model, rows):
-        seen.append("trained" if any(parameter.requires_grad for parameter in model.parameters()) else "average")
-        return probabilities(model, rows)
-
-    monkeypatch.setattr(module, "probabilities", spy)
-    one = replace(settings, steps=1)
-    train(split, objectives=(Supervised(),), averaging=EMA(), settings=one, out=tmp_path / "run")
-    assert seen == ["average", "average", "average", "trained"], "at the end the chosen weights are put back"
