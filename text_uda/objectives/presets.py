@@ -93,7 +93,10 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-_OPTIONS = ("tsa", "weight", "unlabeled_weight", "temperature", "confidence_threshold", "ramp_up")
+_OPTIONS = (
+    *("tsa", "weight", "unlabeled_weight", "temperature", "confidence_threshold", "ramp_up"),
+    "distribution_alignment",
+)
 
 
 def _option(field: str) -> str:
