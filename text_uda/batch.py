@@ -20,6 +20,10 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def take(self, rows: Tensor, width: int | None = None) -> "Tokens":
+        """Some of the rows, (R,) int64, with the first `width` places of each."""
+        return Tokens(self.input_ids[rows, :width], self.attention_mask[rows, :width])
+
     def to(self, device: torch.device) -> "Tokens":
         ids, mask = (part.to(device, non_blocking=True) for part in (self.input_ids, self.attention_mask))
         return Tokens(ids, mask)
@@ -35,6 +39,9 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.values)
 
+    def take(self, rows: Tensor, width: int | None = None) -> "Embedded":
+        return Embedded(self.values[rows, :width], self.attention_mask[rows, :width])
+
     def to(self, device: torch.device) -> "Embedded":
         values, mask = (part.to(device, non_blocking=True) for part in (self.values, self.attention_mask))
         return Embedded(values, mask)
@@ -46,6 +53,9 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def take(self, rows: Tensor, width: int | None = None) -> "Features":
+        return Features(self.values[rows])
 
     def to(self, device: torch.device) -> "Features":
         return Features(self.values.to(device, non_blocking=True))

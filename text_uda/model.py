@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from text_uda.batch import Embedded, Features, Inputs, Tokens
 from text_uda.errors import SettingsError
 from text_uda.mixing import Mixing
 from text_uda.packing import is_packed, packed
+from text_uda.passes import deal, extents
 
 # What a model's head makes of the first hidden state, by `config.model_type`; checked against the whole when used.
 _HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
@@ -39,10 +41,16 @@ class Output(NamedTuple):
 
 
 class Classifier:
-    """A model as the objectives see it: the student, or the teacher."""
+    """A model as the objectives see it: the student, or the teacher.
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    Args:
+        tokens_per_pass: run no more at one time, and make again for the gradient what a pass remembers; None for all
+            at once. Mixed rows are not cut up: they are padded, and run together.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, tokens_per_pass: int | None = None) -> None:
         self.model = model
+        self.tokens_per_pass = tokens_per_pass
         self._last = _last_linear(model)
 
     def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> Output:
@@ -53,20 +61,46 @@ class Classifier:
                 places where it has no token, whatever stands there, so the width of a batch says nothing. From there on
                 a place is attended to when either row has it. Features of a frozen encoder are mixed as they are.
         """
+        if mixing is not None:
+            return self._run_mixed(inputs, mixing, layer)
+        if isinstance(inputs, Features):
+            return self._run(inputs)
+        lengths = extents(inputs.attention_mask)
+        passes = deal(lengths, most=self.tokens_per_pass, packed=is_packed(self.model))
+        if len(passes) == 1:
+            return self._run(inputs)
+        rows = [torch.tensor(each, device=inputs.attention_mask.device) for each in passes]
+        widths = [max(lengths[row] for row in each) for each in passes]
+        remembered = self.tokens_per_pass is None or not torch.is_grad_enabled()
+        run = self._run if remembered else self._run_again_for_the_gradient
+        outputs = [run(inputs.take(each, width)) for each, width in zip(rows, widths, strict=True)]
+        back = torch.cat(rows).argsort()
+        return Output(*(torch.cat(parts)[back] for parts in zip(*outputs, strict=True)))
+
+    def _run(self, inputs: Inputs, *, padded: bool = False) -> Output:
         read: list[Tensor] = []
-        with ExitStack() as hooks:
-            if mixing is not None:  # place by place, so rows have to be padded
-                if layer == 0 or isinstance(inputs, Features):
-                    inputs = self._mixed(inputs, mixing)
-                else:
-                    own = inputs.attention_mask
-                    hooks.enter_context(_mixed_after(layers(self.model), layer, mixing, own))
-                    hooks.enter_context(_encoded_under(self.model, own))  # and a head that pools does so over either's
-                    inputs = replace(inputs, attention_mask=mixing.either(own))
-            hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
-            hooks.callback(hook.remove)
-            result = logits(self.model, inputs, padded=mixing is not None)
+        hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
+        try:
+            result = logits(self.model, inputs, padded=padded)
+        finally:
+            hook.remove()
         return Output(at_least_float32(result), at_least_float32(read[0]))
+
+    def _run_again_for_the_gradient(self, inputs: Tokens | Embedded) -> Output:
+        kind = type(inputs)
+        values = inputs.values if isinstance(inputs, Embedded) else inputs.input_ids
+        return checkpoint(  # pyright: ignore[reportReturnType]
+            lambda *parts: self._run(kind(*parts)), values, inputs.attention_mask, use_reentrant=False
+        )
+
+    def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> Output:
+        """Place by place, so rows have to be padded."""
+        if layer == 0 or isinstance(inputs, Features):
+            return self._run(self._mixed(inputs, mixing), padded=True)
+        own = inputs.attention_mask
+        # A head that pools does so over the places of either row.
+        with _mixed_after(layers(self.model), layer, mixing, own), _encoded_under(self.model, own):
+            return self._run(replace(inputs, attention_mask=mixing.either(own)), padded=True)
 
     def last_layer(self, hidden: Tensor) -> Tensor:
         """The logits of hidden vectors, (B, H) -> (B, C)."""
@@ -114,8 +148,7 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> T
 
 
 def _without_padding(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None]:
-    """On a CPU alone: one call a length is what a GPU waits for, and none was at hand to measure it."""
-    return packed(layers(model), mask) if is_packed(model) and mask.device.type == "cpu" else nullcontext()
+    return packed(layers(model), mask) if is_packed(model) else nullcontext()
 
 
 def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
