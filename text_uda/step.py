@@ -1,6 +1,6 @@
 """One training step as a module: its forward is one batch, and it is what `accelerate` wraps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from text_uda import distributed
 from text_uda.augment.in_step import InStep, augmented_view
 from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
+from text_uda.functional import entropy
 from text_uda.keyed import keyed_seed
-from text_uda.model import Classifier, Output, at_least_float32, embed, logits, number_of_classes
-from text_uda.objectives import Context, Objective, Stateful, View, all_needs, in_use
+from text_uda.model import Classifier, Output, embed, number_of_classes
+from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, in_use
 
 
 class Sum(NamedTuple):
@@ -27,10 +28,13 @@ class Sum(NamedTuple):
 class Step(nn.Module):
     """Sums the objectives over one batch.
 
-    All rows that need a gradient share one forward; the original view is run without one unless an objective asks. An
-    objective of weight 0 is left out altogether, so that a run with it is bit for bit the run without it.
+    All rows that need a gradient share one forward; the original view is run without one unless an objective asks, and
+    first, so that rows of the second view that no objective counts are not run at all. An objective of weight 0 is left
+    out altogether, so that a run with it is bit for bit the run without it.
 
     Args:
+        tokens_per_pass: see `Classifier`.
+        leave_out_masked: False runs the second view of all rows; the gradient is the same.
         augmentation: makes the second view of a batch that comes without.
         special: the ids that an augmentation leaves alone, (S,); see `special_ids`.
         unlabeled: how many unlabeled rows the data has, for objectives that remember something of each.
@@ -47,13 +51,20 @@ class Step(nn.Module):
         augmentation: InStep | None = None,
         special: Tensor | None = None,
         unlabeled: int = 0,
+        tokens_per_pass: int | None = None,
+        leave_out_masked: bool = True,
     ) -> None:
         super().__init__()
         self.model = model
-        self.student = Classifier(model)
+        self.student = Classifier(model, tokens_per_pass=tokens_per_pass)
         self.objectives = in_use(objectives)
         self.needs = all_needs(self.objectives.values())
         self.steps = steps
+        self._leaves_out = (
+            leave_out_masked
+            and "second" in self.needs.views
+            and all(isinstance(each, Selective) for each in self.objectives.values() if "second" in each.needs.views)
+        )
         self.augmentation = augmentation
         self.register_buffer("special", torch.empty(0).long() if special is None else special, persistent=False)
         self._state_names: dict[int, dict[str, str]] = {}
@@ -74,49 +85,99 @@ class Step(nn.Module):
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
             batch = self._with_second_view(self._as_wide_everywhere(batch), key, terms)
-        views = self._views(batch)
-        targets = teacher_logits = None
-        if self.needs.targets and "original" in views:
-            targets = views["original"].logits.detach()
-        with torch.no_grad():
-            if self.needs.targets and targets is None and batch.original is not None:
-                targets = at_least_float32(logits(self.model, batch.original))  # (U, C)
-            if self.needs.teacher and batch.original is not None:
-                assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
-                teacher_logits = at_least_float32(logits(teacher, batch.original))  # (U, C)
+        context = self._context(batch, step, teacher)
+        views: Mapping[View, Output] = {}
+        chosen: dict[int, Chosen] = {}
+        if self._leaves_out:
+            views = self._run(self._views_to_choose_by, batch)
+            context = self._seen(context, views)
+            choosing = [(index, each) for index, each in self.objectives.items() if isinstance(each, Selective)]
+            chosen = {index: each.choose(self._of(context, index, key), batch) for index, each in choosing}
+        rest: list[View] = [view for view in self.needs.views if view not in views]
+        views = {**views, **self._run(rest, batch, _counted_by_any(chosen.values()))}
+        context = self._seen(context, views)
         total = torch.zeros((), device=batch.labels.device)
         parts: dict[str, Tensor] = {}
         for index, objective in self.objectives.items():
-            context = Context(
-                student=self.student,
-                views=views,
-                targets=targets,
-                teacher_logits=teacher_logits,
-                step=step,
-                steps=self.steps,
-                classes=self._classes,
-                key=keyed_seed(key, index) >> 65,  # 63 bits
-                state={name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()},
-            )
-            loss = objective(context, batch)
+            loss = objective(replace(self._of(context, index, key), chosen=chosen.get(index)), batch)
             total = total + loss.total
             parts[type(objective).__name__] = loss.total.detach()
             terms |= loss.terms
+        if context.targets is not None:
+            terms["entropy"] = entropy(context.targets.softmax(dim=-1)).mean()
         return Sum(total, parts, terms)
 
     @property
     def _classes(self) -> int:
         return number_of_classes(self.model)
 
-    def _views(self, batch: Batch) -> dict[View, Output]:
-        """The joint forward: rows of all views under each other."""
-        if not self.needs.views:
+    @property
+    def _views_to_choose_by(self) -> list[View]:
+        """What the selective objectives read of the other views before they choose rows of the second one."""
+        needs = all_needs(each for each in self.objectives.values() if isinstance(each, Selective))
+        return [
+            view
+            for view in self.needs.views
+            if (view in needs.views or (view == "original" and needs.targets)) and view != "second"
+        ]
+
+    def _context(self, batch: Batch, step: int, teacher: PreTrainedModel | None) -> Context:
+        """What all objectives are given, as far as it is known before the views are run."""
+        targets = teacher_logits = None
+        with torch.no_grad():
+            if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
+                targets = self.student(batch.original).logits  # (U, C)
+            if self.needs.teacher and batch.original is not None:
+                assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
+                averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
+                teacher_logits = averaged(batch.original).logits  # (U, C)
+        torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
+        return Context(
+            student=self.student,
+            views={},
+            targets=targets,
+            teacher_logits=teacher_logits,
+            step=step,
+            steps=self.steps,
+            classes=self._classes,
+            key=0,
+            state={},
+        )
+
+    def _seen(self, context: Context, views: Mapping[View, Output]) -> Context:
+        """With what the views came to."""
+        targets = context.targets
+        if self.needs.targets and "original" in views:
+            targets = views["original"].logits.detach()
+        return replace(context, views=views, targets=targets)
+
+    def _of(self, context: Context, index: int, key: int) -> Context:
+        """What the objective of this number is given."""
+        state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
+        return replace(context, key=keyed_seed(key, index) >> 65, state=state)  # 63 bits
+
+    def _run(self, names: Sequence[View], batch: Batch, counted: Tensor | None = None) -> dict[View, Output]:
+        """The joint forward: rows of these views under each other.
+
+        Args:
+            counted: which rows of the second view are run, (U,) bool; None for all. The others have zeros.
+        """
+        if not names:
             return {}
-        rows = [self._rows_of(view, batch) for view in self.needs.views]
+        rows = [self._rows_of(view, batch) for view in names]
+        kept = None
+        if counted is not None and "second" in names:
+            kept = counted.nonzero()[:, 0]
+            kept = kept if len(kept) else torch.zeros(1, dtype=torch.int64, device=counted.device)  # weights get one
+            second = names.index("second")
+            rows[second] = rows[second].take(kept)
         output = self.student(self._together(rows))
         sizes = [len(part) for part in rows]
         pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
-        return {view: Output(*piece) for view, piece in zip(self.needs.views, pieces, strict=True)}
+        views: dict[View, Output] = {view: Output(*piece) for view, piece in zip(names, pieces, strict=True)}
+        if kept is not None and counted is not None:
+            views["second"] = Output(*(_put_back(part, kept, len(counted)) for part in views["second"]))
+        return views
 
     def _rows_of(self, view: View, batch: Batch) -> Inputs:
         if view in ("labeled", "labeled again"):
@@ -155,3 +216,14 @@ class Step(nn.Module):
     @property
     def _pad_id(self) -> int:
         return self.model.config.pad_token_id or 0
+
+
+def _counted_by_any(chosen: Iterable[Chosen]) -> Tensor | None:
+    """Rows that count for at least one objective, (U,) bool; None where none was asked."""
+    counted = [each.counted for each in chosen]
+    return torch.stack(counted).any(dim=0) if counted else None
+
+
+def _put_back(values: Tensor, rows: Tensor, number: int) -> Tensor:
+    """(R, ...) -> (number, ...) with the values in their rows and zeros elsewhere."""
+    return values.new_zeros(number, *values.shape[1:]).index_copy(0, rows, values)

@@ -11,7 +11,18 @@ from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
-from text_uda.objectives.objective import Context, Loss, Needs, Objective, Stateful, View, all_needs, in_use
+from text_uda.objectives.objective import (
+    Chosen,
+    Context,
+    Loss,
+    Needs,
+    Objective,
+    Selective,
+    Stateful,
+    View,
+    all_needs,
+    in_use,
+)
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.presets import PRESETS, Preset, check_together, method_name
 from text_uda.objectives.pseudo_label import PseudoLabel
@@ -32,6 +43,7 @@ __all__ = [
     "UDA",
     "VAT",
     "AdaMatch",
+    "Chosen",
     "Context",
     "Dash",
     "EntMin",
@@ -48,6 +60,7 @@ __all__ = [
     "Preset",
     "PseudoLabel",
     "RDrop",
+    "Selective",
     "SoftMatch",
     "Stateful",
     "Supervised",

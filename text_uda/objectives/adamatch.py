@@ -11,7 +11,7 @@ from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.functional import soft_cross_entropy
 from text_uda.objectives.checks import check_momentum, check_threshold, check_weight
-from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 from text_uda.objectives.thresholds import running, told
 
 
@@ -65,16 +65,19 @@ class AdaMatch:
         uniform = torch.full((classes,), 1 / classes)
         return {"mean_prediction": uniform, "labeled_mean": uniform.clone()}
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
-        logits = context.views["second"].logits
         labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
         probabilities = context.targets.detach().softmax(dim=-1)  # the targets are soft, so they have to be cut off
         mean = running(context.state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
         labeled_mean = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
         targets = aligned(probabilities, mean, labeled_mean)
         threshold = self.relative_threshold * distributed.mean(labeled.amax(dim=-1).mean())
-        counted = targets.amax(dim=-1) >= threshold
+        return Chosen(targets, targets.amax(dim=-1) >= threshold, threshold)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        targets, counted, threshold = context.chosen or self.choose(context, batch)
+        logits = context.views["second"].logits
         loss = (soft_cross_entropy(targets, logits) * counted).mean()
         weight = self.weight * (0.5 - math.cos(min(math.pi, 2 * math.pi * context.progress)) / 2)
         result = told("adamatch", loss, weight, targets.argmax(dim=-1), logits, counted)

@@ -12,7 +12,7 @@ from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.errors import SettingsError
 from text_uda.objectives.checks import check_positive, check_weight
-from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 
@@ -74,17 +74,20 @@ class Dash:
     def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
         return {"initial_loss": torch.tensor(math.nan)}
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
         initial = context.state["initial_loss"]
         if initial.isnan():
             labeled = cross_entropy(context.views["labeled"].logits.detach(), batch.labels)
             initial.copy_(distributed.mean(labeled))
-        logits = context.views["second"].logits
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
         decays = context.step * self.decays // context.steps
         threshold = loss_threshold(float(initial), decays=decays, gamma=self.gamma, slack=self.slack, least=self.least)
-        counted = -torch.log(confidence) <= threshold
+        return Chosen(labels, -torch.log(confidence) <= threshold, math.exp(-threshold))
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        logits = context.views["second"].logits
         loss = told("dash", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
-        loss.terms["threshold"] = math.exp(-threshold)
+        loss.terms["threshold"] = threshold
         return loss

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from text_uda.batch import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
-from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 
@@ -31,9 +31,12 @@ class FixMatch:
         check_weight(self.weight)
         check_threshold(self.confidence_threshold)
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
-        logits = context.views["second"].logits
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
-        counted = confidence >= self.confidence_threshold
+        return Chosen(labels, confidence >= self.confidence_threshold, self.confidence_threshold)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        labels, counted, _ = context.chosen or self.choose(context, batch)
+        logits = context.views["second"].logits
         return told("fixmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)

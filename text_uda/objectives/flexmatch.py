@@ -9,7 +9,7 @@ from torch import Tensor
 from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
-from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 _NONE = -1  # of a row that was never predicted with confidence
@@ -77,15 +77,19 @@ class FlexMatch:
     def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
         return {"known": torch.full((unlabeled,), _NONE)}
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None and batch.unlabeled_rows is not None
         known = context.state["known"]
-        logits = context.views["second"].logits
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
         thresholds = class_thresholds(known, context.classes, threshold=self.confidence_threshold)
         counted = confidence >= thresholds[labels]
         sure = confidence >= self.confidence_threshold
         remember(known, *(distributed.gathered(each) for each in (batch.unlabeled_rows, labels, sure)))
+        return Chosen(labels, counted, thresholds.mean())
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        logits = context.views["second"].logits
         loss = told("flexmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
-        loss.terms["threshold"] = thresholds.mean()
+        loss.terms["threshold"] = threshold
         return loss

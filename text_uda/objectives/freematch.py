@@ -9,7 +9,7 @@ from torch import Tensor
 from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.objectives.checks import check_momentum, check_weight
-from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 from text_uda.objectives.thresholds import histogram, pseudo_label_loss, running, told
 
 
@@ -81,9 +81,9 @@ class FreeMatch:
             "label_share": uniform.clone(),
         }
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
-        state, logits = context.state, context.views["second"].logits
+        state = context.state
         probabilities = context.targets.softmax(dim=-1)
         confidence, labels = probabilities.max(dim=-1)  # (U,)
         running(state["threshold"], confidence.mean(), self.momentum)
@@ -91,6 +91,11 @@ class FreeMatch:
         running(state["label_share"], histogram(labels, context.classes), self.momentum)
         relative = state["mean_prediction"] / state["mean_prediction"].max()
         counted = confidence >= (state["threshold"] * relative)[labels]
+        return Chosen(labels, counted, state["threshold"].clone())
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        state, logits = context.state, context.views["second"].logits
         fairness = fairness_loss(
             distributed.gathered(logits),
             distributed.gathered(counted),
@@ -98,5 +103,5 @@ class FreeMatch:
             state["label_share"].to(logits.dtype),
         )
         loss = told("freematch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
-        terms = loss.terms | {"fairness": fairness.detach(), "threshold": state["threshold"].clone()}
+        terms = loss.terms | {"fairness": fairness.detach(), "threshold": threshold}
         return Loss(loss.total + self.fairness * fairness, terms)

@@ -95,6 +95,9 @@ class Context:
     state: Mapping[str, Tensor]
     """Buffers of this objective, to be updated in place; they are kept in checkpoints."""
 
+    chosen: "Chosen | None" = None
+    """What a selective objective chose, where the step asked it before the second view was run."""
+
     @property
     def progress(self) -> float:
         """Share of the run that is over, in [0, 1)."""
@@ -113,6 +116,27 @@ class Objective(Protocol):
     needs: ClassVar[Needs]
 
     def __call__(self, context: Context, batch: Batch) -> Loss: ...
+
+
+class Chosen(NamedTuple):
+    """What a selective objective makes of the targets."""
+
+    targets: Tensor  # labels (U,) int64, or probabilities (U, C); without gradient
+    counted: Tensor  # (U,) bool: the rows that its loss counts
+    threshold: Tensor | float  # the confidence from which on a row counts, or the mean of several; for the log
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """An objective that knows which unlabeled rows it counts before their second view is run.
+
+    Where every objective that reads the second view does, the step runs those rows alone; the others have logits of
+    zero there, without gradient. An objective called with no `context.chosen` chooses by itself.
+    """
+
+    def choose(self, context: Context, batch: Batch) -> Chosen:
+        """Called once a step, with every view that the objective needs but the second one. It updates the state."""
+        ...
 
 
 @runtime_checkable
@@ -137,6 +161,20 @@ def all_needs(objectives: Iterable[Objective]) -> Needs:
 
 
 _FLAGS = ("targets", "teacher", "labeled", "unlabeled", "second", "augmentation", "embeddings", "hidden", "layers")
+
+
+def agreement(labels: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
+    """The share of rows whose two views have one most probable class, among those that count: a scalar for the log.
+
+    0 where none counts.
+
+    Args:
+        labels: the class of the first view, (U,).
+        logits: of the second, (U, C).
+        counted: (U,) bool, or by how much.
+    """
+    agree = (logits.detach().argmax(dim=-1) == labels).to(torch.float32)
+    return (agree * counted).sum() / counted.sum().clamp_min(1e-12)
 
 
 def shares(counted: Tensor) -> Tensor:

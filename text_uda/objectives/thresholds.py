@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from text_uda import distributed
-from text_uda.objectives.objective import Loss, shares
+from text_uda.objectives.objective import Loss, agreement, shares
 
 
 def pseudo_label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -37,12 +37,11 @@ def told(name: str, loss: Tensor, weight: float, labels: Tensor, logits: Tensor,
         logits: of the strong view, (U, C).
         counted: which rows count, (U,) bool, or by how much.
     """
-    agreement = logits.argmax(dim=-1) == labels
     terms: dict[str, Tensor | float] = {
         name: loss.detach(),
         f"{name}_weight": weight,
         "confident": shares(counted),
-        "agreement": shares(agreement),
+        "agreement": agreement(labels, logits, counted),
     }
     return Loss(weight * loss, terms)
 

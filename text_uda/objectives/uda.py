@@ -8,7 +8,7 @@ from torch import Tensor
 
 from text_uda import distributed
 from text_uda.batch import Batch
-from text_uda.functional import align, entropy, kl_divergence, sharpen
+from text_uda.functional import align, kl_divergence, sharpen
 from text_uda.objectives.checks import (
     check_momentum,
     check_share,
@@ -16,7 +16,7 @@ from text_uda.objectives.checks import (
     check_threshold,
     check_weight,
 )
-from text_uda.objectives.objective import Context, Loss, Needs, shares
+from text_uda.objectives.objective import Chosen, Context, Loss, Needs, agreement, shares
 from text_uda.schedules import ramp_up
 
 
@@ -35,9 +35,14 @@ def consistency_loss(
         the loss, a scalar; which rows pass, (U,) bool.
     """
     probabilities = probabilities.detach()
-    confident = probabilities.amax(dim=-1) > confidence_threshold
+    confident = are_confident(probabilities, confidence_threshold)
     divergence = kl_divergence(sharpen(probabilities, temperature), augmented_logits)
     return (divergence * confident).mean(), confident
+
+
+def are_confident(probabilities: Tensor, confidence_threshold: float) -> Tensor:
+    """1[max p > beta] of each row, before sharpening. (U, C) -> (U,) bool"""
+    return probabilities.amax(dim=-1) > confidence_threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +86,18 @@ class UDA:
     def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
         return {"mean_prediction": torch.full((classes,), 1 / classes)} if self.distribution_alignment else {}
 
-    def __call__(self, context: Context, batch: Batch) -> Loss:
+    def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
         probabilities = context.targets.softmax(dim=-1)  # (U, C)
         if self.distribution_alignment:
             mean = context.state["mean_prediction"]
             mean.lerp_(distributed.mean(probabilities.mean(dim=0)).to(mean.dtype), 1 - self.alignment_momentum)
             probabilities = align(probabilities, mean)
+        confident = are_confident(probabilities, self.confidence_threshold)
+        return Chosen(probabilities.detach(), confident, self.confidence_threshold)
+
+    def __call__(self, context: Context, batch: Batch) -> Loss:
+        probabilities = (context.chosen or self.choose(context, batch)).targets
         augmented_logits = context.views["second"].logits
         loss, confident = consistency_loss(
             probabilities,
@@ -95,13 +105,11 @@ class UDA:
             temperature=self.temperature,
             confidence_threshold=self.confidence_threshold,
         )
-        agreement = probabilities.argmax(dim=-1) == augmented_logits.argmax(dim=-1)
         weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
         terms: dict[str, Tensor | float] = {
             "uda": loss.detach(),
             "uda_weight": weight,
             "confident": shares(confident),
-            "agreement": shares(agreement),
-            "entropy": entropy(probabilities).mean(),
+            "agreement": agreement(probabilities.argmax(dim=-1), augmented_logits, confident),
         }
         return Loss(weight * loss, terms)
