@@ -84,7 +84,7 @@ class Step(nn.Module):
         """
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
-            batch = self._with_second_view(self._as_wide_everywhere(batch), key, terms)
+            batch = self._as_wide_everywhere(self._with_second_view(batch, key, terms))
         context = self._context(batch, step, teacher)
         views: Mapping[View, Output] = {}
         chosen: dict[int, Chosen] = {}
@@ -192,16 +192,27 @@ class Step(nn.Module):
         return concatenate(rows, pad_id=self._pad_id)
 
     def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
-        """Makes the augmented view where the batch comes without and there is an augmentation."""
+        """Makes the augmented view where the batch comes without and there is an augmentation.
+
+        Each process makes it of the rows of all, with the same draws, and keeps its own.
+        """
         if batch.augmented is not None or self.augmentation is None or not self.needs.second_view:
             return batch
         assert isinstance(batch.original, Tokens)
-        generator = torch.Generator(batch.labels.device).manual_seed(
-            keyed_seed(key, "augment", distributed.rank()) >> 65
-        )
-        view, changed = augmented_view(self.augmentation, self.model, batch.original, self.special, generator)
+        generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)
+        everywhere = self._of_all_processes(batch.original)
+        view, changed = augmented_view(self.augmentation, self.model, everywhere, self.special, generator)
         terms["changed"] = changed
-        return replace(batch, augmented=view)
+        own = torch.arange(len(batch.original), device=batch.labels.device)
+        return replace(batch, augmented=view.take(own + distributed.rank() * len(own)))
+
+    def _of_all_processes(self, tokens: Tokens) -> Tokens:
+        if distributed.processes() == 1:
+            return tokens
+        width = distributed.most(width_of(tokens), tokens.input_ids.device)
+        wide = widened(tokens, width, pad_id=self._pad_id)
+        assert isinstance(wide, Tokens)
+        return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
 
     def _as_wide_everywhere(self, batch: Batch) -> Batch:
         """Several processes pad alike, as rows may be mixed across them."""
