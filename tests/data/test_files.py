@@ -127,7 +127,7 @@ def test_a_text_may_be_very_long(tmp_path: Path):
 def test_texts_alone(tmp_path: Path):
     path = tmp_path / "more.csv"
     path.write_text("anything\nfirst\nsecond\n")
-    assert read_texts(path, text_column=None) == ["first", "second"]
+    assert list(read_texts(path, text_column=None)) == ["first", "second"]
 
 
 def many(tmp_path: Path, name: str = "a.csv", extra=()) -> Path:
