@@ -121,7 +121,9 @@ class Pairs:
     """
 
     def __init__(self, table: pa.Table, make_rows: MakeRows, *, method: str) -> None:
-        usable = np.flatnonzero(pc.equal(table["status"], "ok"))  # columns of texts are only read where they lie
+        usable = np.flatnonzero(
+            pc.call_function("equal", [table["status"], "ok"])
+        )  # columns of texts are only read where they lie
         kept, starts, counts = np.unique(table["text"].to_numpy()[usable], return_index=True, return_counts=True)
         self.coverage = _coverage(table, usable, kept, method)
         if not len(kept):
@@ -186,5 +188,5 @@ def _coverage(table: pa.Table, usable: np.ndarray, kept: np.ndarray, method: str
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    counted = pc.value_counts(column)
+    counted = pc.call_function("value_counts", [column])
     return dict(sorted((each["values"], each["counts"]) for each in counted.to_pylist()))

@@ -1,7 +1,7 @@
 """Token ids of many texts under one another: in memory, or memory-mapped from a file that is whole or absent.
 
-The file is one of safetensors (`offsets`, `ids`), with what it was made of in its metadata; as how many ids there are is
-known last, its header has a fixed room and is written last.
+The file is one of safetensors (`offsets`, `ids`), with what it was made of in its metadata; as how many ids there are
+is known last, its header has a fixed room and is written last.
 """
 
 import fcntl

@@ -89,7 +89,7 @@ def _from_file(path: Path, text_column: str | None, label_column: str | None) ->
     labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column))
     classes = tuple(sorted(labeled.names, key=class_order))
     if len(classes) < 2:
-        raise DataError(f"{path}: every row has the label {classes[0]!r}; a classifier needs two classes or more")
+        raise DataError(f"{path}: every row has the label {labeled.names[0]!r}; a classifier needs two classes or more")
     if len(classes) > max(50, len(labeled) // 2):
         raise DataError(
             f"{path}: {len(classes):,} different labels in {len(labeled):,} rows; is --label-column the right column?"

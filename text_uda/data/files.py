@@ -105,7 +105,7 @@ def _column(
     return found
 
 
-# --- formats: a file is gone through once for what is said of it as a whole, and again, row by row, for its records -----
+# --- formats: a file is gone through once for what is said of it as a whole, and again for its records, row by row ----
 
 
 def _open(path: Path) -> tuple[list[str], Records]:
@@ -246,7 +246,7 @@ def _parquet(path: Path) -> tuple[list[str], Records]:
         return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
 
     def records(wanted: Sequence[str]) -> Iterator[Record]:
-        number = 0
+        done = 0
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
             batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(wanted)), use_threads=False)
             while True:
@@ -256,8 +256,8 @@ def _parquet(path: Path) -> tuple[list[str], Records]:
                     raise cannot(error) from error
                 if batch is None:
                     return
-                for number, record in enumerate(batch.to_pylist(), start=number + 1):
-                    yield number, record
+                yield from enumerate(batch.to_pylist(), start=done + 1)
+                done += len(batch)
 
     try:
         with pq.ParquetFile(path) as file:
