@@ -121,9 +121,7 @@ class Pairs:
     """
 
     def __init__(self, table: pa.Table, make_rows: MakeRows, *, method: str) -> None:
-        usable = np.flatnonzero(
-            pc.call_function("equal", [table["status"], "ok"])
-        )  # columns of texts are only read where they lie
+        usable = np.flatnonzero(pc.call_function("equal", [table["status"], "ok"]))
         kept, starts, counts = np.unique(table["text"].to_numpy()[usable], return_index=True, return_counts=True)
         self.coverage = _coverage(table, usable, kept, method)
         if not len(kept):

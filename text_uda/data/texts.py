@@ -149,7 +149,10 @@ def taken(texts: Sequence[str], places: np.ndarray) -> Sequence[str]:
 def joined(*parts: Sequence[str]) -> Sequence[str]:
     """The texts of all parts, one part after the other."""
     if not any(isinstance(part, MappedTexts) for part in parts):
-        return tuple(text for part in parts for text in part)
+        texts: list[str] = []
+        for part in parts:
+            texts += part
+        return tuple(texts)
     mapped = [part if isinstance(part, MappedTexts) else MappedTexts(_written(in_blocks(part))) for part in parts]
     return MappedTexts.joined(mapped)
 
