@@ -26,8 +26,9 @@ class Letters:
     def batch(self, indices):
         return pad([np.array([ord(letter) for letter in self.texts[index]]) for index in indices], pad_id=0)
 
-    def by_length(self):
-        return np.arange(len(self.texts))
+    @property
+    def lengths(self):
+        return np.array([len(text) for text in self.texts])
 
 
 def ok(text, change_rate=0.5):

@@ -20,7 +20,7 @@ from text_uda.data import Rows
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
 from text_uda.packing import pack
-from text_uda.rows import ModelRows, OnProgress, TokenRows, batches_by_length
+from text_uda.rows import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.run import RunDirectory
 
 
@@ -37,9 +37,17 @@ class Evaluation:
 
 
 def probabilities(
-    model: PreTrainedModel, rows: ModelRows, *, batch_size: int = 64, progress: OnProgress | None = None
+    model: PreTrainedModel,
+    rows: ModelRows,
+    *,
+    max_tokens_per_batch: int = TOKENS_PER_BATCH,
+    progress: OnProgress | None = None,
 ) -> np.ndarray:
-    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back."""
+    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back.
+
+    Args:
+        max_tokens_per_batch: places of a batch, padding counted; rows of similar length go together.
+    """
     was_training = model.training
     model.eval()
     result = np.empty((len(rows), number_of_classes(model)), dtype=np.float32)
@@ -47,7 +55,7 @@ def probabilities(
     if progress is not None:
         progress(done, len(rows))
     with torch.inference_mode():
-        for indices in batches_by_length(rows, batch_size):
+        for indices in batches_by_tokens(rows, max_tokens_per_batch):
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
             done += len(indices)
             if progress is not None:
@@ -117,7 +125,7 @@ def predict(run: str | Path, texts: Iterable[str], *, batch_size: int = 32) -> I
     remaining = iter(texts)
     while chunk := list(islice(remaining, batch_size)):
         tokens = TokenRows(chunk, tokenizer, max_tokens=max_tokens)
-        for row in probabilities(model, tokens, batch_size=batch_size):
+        for row in probabilities(model, tokens):
             best = int(row.argmax())
             by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
             yield {"label": names[best], "probability": float(row[best]), "probabilities": by_class}

@@ -6,6 +6,7 @@ examples.jsonl  some of the unlabeled pairs
 diverged.json   where the loss or its gradient was no number, if it ever was: step, terms, rows
 result.json     errors, confusion, coverage; there only when the run is finished
 checkpoints/    the newest one, until the run is finished
+tokens/         ids of texts that are many, until the run is finished
 model/          an ordinary transformers folder, of the weights that the development split chose
 """
 
@@ -57,6 +58,10 @@ class RunDirectory:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def tokens(self) -> Path:
+        return self.path / "tokens"
 
     @property
     def metrics(self) -> Path:

@@ -201,7 +201,7 @@ class _Training:
     def _make_rows(self, frozen: FrozenEncoder | None) -> MakeRows:
         settings = self.settings
         if settings.tune != "head":
-            return lambda texts: TokenRows(texts, self.pretrained.tokenizer, max_tokens=settings.max_tokens)
+            return self._tokenised
         encoder = frozen or FrozenEncoder(
             self.pretrained.model, self.pretrained.tokenizer, max_tokens=settings.max_tokens
         )
@@ -211,6 +211,11 @@ class _Training:
                 return encoder.rows(texts, progress=on_progress)
 
         return rows
+
+    def _tokenised(self, texts: Sequence[str]) -> ModelRows:
+        tokenizer, folder = self.pretrained.tokenizer, self.directory.tokens
+        with followed("tokenise", "texts") as on_progress:
+            return TokenRows(texts, tokenizer, max_tokens=self.settings.max_tokens, folder=folder, progress=on_progress)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -370,6 +375,7 @@ class _Training:
         }
         self.directory.write("result.json", result)
         shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.directory.tokens, ignore_errors=True)
         return result
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ def _as_the_run_counts(corpus: "Corpus", source: str, run: Path, *, everything: 
     return Rows(texts=texts, labels=tuple(numbers[corpus.classes[label]] for label in labels))
 
 
-def _first_text(corpus: "Corpus", texts: tuple[str, ...], labels: tuple[int, ...], name: str) -> str:
+def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...], name: str) -> str:
     return repr(next(text for text, label in zip(texts, labels, strict=True) if corpus.classes[label] == name)[:60])
 
 
