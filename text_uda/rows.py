@@ -43,8 +43,13 @@ class TokenRows:
     def batch(self, indices: Sequence[int] | np.ndarray) -> Tokens:
         return pad([self._ids[index] for index in indices], pad_id=self._pad_id)
 
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, special ones among them. (N,) int64"""
+        return np.array([len(row) for row in self._ids], dtype=np.int64)
+
     def by_length(self) -> np.ndarray:
-        return np.argsort([len(row) for row in self._ids], kind="stable")
+        return np.argsort(self.lengths, kind="stable")
 
 
 class FeatureRows:
