@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -39,6 +40,10 @@ class Metrics:
         if share > COLLAPSED_SHARE and not self._collapse_told:
             self._collapse_told = True
             log.warning(_collapse_words(done, share))
+
+    def held_out(self, done: int, *, loss: float) -> None:
+        """Of a language model, nats a masked token."""
+        self._append({"kind": "dev", "step": done, "loss": loss, "perplexity": math.exp(min(loss, 700.0))})
 
     def _append(self, record: dict[str, Any]) -> None:
         self._file.write(json.dumps(record) + "\n")

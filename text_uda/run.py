@@ -27,6 +27,8 @@ from text_uda.errors import SettingsError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
+
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
 _PROVENANCE = ("name", "versions", "code_revision", "command")
 
@@ -95,14 +97,23 @@ class RunDirectory:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
-    def write_model(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
-        """An ordinary transformers folder, whole or absent."""
+    def write_model(
+        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None
+    ) -> None:
+        """An ordinary transformers folder, whole or absent.
+
+        Args:
+            notes: further files, by their path in the folder.
+        """
         aside = self.path / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         for path in aside.iterdir():
             path.chmod(0o644)  # safetensors makes files that are their owner's alone
+        for name, content in (notes or {}).items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).write_text(content, "utf-8")
         shutil.rmtree(self.model, ignore_errors=True)
         aside.rename(self.model)
 
@@ -112,6 +123,13 @@ class RunDirectory:
     def result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
         return self._read("result.json") if (self.path / "result.json").exists() else None
+
+    def holds_pretraining(self) -> bool:
+        """Whether this is a run of `text-uda pretrain`, finished or not, which leaves an encoder and no classifier."""
+        try:
+            return self.config().get("method") == PRETRAINING
+        except SettingsError:  # nothing there, or nothing that a run writes
+            return False
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name

@@ -41,6 +41,7 @@ from text_uda.objectives import (
     in_use,
     method_name,
 )
+from text_uda.optimizer import parameter_groups
 from text_uda.pairs import MakeRows
 from text_uda.paraphrase import Location
 from text_uda.pretrained import choose_trained_weights, load_classifier
@@ -164,7 +165,13 @@ class _Training:
         self.accelerator = Accelerator(mixed_precision="no")  # `_update` casts: accelerate has one choice a process
         if self.accelerator.num_processes > 1:
             raise SettingsError("training on several processes is not supported yet: start one process")
-        self.pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed)
+        self.pretrained = load_classifier(
+            settings.encoder,
+            split.classes,
+            seed=settings.seed,
+            reinit_layers=settings.reinit_layers,
+            dropout=settings.dropout,
+        )
         model = self.pretrained.model
         self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         choose_trained_weights(model, settings.tune)
@@ -190,7 +197,9 @@ class _Training:
             unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
         )
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(step, settings.weight_decay), lr=settings.base_learning_rate(), fused=True
+            parameter_groups(model, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay),
+            lr=settings.base_learning_rate(),
+            fused=True,
         )
         self.step, self._accelerated = self.accelerator.prepare(step, self.optimizer)
         self.averaging = averaging
@@ -257,7 +266,7 @@ class _Training:
         settings = self.settings
         rate = settings.base_learning_rate() * self._learning_rate_factor(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         batch = self._batch(step).to(self.accelerator.device)
         noise, key = (keyed_seed(settings.seed, use, step) >> 65 for use in ("noise", "draws"))  # torch: 63 bits
         device, half = self.accelerator.device.type, self.settings.in_bf16()
@@ -389,12 +398,3 @@ def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, s
         check_last_layer_is_linear(model)
     if needs.layers:
         layers(model)
-
-
-def _parameter_groups(step: Step, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases and layer norms do not (as BERT)."""
-    trained = [p for p in step.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]

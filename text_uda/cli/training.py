@@ -175,6 +175,9 @@ class LoopChoice:
     evaluate_every: int | None
     checkpoint_every: int | None
     precision: str | None
+    layer_decay: float | None
+    reinit_layers: int | None
+    dropout: float | None
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -198,6 +201,9 @@ _loop_options = gathered(
     _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
     _optional("--checkpoint-every", kind=COUNT, metavar="N", words="Steps between checkpoints."),
     click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
+    _optional("--layer-decay", kind=float, metavar="D", words="Factor on the rate from each layer to the one below."),
+    _optional("--reinit-layers", kind=int, metavar="N", words="Top layers that begin with new random weights."),
+    _optional("--dropout", kind=float, metavar="P", words="Dropout of the whole model. [default: the encoder's]"),
     under="loop",
 )
 
