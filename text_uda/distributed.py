@@ -7,7 +7,7 @@ so gives the same in any number of processes. What is written is written by the 
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -17,7 +17,6 @@ from torch import Tensor
 from text_uda.errors import SettingsError, UserError
 
 Value = TypeVar("Value")
-Item = TypeVar("Item")
 
 
 def processes() -> int:
@@ -33,11 +32,11 @@ def is_main() -> bool:
     return (rank() if _there() else int(os.environ.get("RANK", "0"))) == 0
 
 
-def part(items: Sequence[Item]) -> Sequence[Item]:
-    """This process's part of a batch, whose number the processes divide."""
-    size, left = divmod(len(items), processes())
+def own(rows: int) -> slice:
+    """This process's part of so many rows, a number that the processes divide."""
+    size, left = divmod(rows, processes())
     assert not left, "the trainer refuses batches that cannot be cut into equal parts"
-    return items[rank() * size :][:size]
+    return slice(rank() * size, (rank() + 1) * size)
 
 
 def mean(values: Tensor) -> Tensor:
@@ -73,7 +72,7 @@ def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
     """The mean of each over the processes, which have the same names."""
     if not terms:
         return {}
-    values = torch.stack([torch.as_tensor(value, dtype=torch.float64).cpu() for value in terms.values()])
+    values = torch.stack([torch.as_tensor(value, dtype=torch.float64).detach().cpu() for value in terms.values()])
     return dict(zip(terms, mean(values).tolist(), strict=True))
 
 

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from text_uda import distributed
 from text_uda.data import Rows
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
@@ -50,18 +51,19 @@ def probabilities(
     """
     was_training = model.training
     model.eval()
-    result = np.empty((len(rows), number_of_classes(model)), dtype=np.float32)
+    result = np.zeros((len(rows), number_of_classes(model)), dtype=np.float32)
     done = 0
     if progress is not None:
         progress(done, len(rows))
     with torch.inference_mode():
-        for indices in batches_by_tokens(rows, max_tokens_per_batch):
+        batches = batches_by_tokens(rows, max_tokens_per_batch)
+        for indices in batches[distributed.rank() :: distributed.processes()]:  # the others have zeros elsewhere
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
             done += len(indices)
             if progress is not None:
                 progress(done, len(rows))
     model.train(was_training)
-    return result
+    return distributed.summed(torch.from_numpy(result)).numpy()
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:

@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from text_uda import checkpoint
 from text_uda.batch import Tokens
+from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import DataError, SettingsError
 from text_uda.interruption import Interrupted, stop_signals
 from text_uda.keyed import keyed_seed
@@ -42,7 +43,6 @@ from text_uda.run import PRETRAINING, RunDirectory, provenance
 from text_uda.sampling import TokenBudgetStream
 from text_uda.schedules import linear_decay
 from text_uda.settings import Precision, check_precision, in_bf16
-from text_uda.train import DivergedError
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 500  # of the texts
 HELD_OUT_DRAWS = 4  # masks of each held-out text, which are the same in each run
@@ -219,9 +219,9 @@ class _Pretraining:
         directory.keep_metrics_until(done or -1)
         self.model.train()
         with (
-            Metrics(directory) as metrics,
+            Metrics(directory, steps=settings.steps) as metrics,
             progress(settings.steps, "pretrain", "steps", done=done) as bar,
-            stop_signals() as stop,
+            stop_signals(max_minutes) as stop,
         ):
             if not done:
                 metrics.held_out(0, loss=self._held_out_loss())
@@ -230,21 +230,16 @@ class _Pretraining:
                 loss, terms = self._update(step)
                 if step % settings.log_every == 0:
                     seconds = time.monotonic() - step_started
-                    metrics.step(step + 1, loss=loss, terms=terms | {"tokens_per_s": terms["tokens"] / seconds})
+                    metrics.train(step + 1, {"loss": float(loss)} | terms | {"tokens_per_s": terms["tokens"] / seconds})
                 last = step + 1 == settings.steps
                 if (step + 1) % settings.evaluate_every == 0 or last:
                     dev_loss = self._held_out_loss()
                     metrics.held_out(step + 1, loss=dev_loss)
                     bar.note(f"loss {float(loss):.3f}, dev loss {dev_loss:.3f}")
                 bar.advance()
-                late = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
-                if (stop.is_set() or late) and not last:
+                if stop.is_set() and not last:
                     self._save(step + 1)
-                    raise Interrupted(
-                        f"stopped after step {step + 1:,} of {settings.steps:,}"
-                        f"{f', as {max_minutes:g} minutes are over' if late else ''}; {directory.path} holds a "
-                        "checkpoint: the same command goes on from there"
-                    )
+                    raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if (step + 1) % settings.checkpoint_every == 0 and not last:
                     self._save(step + 1)
         return self._finish(time.monotonic() - started)
@@ -323,11 +318,14 @@ class _Pretraining:
         return total / count
 
     def _diverged(self, what: str, step: int, loss: torch.Tensor, indices: np.ndarray) -> DivergedError:
-        self.directory.write("diverged.json", {"step": step + 1, "loss": float(loss), "rows": indices.tolist()})
-        return DivergedError(
-            f"{what} is not finite at step {step + 1:,} (loss {float(loss):g}; the rows are in "
-            f"{self.directory.path / 'diverged.json'}); lower the learning rate ({self.settings.learning_rate:g}) and "
-            "start anew; the last checkpoint is kept"
+        return diverged(
+            what,
+            self.directory,
+            step=step,
+            parts={"loss": float(loss)},
+            terms={},
+            rows={"text": indices.tolist()},
+            learning_rate=self.settings.learning_rate,
         )
 
     def _save(self, done: int) -> None:

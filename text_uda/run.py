@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
-_PROVENANCE = ("name", "versions", "code_revision", "command")
+_PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -59,6 +59,14 @@ class TrainSettings:
     precision: Precision = "auto"
     """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
 
+    tokens_per_pass: int | None = None
+    """How many tokens go through the encoder at one time, where a step has more than memory; what a pass remembers for
+    the gradient is then made again, a third more work, and the gradient is the same. None for all of a step at once.
+    Mixed rows (ICT, MixMatch, TMix, MixMixup) are not cut up."""
+
+    compile: bool = False
+    """Compile the encoder's layers (torch.compile), a minute or two at the start."""
+
     layer_decay: float = 1.0
     """Factor on the learning rate from each layer to the one below it (see `text_uda.optimizer`); 1 is off."""
 
@@ -76,6 +84,8 @@ class TrainSettings:
         for name in positive.split():
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
+        if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
+            raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
         for name in ("warmup_steps", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
@@ -116,6 +126,13 @@ class TrainSettings:
         """Whether the forward pass is in bf16 on this machine."""
         return in_bf16(self.precision)
 
+    def precision_words(self) -> str:
+        """The numbers of the forward passes on this machine, and why these."""
+        if self.precision != "auto":
+            return f"{self.precision}, as asked"
+        fast, where = _has_fast_bf16()
+        return f"{'bf16' if fast else 'fp32'}, the faster on {where}"
+
 
 def check_precision(precision: str) -> None:
     if precision not in ("auto", "fp32", "bf16"):
@@ -124,9 +141,13 @@ def check_precision(precision: str) -> None:
 
 def in_bf16(precision: Precision) -> bool:
     """Whether a forward pass of this precision is in bf16 on this machine."""
-    if precision != "auto":
-        return precision == "bf16"
+    return precision == "bf16" if precision != "auto" else _has_fast_bf16()[0]
+
+
+def _has_fast_bf16() -> tuple[bool, str]:
+    """Whether this machine has, and what it is that has or has not."""
     if torch.cuda.is_available():
-        return torch.cuda.get_device_capability()[0] >= 8
+        return torch.cuda.get_device_capability()[0] >= 8, torch.cuda.get_device_name()
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-    return has_amx is not None and bool(has_amx())
+    fast = has_amx is not None and bool(has_amx())
+    return fast, f"this CPU, with{'' if fast else 'out'} AMX"

@@ -13,7 +13,7 @@ from text_uda.augment.in_step import InStep, augmented_view
 from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
 from text_uda.functional import entropy
 from text_uda.keyed import keyed_seed
-from text_uda.model import Classifier, Output, embed, number_of_classes
+from text_uda.model import Classifier, Output, Traffic, embed, number_of_classes
 from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, in_use
 
 
@@ -82,6 +82,7 @@ class Step(nn.Module):
             key: decides every draw but dropout; another one for each step.
             teacher: the model with averaged weights, where an objective needs it.
         """
+        self.student.traffic = Traffic()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
             batch = self._as_wide_everywhere(self._with_second_view(batch, key, terms))
@@ -108,6 +109,11 @@ class Step(nn.Module):
         return Sum(total, parts, terms)
 
     @property
+    def traffic(self) -> Traffic:
+        """Of the last forward, in this process."""
+        return self.student.traffic
+
+    @property
     def _classes(self) -> int:
         return number_of_classes(self.model)
 
@@ -130,6 +136,7 @@ class Step(nn.Module):
             if self.needs.teacher and batch.original is not None:
                 assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
                 averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
+                averaged.traffic = self.student.traffic
                 teacher_logits = averaged(batch.original).logits  # (U, C)
         torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
         return Context(
@@ -203,8 +210,8 @@ class Step(nn.Module):
         everywhere = self._of_all_processes(batch.original)
         view, changed = augmented_view(self.augmentation, self.model, everywhere, self.special, generator)
         terms["changed"] = changed
-        own = torch.arange(len(batch.original), device=batch.labels.device)
-        return replace(batch, augmented=view.take(own + distributed.rank() * len(own)))
+        own = distributed.own(len(everywhere))
+        return replace(batch, augmented=view.take(torch.arange(own.start, own.stop, device=batch.labels.device)))
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
