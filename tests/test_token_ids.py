@@ -32,13 +32,12 @@ def test_everywhere_the_same_rows(tmp_path: Path, vocabulary: int, bytes_each: i
     assert dtype.itemsize == bytes_each and np.iinfo(dtype).max >= vocabulary - 1
     expected = [row for block in BLOCKS for row in block]
     for ids in (
-        in_memory(BLOCKS, dtype),
         in_nameless_file(BLOCKS, dtype, rows=ROWS),
         make(tmp_path, dtype=dtype),
         made_once(tmp_path, "key", never, dtype, rows=ROWS),
     ):
         assert rows_of(ids) == expected and ids.ids.dtype == dtype and ids.offsets.dtype == np.int64
-    assert rows_of(in_memory([], dtype)) == []
+    assert rows_of(in_memory(BLOCKS)) == expected and rows_of(in_memory([])) == []
 
 
 def never():
