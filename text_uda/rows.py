@@ -60,14 +60,18 @@ class TokenRows:
         progress: OnProgress | None = None,
     ) -> None:
         most = min(max_tokens, tokenizer.model_max_length)
-        dtype, rows = type_for(len(tokenizer)), len(texts)
-        if rows <= _IN_MEMORY:
-            self._ids = in_memory(_tokenised(texts, tokenizer, most, None), dtype)
-        elif folder is None:
-            self._ids = in_nameless_file(_tokenised(texts, tokenizer, most, progress), dtype, rows=rows)
+        if len(texts) <= _IN_MEMORY:
+            self._ids = in_memory(_tokenised(texts, tokenizer, most, None))
         else:
-            key = _key(texts, tokenizer, most)
-            self._ids = made_once(folder, key, lambda: _tokenised(texts, tokenizer, most, progress), dtype, rows=rows)
+            dtype = type_for(1 + max(tokenizer.get_vocab().values()))
+
+            def tokenised() -> Iterator[list[list[int]]]:
+                return _tokenised(texts, tokenizer, most, progress)
+
+            if folder is None:
+                self._ids = in_nameless_file(tokenised(), dtype, rows=len(texts))
+            else:
+                self._ids = made_once(folder, _key(texts, tokenizer, most), tokenised, dtype, rows=len(texts))
         pad_id = tokenizer.pad_token_id
         assert isinstance(pad_id, int), "load_classifier refuses tokenizers without one"
         self._pad_id = pad_id

@@ -40,14 +40,14 @@ class TokenIds:
 
 
 def type_for(vocabulary: int) -> np.dtype:
-    """The smallest one that holds the ids of so many tokens."""
+    """The smaller of two that holds ids below `vocabulary`."""
     return _TYPES["U16"] if vocabulary <= 1 << 16 else _TYPES["I32"]
 
 
-def in_memory(blocks: Blocks, dtype: np.dtype) -> TokenIds:
-    rows = [np.asarray(row, dtype=dtype) for block in blocks for row in block]
+def in_memory(blocks: Blocks) -> TokenIds:
+    rows = [np.asarray(row, dtype=np.int32) for block in blocks for row in block]
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    return TokenIds(np.concatenate(rows) if rows else np.empty(0, dtype), offsets)
+    return TokenIds(np.concatenate(rows) if rows else np.empty(0, np.int32), offsets)
 
 
 def in_nameless_file(blocks: Blocks, dtype: np.dtype, *, rows: int) -> TokenIds:

@@ -15,7 +15,7 @@ MANY = tuple(f"{number * 7919 % 101} é 🙂{' long' * (number % 5)}" for number
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a hundred texts are many: in files, of several pieces, sorted in several parts."""
-    for name, value in {"IN_MEMORY": 50, "_BLOCK_TEXTS": 7, "_SORTED_AT_ONCE": 200}.items():
+    for name, value in {"IN_MEMORY": 500, "_BLOCK_TEXTS": 7, "_SORTED_AT_ONCE": 200}.items():
         monkeypatch.setattr(texts, name, value)
 
 

@@ -14,7 +14,8 @@ from translation_cache.key import KEY_BYTES, keys_from_bytes
 from translation_cache.keyset import KeySet
 from translation_cache.mapped import Parts, mapped_table, scratch_folder
 
-IN_MEMORY = 1 << 26  # characters that are held as Python strings; more go to a file
+IN_MEMORY = 1 << 26  # bytes, about, that are held as Python strings; more go to a file
+_STRING_BYTES = 64  # of a Python string, beside its characters
 _BLOCK_TEXTS = 1 << 13  # that are Python strings at one time,
 _BLOCK_CHARACTERS = 1 << 24  # unless they are long
 _SORTED_AT_ONCE = 1 << 26  # characters
@@ -129,12 +130,12 @@ def keep(texts: Iterable[str]) -> Sequence[str]:
         CacheError: no space for the file.
     """
     held: list[list[str]] = []
-    characters = 0
+    size = 0
     blocks = in_blocks(texts)
     for block in blocks:
         held.append(block)
-        characters += sum(map(len, block))
-        if characters > IN_MEMORY:
+        size += sum(map(len, block)) + _STRING_BYTES * len(block)
+        if size > IN_MEMORY:
             return MappedTexts(_written(chain(_let_go(held), blocks)))
     return tuple(chain.from_iterable(held))
 
