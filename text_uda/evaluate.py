@@ -86,10 +86,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         SettingsError: the run is not finished, or is no run.
     """
     directory = RunDirectory(run)
-    if directory.holds_pretraining():
-        raise SettingsError(
-            f"{run} holds a pretraining run: an encoder, and no classifier; give it to `text-uda train` as --encoder"
-        )
+    directory.check_holds_no_pretraining()
     if directory.result() is None:
         what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
         raise SettingsError(f"the run {run} {what}")

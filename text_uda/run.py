@@ -131,6 +131,14 @@ class RunDirectory:
         except SettingsError:  # nothing there, or nothing that a run writes
             return False
 
+    def check_holds_no_pretraining(self) -> None:
+        """Raise SettingsError where a classifier is asked for and there is an encoder."""
+        if self.holds_pretraining():
+            raise SettingsError(
+                f"{self.path} holds a pretraining run: an encoder, and no classifier; give it to `text-uda train` as "
+                "--encoder"
+            )
+
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:

@@ -12,6 +12,7 @@ from text_uda.cli.options import COUNT, DataChoice, data_options, ends
 from text_uda.cli.output import emit_json, printable
 from text_uda.errors import DataError
 from text_uda.progress import followed
+from text_uda.run import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus, Rows
@@ -88,6 +89,7 @@ def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...],
 
 def run_classes(run: Path) -> list[str]:
     """The names of the classes, in the order of the model's outputs."""
+    RunDirectory(run).check_holds_no_pretraining()
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
         return [str(name) for name in config["data"]["classes"]]
