@@ -17,6 +17,8 @@ from text_uda.run import RunDirectory
 from text_uda.step import Sum
 from text_uda.watch import Watch
 
+OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # the same run has others elsewhere
+
 log = logging.getLogger("text_uda")
 
 

@@ -195,7 +195,7 @@ class Training:
         )
 
     def _speed(self) -> dict[str, float]:
-        """Of the step that was just made, in this process."""
+        """Of the step that was just made: rows and tokens of all processes, memory of this one."""
         seconds = time.monotonic() - self._began
         traffic = self._unwrapped.traffic
         memory = (
@@ -205,7 +205,7 @@ class Training:
         )
         return {
             "rows_per_s": self._rows_per_step() / seconds,
-            "tokens_per_s": traffic.tokens / seconds,
+            "tokens_per_s": distributed.processes() * traffic.tokens / seconds,
             "padding": traffic.padding,
             "peak_memory_gb": memory / 1e9,
         }
