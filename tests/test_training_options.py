@@ -1,0 +1,175 @@
+"""What a run can be told beside its settings of the method: time, memory, compilation, where its metrics go."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+from safetensors.torch import load_file
+
+from text_uda.augment.cutoff import Cutoff
+from text_uda.data import Rows, Split
+from text_uda.errors import MissingPartError, SettingsError
+from text_uda.interruption import Interrupted
+from text_uda.metrics import OF_THE_MACHINE
+from text_uda.objectives import UDA, FixMatch, Supervised
+from text_uda.packing import compile_layers
+from text_uda.settings import TrainSettings
+from text_uda.train import train
+
+WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    def rows(frame: str) -> Rows:
+        return Rows(tuple(frame.format(word) for word in WORDS), tuple(int(place < 4) for place in range(len(WORDS))))
+
+    unlabeled = rows("this movie is very {} and the plot that it has is not so").texts
+    return Split("test", ("bad", "good"), rows("the {}"), unlabeled, rows("{} it was"), rows("so {}"), "0" * 32)
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_bert: Path) -> TrainSettings:
+    return TrainSettings(
+        encoder=str(tiny_bert), steps=6, labeled_batch=4, evaluate_every=3, checkpoint_every=4, log_every=1, dropout=0.0
+    )
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def metrics_of(folder: Path, kind: str = "train") -> list[dict]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [record for record in records if record["kind"] == kind]
+
+
+def run(split, settings, out, **more):
+    return train(split, augmentation=Cutoff(kind="feature", rate=0.3), settings=settings, out=out, **more)
+
+
+def test_passes_of_a_few_tokens_come_to_the_same_weights(split, settings, tmp_path):
+    run(split, settings, tmp_path / "whole")
+    run(split, replace(settings, tokens_per_pass=40), tmp_path / "parts")
+    parts = weights_of(tmp_path / "parts")
+    for name, value in weights_of(tmp_path / "whole").items():
+        torch.testing.assert_close(parts[name], value, atol=1e-6, rtol=1e-5, msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo looks at it
+def test_compiled_layers_come_to_the_same_weights_and_the_teacher_is_its_own(split, settings, tmp_path, monkeypatch):
+    """By dynamo's tracing alone; the machine code of inductor takes minutes and is measured in the benchmark."""
+    from text_uda.averaging import EMA
+
+    compiled = []
+
+    def traced(own):
+        compiled.extend(own)
+        compile_layers(own, backend="eager")
+
+    monkeypatch.setattr("text_uda.training.compile_layers", traced)
+    run(split, settings, tmp_path / "plain", averaging=EMA(decay=0.9))
+    run(split, replace(settings, compile=True), tmp_path / "compiled", averaging=EMA(decay=0.9))
+    assert len(compiled) == 2
+    found = weights_of(tmp_path / "compiled")
+    for name, value in weights_of(tmp_path / "plain").items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_a_run_whose_time_is_over_goes_on_to_the_same_bytes(split, settings, tmp_path):
+    run(split, settings, tmp_path / "whole")
+    with pytest.raises(
+        Interrupted, match=r"stopped after step 1 of 6, as 1e-07 minutes are over; .*goes on from there"
+    ):
+        run(split, settings, tmp_path / "parts", max_minutes=1e-7)
+    with pytest.raises(Interrupted, match="after step 2 of 6"):
+        run(split, settings, tmp_path / "parts", max_minutes=1e-7)
+    run(split, settings, tmp_path / "parts", max_minutes=60)
+    whole, parts = (tmp_path / name / "model" / "model.safetensors" for name in ("whole", "parts"))
+    assert whole.read_bytes() == parts.read_bytes()
+
+
+@pytest.mark.parametrize("minutes", [0, -1, math.nan])
+def test_no_time_is_refused(split, settings, tmp_path, minutes):
+    with pytest.raises(SettingsError, match="max_minutes"):
+        run(split, settings, tmp_path / "run", max_minutes=minutes)
+
+
+def test_what_is_logged_of_a_step(split, settings, tmp_path):
+    run(split, settings, tmp_path / "run", objectives=(Supervised(tsa="exp"), UDA(confidence_threshold=0.1)))
+    records = metrics_of(tmp_path / "run")
+    assert len(records) == 6
+    expected = {"loss", "supervised", "tsa_threshold", "labeled_counted", "uda", "confident", "entropy", "agreement"}
+    for record in records:
+        assert expected | {"learning_rate", "padding", "unlabeled_loss", *OF_THE_MACHINE} <= record.keys()
+        assert record["padding"] == 0 and record["tokens_per_s"] > 0 and 0 < record["peak_memory_gb"] < 64
+        assert record["entropy"] == pytest.approx(math.log(2), abs=0.1), "a new head knows nothing"
+        assert record["loss"] == pytest.approx(record["supervised"] + record["unlabeled_loss"], rel=1e-4)
+
+
+def test_a_threshold_that_nothing_reaches_is_warned_of(split, settings, tmp_path, caplog):
+    """And the warning is in the result."""
+    long = replace(settings, steps=110, log_every=10, evaluate_every=50, learning_rate=1e-6)
+    result = run(split, long, tmp_path / "run", objectives=(Supervised(), FixMatch(confidence_threshold=0.99)))
+    (told,) = [words for words in result["warnings"] if "unlabeled loss has been zero since step 1:" in words]
+    assert caplog.text.count(told) == 1
+
+
+class Noted:
+    """A tracker that keeps what it is sent; accelerate's are called like this."""
+
+    name, requires_logging_directory = "tensorboard", True
+
+    def __init__(self, run_name, logging_dir, **_named):
+        self.run_name, self.folder, self.sent, self.config, self.ended = run_name, logging_dir, [], None, False
+
+    def start(self):
+        pass
+
+    def store_init_configuration(self, values):
+        self.config = values
+
+    def log(self, values, step=None, **_named):
+        self.sent.append((step, values))
+
+    def finish(self):
+        self.ended = True
+
+
+def test_metrics_go_to_a_tracker_too(split, settings, tmp_path, monkeypatch):
+    made = []
+
+    def tracker(*arguments, **named):
+        made.append(Noted(*arguments, **named))
+        return made[0]
+
+    tracker.requires_logging_directory = True
+    monkeypatch.setattr("text_uda.tracking.find_spec", lambda _name: True)
+    monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda asked, _folder: asked or [])
+    monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "tensorboard", tracker)
+    run(split, settings, tmp_path / "run", track=["tensorboard"])
+    (noted,) = made
+    sent = {(step, name): value for step, values in noted.sent for name, value in values.items()}
+    for record in metrics_of(tmp_path / "run") + metrics_of(tmp_path / "run", "dev"):
+        for name, value in record.items():
+            if name not in ("kind", "step"):
+                assert sent[record["step"], f"{record['kind']}/{name}"] == value
+    assert noted.config is not None and noted.config["steps"] == 6 and noted.ended
+
+
+@pytest.mark.parametrize(
+    ("track", "kind", "said"),
+    [
+        ("mlflow", SettingsError, "choose among tensorboard, trackio, wandb"),
+        ("wandb", MissingPartError, "pip install wandb"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_refused(split, settings, tmp_path, track, kind, said, monkeypatch):
+    monkeypatch.setattr("text_uda.tracking.find_spec", lambda _name: None)
+    with pytest.raises(kind, match=said):
+        run(split, settings, tmp_path / "run", track=[track])
+    assert not (tmp_path / "run").exists()
