@@ -106,7 +106,9 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
         rows("the {} is {}"), "0" * 32,
     )  # fmt: skip
     settings = TrainSettings(
-        encoder=encoder, steps=STEPS, labeled_batch=4, max_tokens=32, learning_rate=1e-3, evaluate_every=5,
+        encoder=encoder, steps=STEPS, labeled_batch=4, max_tokens=32, learning_rate=1e-3,
+        # With one look, at the end, the model is that of the last step; with several, checkpoints hold the best one.
+        evaluate_every=5 if method == "uda" else STEPS,
         checkpoint_every=CHECKPOINT_EVERY, log_every=1,
     )  # fmt: skip
     views: dict[str, dict[str, Any]] = {
@@ -181,9 +183,8 @@ class Place:
         return any(name.startswith(".step-") for name in checkpoints) or (len(kept) > 1 and max(kept) in checkpoints)
 
     def is_at_the_last_step(self) -> bool:
-        return "metrics.jsonl" in self.new()[0] and f'"step": {STEPS},' in (self._out / "metrics.jsonl").read_text(
-            "utf-8"
-        )
+        told = f'"step": {STEPS},'
+        return "metrics.jsonl" in self.new()[0] and told in (self._out / "metrics.jsonl").read_text("utf-8")
 
     def phase(self) -> str:
         """Where the start was killed."""
