@@ -37,7 +37,7 @@ PHASES = (
     "after the last step",
     "in the final writes",
 )
-MOMENTS = ("any", "any", "any", "checkpoint", "checkpoint", "end", "beginning")
+MOMENTS = ("time", "step", "step", "checkpoint", "checkpoint", "end", "beginning")
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,15 @@ class Place:
         kept = [name for name in names(self._look()[1]) if name.startswith("step-")]
         return any(name.startswith(".step-") for name in checkpoints) or (len(kept) > 1 and max(kept) in checkpoints)
 
+    def steps_told(self) -> int:
+        """The last step that this start tells of in the metrics, 0 for none."""
+        if "metrics.jsonl" not in self.new()[0]:
+            return 0
+        whole = (self._out / "metrics.jsonl").read_text("utf-8").split("\n")[:-1]
+        return json.loads(whole[-1])["step"] if whole else 0
+
     def is_at_the_last_step(self) -> bool:
-        told = f'"step": {STEPS},'
-        return "metrics.jsonl" in self.new()[0] and told in (self._out / "metrics.jsonl").read_text("utf-8")
+        return self.steps_told() == STEPS
 
     def phase(self) -> str:
         """Where the start was killed."""
@@ -225,8 +231,12 @@ class Killer:
         chance, place = self._chance, Place(out)
         kind = chance.choice(MOMENTS)
         process = self._begin(method, out)
-        if kind == "any":
+        if kind == "time":
             process.join(chance.random() * seconds)
+        elif kind == "step":
+            step = chance.randrange(1, STEPS)
+            self._wait(process, lambda: place.steps_told() >= step)
+            process.join(chance.random() * 0.03)
         elif kind == "checkpoint":
             process.join(chance.random() * seconds / 2)
             self._wait(process, place.writes_checkpoint)
@@ -276,14 +286,16 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
             killer.whole(method, folder / f"warm-{method}")  # the first one waits for the imports
             seconds[method] = killer.whole(method, folder / f"whole-{method}")
             undisturbed[method] = outcome(folder / f"whole-{method}")
-        out, kills = folder / f"killed-{number}", 0
+        kills, attempt, out = 0, 0, folder
         try:
-            for _ in range(chance.randrange(2, 7)):
-                phase = killer.kill(method, out, seconds[method])
-                if phase is None:
-                    break
-                kills += 1
-                phases[phase] += 1
+            while not kills:  # a start may be at its end before the moment that was drawn
+                attempt, out = attempt + 1, folder / f"killed-{number}-{attempt}"
+                for _ in range(chance.randrange(2, 7)):
+                    phase = killer.kill(method, out, seconds[method])
+                    if phase is None:
+                        break
+                    kills += 1
+                    phases[phase] += 1
             killer.whole(method, out)
         except RuntimeError as error:
             failed.append(f"round {number}: {error}")
