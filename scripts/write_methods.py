@@ -35,7 +35,8 @@ Each is a name for `text-uda train --objective NAME`. In Python it is a tuple of
 page is written by `scripts/write_methods.py` from the docstrings; do not edit it by hand.
 
 **Forward and backward**: how many times the L labeled and the U unlabeled rows of a step go through the encoder, the
-teacher's passes among the forward ones, counted on a model while a step runs. **Second view**: *augmented* where the
+teacher's passes among the forward ones, counted on a model while a step runs; where a method counts only rows that pass
+a threshold, the second view of the others is left out, and this is the most it runs. **Second view**: *augmented* where the
 method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout; *none*
 where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the settings
 `tsa`, `weight` (and `unlabeled_weight`, which `--weight` sets), `temperature`, `confidence_threshold`, `ramp_up`,
@@ -176,7 +177,7 @@ def _count(preset: Preset, labeled: int, unlabeled: int) -> Counter[str]:
     for each in (model, teacher):
         if each is not None:
             each.base_model.register_forward_hook(forward)
-    step = Step(model, preset.objectives, steps=10, unlabeled=unlabeled)
+    step = Step(model, preset.objectives, steps=10, unlabeled=unlabeled, leave_out_masked=False)
     labels = torch.arange(labeled) % 3
     batch = Batch(known, labels, original, second, torch.arange(labeled), torch.arange(unlabeled))
     step(batch, 9, 1, teacher).loss.backward()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from text_uda.batch import pad
+from text_uda.data.texts import MappedTexts
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.pairs import Originals, Pairs, pair_table, write_pairs
@@ -26,8 +27,9 @@ class Letters:
     def batch(self, indices):
         return pad([np.array([ord(letter) for letter in self.texts[index]]) for index in indices], pad_id=0)
 
-    def by_length(self):
-        return np.arange(len(self.texts))
+    @property
+    def lengths(self):
+        return np.array([len(text) for text in self.texts])
 
 
 def ok(text, change_rate=0.5):
@@ -47,6 +49,15 @@ def test_a_text_without_a_usable_paraphrase_is_left_out_and_counted():
     assert pairs.coverage.usable == pytest.approx(2 / 3)
     assert pairs.coverage.change_rate == pytest.approx(0.3)
     assert pairs.coverage.statuses == {"ok": 2, "unchanged": 1} and pairs.coverage.without == {"unchanged": 1}
+
+
+def test_no_list_of_all_texts_is_made():
+    """What is made ready for the model are views of the mapped table."""
+    given = []
+    samples = [[ok("A"), Paraphrase(text=None, status="empty")], [Paraphrase("b", "unchanged")] * 2, [ok("C"), ok("D")]]
+    Pairs(pair_table(["a", "b", "c"], samples), lambda texts: given.append(texts) or Letters(texts), method="test")
+    assert all(isinstance(texts, MappedTexts) for texts in given)
+    assert [tuple(texts) for texts in given] == [("a", "c"), ("A", "C", "D")]
 
 
 def test_samples_take_turns_from_visit_to_visit():

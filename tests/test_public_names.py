@@ -30,7 +30,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 def test_function_wins_over_its_module(before: str) -> None:
     """In a fresh interpreter, since what was imported first is the point."""
     code = "import text_uda\n"
-    for name in ("paraphrase", "train", "evaluate"):
+    for name in ("paraphrase", "pretrain", "train", "evaluate"):
         code += (
             f"{before.format(name)}\n"
             f"from text_uda import {name} as first\n"
@@ -43,6 +43,6 @@ def test_function_wins_over_its_module(before: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["paraphrase", "train", "evaluate"])
+@pytest.mark.parametrize("name", ["paraphrase", "pretrain", "train", "evaluate"])
 def test_module_can_be_had_too(name: str) -> None:
     assert isinstance(import_module(f"text_uda.{name}"), ModuleType)

@@ -15,6 +15,7 @@ from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
+from text_uda.metrics import OF_THE_MACHINE
 from text_uda.objectives import UDA, FlexMatch, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.settings import TrainSettings
@@ -89,7 +90,8 @@ def run_of(folder: Path) -> dict[str, bytes]:
         records = [json.loads(line) for line in kept] if name == "metrics.jsonl" else kept
         for record in records:
             if isinstance(record, dict):
-                record.pop("rows_per_s", None)
+                for of_the_machine in OF_THE_MACHINE:
+                    record.pop(of_the_machine, None)
         found[name] = json.dumps(records).encode()
     return found
 

@@ -1,7 +1,7 @@
 """Consistency training for text classifiers: a few labels, many unlabeled texts, cached paraphrases.
 
 The names below are imported when they are first used, so that `import text_uda` takes no time. `paraphrase`,
-`train` and `evaluate` are each a function and the module it lives in. Here the function wins, whatever was
+`pretrain`, `train` and `evaluate` are each a function and the module it lives in. Here the function wins, whatever was
 imported before: `from text_uda import train` is the function, `from text_uda.train import ...` reaches into
 the module.
 """
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     )
     from text_uda.pairs import write_pairs
     from text_uda.paraphrase import paraphrase, read_paraphrases
+    from text_uda.pretrain import PretrainSettings, pretrain
     from text_uda.train import TrainSettings, train
     from translation_cache import Cache
 
@@ -94,6 +95,7 @@ __all__ = [
     "MixMixup",
     "OneOf",
     "PiModel",
+    "PretrainSettings",
     "PseudoLabel",
     "RDrop",
     "RandAugment",
@@ -114,6 +116,7 @@ __all__ = [
     "load",
     "paraphrase",
     "predict",
+    "pretrain",
     "read_paraphrases",
     "split",
     "train",
@@ -148,6 +151,7 @@ _HOMES = {
     "OneOf": "text_uda.augment.compose",
     "PRESETS": "text_uda.objectives",
     "PiModel": "text_uda.objectives",
+    "PretrainSettings": "text_uda.pretrain",
     "PseudoLabel": "text_uda.objectives",
     "RDrop": "text_uda.objectives",
     "RandAugment": "text_uda.augment.randaugment",
@@ -171,6 +175,7 @@ _HOMES = {
     "load": "text_uda.data",
     "paraphrase": "text_uda.paraphrase",
     "predict": "text_uda.evaluate",
+    "pretrain": "text_uda.pretrain",
     "read_paraphrases": "text_uda.paraphrase",
     "split": "text_uda.data",
     "train": "text_uda.train",

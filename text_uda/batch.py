@@ -28,6 +28,9 @@ class Tokens:
         ids, mask = (part.to(device, non_blocking=True) for part in (self.input_ids, self.attention_mask))
         return Tokens(ids, mask)
 
+    def pinned(self) -> "Tokens":
+        return Tokens(self.input_ids.pin_memory(), self.attention_mask.pin_memory())
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -46,6 +49,9 @@ class Embedded:
         values, mask = (part.to(device, non_blocking=True) for part in (self.values, self.attention_mask))
         return Embedded(values, mask)
 
+    def pinned(self) -> "Embedded":
+        return Embedded(self.values.pin_memory(), self.attention_mask.pin_memory())
+
 
 @dataclass(frozen=True)
 class Features:
@@ -59,6 +65,9 @@ class Features:
 
     def to(self, device: torch.device) -> "Features":
         return Features(self.values.to(device, non_blocking=True))
+
+    def pinned(self) -> "Features":
+        return Features(self.values.pin_memory())
 
 
 Inputs = Tokens | Embedded | Features
@@ -93,6 +102,17 @@ class Batch:
             self.augmented and self.augmented.to(device),
             None if self.labeled_rows is None else self.labeled_rows.to(device, non_blocking=True),
             None if self.unlabeled_rows is None else self.unlabeled_rows.to(device, non_blocking=True),
+        )
+
+    def pinned(self) -> "Batch":
+        """In memory that a GPU can copy from while it works."""
+        return Batch(
+            self.labeled.pinned(),
+            self.labels.pin_memory(),
+            self.original and self.original.pinned(),
+            self.augmented and self.augmented.pinned(),
+            None if self.labeled_rows is None else self.labeled_rows.pin_memory(),
+            None if self.unlabeled_rows is None else self.unlabeled_rows.pin_memory(),
         )
 
 

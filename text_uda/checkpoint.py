@@ -16,11 +16,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from text_uda.averaging import Averaged
 from text_uda.errors import SettingsError
-from text_uda.step import Step
 from translation_cache.storage import sync
 
 
@@ -33,7 +32,7 @@ class Best:
     weights: dict[str, Tensor]
 
 
-def trained_weights(step: Step, averaged: Averaged | None = None) -> dict[str, Tensor]:
+def trained_weights(step: nn.Module, averaged: Averaged | None = None) -> dict[str, Tensor]:
     """A copy of the weights that training changes, or of their averages; frozen ones come from the encoder again."""
     current = {name: p for name, p in step.named_parameters() if p.requires_grad}
     kept = current if averaged is None else dict(zip(current, averaged.trained, strict=True))
@@ -41,19 +40,19 @@ def trained_weights(step: Step, averaged: Averaged | None = None) -> dict[str, T
 
 
 @torch.no_grad()
-def put_weights(step: Step, weights: dict[str, Tensor]) -> None:
+def put_weights(step: nn.Module, weights: dict[str, Tensor]) -> None:
     parameters = dict(step.named_parameters())
     for name, value in weights.items():
         parameters[name].copy_(value)
 
 
-def _objective_state(step: Step) -> dict[str, Tensor]:
+def _objective_state(step: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in step.named_buffers() if name.startswith("objective_")}
 
 
 def save(
     folder: Path,
-    step: Step,
+    step: nn.Module,
     optimizer: torch.optim.Optimizer,
     averaged: Averaged | None = None,
     *,
@@ -101,7 +100,7 @@ def save(
 
 
 def load(
-    folder: Path, step: Step, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
+    folder: Path, step: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
 ) -> tuple[int, Best | None]:
     """Put the newest checkpoint's state back; returns how many steps are done, 0 when there is no checkpoint.
 
@@ -127,7 +126,8 @@ def load(
             value.copy_(weights.pop(name))
         if averaged is not None:
             put_weights(step, load_file(newest / "averaged.safetensors"))
-            averaged.copy(step.model)
+            model: Any = step.get_submodule("model")  # of a Step
+            averaged.copy(model)
         put_weights(step, weights)
         for name, parameter in step.named_parameters():
             kinds = {key.split(".", 1)[0]: value for key, value in moments.items() if key.split(".", 1)[1] == name}

@@ -2,14 +2,21 @@
 
 A batch is cut into equal parts in the order of the ranks. A loss that is a mean over rows needs nothing from here:
 data parallelism averages the gradients. What looks at all rows at once (counts, running means, partners) asks here, and
-so gives the same in any number of processes.
+so gives the same in any number of processes. What is written is written by the first process, the main one.
 """
 
-from typing import Any
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from text_uda.errors import SettingsError, UserError
+
+Value = TypeVar("Value")
 
 
 def processes() -> int:
@@ -20,14 +27,31 @@ def rank() -> int:
     return dist.get_rank() if _there() else 0
 
 
+def is_main() -> bool:
+    """Before the processes met, what their launcher says."""
+    return (rank() if _there() else int(os.environ.get("RANK", "0"))) == 0
+
+
+def own(rows: int) -> slice:
+    """This process's part of so many rows, a number that the processes divide."""
+    size, left = divmod(rows, processes())
+    assert not left, "the trainer refuses batches that cannot be cut into equal parts"
+    return slice(rank() * size, (rank() + 1) * size)
+
+
 def mean(values: Tensor) -> Tensor:
     """The mean over the processes, without gradient; each gives a tensor of one shape."""
+    return summed(values) / processes() if _there() else values.detach()
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sum over the processes, without gradient; each gives a tensor of one shape."""
     values = values.detach()
     if not _there():
         return values
-    summed = values.clone()
-    dist.all_reduce(summed)
-    return summed / processes()
+    total = values.to(_device(), copy=True)
+    dist.all_reduce(total)
+    return total.to(values.device)
 
 
 def most(number: int, device: torch.device) -> int:
@@ -39,9 +63,62 @@ def most(number: int, device: torch.device) -> int:
     return int(largest)
 
 
+def any_of(flag: bool) -> bool:
+    """Whether it is so in any process."""
+    return bool(most(int(flag), _device())) if _there() else flag
+
+
+def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """The mean of each over the processes, which have the same names."""
+    if not terms:
+        return {}
+    values = torch.stack([torch.as_tensor(value, dtype=torch.float64).detach().cpu() for value in terms.values()])
+    return dict(zip(terms, mean(values).tolist(), strict=True))
+
+
+def on_main(action: Callable[[], Value]) -> Value:
+    """Do it in the main process alone; all processes get what it gave (a JSON value), or are refused as it was.
+
+    Raises:
+        UserError: of the same words in each process.
+        SettingsError: in the others, where the main process failed in another way.
+    """
+    if not _there():
+        return action()
+    told: dict[str, Any] = {}
+    failed: Exception | None = None
+    if is_main():
+        try:
+            told["value"] = action()
+        except Exception as error:
+            failed = error
+            told["failed"] = str(error) if isinstance(error, UserError) else f"the first process failed: {error!r}"
+    told = json.loads(_from_main(json.dumps(told)))
+    if failed is not None:
+        raise failed
+    if "failed" in told:
+        raise SettingsError(told["failed"])
+    return told["value"]
+
+
+def _from_main(text: str) -> str:
+    """What the main process has to say, in all."""
+    content = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(_device())
+    length = torch.tensor(len(content), device=_device())
+    dist.broadcast(length, 0)
+    content = content if is_main() else torch.empty(int(length), dtype=torch.uint8, device=_device())
+    dist.broadcast(content, 0)
+    return bytes(content.cpu().tolist()).decode()
+
+
 def gathered(values: Tensor) -> Tensor:
     """The rows of all processes, (B, ...) -> (W B, ...) in the order of ranks; the gradient goes back to each."""
     return _Gather.apply(values) if _there() else values  # pyright: ignore[reportReturnType]
+
+
+def _device() -> torch.device:
+    """Where messages between the processes lie."""
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
 
 
 def _there() -> bool:

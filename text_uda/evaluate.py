@@ -16,11 +16,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from text_uda import distributed
 from text_uda.data import Rows
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
 from text_uda.packing import pack
-from text_uda.rows import ModelRows, OnProgress, TokenRows, batches_by_length
+from text_uda.rows import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.run import RunDirectory
 
 
@@ -37,23 +38,32 @@ class Evaluation:
 
 
 def probabilities(
-    model: PreTrainedModel, rows: ModelRows, *, batch_size: int = 64, progress: OnProgress | None = None
+    model: PreTrainedModel,
+    rows: ModelRows,
+    *,
+    max_tokens_per_batch: int = TOKENS_PER_BATCH,
+    progress: OnProgress | None = None,
 ) -> np.ndarray:
-    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back."""
+    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back.
+
+    Args:
+        max_tokens_per_batch: places of a batch, padding counted; rows of similar length go together.
+    """
     was_training = model.training
     model.eval()
-    result = np.empty((len(rows), number_of_classes(model)), dtype=np.float32)
+    result = np.zeros((len(rows), number_of_classes(model)), dtype=np.float32)
     done = 0
     if progress is not None:
         progress(done, len(rows))
     with torch.inference_mode():
-        for indices in batches_by_length(rows, batch_size):
+        batches = batches_by_tokens(rows, max_tokens_per_batch)
+        for indices in batches[distributed.rank() :: distributed.processes()]:  # the others have zeros elsewhere
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
             done += len(indices)
             if progress is not None:
                 progress(done, len(rows))
     model.train(was_training)
-    return result
+    return distributed.summed(torch.from_numpy(result)).numpy()
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
@@ -76,6 +86,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         SettingsError: the run is not finished, or is no run.
     """
     directory = RunDirectory(run)
+    directory.check_holds_no_pretraining()
     if directory.result() is None:
         what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
         raise SettingsError(f"the run {run} {what}")
@@ -117,7 +128,7 @@ def predict(run: str | Path, texts: Iterable[str], *, batch_size: int = 32) -> I
     remaining = iter(texts)
     while chunk := list(islice(remaining, batch_size)):
         tokens = TokenRows(chunk, tokenizer, max_tokens=max_tokens)
-        for row in probabilities(model, tokens, batch_size=batch_size):
+        for row in probabilities(model, tokens):
             best = int(row.argmax())
             by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
             yield {"label": names[best], "probability": float(row[best]), "probabilities": by_class}

@@ -10,7 +10,7 @@ What is trained is an ordinary transformers model, and what is saved opens anywh
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -40,6 +40,23 @@ class Output(NamedTuple):
     hidden: Tensor  # (B, H) likewise
 
 
+@dataclass
+class Traffic:
+    """What went through the encoder: tokens, and places for them."""
+
+    tokens: int = 0
+    places: int = 0
+
+    @property
+    def padding(self) -> float:
+        """The share of places without a token, 0 to 1."""
+        return 1 - self.tokens / self.places if self.places else 0.0
+
+    def count(self, tokens: int, places: int) -> None:
+        self.tokens += tokens
+        self.places += places
+
+
 class Classifier:
     """A model as the objectives see it: the student, or the teacher.
 
@@ -51,6 +68,7 @@ class Classifier:
     def __init__(self, model: PreTrainedModel, *, tokens_per_pass: int | None = None) -> None:
         self.model = model
         self.tokens_per_pass = tokens_per_pass
+        self.traffic = Traffic()
         self._last = _last_linear(model)
 
     def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> Output:
@@ -65,8 +83,12 @@ class Classifier:
             return self._run_mixed(inputs, mixing, layer)
         if isinstance(inputs, Features):
             return self._run(inputs)
-        lengths = extents(inputs.attention_mask)
-        passes = deal(lengths, most=self.tokens_per_pass, packed=is_packed(self.model))
+        lengths, no_padding = extents(inputs.attention_mask), is_packed(self.model)
+        passes = deal(lengths, most=self.tokens_per_pass, packed=no_padding)
+        for each in passes:
+            tokens = sum(lengths[row] for row in each)
+            padded = len(each) * max((lengths[row] for row in each), default=0)
+            self.traffic.count(tokens, tokens if no_padding else padded)
         if len(passes) == 1:
             return self._run(inputs)
         rows = [torch.tensor(each, device=inputs.attention_mask.device) for each in passes]
@@ -95,6 +117,8 @@ class Classifier:
 
     def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> Output:
         """Place by place, so rows have to be padded."""
+        if not isinstance(inputs, Features):
+            self.traffic.count(int(inputs.attention_mask.sum()), inputs.attention_mask.numel())
         if layer == 0 or isinstance(inputs, Features):
             return self._run(self._mixed(inputs, mixing), padded=True)
         own = inputs.attention_mask

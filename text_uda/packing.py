@@ -83,6 +83,16 @@ def _mask(**named: Any) -> Tensor | None:
     return sdpa_mask(**named)
 
 
+def compile_layers(layers: list[nn.Module], *, backend: str = "inductor") -> None:
+    """Run the layers compiled, for any number of tokens; attention, whose calls follow the lengths, stays as it is.
+
+    A copy of a layer made afterwards would run the layer that it was copied from: copy first.
+    """
+    AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
+    for layer in layers:
+        layer.forward = torch.compile(layer.forward, dynamic=True, backend=backend)
+
+
 def is_packed(model: PreTrainedModel) -> bool:
     return model.config._attn_implementation == NAME
 
@@ -149,8 +159,10 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **named
         )
     attend = _how(query, segments, dropout, sliding_window)
-    parts = (whole[0].transpose(0, 1) for whole in (query, key, value))  # (N, heads, d) each
-    return attend(*parts, segments, dropout=dropout, scaling=scaling, sliding_window=sliding_window)[None], None
+    query, key, value = (whole[0].transpose(0, 1) for whole in (query, key, value))  # (N, heads, d) each
+    return attend(query, key, value, segments, dropout=dropout, scaling=scaling, sliding_window=sliding_window)[
+        None
+    ], None
 
 
 def _how(query: Tensor, segments: Segments, dropout: float, sliding_window: int | None) -> "Attend":

@@ -1,7 +1,6 @@
 """The unlabeled rows of training: each text with its usable paraphrases, or alone. None is paired with itself."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from text_uda.batch import Inputs
+from text_uda.data.texts import MappedTexts
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.paraphrase import Location, read_paraphrases
@@ -111,16 +111,18 @@ class Coverage:
 class Pairs:
     """The texts that have a usable paraphrase, and those paraphrases, ready for the model.
 
+    Memory: some 40 bytes a row of the table, and no text.
+
     Args:
-        table: of SCHEMA.
+        table: of SCHEMA, best memory-mapped; `make_rows` is given views of its columns.
         method: the name of the augmentation.
     Raises:
         SettingsError: no text has a usable paraphrase.
     """
 
     def __init__(self, table: pa.Table, make_rows: MakeRows, *, method: str) -> None:
-        usable = table.filter(pc.field("status") == "ok")
-        kept, starts, counts = np.unique(usable["text"].to_numpy(), return_index=True, return_counts=True)
+        usable = np.flatnonzero(pc.call_function("equal", [table["status"], "ok"]))
+        kept, starts, counts = np.unique(table["text"].to_numpy()[usable], return_index=True, return_counts=True)
         self.coverage = _coverage(table, usable, kept, method)
         if not len(kept):
             raise SettingsError(
@@ -128,8 +130,8 @@ class Pairs:
                 f"({self.coverage.statuses}); choose another --method or --translator"
             )
         self._texts, self._starts, self._counts = kept, starts, counts
-        self._original = make_rows(usable["source"].take(pa.array(starts)).to_pylist())
-        self._augmented = make_rows(usable["paraphrase"].to_pylist())
+        self._original = make_rows(MappedTexts(table["source"], usable[starts]))
+        self._augmented = make_rows(MappedTexts(table["paraphrase"], usable))
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -168,19 +170,21 @@ def _texts(table: pa.Table) -> int:
     return int(table["text"][-1].as_py()) + 1 if len(table) else 0
 
 
-def _coverage(table: pa.Table, usable: pa.Table, kept: np.ndarray, method: str) -> Coverage:
-    first = table.filter(pc.field("sample") == 0)
+def _coverage(table: pa.Table, usable: np.ndarray, kept: np.ndarray, method: str) -> Coverage:
+    """Of a table of pairs, of which the rows `usable` have a paraphrase, and so the texts `kept`."""
+    first = np.flatnonzero(table["sample"].to_numpy() == 0)
     without = np.ones(len(first), dtype=bool)
     without[kept] = False
-    rates = usable["change_rate"].fill_null(0.0).to_numpy()
+    rates = table["change_rate"].fill_null(0.0).to_numpy()[usable]
     return Coverage(
         method=method,
         change_rate=float(rates.mean()) if len(rates) else 0.0,
         usable=len(kept) / max(1, len(first)),
         statuses=_counted(table["status"]),
-        without=_counted(first["status"].filter(pa.array(without))),
+        without=_counted(table["status"].take(pa.array(first[without]))),
     )
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    return dict(sorted(Counter(column.to_pylist()).items()))
+    counted = pc.call_function("value_counts", [column])
+    return dict(sorted((each["values"], each["counts"]) for each in counted.to_pylist()))

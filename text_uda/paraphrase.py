@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 
+from text_uda.data.texts import taken
 from text_uda.documents import Documents, put_together
 from text_uda.errors import SettingsError
 from text_uda.filters import Filters
@@ -51,7 +53,8 @@ def paraphrase(
     _check_samples(augmentation, samples)
     if shard is not None:
         index, shares = shard
-        texts = [text for text in texts if keyed_seed("shard", text) % shares == index - 1]
+        mine = (keyed_seed("shard", text) % shares == index - 1 for text in texts)
+        texts = taken(texts, np.flatnonzero(np.fromiter(mine, dtype=bool, count=len(texts))))
     return fill(
         _opened(cache),
         augmentation,

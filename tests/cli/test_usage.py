@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import click
 import pytest
 
 from text_uda.cli import main
 from text_uda.cli.methods import METHODS
-from text_uda.cli.training import ACCEPTABLE, OBJECTIVES
+from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, TRACKERS
 
-VERBS = ["demo", "data", "paraphrase", "cache", "train", "evaluate", "predict", "report"]
+VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
 
 
@@ -37,10 +38,12 @@ def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
     from text_uda.filters import ACCEPTABLE as acceptable
     from text_uda.objectives import PRESETS
+    from text_uda.tracking import Tracker
 
     assert set(METHODS) == set(augmentations)
     assert tuple(OBJECTIVES) == tuple(PRESETS)
     assert set(ACCEPTABLE) == set(acceptable)
+    assert get_args(Tracker) == TRACKERS
 
 
 def test_default_encoder_is_that_of_the_trainer():

@@ -7,11 +7,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from text_uda.data import load
+from text_uda.data import files, load, texts
 from text_uda.data.files import read_labeled, read_texts
 from text_uda.errors import DataError
 
 ROWS = [('a fine, "quoted" text', "good"), ("tab\tand\nline", "bad"), ("naïve 🙂", "good")]
+
+
+@pytest.fixture(autouse=True, params=["at once", "in blocks"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these tests holds too for a file of many blocks, whose texts lie in a mapped file."""
+    if request.param == "in blocks":
+        monkeypatch.setattr(files, "_BLOCK_BYTES", 7)
+        monkeypatch.setattr(files, "_BLOCK_ROWS", 2)
+        monkeypatch.setattr(texts, "IN_MEMORY", 10)
+        monkeypatch.setattr(texts, "_BLOCK_TEXTS", 3)
 
 
 def write(path: Path, rows=ROWS) -> Path:
@@ -74,6 +84,8 @@ BAD = {
         ("text,label\n ,good\n", "row 2: the text .* is empty or blank"),
         ("text,label\nfine,\n", "row 2: no label"),
         ('text,label\n"never closed,good\nfine,bad\n', "row 2: unexpected end of data.*quotes"),
+        ('text,label\n"two\nlines",good\n\nfine,good\n"never closed,bad\n', "row 6: unexpected end of data"),
+        ("text,label\na,b\na,b\na,b\na,b\na\0,b\n", "row 6: a NUL"),
         ("text,text\na,b\n", "'text' stands twice"),
         ("x,y\na,b\n", "which column is the text.*x, y.*--text-column"),
         ("text,label\nfine,good\nnul\0,bad\n", "row 3: a NUL"),
@@ -85,6 +97,7 @@ BAD = {
         ('{"text": null, "label": 1}\n', "row 1: the text"),
         ('{"text": "a", "label": [1]}\n', "row 1: no label"),
         ('{"text": "a", "label": 1}\n{"label": 1}\n', "row 2: the text"),
+        ('{"text": "\\ud800 a", "label": 1}\n', "row 1: the text holds half a surrogate pair"),
     ],
     "a.parquet": [("PAR1 not really", "cannot be read as Parquet")],
     "a.xlsx": [("anything", "has to end in one of .csv")],
@@ -102,8 +115,8 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str, content: s
 
 def test_bytes_that_are_no_utf8(tmp_path: Path):
     path = tmp_path / "a.csv"
-    path.write_bytes(b"text,label\nfine,good\nna\xefve,bad\n")
-    with pytest.raises(DataError, match=r"a\.csv, row 3: byte 0xef is not UTF-8.*iconv"):
+    path.write_bytes(b"text,label\n1,a\n2,a\n3,a\n\n4,a\nna\xefve,bad\n")
+    with pytest.raises(DataError, match=r"a\.csv, row 7: byte 0xef is not UTF-8.*iconv"):
         rows_of(path)
 
 
@@ -127,7 +140,33 @@ def test_a_text_may_be_very_long(tmp_path: Path):
 def test_texts_alone(tmp_path: Path):
     path = tmp_path / "more.csv"
     path.write_text("anything\nfirst\nsecond\n")
-    assert read_texts(path, text_column=None) == ["first", "second"]
+    assert list(read_texts(path, text_column=None)) == ["first", "second"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_rows_come_as_they_are_read(tmp_path: Path, ending: str):
+    """What is wrong far down is found when it is reached, so nothing has to be held until then."""
+    rows = read_texts(write(tmp_path / f"a{ending}", [*ROWS, (" ", "blank")]), text_column=None)
+    assert [next(rows) for _ in ROWS] == [text for text, _ in ROWS]
+    number = 6 if ending in (".csv", ".tsv") else 4  # a header, and a text of two lines
+    with pytest.raises(DataError, match=f"row {number}: the text .* is empty or blank"):
+        next(rows)
+
+
+def test_a_column_that_only_later_rows_have(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"review": "fine"}\n\n{"text": "better", "review": "worse"}\n')
+    with pytest.raises(DataError, match="row 1: the text"):
+        list(read_texts(path, text_column=None))
+    assert list(read_texts(path, text_column="review")) == ["fine", "worse"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_a_file_of_nothing_but_a_byte_order_mark(tmp_path: Path, ending: str):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes("\ufeff\n".encode())
+    with pytest.raises(DataError, match="is empty"):
+        rows_of(path)
 
 
 def many(tmp_path: Path, name: str = "a.csv", extra=()) -> Path:

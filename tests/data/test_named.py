@@ -10,8 +10,9 @@ from pathlib import Path
 import datasets
 import pytest
 
-from text_uda.data import known, load, movie_snippets
+from text_uda.data import hub, known, load, movie_snippets, texts
 from text_uda.data.hub import KNOWN, from_parts
+from text_uda.data.texts import MappedTexts
 from text_uda.errors import DataError, MissingPartError
 from text_uda.wordnet import DEBIAN
 
@@ -114,11 +115,19 @@ def test_hub_data_sets_are_read_by_their_schema(name: str, monkeypatch: pytest.M
     assert corpus.unlabeled == (("more",) if data.unlabeled else ())
 
 
-def test_any_other_id(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_any_other_id(monkeypatch: pytest.MonkeyPatch, in_blocks: bool):
+    if in_blocks:  # read 7 rows at a time, into a mapped file
+        monkeypatch.setattr(hub, "_BLOCK", 7)
+        monkeypatch.setattr(texts, "IN_MEMORY", 20)
     local = parts({"train": {"sentence": [f"text {n}" for n in range(40)], "stars": [n % 2 + 1 for n in range(40)]}})
     monkeypatch.setattr(datasets, "load_dataset", lambda _path: local)
     corpus = load("owner/reviews")
     assert corpus.classes == ("1", "2") and len(corpus.train) + len(corpus.test) == 40 and len(corpus.test) > 0
+    assert isinstance(corpus.train.texts, MappedTexts) == in_blocks
+    labels = dict(zip(corpus.training_texts(), corpus.train.labels, strict=True))
+    labels |= zip(corpus.test.texts, corpus.test.labels, strict=True)
+    assert labels == {f"text {n}": n % 2 for n in range(40)}
 
 
 def test_what_the_hub_has_not():

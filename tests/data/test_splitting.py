@@ -28,6 +28,11 @@ def test_parts_are_balanced_distinct_and_whole():
         assert all(truth[text] == label for text, label in zip(rows.texts, rows.labels, strict=True))
 
 
+def test_what_is_chosen_is_nowhere_unlabeled():
+    parts = split(replace(CORPUS, unlabeled=(*TRAIN.texts, "more")), labels=12, seed=0, dev=30)
+    assert parts.unlabeled == split(CORPUS, labels=12, seed=0, dev=30).unlabeled and len(parts.unlabeled) == 259
+
+
 def test_the_seed_decides_and_the_order_does_not():
     one = split(CORPUS, labels=12, seed=0)
     backwards = replace(CORPUS, train=Rows(TRAIN.texts[::-1], TRAIN.labels[::-1]))

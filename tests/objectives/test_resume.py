@@ -1,5 +1,6 @@
 """A run that was killed comes to the bytes of an undisturbed one, with its teacher, thresholds and imputed labels."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from text_uda.averaging import FastSWA
 from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
+from text_uda.metrics import OF_THE_MACHINE
 from text_uda.objectives import PRESETS, Dash, Stateful, all_needs
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
@@ -50,9 +52,10 @@ def split() -> Split:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    metrics = [line.split('"rows_per_s"')[0] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    metrics = [{n: v for n, v in record.items() if n not in OF_THE_MACHINE} for record in metrics]
     model = (folder / "model" / "model.safetensors").read_bytes()
-    return {"model": model, "metrics": "\n".join(metrics).encode()}
+    return {"model": model, "metrics": json.dumps(metrics).encode()}
 
 
 @pytest.mark.parametrize("name", REMEMBERS)

@@ -12,6 +12,7 @@ from text_uda.cli.caching import cache
 from text_uda.cli.failures import explain
 from text_uda.cli.options import Invocation
 from text_uda.cli.preparing import data, paraphrase
+from text_uda.cli.pretraining import pretrain
 from text_uda.cli.quiet import quiet_libraries
 from text_uda.cli.reporting import demo, report
 from text_uda.cli.training import train
@@ -68,5 +69,5 @@ def main() -> None:
     """
 
 
-for verb in (demo, data, paraphrase, cache, train, evaluate, predict, report):
+for verb in (demo, data, paraphrase, cache, pretrain, train, evaluate, predict, report):
     main.add_command(verb)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,10 +95,9 @@ class DataChoice:
     test: Path | None
     limit: int | None
 
-    def training_texts(self) -> tuple[str, ...]:
+    def training_texts(self) -> Sequence[str]:
         """With and without a label: what is paraphrased."""
-        corpus = self.load()
-        return (*corpus.train.texts, *corpus.unlabeled)
+        return self.load().training_texts()
 
     @functools.cache  # noqa: B019 - one choice in the life of a command
     def load(self) -> "Corpus":

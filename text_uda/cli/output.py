@@ -1,6 +1,7 @@
 """What is printed: text from data made safe, changed words marked, one JSON object for machines."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
@@ -33,6 +34,11 @@ def _escaped(character: str) -> str:
 def emit_json(record: Mapping[str, Any]) -> None:
     """One object on one line of standard output, in ASCII, which each terminal and locale can take."""
     click.echo(json.dumps(dict(record), ensure_ascii=True, default=str, allow_nan=False))
+
+
+def is_main_process() -> bool:
+    """Of several processes of one training run, the one that speaks; its launcher says which."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def to_terminal() -> bool:

@@ -21,7 +21,7 @@ from text_uda.cli.options import (
     ends,
     gathered,
 )
-from text_uda.cli.output import emit_json, printable
+from text_uda.cli.output import emit_json, is_main_process, printable
 from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ OBJECTIVES = (
     "dash",
     "r-drop",
 )
+
+
+# The names of text_uda.tracking.Tracker, not imported here. A test compares.
+TRACKERS = ("tensorboard", "trackio", "wandb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +179,11 @@ class LoopChoice:
     evaluate_every: int | None
     checkpoint_every: int | None
     precision: str | None
+    tokens_per_pass: int | None
+    compile: bool | None
+    layer_decay: float | None
+    reinit_layers: int | None
+    dropout: float | None
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -198,6 +207,11 @@ _loop_options = gathered(
     _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
     _optional("--checkpoint-every", kind=COUNT, metavar="N", words="Steps between checkpoints."),
     click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
+    _optional("--tokens-per-pass", kind=COUNT, metavar="N", words="Tokens in the encoder at one time, to save memory."),
+    click.option("--compile", is_flag=True, default=None, help="Compile the encoder's layers (torch.compile)."),
+    _optional("--layer-decay", kind=float, metavar="D", words="Factor on the rate from each layer to the one below."),
+    _optional("--reinit-layers", kind=int, metavar="N", words="Top layers that begin with new random weights."),
+    _optional("--dropout", kind=float, metavar="P", words="Dropout of the whole model. [default: the encoder's]"),
     under="loop",
 )
 
@@ -214,6 +228,10 @@ _loop_options = gathered(
 @_loop_options
 @click.option("--out", type=FOLDER, required=True, metavar="RUN", help="Run directory to write.")
 @click.option("--name", metavar="NAME", help="Name of the run in reports. [default: METHOD seed N]")
+@click.option(
+    "--max-minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Stop after M minutes, to go on later."
+)
+@click.option("--track", multiple=True, type=click.Choice(TRACKERS), help="Send the metrics there, too.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the last checkpoint in RUN.")
 @ends
 def train(
@@ -228,6 +246,8 @@ def train(
     loop: LoopChoice,
     out: Path,
     name: str | None,
+    max_minutes: float | None,
+    track: tuple[str, ...],
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -261,12 +281,13 @@ def train(
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev)
-    if not as_json:
+    if not as_json and is_main_process():
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
             f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
         )
+        click.echo(f"forward passes in {settings.precision_words()}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,
@@ -279,7 +300,11 @@ def train(
             out=out,
             name=name,
             resume=resume,
+            max_minutes=max_minutes,
+            track=track,  # pyright: ignore[reportArgumentType]
         )
+    if not is_main_process():
+        return
     if as_json:
         emit_json(result)
     else:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from text_uda.cli.options import COUNT, DataChoice, data_options, ends
 from text_uda.cli.output import emit_json, printable
 from text_uda.errors import DataError
 from text_uda.progress import followed
+from text_uda.run import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus, Rows
@@ -82,12 +83,13 @@ def _as_the_run_counts(corpus: "Corpus", source: str, run: Path, *, everything: 
     return Rows(texts=texts, labels=tuple(numbers[corpus.classes[label]] for label in labels))
 
 
-def _first_text(corpus: "Corpus", texts: tuple[str, ...], labels: tuple[int, ...], name: str) -> str:
+def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...], name: str) -> str:
     return repr(next(text for text, label in zip(texts, labels, strict=True) if corpus.classes[label] == name)[:60])
 
 
 def run_classes(run: Path) -> list[str]:
     """The names of the classes, in the order of the model's outputs."""
+    RunDirectory(run).check_holds_no_pretraining()
     try:
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
         return [str(name) for name in config["data"]["classes"]]

@@ -1,17 +1,23 @@
 """Data sets by name, by hub id or from files, and their seeded splits."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from heapq import nsmallest
+from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from text_uda.data.corpus import Corpus, Rows, Split
 from text_uda.data.files import KINDS, read_labeled, read_texts
 from text_uda.data.glosses import load_glosses
 from text_uda.data.hub import KNOWN, class_order, load_hub
+from text_uda.data.labeled import Labeled, collect
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.splitting import hold_out_test, split, without_overlap
+from text_uda.data.texts import distinct_places, joined, keep, taken
 from text_uda.errors import DataError
 from text_uda.keyed import keyed_seed
 
@@ -49,7 +55,8 @@ def load(
 
     Args:
         text_column, label_column: guessed where the names are clear.
-        unlabeled: a file of more texts; labels in it are not read.
+        unlabeled: a file of more texts, of any size: it is read in a stream and lies on disk, with 16 bytes of memory a
+            text (64 while it is read); labels in it are not read.
         test: a file of test rows; without one a fixed fifth of a file is the test side.
         limit: no more than so many training texts (labeled ones first) and so many test texts.
     Raises:
@@ -69,66 +76,63 @@ def load(
         raise DataError(f"no data set and no file {name!r}; {hint}")
     if test is not None:
         corpus = _with_test(corpus, Path(test), text_column, label_column)
+    more = corpus.unlabeled
     if unlabeled is not None:
-        more = read_texts(Path(unlabeled), text_column=text_column)
-        corpus = replace(corpus, unlabeled=(*corpus.unlabeled, *more))
-    corpus = replace(corpus, unlabeled=_only_unlabeled(corpus))
+        more = keep(chain(more, read_texts(Path(unlabeled), text_column=text_column)))
+    if len(more):
+        there = (corpus.train.texts, corpus.test.texts)
+        corpus = replace(corpus, unlabeled=taken(more, distinct_places(more, but=there)))
     return corpus if limit is None else _limited(corpus, limit)
 
 
 def _from_file(path: Path, text_column: str | None, label_column: str | None) -> Corpus:
-    labeled = read_labeled(path, text_column=text_column, label_column=label_column)
-    classes = sorted({label for _, _, label in labeled}, key=class_order)
+    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column))
+    classes = tuple(sorted(labeled.names, key=class_order))
     if len(classes) < 2:
-        raise DataError(f"{path}: every row has the label {classes[0]!r}; a classifier needs two classes or more")
+        raise DataError(f"{path}: every row has the label {labeled.names[0]!r}; a classifier needs two classes or more")
     if len(classes) > max(50, len(labeled) // 2):
         raise DataError(
             f"{path}: {len(classes):,} different labels in {len(labeled):,} rows; is --label-column the right column?"
         )
-    rows = _distinct(path, labeled, tuple(classes))
+    rows = _distinct(path, labeled, classes)
     train, test = hold_out_test(rows)
     if not len(train) or not len(test):
         raise DataError(
             f"{path}: {len(rows)} rows are too few for a training and a test side; give more, or a --test file"
         )
-    return Corpus(path.stem, f"the file {path.name}", tuple(classes), train, test)
+    return Corpus(path.stem, f"the file {path.name}", classes, train, test)
 
 
 def _with_test(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:
     labeled = read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes)
-    test = _distinct(path, labeled, corpus.classes)
-    whole = Rows((*corpus.train.texts, *corpus.test.texts), (*corpus.train.labels, *corpus.test.labels))
+    test = _distinct(path, collect(labeled), corpus.classes)
+    whole = Rows(joined(corpus.train.texts, corpus.test.texts), (*corpus.train.labels, *corpus.test.labels))
     return replace(corpus, train=without_overlap(whole, test), test=test)
 
 
-def _distinct(path: Path, labeled: list[tuple[int, str, str]], classes: tuple[str, ...]) -> Rows:
-    numbers = {name: number for number, name in enumerate(classes)}
-    first: dict[str, int] = {}
-    conflicts = []
-    for row, text, label in labeled:
-        if first.setdefault(text, numbers[label]) != numbers[label]:
-            conflicts.append(row)
-    if conflicts:
+def _distinct(path: Path, labeled: Labeled, classes: Sequence[str]) -> Rows:
+    once, conflicts = labeled.once()
+    if len(conflicts):
         log.warning(
             "%s: %d texts stand there again with another label, first in row %d; the first label counts",
             path,
             len(conflicts),
             conflicts[0],
         )
-    return Rows(tuple(first), tuple(first.values()))
-
-
-def _only_unlabeled(corpus: Corpus) -> tuple[str, ...]:
-    labeled = {*corpus.train.texts, *corpus.test.texts}
-    return tuple(text for text in dict.fromkeys(corpus.unlabeled) if text not in labeled)
+    return once.rows(classes)
 
 
 def _limited(corpus: Corpus, limit: int) -> Corpus:
-    def first(rows: Rows) -> Rows:
-        order = sorted(range(len(rows)), key=lambda index: keyed_seed("limit", rows.texts[index]))[:limit]
-        kept = sorted(order)
-        return Rows(tuple(rows.texts[index] for index in kept), tuple(rows.labels[index] for index in kept))
+    def first(texts: Sequence[str], count: int) -> list[int]:
+        """Those with the smallest hashes: memory grows with `count` alone."""
+        keyed = ((keyed_seed("limit", text), index) for index, text in enumerate(texts))
+        return [index for _, index in nsmallest(count, keyed)]
 
-    train = first(corpus.train)
-    more = sorted(corpus.unlabeled, key=lambda text: keyed_seed("limit", text))[: max(0, limit - len(train))]
-    return replace(corpus, train=train, test=first(corpus.test), unlabeled=tuple(more))
+    def fewer(rows: Rows) -> Rows:
+        kept = sorted(first(rows.texts, limit))
+        return Rows(taken(rows.texts, np.array(kept, dtype=np.int64)), tuple(rows.labels[index] for index in kept))
+
+    train = fewer(corpus.train)
+    more = first(corpus.unlabeled, max(0, limit - len(train)))
+    unlabeled = taken(corpus.unlabeled, np.array(more, dtype=np.int64))
+    return replace(corpus, train=train, test=fewer(corpus.test), unlabeled=unlabeled)

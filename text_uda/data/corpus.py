@@ -1,13 +1,17 @@
 """What a data set is, whatever it came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from text_uda.data.texts import joined
 
 
 @dataclass(frozen=True)
 class Rows:
     """Labeled texts; `labels[i]` is the index of the class of `texts[i]`."""
 
-    texts: tuple[str, ...]
+    texts: Sequence[str]
+    """A tuple, or texts in a memory-mapped file where they are many."""
     labels: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -26,8 +30,12 @@ class Corpus:
     classes: tuple[str, ...]
     train: Rows
     test: Rows
-    unlabeled: tuple[str, ...] = ()
-    """Further texts of the training side."""
+    unlabeled: Sequence[str] = ()
+    """Further texts of the training side; a tuple, or in a memory-mapped file where they are many."""
+
+    def training_texts(self) -> Sequence[str]:
+        """With and without a label: what is paraphrased, and what an encoder may be pretrained on."""
+        return joined(self.train.texts, self.unlabeled)
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,8 @@ class Split:
     name: str
     classes: tuple[str, ...]
     labeled: Rows
-    unlabeled: tuple[str, ...]
-    """The rest of the training side, labels taken away, and the corpus' own unlabeled texts."""
+    unlabeled: Sequence[str]
+    """The rest of the training side, labels taken away, and the corpus' own unlabeled texts, each once, sorted."""
     dev: Rows
     test: Rows
     digest: str

@@ -1,10 +1,11 @@
 """A user's own files: csv, tsv, jsonl and parquet, with one clear error for each thing that can be wrong."""
 
-import contextlib
+import codecs
 import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ LABEL_NAMES = ("label", "labels", "class", "category", "stars", "rating", "score
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 Record = tuple[int, dict[str, Any]]  # where the row stands, as people count (from 1, a header included); its fields
+Records = Callable[[Sequence[str]], Iterator[Record]]  # those columns are wanted; there may be others in a record
+
+_BLOCK_BYTES = 1 << 20
+_BLOCK_ROWS = 1024
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def read_labeled(
     path: Path, *, text_column: str | None, label_column: str | None, classes: Sequence[str] | None = None
-) -> list[tuple[int, str, str]]:
-    """(row, text, label) for each row; a label is its text, whatever the file's type for it.
+) -> Iterator[tuple[int, str, str]]:
+    """(row, text, label) for each row, as it is read; a label is its text, whatever the file's type for it.
 
     Args:
         classes: the labels there may be; None takes them as they come.
@@ -30,8 +36,8 @@ def read_labeled(
     columns, records = _open(path)
     text_name = _column(path, columns, text_column, TEXT_NAMES, "text", "--text-column")
     label_name = _column(path, columns, label_column, LABEL_NAMES, "label", "--label-column", taken=text_name)
-    rows = []
-    for number, record in records:
+    number = 0
+    for number, record in records([text_name, label_name]):
         text = _text(path, number, record, text_name)
         label = _label(path, number, record, label_name)
         if classes is not None and label not in classes:
@@ -40,21 +46,21 @@ def read_labeled(
                 f"{path}, row {number}: label {label!r} is none of the classes ({known}); correct it, "
                 "or name the right column with --label-column"
             )
-        rows.append((number, text, label))
-    if not rows:
+        yield number, text, label
+    if not number:
         raise DataError(f"{path} has a header and no rows; give a file with texts")
-    return rows
 
 
-def read_texts(path: Path, *, text_column: str | None) -> list[str]:
-    """The texts of a file without regard to labels. Raises DataError as read_labeled."""
+def read_texts(path: Path, *, text_column: str | None) -> Iterator[str]:
+    """The texts of a file without regard to labels, as they are read. Raises DataError as read_labeled."""
     columns, records = _open(path)
     name = columns[0] if len(columns) == 1 and text_column is None else None
     name = name or _column(path, columns, text_column, TEXT_NAMES, "text", "--text-column")
-    texts = [_text(path, number, record, name) for number, record in records]
-    if not texts:
+    number = 0
+    for number, record in records([name]):
+        yield _text(path, number, record, name)
+    if not number:
         raise DataError(f"{path} has a header and no rows; give a file with texts")
-    return texts
 
 
 def _text(path: Path, number: int, record: dict[str, Any], name: str) -> str:
@@ -63,6 +69,8 @@ def _text(path: Path, number: int, record: dict[str, Any], name: str) -> str:
         raise DataError(f"{path}, row {number}: {name!r} is {text!r:.40}, not a text; name another --text-column")
     if text is None or not text.strip():
         raise DataError(f"{path}, row {number}: the text ({name!r}) is empty or blank; take the row out")
+    if not text.isascii() and _HALF_PAIR.search(text):
+        raise DataError(f"{path}, row {number}: the text holds half a surrogate pair, which is no character; mend it")
     return text
 
 
@@ -97,117 +105,162 @@ def _column(
     return found
 
 
-# --- formats ----------------------------------------------------------------------------------------------------------
+# --- formats: a file is gone through once for what is said of it as a whole, and again for its records, row by row ----
 
 
-def _open(path: Path) -> tuple[list[str], Iterator[Record]]:
-    """The columns of a file and its records."""
+def _open(path: Path) -> tuple[list[str], Records]:
+    """The columns of a file, and what reads its records; memory does not grow with the file."""
     if path.suffix.lower() not in KINDS:
         raise DataError(f"{path}: a file has to end in one of {', '.join(KINDS)}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file in it")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            empty = not file.read(1)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its name and its rights") from error
-    if not content.strip():
+    if path.suffix.lower() != ".parquet":
+        empty = _check_text(path)
+    if empty:
         raise DataError(f"{path} is empty; give a file with a header and rows")
     if path.suffix.lower() == ".parquet":
-        return _parquet(path, content)
-    text = _decoded(path, content)
+        return _parquet(path)
     if path.suffix.lower() == ".jsonl":
-        return _jsonl(path, text)
-    return _table(path, text, "\t" if path.suffix.lower() == ".tsv" else ",")
+        return _jsonl(path)
+    return _table(path, "\t" if path.suffix.lower() == ".tsv" else ",")
 
 
-def _decoded(path: Path, content: bytes) -> str:
+def _check_text(path: Path) -> bool:
+    """Whether a file is blank. Raises DataError where it is not UTF-8, or holds a NUL."""
+    blank, before = True, 0  # lines before the block
+    with path.open("rb") as file:
+        while lines := file.readlines(_BLOCK_BYTES):
+            block = b"".join(lines)  # whole lines, so whole characters
+            try:
+                block.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = before + block.count(b"\n", 0, error.start) + 1
+                raise DataError(
+                    f"{path}, row {line}: byte 0x{block[error.start]:02x} is not UTF-8; convert the file first, "
+                    "for example with `iconv -f latin1 -t utf-8`"
+                ) from error
+            if b"\0" in block:
+                line = before + block.count(b"\n", 0, block.index(b"\0")) + 1
+                raise DataError(f"{path}, row {line}: a NUL character; is this a text file?")
+            blank = blank and not block.removeprefix(codecs.BOM_UTF8 if before == 0 else b"").strip()
+            before += len(lines)
+    return blank
+
+
+def _table(path: Path, delimiter: str) -> tuple[list[str], Records]:
+    # Spreadsheets quote a tsv as they do a csv; elsewhere a quote in a tsv is a quote. Whole quotes are the former.
+    quoted = delimiter == "," or _same_lengths(path, delimiter)
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, row {line}: byte 0x{content[error.start]:02x} is not UTF-8; convert the file first, "
-            "for example with `iconv -f latin1 -t utf-8`"
-        ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DataError(f"{path}, row {line}: a NUL character; is this a text file?")
-    return text
-
-
-def _table(path: Path, text: str, delimiter: str) -> tuple[list[str], Iterator[Record]]:
-    lines = None
-    if delimiter == "\t":
-        # Spreadsheets quote a tsv as they do a csv; elsewhere a quote in a tsv is a quote. Whole quotes are the former.
-        with contextlib.suppress(csv.Error):
-            lines = _fields(text, delimiter, quoted=True)
-        if lines is None or len({len(row) for _, row in lines}) > 1:
-            lines = _fields(text, delimiter, quoted=False)
-    else:
-        try:
-            lines = _fields(text, delimiter, quoted=True)
-        except csv.Error as error:
-            raise DataError(f"{path}, {error}; check the quotes of that row") from error
-    header = [name.strip() for name in lines[0][1]]
+        _, header = next(_fields(path, delimiter, quoted=quoted))
+    except csv.Error as error:
+        raise DataError(f"{path}, {error}; check the quotes of that row") from error
+    header = [name.strip() for name in header]
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{path}: column {twice!r} stands twice in the header; rename one")
 
-    def records() -> Iterator[Record]:
-        for number, row in lines[1:]:
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}, row {number}: {len(row)} fields where the header has {len(header)}; "
-                    f"quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}, or give a .jsonl file"
-                )
-            yield number, dict(zip(header, row, strict=True))
-
-    return header, records()
-
-
-def _fields(text: str, delimiter: str, *, quoted: bool) -> list[tuple[int, list[str]]]:
-    """(the line that a row ends on, its fields) without blank lines. Raises csv.Error with the row."""
-    before = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # a text may be as long as the file
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
-    ended = 0  # the line that the last whole row ends on
-    rows = []
-    try:
-        for row in reader:
-            ended = reader.line_num
-            if row:
-                rows.append((ended, row))
-        return rows
-    except csv.Error as error:
-        # A quote that is never closed runs to the end of the file: it was opened in the row that was begun.
-        raise csv.Error(f"row {ended + 1}: {error}") from error
-    finally:
-        csv.field_size_limit(before)
-
-
-def _jsonl(path: Path, text: str) -> tuple[list[str], Iterator[Record]]:
-    found: list[Record] = []
-    columns: dict[str, None] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    def records(_wanted: Sequence[str]) -> Iterator[Record]:
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, row {number}: not JSON ({error}); each line has to be one object") from error
-        if not isinstance(record, dict):
-            raise DataError(f'{path}, row {number}: not an object; each line has to be one, such as {{"text": "..."}}')
-        columns |= dict.fromkeys(record)
-        found.append((number, record))
-    return list(columns), iter(found)
+            for number, row in islice(_fields(path, delimiter, quoted=quoted), 1, None):
+                if len(row) != len(header):
+                    raise DataError(
+                        f"{path}, row {number}: {len(row)} fields where the header has {len(header)}; "
+                        f"quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}, or give a .jsonl file"
+                    )
+                yield number, dict(zip(header, row, strict=True))
+        except csv.Error as error:
+            raise DataError(f"{path}, {error}; check the quotes of that row") from error
+
+    return header, records
 
 
-def _parquet(path: Path, content: bytes) -> tuple[list[str], Iterator[Record]]:
+def _same_lengths(path: Path, delimiter: str) -> bool:
+    """Whether the rows have equally many fields, read with quotes."""
+    try:
+        rows = _fields(path, delimiter, quoted=True)
+        _, first = next(rows)
+        return all(len(row) == len(first) for _, row in rows)
+    except csv.Error:
+        return False
+
+
+def _fields(path: Path, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """(the line that a row ends on, its fields) without blank lines. Raises csv.Error with the row."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    longest = path.stat().st_size + 1  # a text may be as long as the file
+    ended = 0  # the line that the last whole row ends on
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+        while True:
+            block = []
+            before = csv.field_size_limit(longest)  # of all readers, so it is put back before anything else runs
+            try:
+                for row in islice(reader, _BLOCK_ROWS):
+                    ended = reader.line_num
+                    block.append((ended, row))
+            except csv.Error as error:
+                # A quote that is never closed runs to the end of the file: it was opened in the row that was begun.
+                raise csv.Error(f"row {ended + 1}: {error}") from error
+            finally:
+                csv.field_size_limit(before)
+            if not block:
+                return
+            yield from (each for each in block if each[1])
+
+
+def _jsonl(path: Path) -> tuple[list[str], Records]:
+    def records(_wanted: Sequence[str] = ()) -> Iterator[Record]:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    record = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(
+                        f"{path}, row {number}: not JSON ({error}); each line has to be one object"
+                    ) from error
+                if not isinstance(record, dict):
+                    raise DataError(
+                        f'{path}, row {number}: not an object; each line has to be one, such as {{"text": "..."}}'
+                    )
+                yield number, record
+
+    columns: dict[str, None] = {}
+    for _, record in records():
+        if not record.keys() <= columns.keys():
+            columns |= dict.fromkeys(record)
+    return list(columns), records
+
+
+def _parquet(path: Path) -> tuple[list[str], Records]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def cannot(error: Exception) -> DataError:
+        return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
+
+    def records(wanted: Sequence[str]) -> Iterator[Record]:
+        done = 0
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
+            batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(wanted)), use_threads=False)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (pa.ArrowException, OSError) as error:
+                    raise cannot(error) from error
+                if batch is None:
+                    return
+                yield from enumerate(batch.to_pylist(), start=done + 1)
+                done += len(batch)
+
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow.names, records
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again") from error
-    return table.column_names, enumerate(table.to_pylist(), start=1)
+        raise cannot(error) from error

@@ -1,11 +1,14 @@
 """Data sets of a hub, through `datasets`: those of the UDA paper by name, any other by its id."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
-from text_uda.data.corpus import Corpus, Rows
+from text_uda.data.corpus import Corpus
 from text_uda.data.files import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.labeled import LabeledRow, collect
 from text_uda.data.splitting import hold_out_test, without_overlap
+from text_uda.data.texts import keep
 from text_uda.errors import DataError
 
 
@@ -37,6 +40,8 @@ KNOWN = {
         "fancyzhx/dbpedia_14", ("title", "content"), "label", "Wikipedia abstracts, 14 classes, 560,000 texts"
     ),
 }
+
+_BLOCK = 4096  # rows in memory at one time
 
 
 def load_hub(name: str, *, text_column: str | None, label_column: str | None) -> Corpus:
@@ -81,22 +86,23 @@ def from_parts(
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
     feature = parts["train"].features[label]
     classes = tuple(feature.names) if hasattr(feature, "names") else None
-    train = _rows(name, "train", parts["train"], text, label, classes)
+    train, _ = collect(_rows(name, "train", parts["train"], text, label, classes)).once()
     if classes is None:
-        classes = tuple(sorted(set(train[1]), key=class_order))
-    numbers = {each: number for number, each in enumerate(classes)}
-    rows = Rows(tuple(train[0]), tuple(numbers[each] for each in train[1]))
+        classes = tuple(sorted(train.labels_there(), key=class_order))
+    rows = train.rows(classes)
     if "test" in parts:
-        found = _rows(name, "test", parts["test"], text, label, classes)
-        strange = sorted(set(found[1]) - set(numbers))
+        found, _ = collect(_rows(name, "test", parts["test"], text, label, classes)).once()
+        strange = sorted({*found.labels_there()} - {*classes})
         if strange:
             raise DataError(f"{name}, split test: label {strange[0]!r} is not in the training split; correct the data")
-        test = Rows(tuple(found[0]), tuple(numbers[each] for each in found[1]))
+        test = found.rows(classes)
         rows = without_overlap(rows, test)
     else:
         rows, test = hold_out_test(rows)
-    more = tuple(_joined(parts[unlabeled], text)) if unlabeled and unlabeled in parts else ()
-    return Corpus(name, description, classes, rows, test, tuple(each for each in more if each.strip()))
+    more: Sequence[str] = ()
+    if unlabeled and unlabeled in parts:
+        more = keep(each for each, _ in _joined(parts[unlabeled], text) if each.strip())
+    return Corpus(name, description, classes, rows, test, more)
 
 
 def class_order(name: str) -> tuple[int, float, str]:
@@ -119,20 +125,20 @@ def _column(name: str, columns: Sequence[str], asked: str | None, usual: Sequenc
 
 def _rows(
     name: str, part: str, rows: Any, text: Sequence[str], label: str, classes: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
-    texts, labels = [], []
-    seen: set[str] = set()
-    for number, (each, value) in enumerate(zip(_joined(rows, text), rows[label], strict=True), start=1):
+) -> Iterator[LabeledRow]:
+    """Those that have a text; a label by its name."""
+    for number, (each, value) in enumerate(_joined(rows, text, label), start=1):
         if value is None or (classes is not None and isinstance(value, int) and not 0 <= value < len(classes)):
             raise DataError(f"{name}, split {part}, row {number}: no label; take the row out, or name another split")
-        if not each.strip() or each in seen:
-            continue
-        seen.add(each)
-        texts.append(each)
-        labels.append(classes[value] if classes is not None and isinstance(value, int) else str(value))
-    return texts, labels
+        if each.strip():
+            yield number, each, classes[value] if classes is not None and isinstance(value, int) else str(value)
 
 
-def _joined(rows: Any, text: Sequence[str]) -> list[str]:
-    columns = [rows[each] for each in text]
-    return ["\n".join(part for part in parts if part) for parts in zip(*columns, strict=True)]
+def _joined(rows: Any, text: Sequence[str], label: str | None = None) -> Iterator[tuple[str, Any]]:
+    """Text and label of each row, read in blocks: `datasets` keeps them in files."""
+    columns = rows.select_columns([*text, *([label] if label else [])])
+    for start in range(0, len(rows), _BLOCK):
+        block = columns[start : start + _BLOCK]
+        labels = block[label] if label else repeat(None)
+        for *texts, value in zip(*(block[each] for each in text), labels, strict=False):
+            yield "\n".join(each for each in texts if each), value

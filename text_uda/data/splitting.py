@@ -2,10 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
 
 from text_uda.data.corpus import Corpus, Rows, Split
+from text_uda.data.texts import sorted_distinct, taken, text_keys
 from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_seed
+from translation_cache.key import KEY_BYTES, keys_from_bytes
+from translation_cache.keyset import KeySet
 
 TEST_SHARE = 5  # one text in five is a test row, where a data set has no test file
 DEV_MOST = 1000  # rows of a development split that nobody asked for
@@ -16,27 +22,23 @@ def hold_out_test(rows: Rows) -> tuple[Rows, Rows]:
 
     Texts that differ in case, spaces or punctuation only go to the same side.
     """
-    in_test = [keyed_seed("test", _essence(text)) % TEST_SHARE == 0 for text in rows.texts]
-    return _where(rows, [not flag for flag in in_test]), _where(rows, in_test)
+    drawn = (keyed_seed("test", _essence(text)) % TEST_SHARE == 0 for text in rows.texts)
+    in_test = np.fromiter(drawn, dtype=bool, count=len(rows))
+    return _take(rows, np.flatnonzero(~in_test)), _take(rows, np.flatnonzero(in_test))
 
 
 def _essence(text: str) -> str:
     return "".join(character for character in text.casefold() if character.isalnum())
 
 
-def _where(rows: Rows, flags: Sequence[bool]) -> Rows:
-    kept = [index for index, flag in enumerate(flags) if flag]
-    return _take(rows, kept)
-
-
-def _take(rows: Rows, indices: Sequence[int]) -> Rows:
-    return Rows(tuple(rows.texts[index] for index in indices), tuple(rows.labels[index] for index in indices))
+def _take(rows: Rows, indices: np.ndarray) -> Rows:
+    return Rows(taken(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
 
 
 def without_overlap(train: Rows, test: Rows) -> Rows:
     """The training rows whose text is not in the test set too."""
-    seen = {_essence(text) for text in test.texts}
-    return _where(train, [_essence(text) not in seen for text in train.texts])
+    seen, asked = (text_keys(map(_essence, rows.texts)) for rows in (test, train))
+    return _take(train, np.flatnonzero(KeySet(seen).find(asked) < 0))
 
 
 def split(corpus: Corpus, *, labels: int, seed: int, dev: int | None = None) -> Split:
@@ -52,11 +54,11 @@ def split(corpus: Corpus, *, labels: int, seed: int, dev: int | None = None) -> 
     classes = len(corpus.classes)
     if labels < classes:
         raise SettingsError(f"labels={labels}: {corpus.name} has {classes} classes and needs a label for each")
-    by_class: list[list[int]] = [[] for _ in corpus.classes]
-    for index in sorted(
-        range(len(corpus.train)), key=lambda index: keyed_seed("split", seed, corpus.train.texts[index])
-    ):
-        by_class[corpus.train.labels[index]].append(index)
+    seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
+    keys = keys_from_bytes(b"".join(seeds))
+    order = np.lexsort((keys[:, 1], keys[:, 0]))
+    label_of = np.asarray(corpus.train.labels, dtype=np.int64)[order]
+    by_class = [order[label_of == number] for number in range(classes)]
     first = sorted(range(classes), key=lambda number: keyed_seed("one more", seed, number))
     wanted = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
     for name, rows, count in zip(corpus.classes, by_class, wanted, strict=True):
@@ -66,25 +68,32 @@ def split(corpus: Corpus, *, labels: int, seed: int, dev: int | None = None) -> 
                 f"labels={labels} asks for {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
                 f"training (one of them for dev); ask for at most {most:,}"
             )
-    labeled = [index for rows, count in zip(by_class, wanted, strict=True) for index in rows[:count]]
+    labeled = np.concatenate([rows[:count] for rows, count in zip(by_class, wanted, strict=True)])
     left = [rows[count:] for rows, count in zip(by_class, wanted, strict=True)]
     dev_rows = _proportional(left, _dev_size(corpus, left, dev))
-    chosen = {*labeled, *dev_rows}
-    rest = [corpus.train.texts[index] for index in range(len(corpus.train)) if index not in chosen]
-    unlabeled = sorted({*rest, *corpus.unlabeled} - {corpus.train.texts[index] for index in chosen})
-    labeled_rows, development = _take(corpus.train, sorted(labeled)), _take(corpus.train, sorted(dev_rows))
+    labeled_rows, development = _take(corpus.train, np.sort(labeled)), _take(corpus.train, np.sort(dev_rows))
+    unlabeled = _rest(corpus, chosen=(labeled_rows, development), places=np.concatenate([labeled, dev_rows]))
     return Split(
         name=corpus.name,
         classes=corpus.classes,
         labeled=labeled_rows,
-        unlabeled=tuple(unlabeled),
+        unlabeled=unlabeled,
         dev=development,
         test=corpus.test,
         digest=_digest(corpus.classes, labeled_rows, unlabeled, development, corpus.test),
     )
 
 
-def _dev_size(corpus: Corpus, left: list[list[int]], dev: int | None) -> int:
+def _rest(corpus: Corpus, *, chosen: Sequence[Rows], places: np.ndarray) -> Sequence[str]:
+    """What is not chosen, each text once, sorted: so that neither the order of a file nor its size changes a row."""
+    left = np.ones(len(corpus.train), dtype=bool)
+    left[places] = False
+    seen = {text for rows in chosen for text in rows.texts}
+    texts = chain(taken(corpus.train.texts, np.flatnonzero(left)), corpus.unlabeled)
+    return sorted_distinct(text for text in texts if text not in seen)
+
+
+def _dev_size(corpus: Corpus, left: Sequence[np.ndarray], dev: int | None) -> int:
     there = sum(map(len, left))
     if dev is None:
         return max(len(left), min(DEV_MOST, there // TEST_SHARE))
@@ -95,7 +104,7 @@ def _dev_size(corpus: Corpus, left: list[list[int]], dev: int | None) -> int:
     return dev
 
 
-def _proportional(groups: list[list[int]], size: int) -> list[int]:
+def _proportional(groups: Sequence[np.ndarray], size: int) -> np.ndarray:
     """The first rows of each group, in proportion to the groups (largest remainder), at least one of each."""
     total = sum(map(len, groups))
     shares = [size * len(group) / total for group in groups]
@@ -104,7 +113,7 @@ def _proportional(groups: list[list[int]], size: int) -> list[int]:
         step = 1 if sum(counts) < size else -1
         able = [n for n in range(len(groups)) if (counts[n] < len(groups[n]) if step > 0 else counts[n] > 1)]
         counts[max(able, key=lambda n: (step * (shares[n] - counts[n]), -n))] += step
-    return [index for group, count in zip(groups, counts, strict=True) for index in group[:count]]
+    return np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)])
 
 
 def _digest(classes: Sequence[str], labeled: Rows, unlabeled: Sequence[str], dev: Rows, test: Rows) -> str:

@@ -85,6 +85,8 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     unique = list({Path(path).resolve(): Path(path) for path in paths}.values())
     if not unique:
         raise SettingsError("a report needs at least one run directory")
+    for path in unique:
+        RunDirectory(path).check_holds_no_pretraining()
     unfinished = [str(path) for path in unique if RunDirectory(path).config() and not (path / "result.json").exists()]
     if unfinished:
         them, go = ("it", "is") if len(unfinished) == 1 else ("them", "are")

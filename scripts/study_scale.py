@@ -1,0 +1,206 @@
+"""Memory and speed while the unlabeled texts grow: reading a file, splitting, tokenising, training steps.
+
+    python scripts/study_scale.py --json                            10,000, 100,000 and 1 million reviews
+    python scripts/study_scale.py --rows 1000000 6000000            more of them; about 1.5 GB of disk for each million
+
+Reviews are made up: lognormal lengths (median 30 words, one in a thousand above 480), words by Zipf's law, the same for
+the same number. They lie in a .jsonl file and go the way of a user's: `load`, `split`, `train` with the Pi-model on a
+tiny random BERT (2 layers of 32), so that what is measured is all but the arithmetic of the model. `tokenise` is all of
+`train` before its first step, loading the model (about a second) included; `steps` is the rest of it.
+
+Each size is a process of its own. Memory is what it cannot give back (RssAnon), at its peak in each part; `resident`
+counts the pages of mapped files too, which the system may take back whenever it wants. Speeds are by CPU-seconds, as
+other work on the machine shows in those of a clock.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import string
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from text_uda.data import load, split
+from text_uda.keyed import keyed_generator
+from text_uda.noise import keyed_random
+from text_uda.objectives import PRESETS
+from text_uda.settings import TrainSettings
+from text_uda.train import train
+
+LABELED = 2000
+MAX_TOKENS = 64
+VOCABULARY = 20_000
+BLOCK = 10_000  # reviews that are made at one time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--folder", type=Path, help="for all files (else a temporary one)")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # this size, in this process
+    arguments = parser.parse_args()
+    if arguments.one is not None:
+        print(json.dumps(measure(arguments.folder, arguments.one, arguments.steps)))
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder = Path(name)
+        make_encoder(folder / "encoder")
+        figures = []
+        for rows in arguments.rows:
+            write_reviews(folder / f"reviews-{rows}.jsonl", rows)
+            command = [sys.executable, __file__, "--one", str(rows), "--steps", str(arguments.steps)]
+            environment = os.environ | {"TMPDIR": name}  # mapped files lie beside the others
+            done = subprocess.run(
+                [*command, "--folder", name], stdout=subprocess.PIPE, text=True, check=True, env=environment
+            )
+            figures.append(json.loads(done.stdout.splitlines()[-1]))
+            (folder / f"reviews-{rows}.jsonl").unlink()
+            if not arguments.json:
+                print(json.dumps(figures[-1]), flush=True)
+    if arguments.json:
+        machine = {"processor": platform.processor() or platform.machine(), "cores": len(os.sched_getaffinity(0))}
+        versions = {name: version(name) for name in ("torch", "transformers", "pyarrow")}
+        print(json.dumps({"figures": figures, "machine": machine, "versions": versions}))
+
+
+def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
+    """What one size takes: MB at the peak of each part, CPU-seconds, rows and steps a CPU-second."""
+    torch.set_num_threads(1)
+    write_labeled(folder / "labeled.csv")
+    settings = TrainSettings(
+        encoder=str(folder / "encoder"),
+        steps=steps,
+        max_tokens=MAX_TOKENS,
+        evaluate_every=steps,
+        checkpoint_every=steps,
+        log_every=100,
+        precision="fp32",
+    )
+    figures: dict[str, float] = {"rows": rows, "begin_mb": anonymous_mb()}
+    with watched() as read:
+        corpus = load(folder / "labeled.csv", unlabeled=folder / f"reviews-{rows}.jsonl")
+    with watched() as divided:
+        parts = split(corpus, labels=100, seed=0)
+    del corpus
+    run = folder / f"run-{rows}"
+    with watched(run / "metrics.jsonl") as trained:  # the run writes it when all texts are tokens and steps begin
+        train(parts, objectives=PRESETS["pi-model"].objectives, settings=settings, out=run)
+    for name, spent in (("read", read[0]), ("split", divided[0]), ("tokenise", trained[0]), ("steps", trained[1])):
+        figures |= {f"{name}_cpu_s": round(spent.cpu_s, 2), f"{name}_peak_mb": spent.peak_mb}
+    figures |= {f"{name}_texts_per_cpu_s": round(rows / figures[f"{name}_cpu_s"]) for name in ("read", "tokenise")}
+    figures["steps_per_cpu_s"] = round(steps / trained[1].cpu_s, 2)
+    figures["resident_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return figures
+
+
+@dataclass
+class Spent:
+    cpu_s: float = 0.0
+    peak_mb: int = 0
+
+
+@contextmanager
+def watched(second_part: Path | None = None) -> Iterator[tuple[Spent, Spent]]:
+    """What the block takes; of a second part, which begins when that file is there, apart."""
+    done, parts = threading.Event(), (Spent(), Spent())
+
+    def watch() -> None:
+        begun, ended = time.process_time(), False
+        now = parts[0]
+        while not ended:
+            ended = done.wait(0.02)
+            if now is parts[0] and second_part is not None and second_part.exists():
+                begun, now = time.process_time(), parts[1]
+            now.cpu_s = time.process_time() - begun
+            now.peak_mb = max(now.peak_mb, anonymous_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield parts
+    finally:
+        done.set()
+        watcher.join()
+
+
+def anonymous_mb() -> int:
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) // 1024
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def words() -> list[str]:
+    """Pronounceable ones, the frequent ones short."""
+    syllables = ["".join(pair) for pair in zip("bcdfghjklmnprstvwz" * 5, "aeiou" * 18, strict=True)]
+    draw = keyed_generator("study scale", "words")
+    found: dict[str, None] = {}
+    while len(found) < VOCABULARY:
+        count = min(4, 1 + len(found) // 50)
+        found["".join(draw.choice(syllables, size=count))] = None
+        found["".join(draw.choice(syllables, size=count + 1))] = None
+    return list(found)[:VOCABULARY]
+
+
+def reviews(rows: int, name: str) -> Iterator[str]:
+    known = np.array(words())
+    edges = np.cumsum(1 / np.arange(2, VOCABULARY + 2))
+    for block in range(0, rows, BLOCK):
+        draw = keyed_generator("study scale", name, block)
+        count = min(BLOCK, rows - block)
+        lengths = np.clip(draw.lognormal(np.log(30), 0.9, size=BLOCK), 3, 4000).astype(int)[:count]
+        ranks = np.searchsorted(edges, draw.random(int(lengths.sum())) * edges[-1])
+        for chosen in np.split(known[ranks], np.cumsum(lengths)[:-1]):
+            yield " ".join(chosen)
+
+
+def write_reviews(path: Path, rows: int) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for text in reviews(rows, "unlabeled"):
+            file.write(json.dumps({"text": text}) + "\n")
+
+
+def write_labeled(path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        for number, text in enumerate(reviews(LABELED, "labeled")):
+            file.write(f"{text},{number % 2}\n")
+
+
+def make_encoder(folder: Path) -> None:
+    """A random BERT, 2 layers of 32, whose tokenizer knows the words."""
+    letters = [*string.ascii_lowercase, *string.digits]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{x}" for x in letters), *words()]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=MAX_TOKENS).save_pretrained(folder)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=MAX_TOKENS,
+    )
+    with keyed_random(0):
+        BertModel(config).save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    main()

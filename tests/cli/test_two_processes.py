@@ -1,0 +1,79 @@
+"""`torchrun -m text_uda.cli train`: two processes share each batch, and come to the weights of one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.slow
+
+# In the step, a state, an average, no dropout: of several processes each has its own.
+WORDS = ["--labels", "6", "--augment", "uniform", "--rate", "0.3", "--objective", "mean-teacher", "--dropout", "0"]
+LOOP = ["--steps", "20", "--evaluate-every", "7", "--labeled-batch", "4", "--learning-rate", "1e-3"]
+
+
+@pytest.fixture(scope="module")
+def command(reviews, tiny_bert):
+    def call(processes: int, *words: object) -> subprocess.CompletedProcess:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        start = [sys.executable, *(launcher if processes > 1 else []), "-m", "text_uda.cli", "train", str(reviews)]
+        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
+        every = [*start, *WORDS, *LOOP, "--encoder", str(tiny_bert), *map(str, words)]
+        return subprocess.run(every, env=environment, capture_output=True, text=True, timeout=300)
+
+    return call
+
+
+def metrics_of(run: Path, kind: str) -> list[dict]:
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [record for record in records if record["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def runs(command, tmp_path_factory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("processes")
+    for processes in (1, 2):
+        done = command(processes, "--out", folder / str(processes))
+        assert done.returncode == 0, done.stderr
+        assert [done.stdout.count(words) for words in ("the run is in", "forward passes")] == [1, 1], "one speaks"
+    return folder / "1", folder / "2"
+
+
+def test_two_processes_come_to_the_weights_of_one(runs):
+    one, two = (load_file(run / "model" / "model.safetensors") for run in runs)
+    first = json.loads((runs[1] / "config.json").read_text())["machine"]
+    assert first["processes"] == 2 and one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4, msg=name)
+
+
+def test_they_tell_of_the_whole_batch(runs):
+    one, two = (metrics_of(run, "train") for run in runs)
+    assert [record["step"] for record in two] == [1, 11]
+    for alone, together in zip(one, two, strict=True):
+        for name in ("loss", "supervised", "changed", "unlabeled_loss"):
+            assert together[name] == pytest.approx(alone[name], rel=1e-3, abs=1e-5), name
+    errors = [[look["error"] for look in metrics_of(run, "dev")] for run in runs]
+    assert errors[0] == errors[1]
+
+
+def test_a_run_of_two_processes_that_was_stopped_goes_on_to_the_same_bytes(command, runs, tmp_path):
+    run = tmp_path / "run"
+    stopped = command(2, "--out", run, "--max-minutes", "0.000001")
+    assert stopped.returncode != 0 and "stopped after step 1 of 20, as 1e-06 minutes are over" in stopped.stderr
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000001"]
+    done = command(2, "--out", run)
+    assert done.returncode == 0, done.stderr
+    weights = [each / "model" / "model.safetensors" for each in (run, runs[1])]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_what_one_process_refuses_all_refuse(command, runs):
+    done = command(2, "--out", runs[1], "--seed", "1")
+    assert done.returncode != 0
+    assert "holds a run with other settings" in done.stderr

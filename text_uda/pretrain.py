@@ -1,0 +1,369 @@
+"""Masked-language-model training on the texts of the task, before the classifier sees a label.
+
+Sources: Devlin et al. 2019 (arXiv 1810.04805), Section 3.1; on in-domain text Sun et al. 2019 (arXiv 1905.05583),
+Section 5.4, and Xie et al. 2019 (UDA, arXiv 1904.12848), Section 4, who found it worth about as much as UDA itself.
+Departures: next sentences are not predicted (as RoBERTa), and a step takes tokens, not rows.
+"""
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.nn.functional import cross_entropy
+
+from text_uda import checkpoint
+from text_uda.batch import Tokens
+from text_uda.divergence import DivergedError, diverged
+from text_uda.errors import DataError, SettingsError
+from text_uda.interruption import Interrupted, stop_signals
+from text_uda.keyed import keyed_seed
+from text_uda.masking import Masked, Vocabulary, head_can_be_cut, mask_tokens, masked_logits
+from text_uda.metrics import Metrics
+from text_uda.noise import keyed_random
+from text_uda.optimizer import parameter_groups
+from text_uda.packing import is_packed
+from text_uda.pretrained import (
+    AVERAGING_NOTE,
+    averaging_note,
+    load_masked_language_model,
+    load_tokenizer,
+    pooler_of,
+)
+from text_uda.progress import progress
+from text_uda.rows import TokenRows
+from text_uda.run import PRETRAINING, RunDirectory, provenance
+from text_uda.sampling import TokenBudgetStream
+from text_uda.schedules import linear_decay
+from text_uda.settings import Precision, check_precision, in_bf16
+
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 500  # of the texts
+HELD_OUT_DRAWS = 4  # masks of each held-out text, which are the same in each run
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings:
+    """How an encoder goes on with its pretraining."""
+
+    encoder: str = "google-bert/bert-base-uncased"
+    """A hub id, a folder, or "minilm-l6", the packaged one of the extra `demo`."""
+
+    steps: int = 1000
+    seed: int = 0
+    """Of the order of the rows, the masks, the dropout, and the head where the encoder comes without one."""
+
+    tokens_per_step: int = 8192
+    """About how many tokens of text a step takes; at least `max_tokens`."""
+
+    learning_rate: float = 1e-4
+    """The highest; BERT's (Devlin et al. 2019, Appendix A.2)."""
+
+    warmup_steps: int = 0
+    """Steps over which the rate grows; then it falls to 0 in a straight line."""
+
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+
+    mask_rate: float = 0.15
+    """Share of the words that is hidden and predicted."""
+
+    max_tokens: int = 256
+    """Tokens of a text that the encoder sees."""
+
+    keep_tokens: Literal["first", "last"] = "last"
+    """Which ones of a longer text; as the classifier will read it."""
+
+    evaluate_every: int = 100
+    """Steps between two looks at the held-out texts."""
+
+    checkpoint_every: int = 500
+    """Steps between two checkpoints."""
+
+    log_every: int = 10
+    """Steps between two lines of metrics."""
+
+    precision: Precision = "auto"
+    """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
+
+    def __post_init__(self) -> None:
+        positive = (
+            "steps tokens_per_step learning_rate max_grad_norm max_tokens evaluate_every checkpoint_every log_every"
+        )
+        for name in positive.split():
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
+        for name in ("warmup_steps", "weight_decay", "seed"):
+            if not getattr(self, name) >= 0:
+                raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
+        if not 0 < self.mask_rate < 1:
+            raise SettingsError(f"mask_rate={self.mask_rate}: give a share between 0 and 1, such as 0.15")
+        if self.tokens_per_step < self.max_tokens:
+            raise SettingsError(
+                f"tokens_per_step={self.tokens_per_step}: a text has up to max_tokens={self.max_tokens}; "
+                "give at least as many, or lower max_tokens"
+            )
+        if self.keep_tokens not in ("first", "last"):
+            raise SettingsError(f"keep_tokens={self.keep_tokens!r}: choose first or last")
+        check_precision(self.precision)
+
+
+def pretrain(
+    texts: Sequence[str],
+    *,
+    settings: PretrainSettings | None = None,
+    out: str | Path,
+    name: str | None = None,
+    resume: bool = True,
+    max_minutes: float | None = None,
+) -> dict[str, Any]:
+    """Train an encoder to predict masked tokens of `texts`, and write the run directory `out`.
+
+    `out` itself, or its folder model/, is then an encoder's name. A run that was stopped goes on from its last
+    checkpoint; a finished one is only read. Some of the texts, chosen by what they say alone, are held out.
+
+    Args:
+        texts: of the training side, without labels; a text that stands twice counts once.
+        settings: of the training.
+        out: the run directory.
+        name: of the run.
+        resume: False starts anew and discards what a run left in `out`.
+        max_minutes: stop after so long, with a checkpoint from which the same call goes on.
+    Returns:
+        what result.json holds: run, model, start_dev_loss, start_perplexity, dev_loss, perplexity (of held-out masked
+        tokens, before and after), steps, texts, held_out, tokens (seen in training), new_head, seconds.
+    Raises:
+        SettingsError: an encoder that predicts no masked tokens, or a folder that holds another run.
+        DataError: the texts have no two in which a token could be hidden.
+        DivergedError: the loss is not finite.
+        Interrupted: by SIGINT or SIGTERM, or when the time is over, after a checkpoint.
+    """
+    settings = settings or PretrainSettings()
+    if max_minutes is not None and not max_minutes > 0:
+        raise SettingsError(f"max_minutes={max_minutes}: give a number above 0")
+    texts = list(dict.fromkeys(texts))
+    directory = RunDirectory(Path(out))
+    began = directory.open(
+        {
+            "name": name or f"{PRETRAINING} seed {settings.seed}",
+            "method": PRETRAINING,
+            "data": {"texts": len(texts), "digest": _digest(texts)},
+            "settings": asdict(settings),
+            **provenance(),
+        },
+        resume=resume,
+    )
+    if (finished := directory.result()) is not None:
+        return finished
+    try:
+        training = _Pretraining(texts, settings, directory)
+    except (SettingsError, DataError):
+        if began:  # so that the mended call finds no run with other settings in its way
+            shutil.rmtree(directory.path)
+        raise
+    return training.run(max_minutes)
+
+
+class _Pretraining:
+    """One run: what is prepared once, and the loop over it."""
+
+    def __init__(self, texts: Sequence[str], settings: PretrainSettings, directory: RunDirectory) -> None:
+        self.settings, self.directory = settings, directory
+        accelerator = Accelerator(mixed_precision="no")  # `_loss` casts
+        if accelerator.num_processes > 1:
+            raise SettingsError("pretraining on several processes is not supported: start one process")
+        pretrained, self.new_head = load_masked_language_model(settings.encoder, seed=settings.seed)
+        self.model = pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
+        tokenizer = pretrained.tokenizer
+        tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
+        self.vocabulary = Vocabulary.of(tokenizer)
+        rows = TokenRows(texts, tokenizer, max_tokens=settings.max_tokens)
+        usable = self._usable(rows)
+        if len(usable) < 2:
+            raise DataError(
+                f"of {len(texts):,} texts {len(usable)} have a word that could be hidden (up to {settings.max_tokens} "
+                "tokens are read); give two or more texts that are not empty, or raise max_tokens"
+            )
+        self.rows = rows
+        held_out = min(HELD_OUT_MOST, max(1, int(HELD_OUT_SHARE * len(usable))))
+        by_key = sorted(usable, key=lambda index: keyed_seed("held out", texts[index]))
+        self.held_out, self.train = by_key[:held_out], np.sort(by_key[held_out:])
+        self.stream = TokenBudgetStream(
+            rows.lengths[self.train], tokens_per_step=settings.tokens_per_step, seed=settings.seed, name="pretrain"
+        )
+        self.cut = head_can_be_cut(self.model)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.model, weight_decay=settings.weight_decay), lr=settings.learning_rate, fused=True
+        )
+
+    def _usable(self, rows: TokenRows) -> list[int]:
+        """The rows that have a word which can be hidden."""
+        found: list[int] = []
+        for start in range(0, len(rows), 1024):
+            block = rows.batch(range(start, min(start + 1024, len(rows))))
+            found += (self.vocabulary.can_be_hidden(block).any(dim=1).nonzero().flatten() + start).tolist()
+        return found
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self, max_minutes: float | None) -> dict[str, Any]:
+        settings, directory = self.settings, self.directory
+        started = time.monotonic()
+        done, _ = checkpoint.load(directory.checkpoints, self.model, self.optimizer)
+        directory.keep_metrics_until(done or -1)
+        self.model.train()
+        with (
+            Metrics(directory, steps=settings.steps) as metrics,
+            progress(settings.steps, "pretrain", "steps", done=done) as bar,
+            stop_signals(max_minutes) as stop,
+        ):
+            if not done:
+                metrics.held_out(0, loss=self._held_out_loss())
+            for step in range(done, settings.steps):
+                step_started = time.monotonic()
+                loss, terms = self._update(step)
+                if step % settings.log_every == 0:
+                    seconds = time.monotonic() - step_started
+                    metrics.train(step + 1, {"loss": float(loss)} | terms | {"tokens_per_s": terms["tokens"] / seconds})
+                last = step + 1 == settings.steps
+                if (step + 1) % settings.evaluate_every == 0 or last:
+                    dev_loss = self._held_out_loss()
+                    metrics.held_out(step + 1, loss=dev_loss)
+                    bar.note(f"loss {float(loss):.3f}, dev loss {dev_loss:.3f}")
+                bar.advance()
+                if stop.is_set() and not last:
+                    self._save(step + 1)
+                    raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
+                if (step + 1) % settings.checkpoint_every == 0 and not last:
+                    self._save(step + 1)
+        return self._finish(time.monotonic() - started)
+
+    def _update(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """One step of the optimiser. Rows, masks and dropout depend on (seed, step) alone."""
+        settings = self.settings
+        rate = settings.learning_rate * linear_decay(
+            step=step, steps=settings.steps, warmup_steps=settings.warmup_steps
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        indices = self.train[self.stream.take(step)]
+        masked = self._masked(indices, settings.seed, "masks", step)
+        total = torch.zeros((), device=self.model.device)
+        with keyed_random(keyed_seed(settings.seed, "pretrain noise", step) >> 65):  # torch: 63 bits
+            for part in self._parts(masked):
+                loss = self._loss(part) / len(masked.labels)
+                if torch.isfinite(loss):
+                    loss.backward()
+                total = total + loss.detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
+        if not (torch.isfinite(total) and torch.isfinite(norm)):
+            raise self._diverged("the loss" if not torch.isfinite(total) else "the gradient", step, total, indices)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        tokens = int(masked.tokens.attention_mask.sum())
+        return total, {"learning_rate": rate, "tokens": tokens, "masked": len(masked.labels)}
+
+    def _masked(self, indices: Sequence[int] | np.ndarray, *key: object) -> Masked:
+        """These rows in order of length, with masks drawn by the key."""
+        order = np.argsort(self.rows.lengths[indices], kind="stable")
+        tokens = self.rows.batch(np.asarray(indices)[order])
+        generator = torch.Generator().manual_seed(keyed_seed(*key) >> 65)
+        return mask_tokens(tokens, self.vocabulary, rate=self.settings.mask_rate, generator=generator)
+
+    def _parts(self, masked: Masked) -> Iterator[Masked]:
+        """What is run at once: all, where the encoder does without padding, else rows of similar lengths."""
+        tokens = masked.tokens
+        rows, width = tokens.input_ids.shape
+        if is_packed(self.model) and self.model.device.type == "cpu":
+            yield masked
+            return
+        lengths = tokens.attention_mask.sum(dim=1).tolist()
+        start = 0
+        for stop in range(1, rows + 1):
+            if stop < rows and (stop + 1 - start) * lengths[stop] <= max(self.settings.tokens_per_step // 4, width):
+                continue
+            longest = lengths[stop - 1]
+            mine = (masked.places >= start * width) & (masked.places < stop * width)
+            row, position = masked.places[mine] // width - start, masked.places[mine] % width
+            part = Tokens(tokens.input_ids[start:stop, :longest], tokens.attention_mask[start:stop, :longest])
+            yield Masked(part, row * longest + position, masked.labels[mine])
+            start = stop
+
+    def _loss(self, part: Masked) -> torch.Tensor:
+        """The cross entropy at the masked places, summed."""
+        device = self.model.device
+        if not len(part.labels):
+            return torch.zeros((), device=device, requires_grad=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(self.settings.precision)):
+            said = masked_logits(self.model, part.tokens.to(device), part.places.to(device), cut=self.cut)
+        return cross_entropy(said, part.labels.to(device), reduction="sum")
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> float:
+        """The mean cross entropy over the masked tokens of the held-out texts, the same ones at each look."""
+        self.model.eval()
+        total, count = 0.0, 0
+        for draw in range(HELD_OUT_DRAWS):
+            for start in range(0, len(self.held_out), 64):
+                masked = self._masked(self.held_out[start : start + 64], "held-out masks", draw, start)
+                total += sum(float(self._loss(part)) for part in self._parts(masked))
+                count += len(masked.labels)
+        self.model.train()
+        return total / count
+
+    def _diverged(self, what: str, step: int, loss: torch.Tensor, indices: np.ndarray) -> DivergedError:
+        return diverged(
+            what,
+            self.directory,
+            step=step,
+            parts={"loss": float(loss)},
+            terms={},
+            rows={"text": indices.tolist()},
+            learning_rate=self.settings.learning_rate,
+        )
+
+    def _save(self, done: int) -> None:
+        checkpoint.save(self.directory.checkpoints, self.model, self.optimizer, done=done, best=None)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        encoder, directory = self.settings.encoder, self.directory
+        pooler = pooler_of(encoder)
+        if pooler is not None and getattr(self.model.base_model, "pooler", None) is None:
+            self.model.base_model.pooler = pooler  # what fine-tuning begins with, had there been no pretraining
+        note = averaging_note(encoder)
+        directory.write_model(self.model, load_tokenizer(encoder), {} if note is None else {AVERAGING_NOTE: note})
+        looks = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]
+        steps = range(self.settings.steps)
+        result = {
+            "run": str(directory.path),
+            "model": str(directory.model),
+            "start_dev_loss": looks[0],
+            "start_perplexity": round(math.exp(looks[0]), 3),
+            "dev_loss": looks[-1],
+            "perplexity": round(math.exp(looks[-1]), 3),
+            "steps": self.settings.steps,
+            "texts": len(self.train),
+            "held_out": len(self.held_out),
+            "tokens": sum(int(self.rows.lengths[self.train[self.stream.take(step)]].sum()) for step in steps),
+            "new_head": self.new_head,
+            "seconds": round(seconds, 2),
+        }
+        directory.write("result.json", result)
+        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+        return result
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(f"{len(data)}:".encode() + data)
+    return digest.hexdigest()

@@ -1,0 +1,160 @@
+"""Token ids of many texts under one another: in memory, or memory-mapped from a file that is whole or absent.
+
+The file is one of safetensors (`offsets`, `ids`), with what it was made of in its metadata; as how many ids there are
+is known last, its header has a fixed room and is written last.
+"""
+
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from translation_cache.mapped import scratch_folder
+from translation_cache.storage import sync
+
+Blocks = Iterable[Sequence[Sequence[int]]]  # the ids of some texts at a time
+
+_HEADER_BYTES = 1024  # with the eight that say how long it is; blanks at its end are allowed
+_TYPES = {"U16": np.dtype("<u2"), "I32": np.dtype("<i4")}
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """Row i is ids[offsets[i] : offsets[i + 1]]."""
+
+    ids: np.ndarray  # (T,) uint16 or int32
+    offsets: np.ndarray  # (N + 1,) int64
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+
+def type_for(vocabulary: int) -> np.dtype:
+    """The smaller of two that holds ids below `vocabulary`."""
+    return _TYPES["U16"] if vocabulary <= 1 << 16 else _TYPES["I32"]
+
+
+def in_memory(blocks: Blocks) -> TokenIds:
+    rows = [np.asarray(row, dtype=np.int32) for block in blocks for row in block]
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return TokenIds(np.concatenate(rows) if rows else np.empty(0, np.int32), offsets)
+
+
+def in_nameless_file(blocks: Blocks, dtype: np.dtype, *, rows: int) -> TokenIds:
+    """In a temporary file (TMPDIR), which goes with the last use. Raises CacheError where there is no space."""
+    with scratch_folder() as folder:
+        path = folder / "tokens.safetensors"
+        _write(path, "", blocks, dtype, rows)
+        return _mapped(path, _header(path))
+
+
+def made_once(folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: np.dtype, *, rows: int) -> TokenIds:
+    """Those of the file that is named by `key` in the folder; where it is not there, or damaged, it is made.
+
+    A kill while it is made leaves no file of that name, and the next call writes over what it left. Of several
+    processes one makes it and the others wait for it.
+
+    Args:
+        key: stands for everything that decides the ids.
+        rows: of all blocks together.
+    Raises:
+        OSError: the folder cannot be written (a full disk).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{key}.safetensors"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when it is closed, or its process ends
+        found = read(path, key, rows=rows)
+        if found is not None:
+            return found
+        aside = folder / f".{key}.part"
+        try:
+            _write(aside, key, make_blocks(), dtype, rows)
+            sync(aside)
+            os.replace(aside, path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        sync(folder)
+        return _mapped(path, _header(path))
+
+
+def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
+    """What the file holds, mapped; None where it is not there, not whole, or made of something else.
+
+    It is read once from one end to the other, to be held to its digest.
+    """
+    try:
+        header = _header(path)
+        said = header["__metadata__"]
+        if said["key"] != key or header["offsets"]["shape"] != [rows + 1] or said["digest"] != _digest(path):
+            return None
+        return _mapped(path, header)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, key: str, blocks: Blocks, dtype: np.dtype, rows: int) -> None:
+    ids_start = _HEADER_BYTES + 8 * (rows + 1)
+    with path.open("wb+") as file:
+        file.truncate(ids_start)  # the first offset is 0
+        done = total = 0
+        for lengths, ids in map(lambda block: _flat(block, dtype), blocks):
+            ends = total + np.cumsum(lengths, dtype=np.int64)
+            file.seek(_HEADER_BYTES + 8 * (done + 1))
+            file.write(ends.tobytes())
+            file.seek(ids_start + total * dtype.itemsize)
+            file.write(ids.tobytes())
+            done, total = done + len(lengths), int(ends[-1])
+        assert done == rows, "as many rows as were announced"
+        file.flush()
+        edge = 8 * (rows + 1)
+        name = next(name for name, kind in _TYPES.items() if kind == dtype)
+        header = {
+            "__metadata__": {"key": key, "digest": _digest(path)},
+            "offsets": {"dtype": "I64", "shape": [rows + 1], "data_offsets": [0, edge]},
+            "ids": {"dtype": name, "shape": [total], "data_offsets": [edge, edge + total * dtype.itemsize]},
+        }
+        room = _HEADER_BYTES - 8
+        file.seek(0)
+        file.write(room.to_bytes(8, "little") + json.dumps(header).encode("ascii").ljust(room))
+
+
+def _flat(block: Sequence[Sequence[int]], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.fromiter(map(len, block), dtype=np.int64, count=len(block))
+    ids = np.fromiter((token for row in block for token in row), dtype=dtype, count=int(lengths.sum()))
+    return lengths, ids
+
+
+def _header(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        if int.from_bytes(file.read(8), "little") != _HEADER_BYTES - 8:
+            raise ValueError("not one of ours")
+        return json.loads(file.read(_HEADER_BYTES - 8))
+
+
+def _digest(path: Path) -> str:
+    """Of everything behind the header."""
+    with path.open("rb") as file:
+        file.seek(_HEADER_BYTES)
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _mapped(path: Path, header: dict[str, Any]) -> TokenIds:
+    with path.open("rb") as file:
+        whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    whole.madvise(mmap.MADV_RANDOM)  # rows are read in a shuffled order: what lies beside one is not wanted
+    (rows,), (total,) = header["offsets"]["shape"], header["ids"]["shape"]
+    offsets = np.frombuffer(whole, np.dtype("<i8"), rows, _HEADER_BYTES)
+    dtype = _TYPES[header["ids"]["dtype"]]
+    return TokenIds(np.frombuffer(whole, dtype, total, _HEADER_BYTES + header["ids"]["data_offsets"][0]), offsets)

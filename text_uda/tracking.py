@@ -1,0 +1,18 @@
+"""Where metrics can go beside metrics.jsonl, through accelerate's trackers."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from text_uda.errors import MissingPartError, SettingsError
+
+Tracker = Literal["tensorboard", "trackio", "wandb"]
+
+
+def check_trackers(track: Sequence[str]) -> None:
+    """Raise SettingsError for one that is not known, MissingPartError for one whose package is not there."""
+    for name in track:
+        if name not in get_args(Tracker):
+            raise SettingsError(f"track={name!r}: choose among {', '.join(get_args(Tracker))}")
+        if find_spec(name) is None:
+            raise MissingPartError(f"to track with {name}, install its package: pip install {name}")

@@ -1,0 +1,291 @@
+"""One run of training: what is prepared once, and the loop over it, which calls everything by name."""
+
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from text_uda import checkpoint, distributed
+from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
+from text_uda.averaging import Averaged, Averaging
+from text_uda.batch import Batch
+from text_uda.data import Split
+from text_uda.divergence import DivergedError, diverged
+from text_uda.evaluate import Evaluation, probabilities, score
+from text_uda.feed import Feed
+from text_uda.interruption import Interrupted, stop_signals
+from text_uda.keyed import keyed_seed
+from text_uda.metrics import Metrics
+from text_uda.model import (
+    check_embeddings_can_be_given,
+    check_head_can_be_cut,
+    check_last_layer_is_linear,
+    layers,
+)
+from text_uda.noise import keyed_random
+from text_uda.objectives import Needs, Objective, all_needs, in_use
+from text_uda.optimizer import parameter_groups
+from text_uda.packing import compile_layers
+from text_uda.pretrained import choose_trained_weights, load_classifier
+from text_uda.progress import followed, progress
+from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
+from text_uda.run import RunDirectory
+from text_uda.schedules import linear_decay
+from text_uda.settings import TrainSettings
+from text_uda.step import Step, Sum
+from text_uda.views import Views
+from text_uda.watch import warnings_in
+
+
+class Training:
+    """A run on this process's part of each batch; with several processes it writes in the main one."""
+
+    def __init__(
+        self,
+        split: Split,
+        objectives: Sequence[Objective],
+        averaging: Averaging | None,
+        views: Views | None,
+        settings: TrainSettings,
+        directory: RunDirectory,
+        accelerator: Accelerator,
+        frozen: FrozenEncoder | None,
+    ) -> None:
+        self.split, self.settings, self.directory, self.accelerator = split, settings, directory, accelerator
+        self.pretrained = load_classifier(
+            settings.encoder,
+            split.classes,
+            seed=settings.seed,
+            reinit_layers=settings.reinit_layers,
+            dropout=settings.dropout,
+        )
+        model = self.pretrained.model
+        self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
+        choose_trained_weights(model, settings.tune)
+        in_step = views.in_step if views is not None else None
+        self.needs = all_needs(in_use(objectives).values())
+        _check_model(model, self.needs, in_step, settings)
+        self._encoder = frozen
+        labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts)
+        self.unlabeled = views and views.rows(self._rows)
+        self.test = self._rows(split.test.texts)
+        self.feed = Feed(labeled, torch.tensor(split.labeled.labels), self.unlabeled, settings)
+        if views is not None and distributed.is_main():
+            views.write_examples(directory)
+        step = Step(
+            model,
+            objectives,
+            steps=settings.steps,
+            augmentation=in_step,
+            special=special_ids(self.pretrained.tokenizer),
+            unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
+            tokens_per_pass=settings.tokens_per_pass,
+        )
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(model, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay),
+            lr=settings.base_learning_rate(),
+            fused=True,
+        )
+        self.step, self._accelerated = accelerator.prepare(step, self.optimizer)
+        self.averaging = averaging
+        self.averaged = averaging and Averaged(self._unwrapped.model, averaging, steps=settings.steps)
+        if settings.compile:  # after the average was copied, which is not compiled
+            compile_layers(layers(model))
+        self.best: checkpoint.Best | None = None
+
+    def _rows(self, texts: Sequence[str]) -> ModelRows:
+        """Texts as the model reads them: token ids, or features that are computed once."""
+        settings, tokenizer = self.settings, self.pretrained.tokenizer
+        if settings.tune == "head":
+            self._encoder = self._encoder or FrozenEncoder(
+                self.pretrained.model, tokenizer, max_tokens=settings.max_tokens
+            )
+            with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
+                return self._encoder.rows(texts, progress=on_progress)
+        shown = distributed.is_main()
+        # One process makes the file, the others then find it.
+        with self.accelerator.main_process_first(), followed("tokenise", "texts", shown=shown) as on_progress:
+            return TokenRows(
+                texts,
+                tokenizer,
+                max_tokens=settings.max_tokens,
+                folder=self.directory.tokens,
+                progress=on_progress,
+            )
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self, *, max_minutes: float | None = None) -> dict[str, Any]:
+        settings, directory = self.settings, self.directory
+        started = time.monotonic()
+        done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
+        distributed.on_main(lambda: directory.keep_metrics_until(done))
+        self.step.train()
+        with (
+            Metrics(directory, self.accelerator, steps=settings.steps) as metrics,
+            progress(settings.steps, "train", "steps", done=done, shown=distributed.is_main()) as bar,
+            stop_signals(max_minutes) as stop,
+        ):
+            for step, batch in enumerate(self.feed.batches(done, settings.steps, self.accelerator.device), done):
+                result, rate = self._update(step, batch)
+                if step % settings.log_every == 0:
+                    metrics.step(step + 1, result, {"learning_rate": rate} | self._speed())
+                last = step + 1 == settings.steps
+                if (step + 1) % settings.evaluate_every == 0 or last:
+                    evaluation = self._consider(step + 1)
+                    metrics.look(step + 1, evaluation)
+                    bar.note(f"loss {float(result.loss):.3f}, dev error {evaluation.error:.1f}%")
+                bar.advance()
+                if distributed.any_of(stop.is_set()) and not last:
+                    self._save(step + 1)
+                    raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
+                if (step + 1) % settings.checkpoint_every == 0 and not last:
+                    self._save(step + 1)
+            return self._finish(time.monotonic() - started)
+
+    def _update(self, step: int, batch: Batch) -> tuple[Sum, float]:
+        """One step of the optimiser; what it came to, and its learning rate.
+
+        Rows, draws and dropout depend on (seed, step) alone, the dropout on the process as well.
+        """
+        self._began = time.monotonic()
+        settings, device = self.settings, self.accelerator.device.type
+        rate = settings.base_learning_rate() * self._learning_rate_factor(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        noise = keyed_seed(settings.seed, "noise", step, distributed.rank()) >> 65  # torch: 63 bits
+        key = keyed_seed(settings.seed, "draws", step) >> 65
+        with keyed_random(noise), torch.autocast(device, dtype=torch.bfloat16, enabled=settings.in_bf16()):
+            result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
+        broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
+        if distributed.any_of(bool(broken)):
+            raise self._diverged(f"the loss of {', '.join(broken) or 'another process'}", step, batch, result)
+        self.accelerator.backward(result.loss)
+        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+        if norm is not None and not np.isfinite(float(norm)):
+            raise self._diverged("the gradient", step, batch, result)
+        self._accelerated.step()
+        self._accelerated.zero_grad()
+        if self.averaged is not None:
+            self.averaged.update(self._unwrapped.model, step)
+        return result._replace(loss=result.loss.detach()), rate
+
+    def _learning_rate_factor(self, step: int) -> float:
+        schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
+        return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
+
+    def _diverged(self, what: str, step: int, batch: Batch, result: Sum) -> DivergedError:
+        return diverged(
+            what,
+            self.directory,
+            step=step,
+            parts={name: float(value) for name, value in result.parts.items()},
+            terms={name: float(value) for name, value in result.terms.items()},
+            rows=self.feed.rows_named(batch),
+            learning_rate=self.settings.base_learning_rate(),
+        )
+
+    def _speed(self) -> dict[str, float]:
+        """Of the step that was just made: rows and tokens of all processes, memory of this one."""
+        seconds = time.monotonic() - self._began
+        traffic = self._unwrapped.traffic
+        memory = (
+            torch.cuda.max_memory_allocated()
+            if self.accelerator.device.type == "cuda"
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        )
+        return {
+            "rows_per_s": self._rows_per_step() / seconds,
+            "tokens_per_s": distributed.processes() * traffic.tokens / seconds,
+            "padding": traffic.padding,
+            "peak_memory_gb": memory / 1e9,
+        }
+
+    def _rows_per_step(self) -> int:
+        """Texts of a step, each view of one counted."""
+        views = 0 if self.unlabeled is None else 1 + self.needs.second_view
+        again = "labeled again" in self.needs.views
+        return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
+
+    def _consider(self, done: int) -> Evaluation:
+        """Evaluate on the development split, and keep the best weights."""
+        evaluation = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
+        if self.best is None or evaluation.error < self.best.error:
+            self.best = checkpoint.Best(evaluation.error, done, self._weights())
+        return evaluation
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of the weights that are evaluated: those in training, or their average."""
+        return checkpoint.trained_weights(self._unwrapped, self.averaged)
+
+    @property
+    def _unwrapped(self) -> Step:
+        return self.accelerator.unwrap_model(self.step)
+
+    @property
+    def _judged(self) -> PreTrainedModel:
+        return self._unwrapped.model if self.averaged is None else self.averaged.model
+
+    def _save(self, done: int) -> None:
+        def save() -> None:
+            checkpoint.save(
+                self.directory.checkpoints, self._unwrapped, self.optimizer, self.averaged, done=done, best=self.best
+            )
+
+        distributed.on_main(save)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        """Read the test set, once, with the last and with the chosen weights; write model and result."""
+        assert self.best is not None, "the last step is always evaluated"
+        test_labels = np.asarray(self.split.test.labels)
+        last = score(probabilities(self._judged, self.test), test_labels)
+        last_dev = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
+        checkpoint.put_weights(self._unwrapped, self.best.weights)
+        model = self._unwrapped.model
+        chosen = score(probabilities(model, self.test), test_labels)
+        result = {
+            "run": str(self.directory.path),
+            "dev_error": self.best.error,
+            "test_error": chosen.error,
+            "last_dev_error": last_dev.error,
+            "last_test_error": last.error,
+            "best_step": self.best.step,
+            "steps": self.settings.steps,
+            "seconds": round(seconds, 2),
+            "confusion": chosen.confusion,
+            "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
+            "changed": self.directory.mean_of("changed"),
+            "warnings": warnings_in(self.directory.read_metrics(), steps=self.settings.steps),
+        }
+
+        def write() -> None:
+            self.directory.write_model(model, self.pretrained.tokenizer)
+            self.directory.write("result.json", result)
+            shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
+            shutil.rmtree(self.directory.tokens, ignore_errors=True)
+
+        distributed.on_main(write)
+        return result
+
+
+def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:
+    """Raise SettingsError where the encoder cannot do what the objectives or the augmentation ask of it."""
+    if settings.tune == "head":
+        check_head_can_be_cut(model)
+    elif needs.embeddings or isinstance(in_step, OnEmbeddings):
+        check_embeddings_can_be_given(model)
+    if needs.hidden:
+        check_last_layer_is_linear(model)
+    if needs.layers:
+        layers(model)
