@@ -144,16 +144,14 @@ def taken(texts: Sequence[str], places: np.ndarray) -> Sequence[str]:
     """The texts at these places (N,), in this order."""
     if isinstance(texts, MappedTexts):
         return texts.take(places)
-    return tuple(texts[place] for place in places.tolist())
+    chosen: list[int] = places.tolist()
+    return tuple(texts[place] for place in chosen)
 
 
 def joined(*parts: Sequence[str]) -> Sequence[str]:
     """The texts of all parts, one part after the other."""
     if not any(isinstance(part, MappedTexts) for part in parts):
-        texts: list[str] = []
-        for part in parts:
-            texts += part
-        return tuple(texts)
+        return tuple(chain.from_iterable(parts))
     mapped = [part if isinstance(part, MappedTexts) else MappedTexts(_written(in_blocks(part))) for part in parts]
     return MappedTexts.joined(mapped)
 
