@@ -173,18 +173,18 @@ def test_a_head_that_looks_at_other_places_is_run_whole():
     assert not head_can_be_cut(model)
 
 
-def test_rows_of_similar_lengths_give_the_loss_of_the_whole(settings, tmp_path, monkeypatch):
-    """What an encoder that cannot be packed does: the same step in parts."""
-    training = prepared(settings, tmp_path)
+@pytest.mark.parametrize("packed", [True, False])
+def test_passes_give_the_loss_of_the_whole(packed, settings, tmp_path, monkeypatch):
+    training = prepared(replace(settings, tokens_per_pass=64), tmp_path)
     training.model.eval()
     whole = training._masked(range(0, len(TEXTS), 3), "masks")  # of all three frames
     with torch.no_grad():
-        (part,) = training._parts(whole)
-        expected = float(training._loss(part))
-        monkeypatch.setattr(import_module("text_uda.pretrain"), "is_packed", lambda _model: False)
+        expected = float(training._loss(whole))
+        monkeypatch.setattr(import_module("text_uda.pretrain"), "is_packed", lambda _model: packed)
         parts = list(training._parts(whole))
         assert len(parts) > 5 and sum(len(part.labels) for part in parts) == len(whole.labels)
-        assert max(part.tokens.input_ids.numel() for part in parts) <= 64
+        sizes = [part.tokens.attention_mask.sum() if packed else part.tokens.input_ids.numel() for part in parts]
+        assert max(sizes) <= 64
         assert sum(float(training._loss(part)) for part in parts) == pytest.approx(expected, rel=1e-5)
 
 
@@ -193,7 +193,7 @@ def prepared(settings: PretrainSettings, tmp_path: Path) -> _Pretraining:
 
     directory = RunDirectory(tmp_path / "prepared")
     directory.open({"method": "pretrain"}, resume=True)
-    return _Pretraining(TEXTS, settings, directory)
+    return _Pretraining(TEXTS, settings, directory, torch.device("cpu"))
 
 
 def test_some_texts_are_held_out_by_what_they_say(settings, tmp_path):

@@ -7,12 +7,13 @@ so gives the same in any number of processes. What is written is written by the 
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn import Parameter
 
 from text_uda.errors import SettingsError, UserError
 
@@ -74,6 +75,21 @@ def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
         return {}
     values = torch.stack([torch.as_tensor(value, dtype=torch.float64).detach().cpu() for value in terms.values()])
     return dict(zip(terms, mean(values).tolist(), strict=True))
+
+
+def sum_gradients(parameters: Iterable[Parameter]) -> None:
+    """Each gradient becomes the sum of those in all processes; a process that made none has zeros."""
+    if not _there():
+        return
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    total = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(total)
+    for gradient, part in zip(gradients, total.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def on_main(action: Callable[[], Value]) -> Value:

@@ -25,6 +25,14 @@ class Masked:
     places: Tensor  # (M,) int64, ascending: row * T + position
     labels: Tensor  # (M,) int64: the ids that stood there
 
+    def take(self, rows: list[int], width: int) -> "Masked":
+        """Some of the rows, R of them, with the first `width` places of each."""
+        whole = self.tokens.input_ids.shape
+        chosen = torch.tensor(rows, dtype=torch.int64)
+        new = torch.full((whole[0],), -1).index_copy(0, chosen, torch.arange(len(rows)))[self.places // whole[1]]
+        places, order = (new * width + self.places % whole[1])[new >= 0].sort()
+        return Masked(self.tokens.take(chosen, width), places, self.labels[new >= 0][order])
+
 
 @dataclass(frozen=True)
 class Vocabulary:

@@ -247,7 +247,7 @@ def check_head_can_be_cut(model: PreTrainedModel) -> None:
     """Raise SettingsError unless `encode` and the head together give what the whole model gives."""
     known = model.config.model_type in _HEADS
     if known:
-        tokens = Tokens(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.long))
+        tokens = Tokens(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.long)).to(model.device)
         was_training = model.training
         model.eval()
         with torch.no_grad():

@@ -19,8 +19,8 @@ import torch
 from accelerate import Accelerator
 from torch.nn.functional import cross_entropy
 
-from text_uda import checkpoint
-from text_uda.batch import Tokens
+from text_uda import checkpoint, distributed
+from text_uda.data.texts import distinct_places, taken
 from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import DataError, SettingsError
 from text_uda.interruption import Interrupted, stop_signals
@@ -30,6 +30,7 @@ from text_uda.metrics import Metrics
 from text_uda.noise import keyed_random
 from text_uda.optimizer import parameter_groups
 from text_uda.packing import is_packed
+from text_uda.passes import deal, extents
 from text_uda.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
@@ -37,9 +38,9 @@ from text_uda.pretrained import (
     load_tokenizer,
     pooler_of,
 )
-from text_uda.progress import progress
+from text_uda.progress import followed, progress
 from text_uda.rows import TokenRows
-from text_uda.run import PRETRAINING, RunDirectory, provenance
+from text_uda.run import PRETRAINING, RunDirectory, machine, provenance
 from text_uda.sampling import TokenBudgetStream
 from text_uda.schedules import linear_decay
 from text_uda.settings import Precision, check_precision, in_bf16
@@ -89,6 +90,10 @@ class PretrainSettings:
     log_every: int = 10
     """Steps between two lines of metrics."""
 
+    tokens_per_pass: int | None = None
+    """How many tokens go through the encoder at one time, where a step has more than memory; the gradients add up. None
+    for all of a step at once."""
+
     precision: Precision = "auto"
     """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
 
@@ -99,6 +104,8 @@ class PretrainSettings:
         for name in positive.split():
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
+        if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
+            raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
         for name in ("warmup_steps", "weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
@@ -128,6 +135,8 @@ def pretrain(
     `out` itself, or its folder model/, is then an encoder's name. A run that was stopped goes on from its last
     checkpoint; a finished one is only read. Some of the texts, chosen by what they say alone, are held out.
 
+    Under `accelerate launch` each process calls this, with a folder that all of them see, and has its share of rows.
+
     Args:
         texts: of the training side, without labels; a text that stands twice counts once.
         settings: of the training.
@@ -147,24 +156,25 @@ def pretrain(
     settings = settings or PretrainSettings()
     if max_minutes is not None and not max_minutes > 0:
         raise SettingsError(f"max_minutes={max_minutes}: give a number above 0")
-    texts = list(dict.fromkeys(texts))
+    texts = taken(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))
-    began = directory.open(
-        {
-            "name": name or f"{PRETRAINING} seed {settings.seed}",
-            "method": PRETRAINING,
-            "data": {"texts": len(texts), "digest": _digest(texts)},
-            "settings": asdict(settings),
-            **provenance(),
-        },
-        resume=resume,
-    )
+    accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; the processes meet here
+    config = {
+        "name": name or f"{PRETRAINING} seed {settings.seed}",
+        "method": PRETRAINING,
+        "data": {"texts": len(texts), "digest": _digest(texts)},
+        "settings": asdict(settings),
+        **provenance(),
+        "machine": machine(accelerator, settings.precision),
+    }
+    began = distributed.on_main(lambda: directory.open(config, resume=resume))
     if (finished := directory.result()) is not None:
         return finished
     try:
-        training = _Pretraining(texts, settings, directory)
+        with accelerator.main_process_first():  # which makes the file of token ids that the others find
+            training = _Pretraining(texts, settings, directory, accelerator.device)
     except (SettingsError, DataError):
-        if began:  # so that the mended call finds no run with other settings in its way
+        if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way
             shutil.rmtree(directory.path)
         raise
     return training.run(max_minutes)
@@ -173,17 +183,19 @@ def pretrain(
 class _Pretraining:
     """One run: what is prepared once, and the loop over it."""
 
-    def __init__(self, texts: Sequence[str], settings: PretrainSettings, directory: RunDirectory) -> None:
+    def __init__(
+        self, texts: Sequence[str], settings: PretrainSettings, directory: RunDirectory, device: torch.device
+    ) -> None:
         self.settings, self.directory = settings, directory
-        accelerator = Accelerator(mixed_precision="no")  # `_loss` casts
-        if accelerator.num_processes > 1:
-            raise SettingsError("pretraining on several processes is not supported: start one process")
         pretrained, self.new_head = load_masked_language_model(settings.encoder, seed=settings.seed)
-        self.model = pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
+        self.model = pretrained.model.to(device)  # pyright: ignore[reportArgumentType]
         tokenizer = pretrained.tokenizer
         tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         self.vocabulary = Vocabulary.of(tokenizer)
-        rows = TokenRows(texts, tokenizer, max_tokens=settings.max_tokens)
+        with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
+            rows = TokenRows(
+                texts, tokenizer, max_tokens=settings.max_tokens, folder=directory.tokens, progress=on_progress
+            )
         usable = self._usable(rows)
         if len(usable) < 2:
             raise DataError(
@@ -192,7 +204,8 @@ class _Pretraining:
             )
         self.rows = rows
         held_out = min(HELD_OUT_MOST, max(1, int(HELD_OUT_SHARE * len(usable))))
-        by_key = sorted(usable, key=lambda index: keyed_seed("held out", texts[index]))
+        keys = np.fromiter((keyed_seed("held out", text) >> 64 for text in texts), np.uint64, len(texts))  # 8 bytes
+        by_key = usable[np.argsort(keys[usable], kind="stable")]
         self.held_out, self.train = by_key[:held_out], np.sort(by_key[held_out:])
         self.stream = TokenBudgetStream(
             rows.lengths[self.train], tokens_per_step=settings.tokens_per_step, seed=settings.seed, name="pretrain"
@@ -202,13 +215,13 @@ class _Pretraining:
             parameter_groups(self.model, weight_decay=settings.weight_decay), lr=settings.learning_rate, fused=True
         )
 
-    def _usable(self, rows: TokenRows) -> list[int]:
-        """The rows that have a word which can be hidden."""
-        found: list[int] = []
+    def _usable(self, rows: TokenRows) -> np.ndarray:
+        """The rows that have a word which can be hidden, (N,) int64."""
+        usable = np.zeros(len(rows), dtype=bool)
         for start in range(0, len(rows), 1024):
             block = rows.batch(range(start, min(start + 1024, len(rows))))
-            found += (self.vocabulary.can_be_hidden(block).any(dim=1).nonzero().flatten() + start).tolist()
-        return found
+            usable[start : start + len(block)] = self.vocabulary.can_be_hidden(block).any(dim=1).numpy()
+        return np.flatnonzero(usable)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -216,11 +229,11 @@ class _Pretraining:
         settings, directory = self.settings, self.directory
         started = time.monotonic()
         done, _ = checkpoint.load(directory.checkpoints, self.model, self.optimizer)
-        directory.keep_metrics_until(done or -1)
+        distributed.on_main(lambda: directory.keep_metrics_until(done or -1))
         self.model.train()
         with (
             Metrics(directory, steps=settings.steps) as metrics,
-            progress(settings.steps, "pretrain", "steps", done=done) as bar,
+            progress(settings.steps, "pretrain", "steps", done=done, shown=distributed.is_main()) as bar,
             stop_signals(max_minutes) as stop,
         ):
             if not done:
@@ -237,7 +250,7 @@ class _Pretraining:
                     metrics.held_out(step + 1, loss=dev_loss)
                     bar.note(f"loss {float(loss):.3f}, dev loss {dev_loss:.3f}")
                 bar.advance()
-                if stop.is_set() and not last:
+                if distributed.any_of(stop.is_set()) and not last:
                     self._save(step + 1)
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if (step + 1) % settings.checkpoint_every == 0 and not last:
@@ -254,13 +267,16 @@ class _Pretraining:
             group["lr"] = rate * group["factor"]
         indices = self.train[self.stream.take(step)]
         masked = self._masked(indices, settings.seed, "masks", step)
-        total = torch.zeros((), device=self.model.device)
-        with keyed_random(keyed_seed(settings.seed, "pretrain noise", step) >> 65):  # torch: 63 bits
+        total = torch.zeros((), device=self.model.device)  # of all processes: the mean over the masked tokens
+        noise = keyed_seed(settings.seed, "pretrain noise", step, distributed.rank()) >> 65  # torch: 63 bits
+        with keyed_random(noise):
             for part in self._parts(masked):
                 loss = self._loss(part) / len(masked.labels)
                 if torch.isfinite(loss):
                     loss.backward()
                 total = total + loss.detach()
+        total = distributed.summed(total)
+        distributed.sum_gradients(self.model.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_grad_norm)
         if not (torch.isfinite(total) and torch.isfinite(norm)):
             raise self._diverged("the loss" if not torch.isfinite(total) else "the gradient", step, total, indices)
@@ -277,23 +293,13 @@ class _Pretraining:
         return mask_tokens(tokens, self.vocabulary, rate=self.settings.mask_rate, generator=generator)
 
     def _parts(self, masked: Masked) -> Iterator[Masked]:
-        """What is run at once: all, where the encoder does without padding, else rows of similar lengths."""
-        tokens = masked.tokens
-        rows, width = tokens.input_ids.shape
-        if is_packed(self.model) and self.model.device.type == "cpu":
-            yield masked
-            return
-        lengths = tokens.attention_mask.sum(dim=1).tolist()
-        start = 0
-        for stop in range(1, rows + 1):
-            if stop < rows and (stop + 1 - start) * lengths[stop] <= max(self.settings.tokens_per_step // 4, width):
-                continue
-            longest = lengths[stop - 1]
-            mine = (masked.places >= start * width) & (masked.places < stop * width)
-            row, position = masked.places[mine] // width - start, masked.places[mine] % width
-            part = Tokens(tokens.input_ids[start:stop, :longest], tokens.attention_mask[start:stop, :longest])
-            yield Masked(part, row * longest + position, masked.labels[mine])
-            start = stop
+        """This process's rows of a batch, in passes through the encoder."""
+        own = range(distributed.rank(), len(masked.tokens), distributed.processes())  # by length, so all get alike
+        lengths = extents(masked.tokens.attention_mask)
+        most = self.settings.tokens_per_pass
+        for rows in deal([lengths[row] for row in own], most=most, packed=is_packed(self.model)):
+            if rows:
+                yield masked.take([own[row] for row in rows], max(lengths[own[row]] for row in rows))
 
     def _loss(self, part: Masked) -> torch.Tensor:
         """The cross entropy at the masked places, summed."""
@@ -312,10 +318,12 @@ class _Pretraining:
         for draw in range(HELD_OUT_DRAWS):
             for start in range(0, len(self.held_out), 64):
                 masked = self._masked(self.held_out[start : start + 64], "held-out masks", draw, start)
-                total += sum(float(self._loss(part)) for part in self._parts(masked))
-                count += len(masked.labels)
+                for part in self._parts(masked):
+                    total += float(self._loss(part))
+                    count += len(part.labels)
         self.model.train()
-        return total / count
+        totals = distributed.summed(torch.tensor([total, count], dtype=torch.float64))
+        return float(totals[0] / totals[1])
 
     def _diverged(self, what: str, step: int, loss: torch.Tensor, indices: np.ndarray) -> DivergedError:
         return diverged(
@@ -329,7 +337,10 @@ class _Pretraining:
         )
 
     def _save(self, done: int) -> None:
-        checkpoint.save(self.directory.checkpoints, self.model, self.optimizer, done=done, best=None)
+        def save() -> None:
+            checkpoint.save(self.directory.checkpoints, self.model, self.optimizer, done=done, best=None)
+
+        distributed.on_main(save)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -338,8 +349,6 @@ class _Pretraining:
         pooler = pooler_of(encoder)
         if pooler is not None and getattr(self.model.base_model, "pooler", None) is None:
             self.model.base_model.pooler = pooler  # what fine-tuning begins with, had there been no pretraining
-        note = averaging_note(encoder)
-        directory.write_model(self.model, load_tokenizer(encoder), {} if note is None else {AVERAGING_NOTE: note})
         looks = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]
         steps = range(self.settings.steps)
         result = {
@@ -356,8 +365,15 @@ class _Pretraining:
             "new_head": self.new_head,
             "seconds": round(seconds, 2),
         }
-        directory.write("result.json", result)
-        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+
+        def write() -> None:
+            note = averaging_note(encoder)
+            directory.write_model(self.model, load_tokenizer(encoder), {} if note is None else {AVERAGING_NOTE: note})
+            directory.write("result.json", result)
+            shutil.rmtree(directory.checkpoints, ignore_errors=True)
+            shutil.rmtree(directory.tokens, ignore_errors=True)
+
+        distributed.on_main(write)
         return result
 
 

@@ -25,7 +25,10 @@ from typing import TYPE_CHECKING, Any
 from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from text_uda.settings import Precision
 
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
@@ -195,6 +198,20 @@ def provenance() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = "not installed"
     return {"versions": versions, "code_revision": _code_revision()}
+
+
+def machine(accelerator: "Accelerator", precision: "Precision") -> dict[str, Any]:
+    """Where a run is, and in which numbers its forward passes are."""
+    import torch
+
+    from text_uda.settings import in_bf16
+
+    on_cuda = accelerator.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if on_cuda else accelerator.device.type,
+        "precision": "bf16" if in_bf16(precision) else "fp32",
+        "processes": accelerator.num_processes,
+    }
 
 
 def _code_revision() -> str | None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from text_uda import distributed
@@ -19,7 +18,7 @@ from text_uda.filters import Filters
 from text_uda.objectives import UDA, Objective, Supervised, all_needs, check_together, in_use, method_name
 from text_uda.paraphrase import Location
 from text_uda.rows import FrozenEncoder
-from text_uda.run import RunDirectory, provenance
+from text_uda.run import RunDirectory, machine, provenance
 from text_uda.settings import TrainSettings
 from text_uda.tracking import Tracker, check_trackers
 from text_uda.training import Training
@@ -114,7 +113,7 @@ def train(
         "settings": asdict(settings),
         **({"in_step": kind_of(used)} if used and cache is None else {}),
         **provenance(),
-        "machine": _machine(accelerator, settings),
+        "machine": machine(accelerator, settings.precision),
     }
     began = distributed.on_main(lambda: directory.open(config, resume=resume))
     if (finished := directory.result()) is not None:
@@ -132,13 +131,3 @@ def train(
     finally:
         if track:
             accelerator.end_training()
-
-
-def _machine(accelerator: Accelerator, settings: TrainSettings) -> dict[str, Any]:
-    """Where the run is, and in which numbers its forward passes are."""
-    on_cuda = accelerator.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if on_cuda else accelerator.device.type,
-        "precision": "bf16" if settings.in_bf16() else "fp32",
-        "processes": accelerator.num_processes,
-    }

@@ -69,7 +69,7 @@ class Training:
             reinit_layers=settings.reinit_layers,
             dropout=settings.dropout,
         )
-        model = self.pretrained.model
+        model = self.pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
         self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         choose_trained_weights(model, settings.tune)
         in_step = views.in_step if views is not None else None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +18,16 @@ WORDS = ["--labels", "6", "--augment", "uniform", "--rate", "0.3", "--objective"
 LOOP = ["--steps", "20", "--evaluate-every", "7", "--labeled-batch", "4", "--learning-rate", "1e-3"]
 
 
+def call(processes: int, *words: object) -> subprocess.CompletedProcess:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    start = [sys.executable, *(launcher if processes > 1 else []), "-m", "text_uda.cli"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
+    return subprocess.run([*start, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300)
+
+
 @pytest.fixture(scope="module")
 def command(reviews, tiny_bert):
-    def call(processes: int, *words: object) -> subprocess.CompletedProcess:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        start = [sys.executable, *(launcher if processes > 1 else []), "-m", "text_uda.cli", "train", str(reviews)]
-        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
-        every = [*start, *WORDS, *LOOP, "--encoder", str(tiny_bert), *map(str, words)]
-        return subprocess.run(every, env=environment, capture_output=True, text=True, timeout=300)
-
-    return call
+    return lambda processes, *words: call(processes, "train", reviews, *WORDS, *LOOP, "--encoder", tiny_bert, *words)
 
 
 def metrics_of(run: Path, kind: str) -> list[dict]:
@@ -77,3 +78,20 @@ def test_what_one_process_refuses_all_refuse(command, runs):
     done = command(2, "--out", runs[1], "--seed", "1")
     assert done.returncode != 0
     assert "holds a run with other settings" in done.stderr
+
+
+def test_pretraining_in_two_processes_comes_to_the_weights_of_one(reviews, tiny_bert, tmp_path):
+    shutil.copytree(tiny_bert, tmp_path / "encoder")
+    config = tmp_path / "encoder" / "config.json"
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config.write_text(json.dumps(json.loads(config.read_text()) | without))
+    options = ["--encoder", tmp_path / "encoder", "--steps", "8", "--tokens-per-step", "512", "--learning-rate", "1e-3"]
+    for processes in (1, 2):
+        done = call(processes, "pretrain", reviews, *options, "--out", tmp_path / str(processes))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("held-out perplexity") == 1, "one process speaks"
+    one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in "12")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4, msg=name)
+    losses = [[look["loss"] for look in metrics_of(tmp_path / name, "dev")] for name in "12"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][-1] < losses[0][0]

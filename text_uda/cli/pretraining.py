@@ -8,7 +8,7 @@ import click
 
 from text_uda.cli.failures import keeps
 from text_uda.cli.options import COUNT, FOLDER, DataChoice, data_options, encoder_option, ends, gathered
-from text_uda.cli.output import emit_json, printable
+from text_uda.cli.output import emit_json, is_main_process, printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,7 @@ class PretrainChoice:
     evaluate_every: int | None
     checkpoint_every: int | None
     precision: str | None
+    tokens_per_pass: int | None
 
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -44,6 +45,7 @@ _pretrain_options = gathered(
     click.option("--evaluate-every", type=COUNT, metavar="N", help="Steps between looks at held-out texts."),
     click.option("--checkpoint-every", type=COUNT, metavar="N", help="Steps between checkpoints."),
     click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
+    click.option("--tokens-per-pass", type=COUNT, metavar="N", help="Tokens in the encoder at one time."),
     under="choice",
 )
 
@@ -79,10 +81,12 @@ def pretrain(
 
     settings = PretrainSettings(encoder=encoder, **choice.given())
     texts = data.training_texts()
-    if not as_json:
+    if not as_json and is_main_process():
         click.echo(f"{printable(data.load().name)}: {len(texts):,} training texts")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_pretraining(texts, settings=settings, out=out, resume=resume, max_minutes=max_minutes)
+    if not is_main_process():
+        return
     if as_json:
         emit_json(result)
         return
