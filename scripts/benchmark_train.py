@@ -7,8 +7,7 @@ made before, and are those of all. Before anything is timed, all ways in float32
 same gradient: none may do less than another. What is timed is padding or packing, forward, backward and the optimiser.
 A real token is one of a labeled, an original or an augmented row, whether or not a way gets round running it.
 
-Texts: there are no whole reviews without a hub. "reviews" are consecutive sentences of movie reviews, joined until they
-have the lengths of reviews (lognormal); "sentences" are the same ones as they are.
+There are no whole reviews without a hub: the texts are those of TEXTS.
 
     python scripts/benchmark_train.py --json
 """
@@ -56,6 +55,7 @@ CLASSES = ("negative", "positive")
 REVIEW_MEDIAN, REVIEW_SIGMA = 98, 0.72  # of the lognormal lengths: 115 tokens in the mean once cut at 256
 RATE = 1e-8  # the optimiser does its work, and the weights, hence what passes the threshold, stay as they are
 AGREE = 1e-5  # relative, in float32
+TEXTS = "reviews: consecutive sentences of movie reviews, joined to lognormal lengths; sentences: the same as they are"
 VIEWS = ("labeled", "original", "augmented")
 PEER = "padded to the maximum, three forwards, fp32"
 
@@ -66,7 +66,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     texts = _texts(options)
-    record: dict[str, Any] = {"ratios": {}, "figures": {"rounds": options.rounds}}
+    record: dict[str, Any] = {"ratios": {}, "figures": {"rounds": options.rounds, "texts": TEXTS}}
     for kind, own in texts.items():
         batches = _batches(own, options)
         figures = _compare(batches, options, torch.device("cpu"), kind)
@@ -392,7 +392,7 @@ def _print(record: dict[str, Any]) -> None:
             print(f"  {name:<46} {rate['median']:8,.0f} tokens/CPU-s {spread:<16} padding {waste:4.0%}, run {run:4.0%}")
     for name, ratio in record["ratios"].items():
         print(f"{name:<94} {ratio:6.2f}x")
-    print(f"outside of forward and backward: {record['figures']['outside_forward_and_backward']}")
+    print(f"{TEXTS}\noutside of forward and backward: {record['figures']['outside_forward_and_backward']}")
     print(f"bf16: {record['figures']['bf16']}; CUDA: {record['figures']['cuda']}")
 
 

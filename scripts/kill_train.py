@@ -123,9 +123,10 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
 def outcome(out: Path) -> dict[str, Any]:
     """What a run decides; times and rates are not that."""
 
+    from text_uda.metrics import OF_THE_MACHINE
+
     def decided(record: dict[str, Any]) -> dict[str, Any]:
-        measured = ("seconds", "_s", "memory", "run")
-        return {name: value for name, value in record.items() if not any(map(name.endswith, measured))}
+        return {name: value for name, value in record.items() if name not in (*OF_THE_MACHINE, "seconds", "run")}
 
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     return {
