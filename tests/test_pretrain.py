@@ -198,7 +198,7 @@ def prepared(settings: PretrainSettings, tmp_path: Path) -> _Pretraining:
 
 def test_some_texts_are_held_out_by_what_they_say(settings, tmp_path):
     one = prepared(settings, tmp_path)
-    other = _Pretraining(TEXTS[::-1], replace(settings, seed=5), one.directory)
+    other = _Pretraining(TEXTS[::-1], replace(settings, seed=5), one.directory, torch.device("cpu"))
     said = [{texts[index] for index in each.held_out} for texts, each in ((TEXTS, one), (TEXTS[::-1], other))]
     assert len(one.held_out) == 1 and said[0] == said[1]
     assert not set(one.held_out) & set(one.train) and len(one.train) == len(TEXTS) - 1
@@ -323,7 +323,7 @@ def test_a_loss_that_is_no_number_ends_the_run(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(_Pretraining, "_loss", lambda self, part: loss(self, part) * float("nan"))
     with pytest.raises(DivergedError, match=r"the loss is not finite at step 1 .*lower the learning rate"):
         pretrain(TEXTS, settings=settings, out=tmp_path / "run")
-    rows = json.loads((tmp_path / "run" / "diverged.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "run" / "diverged.json").read_text())["rows"]["text"]
     assert rows and set(rows) <= set(range(len(TEXTS)))
 
 

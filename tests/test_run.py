@@ -70,3 +70,15 @@ def test_metrics_of_steps_to_be_run_again_are_dropped(tmp_path):
 
 def test_provenance_names_versions():
     assert {"python", "torch", "transformers"} <= provenance()["versions"].keys()
+
+
+def test_what_a_kill_left_in_the_first_write_locks_nobody_out(tmp_path):
+    """A kill while config.json is written for the first time leaves a file aside, and no configuration."""
+    (tmp_path / ".config.json.x7k2").write_text('{"met')
+    (tmp_path / ".result.json.ab").write_text("")
+    directory = RunDirectory(tmp_path)
+    assert directory.open({"method": "uda"}, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+    (tmp_path / ".metrics.jsonl.q1").write_text("")
+    assert not directory.open({"method": "uda"}, resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]

@@ -80,6 +80,7 @@ class RunDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
+        self._remove_what_a_kill_left()
         earlier = self.config() if (self.path / "config.json").exists() else None
         if earlier is None and self.path.exists() and any(self.path.iterdir()):
             raise SettingsError(f"{self.path} holds files that no run made; name an empty folder for the run")
@@ -96,6 +97,12 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write("config.json", config)
         return True
+
+    def _remove_what_a_kill_left(self) -> None:
+        """Files that `write_whole` had begun."""
+        for name in ("config.json", "metrics.jsonl", "diverged.json", "result.json"):
+            for path in self.path.glob(f".{name}.*"):
+                path.unlink()
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
