@@ -38,9 +38,10 @@ page is written by `scripts/write_methods.py` from the docstrings; do not edit i
 teacher's passes among the forward ones, counted on a model while a step runs; where a method counts only rows that pass
 a threshold, the second view of the others is left out, and this is the most it runs. **Second view**: *augmented* where
 the method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout;
-*none* where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the settings
-`tsa`, `weight` (and `unlabeled_weight`, which `--weight` sets), `temperature`, `confidence_threshold`, `ramp_up`,
-`distribution_alignment` and the decay of the average are options of the command line; all can be set in Python.
+*none* where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the
+settings `tsa`, `weight` (and `unlabeled_weight`, which `--weight` sets), `temperature`, `confidence_threshold`,
+`ramp_up`, `distribution_alignment` and the decay of the average are options of the command line; all can be set in
+Python.
 """
 
 
