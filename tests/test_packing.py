@@ -13,6 +13,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.model import layers
 from text_uda.noise import keyed_random
 from text_uda.packing import (
+    Asked,
     Segments,
     _how,
     attend_at_once,
@@ -166,7 +167,7 @@ def test_which_way(device, dtype, dropout, window, erased, expected, monkeypatch
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     mask[0, 1] = int(not erased)
     query = SimpleNamespace(device=torch.device(device), dtype=dtype)
-    assert _how(query, Segments.of(mask), dropout, window) is expected
+    assert _how(query, Segments.of(mask), Asked(dropout, None, window)) is expected
 
 
 @pytest.mark.gpu

@@ -10,11 +10,11 @@ given `segments` attends as before. It attends
   a small part of the arithmetic (4 T D of 24 D^2 + 4 T D a token, for T tokens a row and width D).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -158,112 +158,74 @@ def packed_attention(
         return sdpa_attention_forward(  # pyright: ignore[reportReturnType]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **named
         )
-    attend = _how(query, segments, dropout, sliding_window)
+    asked = Asked(dropout, scaling, sliding_window)
     query, key, value = (whole[0].transpose(0, 1) for whole in (query, key, value))  # (N, heads, d) each
-    return attend(query, key, value, segments, dropout=dropout, scaling=scaling, sliding_window=sliding_window)[
-        None
-    ], None
+    return _how(query, segments, asked)(query, key, value, segments, asked)[None], None
 
 
-def _how(query: Tensor, segments: Segments, dropout: float, sliding_window: int | None) -> "Attend":
+class Asked(NamedTuple):
+    """What a layer asks of its attention."""
+
+    dropout: float
+    scaling: float | None
+    sliding_window: int | None
+
+
+Attend = Callable[[Tensor, Tensor, Tensor, Segments, Asked], Tensor]
+"""A way to attend within each row: query, key and value, (N, heads, d) each -> (N, heads, d)."""
+
+
+def _how(query: Tensor, segments: Segments, asked: Asked) -> Attend:
     if query.device.type == "cpu":
         return attend_by_length
     in_half = query.dtype in (torch.float16, torch.bfloat16)
     capable = query.device.type == "cuda" and torch.cuda.get_device_capability(query.device)[0] >= 8
-    near = sliding_window is None or segments.whole
-    return attend_at_once if capable and in_half and dropout == 0 and near else attend_padded
+    near = asked.sliding_window is None or segments.whole
+    return attend_at_once if capable and in_half and asked.dropout == 0 and near else attend_padded
 
 
-class Attend(Protocol):
-    """A way to attend within each row, (N, heads, d) each -> (N, heads, d)."""
-
-    def __call__(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        segments: Segments,
-        *,
-        dropout: float,
-        scaling: float | None,
-        sliding_window: int | None,
-    ) -> Tensor: ...
-
-
-def attend_by_length(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    segments: Segments,
-    *,
-    dropout: float,
-    scaling: float | None,
-    sliding_window: int | None,
-) -> Tensor:
+def attend_by_length(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
     """One call for the rows of each length; nothing is padded."""
     attended, start = [], 0
     for rows, tokens in segments.groups:
         stop = start + rows * tokens
-        window = _window(segments.positions[start:stop].view(rows, tokens), sliding_window)
+        window = _window(segments.positions[start:stop].view(rows, tokens), asked.sliding_window)
         parts = (whole[start:stop].unflatten(0, (rows, tokens)).transpose(1, 2) for whole in (query, key, value))
-        part = scaled_dot_product_attention(*parts, attn_mask=window, dropout_p=dropout, scale=scaling)
+        part = scaled_dot_product_attention(*parts, attn_mask=window, dropout_p=asked.dropout, scale=asked.scaling)
         attended.append(part.transpose(1, 2).flatten(0, 1))  # (rows * tokens, heads, d)
         start = stop
     return torch.cat(attended)
 
 
-def attend_padded(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    segments: Segments,
-    *,
-    dropout: float,
-    scaling: float | None,
-    sliding_window: int | None,
-) -> Tensor:
+def attend_padded(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
     """One call for all rows, which are padded on the right for it."""
     rows, width = len(segments.lengths), segments.width
     at = segments.rows * width + segments.columns  # (N,) places among rows * width
 
     def padded(values: Tensor) -> Tensor:  # (N, ...) -> (rows, width, ...)
-        return (
-            values.new_zeros(rows * width, *values.shape[1:])
-            .index_copy(0, at, values)
-            .view(rows, width, *values.shape[1:])
-        )
+        zeros = values.new_zeros(rows * width, *values.shape[1:])
+        return zeros.index_copy(0, at, values).unflatten(0, (rows, width))
 
     there = padded(torch.ones_like(segments.rows, dtype=torch.bool))[:, None, None]  # (rows, 1, 1, width)
-    window = _window(padded(segments.positions), sliding_window)
+    window = _window(padded(segments.positions), asked.sliding_window)
     parts = (padded(whole).transpose(1, 2) for whole in (query, key, value))
     mask = there if window is None else there & window
-    mask = mask | ~there.any(
-        dim=-1, keepdim=True
-    )  # a row without a token attends to its padding: no softmax of nothing
-    attended = scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    mask = mask | ~there.any(dim=-1, keepdim=True)  # without a token, to padding: there is no softmax of nothing
+    attended = scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=asked.dropout, scale=asked.scaling)
     return attended.transpose(1, 2).flatten(0, 1)[at]
 
 
-def attend_at_once(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    segments: Segments,
-    *,
-    dropout: float,
-    scaling: float | None,
-    sliding_window: int | None,
-) -> Tensor:
+def attend_at_once(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
     """PyTorch's kernel for rows of any lengths: without dropout, in 16 bits, on CUDA.
 
     It counts neighbours among the tokens that are there, so with a sliding window no token may be erased.
     """
     from torch.nn.attention.varlen import varlen_attn
 
-    assert dropout == 0, "the kernel has no dropout"
-    window = (-1, -1) if sliding_window is None else (sliding_window - 1, sliding_window - 1)
-    starts, width = segments.starts, segments.width
-    attended = varlen_attn(query, key, value, starts, starts, width, width, scale=scaling, window_size=window)
+    assert asked.dropout == 0, "the kernel has no dropout"
+    near = -1 if asked.sliding_window is None else asked.sliding_window - 1
+    at, most = segments.starts, segments.width
+    attended = varlen_attn(query, key, value, at, at, most, most, scale=asked.scaling, window_size=(near, near))
     return attended  # pyright: ignore[reportReturnType]
 
 
