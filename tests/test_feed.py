@@ -9,7 +9,7 @@ import torch
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
-from text_uda.feed import AHEAD, Feed
+from text_uda.feed import AHEAD, Feed, check_parts
 from text_uda.pairs import Originals
 from text_uda.rows import FeatureRows
 from text_uda.settings import TrainSettings
@@ -81,7 +81,8 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(processes, monkeypa
 def test_a_batch_that_cannot_be_cut_is_refused(monkeypatch):
     monkeypatch.setattr(distributed, "processes", lambda: 3)
     with pytest.raises(SettingsError, match=r"labeled_batch=4 .*3 processes; give a multiple"):
-        new_feed()
+        check_parts(SETTINGS)
+    check_parts(replace(SETTINGS, labeled_batch=6))
     assert len(new_feed(replace(SETTINGS, labeled_batch=6)).batch(0).labels) == 2
 
 

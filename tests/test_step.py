@@ -64,7 +64,7 @@ def test_no_gradient_through_the_original_view(made):
 def test_objectives_add_up(made):
     model, batch = made
     parts = [Step(model, (objective,), steps=10)(batch, 3).loss for objective in (Supervised(), UDA(weight=0.7))]
-    both, _, terms = Step(model, (Supervised(), UDA(weight=0.7)), steps=10)(batch, 3)
+    both, _, terms, _ = Step(model, (Supervised(), UDA(weight=0.7)), steps=10)(batch, 3)
     assert both.item() == pytest.approx(sum(part.item() for part in parts), rel=1e-5)
     assert {"supervised", "uda", "confident"} <= terms.keys()
 
@@ -80,7 +80,7 @@ def test_the_state_of_an_objective_is_in_the_state_of_the_step(made):
 
 def test_without_pairs_only_labeled_rows_are_run(made):
     model, batch = made
-    loss, _, terms = Step(model, (Supervised(),), steps=10)(Batch(batch.labeled, batch.labels), 0)
+    loss, _, terms, _ = Step(model, (Supervised(),), steps=10)(Batch(batch.labeled, batch.labels), 0)
     expected = torch.nn.functional.cross_entropy(
         model(batch.labeled.input_ids, batch.labeled.attention_mask).logits, batch.labels
     )

@@ -16,8 +16,14 @@ def looked(step: int, share: float) -> dict:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("unlabeled_loss", "step 111: the unlabeled loss has been zero since step 11: no unlabeled row counts"),
-        ("labeled_counted", "step 111: no labeled row has counted since step 11: training signal annealing"),
+        (
+            "unlabeled_loss",
+            "step 111: the unlabeled loss has been zero in all logged steps since 11: no unlabeled row counts",
+        ),
+        (
+            "labeled_counted",
+            "step 111: no labeled row has counted in any logged step since 11: training signal annealing",
+        ),
     ],
 )
 def test_a_term_that_is_zero_for_long(name, said):

@@ -43,6 +43,9 @@ def trained_weights(step: nn.Module, averaged: Averaged | None = None) -> dict[s
 def put_weights(step: nn.Module, weights: dict[str, Tensor]) -> None:
     parameters = dict(step.named_parameters())
     for name, value in weights.items():
+        own = parameters[name].shape
+        if own != value.shape:
+            raise ValueError(f"{name} has the shape {tuple(value.shape)}, and that of the model {tuple(own)}")
         parameters[name].copy_(value)
 
 
@@ -86,7 +89,7 @@ def save(
             save_file(best.weights, aside / "best.safetensors")
         files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
         state = {"step": done, "best": best and {"error": best.error, "step": best.step}, "files": files}
-        (aside / "state.json").write_text(json.dumps(state), "utf-8")
+        (aside / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
         for path in (*aside.iterdir(), aside):
             sync(path)
         os.replace(aside, final)
@@ -113,6 +116,8 @@ def load(
     newest = found[-1]
     try:
         state: dict[str, Any] = json.loads((newest / "state.json").read_text("utf-8"))
+        if state.pop("digest") != _digest_of(state):
+            raise ValueError("state.json does not have the digest it was written with")
         for name, digest in state["files"].items():
             if _digest(newest / name) != digest:
                 raise ValueError(f"{name} does not have the digest it was written with")
@@ -128,18 +133,25 @@ def load(
             put_weights(step, load_file(newest / "averaged.safetensors"))
             model: Any = step.get_submodule("model")  # of a Step
             averaged.copy(model)
+        if weights.keys() != {name for name, parameter in step.named_parameters() if parameter.requires_grad}:
+            raise ValueError("weights.safetensors has not the weights that are trained")
         put_weights(step, weights)
         for name, parameter in step.named_parameters():
             kinds = {key.split(".", 1)[0]: value for key, value in moments.items() if key.split(".", 1)[1] == name}
             if kinds:
                 optimizer.state[parameter] = {
-                    kind: value if kind == "step" else value.to(parameter.device) for kind, value in kinds.items()
+                    kind: value.to(parameter.device)
+                    for kind, value in kinds.items()  # the fused one's steps, too
                 }
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise SettingsError(
             f"the checkpoint {newest} is damaged ({error}); remove that folder, or start anew with --no-resume"
         ) from error
     return int(state["step"]), best
+
+
+def _digest_of(state: dict[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(state, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def _digest(path: Path) -> str:

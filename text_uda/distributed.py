@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -31,6 +32,30 @@ def rank() -> int:
 def is_main() -> bool:
     """Before the processes met, what their launcher says."""
     return (rank() if _there() else int(os.environ.get("RANK", "0"))) == 0
+
+
+def check(accelerator: Accelerator) -> None:
+    """Raise SettingsError where the processes that there are would not train together."""
+    kind = accelerator.distributed_type.value
+    if accelerator.num_processes != processes():
+        raise SettingsError(
+            f"{processes()} processes were started, and accelerate sees {accelerator.num_processes}: on CPUs set "
+            "ACCELERATE_USE_CPU=true for torchrun; on GPUs use `accelerate launch --multi_gpu`"
+        )
+    if kind not in ("NO", "MULTI_CPU", "MULTI_GPU"):
+        raise SettingsError(
+            f"accelerate is configured for {kind}, and training here copies the model to each process: use "
+            "`accelerate launch --multi_gpu`, or a configuration without it"
+        )
+
+
+def largest(number: float) -> float:
+    """Of the processes' numbers."""
+    if not _there():
+        return number
+    value = torch.tensor(number, dtype=torch.float64, device=_device())
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return float(value)
 
 
 def own(rows: int) -> slice:
@@ -73,7 +98,7 @@ def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
     """The mean of each over the processes, which have the same names."""
     if not terms:
         return {}
-    values = torch.stack([torch.as_tensor(value, dtype=torch.float64).detach().cpu() for value in terms.values()])
+    values = torch.stack([torch.as_tensor(value).detach().cpu().double() for value in terms.values()])
     return dict(zip(terms, mean(values).tolist(), strict=True))
 
 

@@ -22,6 +22,7 @@ def diverged(
     terms: Mapping[str, float],
     rows: Mapping[str, list[int]],
     learning_rate: float,
+    kept: bool = True,
 ) -> DivergedError:
     """The error, to be raised; diverged.json keeps which rows it was.
 
@@ -31,9 +32,11 @@ def diverged(
         parts: the loss of each objective.
         terms: what is logged of the step.
         rows: of the data, by kind.
+        kept: whether this process writes diverged.json: of several the one whose loss it was.
     """
     found: dict[str, Any] = {"step": step + 1, "parts": dict(parts), "terms": dict(terms), "rows": dict(rows)}
-    directory.write("diverged.json", found)
+    if kept:
+        directory.write("diverged.json", found)
     named = "; ".join(
         f"{kind} rows {', '.join(map(str, of_kind[:NAMED_ROWS]))}{', ...' if len(of_kind) > NAMED_ROWS else ''}"
         for kind, of_kind in rows.items()

@@ -18,12 +18,17 @@ from text_uda.settings import TrainSettings
 AHEAD = 2  # batches that are made while a step runs
 
 
-class Feed:
-    """Rows of each step. Of several processes each gets the rows of its own part, which no other has.
+def check_parts(settings: TrainSettings) -> None:
+    """Raise SettingsError where the rows of a step cannot be cut into equal parts for the processes."""
+    if settings.labeled_batch % distributed.processes():
+        raise SettingsError(
+            f"labeled_batch={settings.labeled_batch} cannot be cut into equal parts for {distributed.processes()} "
+            "processes; give a multiple of that"
+        )
 
-    Raises:
-        SettingsError: the rows of a step cannot be cut into equal parts.
-    """
+
+class Feed:
+    """Rows of each step. Of several processes each gets the rows of its own part, which no other has."""
 
     def __init__(
         self, labeled: ModelRows, labels: Tensor, unlabeled: Pairs | Originals | None, settings: TrainSettings
@@ -32,11 +37,6 @@ class Feed:
         self._labeled_stream = RowStream(len(labeled), seed=settings.seed, name="labeled")
         if unlabeled is not None:
             self._unlabeled_stream = RowStream(len(unlabeled), seed=settings.seed, name="unlabeled")
-        if settings.labeled_batch % distributed.processes():
-            raise SettingsError(
-                f"labeled_batch={settings.labeled_batch} cannot be cut into equal parts for "
-                f"{distributed.processes()} processes; give a multiple of that"
-            )
 
     def batch(self, step: int) -> Batch:
         """This process's part of the rows of a step."""

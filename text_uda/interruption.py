@@ -7,23 +7,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from text_uda.errors import SettingsError
+
 
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM came, or the time is over; the message says what was kept."""
 
 
 class Stop:
-    """Whether to stop: SIGINT or SIGTERM came, or the minutes are over."""
+    """Whether to stop: SIGINT or SIGTERM came, or the minutes are over, which count from here.
 
-    def __init__(self, max_minutes: float | None) -> None:
+    Raises:
+        SettingsError: of no minutes.
+    """
+
+    def __init__(self, max_minutes: float | None = None) -> None:
+        if max_minutes is not None and not max_minutes > 0:
+            raise SettingsError(f"max_minutes={max_minutes}: give a number above 0")
         self._max_minutes, self._started = max_minutes, time.monotonic()
-        self._signaled = threading.Event()
-
-    def set(self) -> None:
-        self._signaled.set()
+        self._signaled = self._interrupted = False
 
     def is_set(self) -> bool:
-        return self._signaled.is_set() or self._is_late()
+        return self._signaled or self._is_late()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Within this block the signals are for this object, to be asked between two steps; a second SIGINT leaves at
+        once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def words(self, done: int, steps: int, folder: Path) -> str:
         """What is said of it after `done` of `steps` steps, when a checkpoint lies in the folder."""
@@ -33,34 +52,10 @@ class Stop:
             "the same command goes on from there"
         )
 
+    def _note(self, number: int, _frame: object) -> None:
+        if number == signal.SIGINT and self._interrupted:
+            raise KeyboardInterrupt
+        self._signaled, self._interrupted = True, self._interrupted or number == signal.SIGINT
+
     def _is_late(self) -> bool:
         return self._max_minutes is not None and time.monotonic() - self._started >= 60 * self._max_minutes
-
-
-@contextmanager
-def stop_signals(max_minutes: float | None = None) -> Iterator[Stop]:
-    """Ask the object between two steps whether to leave; a second SIGINT leaves at once.
-
-    Args:
-        max_minutes: from now on; None for no limit.
-    """
-    stop = Stop(max_minutes)
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    signaled = False
-
-    def on_signal(number: int, frame: object) -> None:
-        nonlocal signaled
-        if signaled:
-            raise KeyboardInterrupt
-        signaled = True
-        stop.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

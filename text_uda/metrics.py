@@ -3,16 +3,21 @@
 import json
 import logging
 import math
-from collections.abc import Mapping
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Any
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from text_uda import distributed
 from text_uda.evaluate import Evaluation
-from text_uda.objectives import Supervised
+from text_uda.model import Traffic
 from text_uda.run import RunDirectory
 from text_uda.step import Sum
 from text_uda.watch import Watch
@@ -20,6 +25,53 @@ from text_uda.watch import Watch
 OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # the same run has others elsewhere
 
 log = logging.getLogger("text_uda")
+
+
+class Pace:
+    """How fast a run goes: rows and tokens of all processes since they were last told, waiting for rows counted."""
+
+    def __enter__(self) -> "Pace":
+        self._rows = 0
+        self._traffic = Traffic()
+        self._since = time.monotonic()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def add(self, rows: int, traffic: Traffic) -> None:
+        """Of one step.
+
+        Args:
+            rows: of all processes.
+            traffic: of this process.
+        """
+        self._rows += rows
+        self._traffic.count(traffic.tokens, traffic.places)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that is not the steps'."""
+        began = time.monotonic()
+        yield
+        self._since += time.monotonic() - began
+
+    def told(self, device: torch.device) -> dict[str, float]:
+        """Rows and tokens a second, the share of padding, and the most memory that any process had, in GB."""
+        now = time.monotonic()
+        seconds, rows, traffic = now - self._since, self._rows, self._traffic
+        self._since, self._rows, self._traffic = now, 0, Traffic()
+        if device.type == "cuda":
+            memory = torch.cuda.max_memory_allocated()
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return {
+            "rows_per_s": rows / seconds,
+            "tokens_per_s": distributed.processes() * traffic.tokens / seconds,
+            "padding": traffic.padding,
+            "peak_memory_gb": distributed.largest(memory / 1e9),
+        }
 
 
 class Metrics:
@@ -53,10 +105,9 @@ class Metrics:
         Args:
             terms: what the step itself does not know: learning rate, speed.
         """
-        unlabeled = [part for name, part in result.parts.items() if name != Supervised.__name__]
         own: dict[str, Tensor | float] = {"loss": result.loss, **result.terms, **terms}
-        if unlabeled:
-            own["unlabeled_loss"] = sum(unlabeled)
+        if result.unlabeled is not None:
+            own["unlabeled_loss"] = result.unlabeled
         self.train(done, distributed.mean_of(own))
 
     def train(self, done: int, terms: Mapping[str, float]) -> None:

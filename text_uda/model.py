@@ -109,11 +109,18 @@ class Classifier:
         return Output(at_least_float32(result), at_least_float32(read[0]))
 
     def _run_again_for_the_gradient(self, inputs: Tokens | Embedded) -> Output:
-        kind = type(inputs)
+        kind, training = type(inputs), self.model.training
+
+        def run(*parts: Tensor) -> Output:
+            now = self.model.training
+            self.model.train(training)  # as when the pass was made first
+            try:
+                return self._run(kind(*parts))
+            finally:
+                self.model.train(now)
+
         values = inputs.values if isinstance(inputs, Embedded) else inputs.input_ids
-        return checkpoint(  # pyright: ignore[reportReturnType]
-            lambda *parts: self._run(kind(*parts)), values, inputs.attention_mask, use_reentrant=False
-        )
+        return checkpoint(run, values, inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
 
     def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> Output:
         """Place by place, so rows have to be padded."""
@@ -265,7 +272,10 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
-    raise SettingsError(f"cannot find the layers of a {model.config.model_type!r} model; use --tune all")
+    raise SettingsError(
+        f"cannot find the layers of a {model.config.model_type!r} model; use --tune all, and neither layer_decay nor "
+        "reinit_layers"
+    )
 
 
 def depth(model: PreTrainedModel) -> int:

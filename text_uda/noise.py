@@ -20,7 +20,8 @@ class keyed_random:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._fork = torch.random.fork_rng()
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []  # not those of other processes
+        self._fork = torch.random.fork_rng(devices)
 
     def __enter__(self) -> None:
         self._fork.__enter__()

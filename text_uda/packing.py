@@ -12,6 +12,7 @@ given `segments` attends as before. It attends
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 NAME = "text_uda_packed"
+
+_packing: ContextVar[bool] = ContextVar("packing", default=False)
 
 # Encoders whose attention goes through transformers' interface, and whose layers need nothing else that knows of rows.
 _PACKABLE = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "camembert", "modernbert"}
@@ -78,7 +81,10 @@ def pack(model: PreTrainedModel) -> None:
 
 
 def _mask(**named: Any) -> Tensor | None:
-    """Never left out: rows are mixed across processes, and one whose rows are full has to gather masks all the same."""
+    """None on packed rows. Elsewhere never left out: rows are mixed across processes, and one whose rows are full has to
+    gather masks all the same."""
+    if _packing.get():
+        return None
     named["allow_is_bidirectional_skip"] = False
     return sdpa_mask(**named)
 
@@ -132,6 +138,7 @@ def packed(layers: list[nn.Module], mask: Tensor) -> Iterator[None]:
         return None if isinstance(value, Tensor) and value.ndim == 4 else value  # the attention mask
 
     with ExitStack() as hooks:
+        hooks.callback(_packing.reset, _packing.set(True))
         hooks.callback(layers[0].register_forward_pre_hook(begin, with_kwargs=True).remove)
         for layer in layers:
             hooks.callback(layer.register_forward_pre_hook(attend, with_kwargs=True).remove)

@@ -23,7 +23,7 @@ from text_uda import checkpoint, distributed
 from text_uda.data.texts import distinct_places, taken
 from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import DataError, SettingsError
-from text_uda.interruption import Interrupted, stop_signals
+from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
 from text_uda.masking import Masked, Vocabulary, head_can_be_cut, mask_tokens, masked_logits
 from text_uda.metrics import Metrics
@@ -154,11 +154,11 @@ def pretrain(
         Interrupted: by SIGINT or SIGTERM, or when the time is over, after a checkpoint.
     """
     settings = settings or PretrainSettings()
-    if max_minutes is not None and not max_minutes > 0:
-        raise SettingsError(f"max_minutes={max_minutes}: give a number above 0")
+    stop = Stop(max_minutes)
     texts = taken(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; the processes meet here
+    distributed.check(accelerator)
     config = {
         "name": name or f"{PRETRAINING} seed {settings.seed}",
         "method": PRETRAINING,
@@ -171,13 +171,13 @@ def pretrain(
     if (finished := directory.result()) is not None:
         return finished
     try:
-        with accelerator.main_process_first():  # which makes the file of token ids that the others find
-            training = _Pretraining(texts, settings, directory, accelerator.device)
+        training = _Pretraining(texts, settings, directory, accelerator.device)
     except (SettingsError, DataError):
+        accelerator.wait_for_everyone()  # no process is to write into what goes
         if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way
             shutil.rmtree(directory.path)
         raise
-    return training.run(max_minutes)
+    return training.run(stop)
 
 
 class _Pretraining:
@@ -225,7 +225,7 @@ class _Pretraining:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def run(self, max_minutes: float | None) -> dict[str, Any]:
+    def run(self, stop: Stop) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
         started = time.monotonic()
         done, _ = checkpoint.load(directory.checkpoints, self.model, self.optimizer)
@@ -234,7 +234,7 @@ class _Pretraining:
         with (
             Metrics(directory, steps=settings.steps) as metrics,
             progress(settings.steps, "pretrain", "steps", done=done, shown=distributed.is_main()) as bar,
-            stop_signals(max_minutes) as stop,
+            stop.on_signals(),
         ):
             if not done:
                 metrics.held_out(0, loss=self._held_out_loss())
@@ -250,7 +250,7 @@ class _Pretraining:
                     metrics.held_out(step + 1, loss=dev_loss)
                     bar.note(f"loss {float(loss):.3f}, dev loss {dev_loss:.3f}")
                 bar.advance()
-                if distributed.any_of(stop.is_set()) and not last:
+                if distributed.any_of(stop.is_set()):
                     self._save(step + 1)
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if (step + 1) % settings.checkpoint_every == 0 and not last:
@@ -334,6 +334,7 @@ class _Pretraining:
             terms={},
             rows={"text": indices.tolist()},
             learning_rate=self.settings.learning_rate,
+            kept=distributed.is_main(),
         )
 
     def _save(self, done: int) -> None:
@@ -350,7 +351,6 @@ class _Pretraining:
         if pooler is not None and getattr(self.model.base_model, "pooler", None) is None:
             self.model.base_model.pooler = pooler  # what fine-tuning begins with, had there been no pretraining
         looks = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]
-        steps = range(self.settings.steps)
         result = {
             "run": str(directory.path),
             "model": str(directory.model),
@@ -361,7 +361,7 @@ class _Pretraining:
             "steps": self.settings.steps,
             "texts": len(self.train),
             "held_out": len(self.held_out),
-            "tokens": sum(int(self.rows.lengths[self.train[self.stream.take(step)]].sum()) for step in steps),
+            "tokens": self.stream.tokens(self.settings.steps),
             "new_head": self.new_head,
             "seconds": round(seconds, 2),
         }

@@ -39,7 +39,7 @@ _AVERAGING_SCALE = 2.0**14
 
 @dataclass(frozen=True)
 class Pretrained:
-    """An encoder with a new, seeded head, and its tokenizer."""
+    """An encoder with a head, and its tokenizer."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase

@@ -72,6 +72,7 @@ class TokenRows:
                 self._ids = in_nameless_file(tokenised(), dtype, rows=len(texts))
             else:
                 self._ids = made_once(folder, _key(texts, tokenizer, most), tokenised, dtype, rows=len(texts))
+        self._lengths = np.diff(self._ids.offsets).astype(np.int32)  # 4 bytes a row
         pad_id = tokenizer.pad_token_id
         assert isinstance(pad_id, int), "load_classifier refuses tokenizers without one"
         self._pad_id = pad_id
@@ -81,7 +82,7 @@ class TokenRows:
 
     @property
     def lengths(self) -> np.ndarray:
-        return np.diff(self._ids.offsets).astype(np.int32)
+        return self._lengths
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Tokens:
         return pad([self._ids[int(index)] for index in indices], pad_id=self._pad_id)

@@ -11,6 +11,7 @@ model/          an ordinary transformers folder, of the weights that the develop
 """
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import SettingsError
 
+log = logging.getLogger("text_uda")
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,6 +37,9 @@ PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
 _PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
+
+# Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
+_OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -92,6 +98,13 @@ class RunDirectory:
                 raise SettingsError(
                     f"{self.path} holds a run with other settings ({'; '.join(differences[:6])}); "
                     "name another folder, or start it anew with --no-resume"
+                )
+            if earlier.get("machine") not in (None, config.get("machine")):
+                log.warning(
+                    "%s was begun with %s and goes on with %s: it will not be the same to the bit",
+                    self.path,
+                    _said(earlier["machine"]),
+                    _said(config.get("machine") or {}),
                 )
             return False
         self.path.mkdir(parents=True, exist_ok=True)
@@ -183,7 +196,15 @@ class RunDirectory:
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in _PROVENANCE}
+    decisive = {name: value for name, value in config.items() if name not in _PROVENANCE}
+    settings = decisive.get("settings")
+    if isinstance(settings, dict):
+        decisive["settings"] = {name: value for name, value in settings.items() if name not in _OF_THE_WAY}
+    return decisive
+
+
+def _said(machine: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
 def _differences(there: Any, asked: Any, where: str = "") -> list[str]:

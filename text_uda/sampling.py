@@ -50,6 +50,12 @@ class TokenBudgetStream:
         self._epoch = -1
         self._batches: list[np.ndarray] = []
 
+    def tokens(self, steps: int) -> int:
+        """Of the first so many steps together."""
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        left = range(steps - rest, steps)
+        return epochs * self._total + sum(int(self._lengths[self.take(step)].sum()) for step in left)
+
     def take(self, step: int) -> np.ndarray:
         """The rows of a step, (B,) int64; B differs from step to step."""
         epoch, place = divmod(step, self.steps_per_epoch)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from accelerate.utils import parse_flag_from_env
 
 from text_uda.errors import SettingsError
 
@@ -82,14 +83,14 @@ class TrainSettings:
             "evaluate_every checkpoint_every log_every"
         )
         for name in positive.split():
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
         if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
             raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
         for name in ("warmup_steps", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
-        if self.learning_rate is not None and self.learning_rate <= 0:
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise SettingsError(f"learning_rate={self.learning_rate}: give a number above 0")
         if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
             raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
@@ -146,7 +147,7 @@ def in_bf16(precision: Precision) -> bool:
 
 def _has_fast_bf16() -> tuple[bool, str]:
     """Whether this machine has, and what it is that has or has not."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
         return torch.cuda.get_device_capability()[0] >= 8, torch.cuda.get_device_name()
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
     fast = has_amx is not None and bool(has_amx())

@@ -23,6 +23,7 @@ class Sum(NamedTuple):
     loss: Tensor  # scalar, with gradient
     parts: dict[str, Tensor]  # what each objective added to it, by the name of its class; detached
     terms: dict[str, Tensor | float]  # for the log
+    unlabeled: Tensor | None  # what those of them added that read unlabeled rows alone; None where there is none
 
 
 class Step(nn.Module):
@@ -106,7 +107,11 @@ class Step(nn.Module):
             terms |= loss.terms
         if context.targets is not None:
             terms["entropy"] = entropy(context.targets.softmax(dim=-1)).mean()
-        return Sum(total, parts, terms)
+        of_unlabeled = [
+            each for each in self.objectives.values() if each.needs.unlabeled_rows and not each.needs.labeled
+        ]
+        unlabeled = [parts[type(each).__name__] for each in of_unlabeled]
+        return Sum(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     @property
     def traffic(self) -> Traffic:

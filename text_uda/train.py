@@ -14,7 +14,9 @@ from text_uda.averaging import EMA, Averaging, FastSWA
 from text_uda.data import Split
 from text_uda.divergence import DivergedError
 from text_uda.errors import SettingsError
+from text_uda.feed import check_parts
 from text_uda.filters import Filters
+from text_uda.interruption import Stop
 from text_uda.objectives import UDA, Objective, Supervised, all_needs, check_together, in_use, method_name
 from text_uda.paraphrase import Location
 from text_uda.rows import FrozenEncoder
@@ -75,8 +77,7 @@ def train(
         Interrupted: by SIGINT or SIGTERM, or when the time is over, after a checkpoint.
     """
     settings = settings or TrainSettings()
-    if max_minutes is not None and not max_minutes > 0:
-        raise SettingsError(f"max_minutes={max_minutes}: give a number above 0")
+    stop = Stop(max_minutes)
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
     check_together(objectives)
@@ -95,6 +96,8 @@ def train(
         log_with=list(track) or None,
         project_dir=str(directory.path),
     )
+    distributed.check(accelerator)
+    check_parts(settings)
     method = method_name(objectives, averaging, views and views.method)
     config = {
         "name": name or f"{method} seed {settings.seed}",
@@ -121,13 +124,14 @@ def train(
     try:
         training = Training(split, objectives, averaging, views, settings, directory, accelerator, frozen)
     except SettingsError:
+        accelerator.wait_for_everyone()  # no process is to write into what goes
         if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way
             shutil.rmtree(directory.path)
         raise
     if track:
         accelerator.init_trackers("text_uda", config={"run": config["name"], "method": method, **asdict(settings)})
     try:
-        return training.run(max_minutes=max_minutes)
+        return training.run(stop)
     finally:
-        if track:
-            accelerator.end_training()
+        for tracker in accelerator.trackers if track else ():
+            tracker.finish()

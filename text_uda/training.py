@@ -1,8 +1,6 @@
 """One run of training: what is prepared once, and the loop over it, which calls everything by name."""
 
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,9 +21,9 @@ from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.feed import Feed
-from text_uda.interruption import Interrupted, stop_signals
+from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
-from text_uda.metrics import Metrics
+from text_uda.metrics import Metrics, Pace
 from text_uda.model import (
     check_embeddings_can_be_given,
     check_head_can_be_cut,
@@ -112,9 +110,7 @@ class Training:
             )
             with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
                 return self._encoder.rows(texts, progress=on_progress)
-        shown = distributed.is_main()
-        # One process makes the file, the others then find it.
-        with self.accelerator.main_process_first(), followed("tokenise", "texts", shown=shown) as on_progress:
+        with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
             return TokenRows(
                 texts,
                 tokenizer,
@@ -125,7 +121,13 @@ class Training:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def run(self, *, max_minutes: float | None = None) -> dict[str, Any]:
+    def run(self, stop: Stop) -> dict[str, Any]:
+        try:
+            return self._run(stop)
+        except torch.OutOfMemoryError as error:
+            raise self._too_large() from error
+
+    def _run(self, stop: Stop) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
         started = time.monotonic()
         done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
@@ -134,26 +136,27 @@ class Training:
         with (
             Metrics(directory, self.accelerator, steps=settings.steps) as metrics,
             progress(settings.steps, "train", "steps", done=done, shown=distributed.is_main()) as bar,
-            stop_signals(max_minutes) as stop,
+            stop.on_signals(),
+            Pace() as pace,
         ):
             for step, batch in enumerate(self.feed.batches(done, settings.steps, self.accelerator.device), done):
-                try:
-                    result, rate = self._update(step, batch)
-                except torch.OutOfMemoryError as error:
-                    raise self._too_large(step) from error
+                result, rate = self._update(step, batch)
+                pace.add(self._rows_per_step(), self._unwrapped.traffic)
                 if step % settings.log_every == 0:
-                    metrics.step(step + 1, result, {"learning_rate": rate} | self._speed())
+                    metrics.step(step + 1, result, {"learning_rate": rate} | pace.told(self.accelerator.device))
                 last = step + 1 == settings.steps
                 if (step + 1) % settings.evaluate_every == 0 or last:
-                    evaluation = self._consider(step + 1)
+                    with pace.paused():
+                        evaluation = self._consider(step + 1)
                     metrics.look(step + 1, evaluation)
                     bar.note(f"loss {float(result.loss):.3f}, dev error {evaluation.error:.1f}%")
                 bar.advance()
-                if distributed.any_of(stop.is_set()) and not last:
+                if distributed.any_of(stop.is_set()):
                     self._save(step + 1)
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if (step + 1) % settings.checkpoint_every == 0 and not last:
-                    self._save(step + 1)
+                    with pace.paused():
+                        self._save(step + 1)
             return self._finish(time.monotonic() - started)
 
     def _update(self, step: int, batch: Batch) -> tuple[Sum, float]:
@@ -161,7 +164,6 @@ class Training:
 
         Rows, draws and dropout depend on (seed, step) alone, the dropout on the process as well.
         """
-        self._began = time.monotonic()
         settings, device = self.settings, self.accelerator.device.type
         rate = settings.base_learning_rate() * self._learning_rate_factor(step)
         for group in self.optimizer.param_groups:
@@ -172,55 +174,42 @@ class Training:
             result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
         broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
         if distributed.any_of(bool(broken)):
-            raise self._diverged(f"the loss of {', '.join(broken) or 'another process'}", step, batch, result)
+            what = f"the loss of {', '.join(broken) or 'another process'}"
+            raise self._diverged(what, step, batch, result, kept=bool(broken))
         self.accelerator.backward(result.loss)
         norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
         if norm is not None and not np.isfinite(float(norm)):
-            raise self._diverged("the gradient", step, batch, result)
+            raise self._diverged("the gradient", step, batch, result, kept=distributed.is_main())
         self._accelerated.step()
         self._accelerated.zero_grad()
         if self.averaged is not None:
             self.averaged.update(self._unwrapped.model, step)
         return result._replace(loss=result.loss.detach()), rate
 
-    def _too_large(self, step: int) -> SettingsError:
+    def _too_large(self) -> SettingsError:
         tokens = self._unwrapped.traffic.tokens
+        less = min(self.settings.tokens_per_pass or tokens, tokens) // 2
         return SettingsError(
-            f"step {step + 1:,} does not fit into memory with the {tokens:,} tokens that it had run so far; give "
-            f"tokens_per_pass (--tokens-per-pass {max(512, tokens // 4)}), which comes to the same gradient, or lower "
-            "max_tokens; the last checkpoint is kept"
+            f"a step does not fit into memory: {tokens:,} tokens of it had been run; give tokens_per_pass "
+            f"(--tokens-per-pass {max(1, less)}), which comes to the same gradient, or lower max_tokens; the last "
+            "checkpoint is kept, and the run goes on from there with either"
         )
 
     def _learning_rate_factor(self, step: int) -> float:
         schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
         return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
 
-    def _diverged(self, what: str, step: int, batch: Batch, result: Sum) -> DivergedError:
+    def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:
         return diverged(
             what,
             self.directory,
+            kept=kept,
             step=step,
             parts={name: float(value) for name, value in result.parts.items()},
             terms={name: float(value) for name, value in result.terms.items()},
             rows=self.feed.rows_named(batch),
             learning_rate=self.settings.base_learning_rate(),
         )
-
-    def _speed(self) -> dict[str, float]:
-        """Of the step that was just made: rows and tokens of all processes, memory of this one."""
-        seconds = time.monotonic() - self._began
-        traffic = self._unwrapped.traffic
-        memory = (
-            torch.cuda.max_memory_allocated()
-            if self.accelerator.device.type == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        )
-        return {
-            "rows_per_s": self._rows_per_step() / seconds,
-            "tokens_per_s": distributed.processes() * traffic.tokens / seconds,
-            "padding": traffic.padding,
-            "peak_memory_gb": memory / 1e9,
-        }
 
     def _rows_per_step(self) -> int:
         """Texts of a step, each view of one counted."""

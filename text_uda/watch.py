@@ -11,12 +11,13 @@ PATIENCE_STEPS, PATIENCE_SHARE = 100, 0.125  # steps, and share of the run, that
 
 _SILENT = {
     "unlabeled_loss": (
-        "the unlabeled loss has been zero since step {since:,}: no unlabeled row counts, so the run trains on its "
-        "labels alone. Lower the confidence threshold, or let the weight grow earlier"
+        "the unlabeled loss has been zero in all logged steps since {since:,}: no unlabeled row counts, so the run "
+        "trains on its labels alone. Lower the confidence threshold, or let the weight grow earlier"
     ),
     "labeled_counted": (
-        "no labeled row has counted since step {since:,}: training signal annealing drops rows that the model gets "
-        "right with confidence, and it does with all. Take a schedule that rises earlier (log, linear), or none"
+        "no labeled row has counted in any logged step since {since:,}: training signal annealing drops rows that the "
+        "model gets right with confidence, and it does with all. Take a schedule that rises earlier (log, linear), or "
+        "none"
     ),
 }
 

@@ -57,8 +57,10 @@ class MappedTexts(Sequence[str]):
 
     def blocks(self) -> Iterator[list[str]]:
         """All texts in order, some at a time."""
-        for start in range(0, len(self), _BLOCK_TEXTS):
-            stop = min(start + _BLOCK_TEXTS, len(self))
+        bytes_a_text = self._column.nbytes / max(1, len(self._column))
+        count = max(1, min(_BLOCK_TEXTS, int(_BLOCK_CHARACTERS / max(1.0, bytes_a_text))))
+        for start in range(0, len(self), count):
+            stop = min(start + count, len(self))
             yield self._read(np.arange(start, stop) if self._places is None else self._places[start:stop])
 
     def __iter__(self) -> Iterator[str]:

@@ -118,6 +118,10 @@ def check_together(objectives: Sequence[Objective]) -> None:
         )
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
+    kinds = [type(each).__name__ for each in objectives]
+    twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+    if twice is not None:
+        raise SettingsError(f"{twice} is there twice, and their terms have one name: give one of them")
     annealed = any(isinstance(each, Supervised) and each.tsa is not None for each in objectives)
     if annealed and any(isinstance(each, RDrop) for each in objectives):
         raise SettingsError("the second pass of RDrop trains on all labeled rows: leave out tsa, or RDrop")
