@@ -1,5 +1,6 @@
 """Checkpoints: what is put back is what was there, and damage is told, never read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,25 @@ def test_damage_is_told(make, tmp_path, name):
 def test_no_checkpoint_is_the_beginning(make, tmp_path):
     step, optimizer, _ = make()
     assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": 900}, {"files": {}}, {"best": {"error": 0.0, "step": 1}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_state_that_was_edited_is_told(make, tmp_path, change):
+    step, optimizer, update = make()
+    update(0)
+    file = checkpoint.save(tmp_path, step, optimizer, done=1, best=None) / "state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(SettingsError, match=r"step-00000001 is damaged.*digest"):
+        checkpoint.load(tmp_path, step, optimizer)
+
+
+def test_weights_of_another_model_are_told(make, tmp_path):
+    step, optimizer, update = make("last:1")
+    update(0)
+    checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    with pytest.raises(SettingsError, match="has not the weights that are trained"):
+        checkpoint.load(tmp_path, *make("all")[:2])

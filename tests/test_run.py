@@ -82,3 +82,17 @@ def test_what_a_kill_left_in_the_first_write_locks_nobody_out(tmp_path):
     (tmp_path / ".metrics.jsonl.q1").write_text("")
     assert not directory.open({"method": "uda"}, resume=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
+
+
+def test_how_a_run_goes_may_change_where_it_goes_on(tmp_path, caplog):
+    """It does not fit into memory, say; and another machine is told of, as its bits are others."""
+    way = {"tokens_per_pass": None, "checkpoint_every": 500, "log_every": 10, "compile": False, "steps": 9}
+    config = {"settings": way, "machine": {"device": "cpu", "precision": "bf16"}}
+    RunDirectory(tmp_path).open(config, resume=True)
+    changed = way | {"tokens_per_pass": 512, "checkpoint_every": 5, "log_every": 1, "compile": True}
+    assert not RunDirectory(tmp_path).open(config | {"settings": changed}, resume=True)
+    assert not caplog.text
+    with pytest.raises(SettingsError, match=r"settings\.steps: 9 there, 8 asked"):
+        RunDirectory(tmp_path).open(config | {"settings": way | {"steps": 8}}, resume=True)
+    RunDirectory(tmp_path).open(config | {"machine": {"device": "cpu", "precision": "fp32"}}, resume=True)
+    assert "begun with device cpu, precision bf16 and goes on with device cpu, precision fp32" in caplog.text

@@ -18,11 +18,11 @@ def looked(step: int, share: float) -> dict:
     [
         (
             "unlabeled_loss",
-            "step 111: the unlabeled loss has been zero in all logged steps since 11: no unlabeled row counts",
+            "step 111: the unlabeled loss has been zero in all logged steps since 11: no",
         ),
         (
             "labeled_counted",
-            "step 111: no labeled row has counted in any logged step since 11: training signal annealing",
+            "step 111: no labeled row has counted in any logged step since 11: training",
         ),
     ],
 )

@@ -81,8 +81,8 @@ def pack(model: PreTrainedModel) -> None:
 
 
 def _mask(**named: Any) -> Tensor | None:
-    """None on packed rows. Elsewhere never left out: rows are mixed across processes, and one whose rows are full has to
-    gather masks all the same."""
+    """None on packed rows. Elsewhere never left out: where rows are mixed across processes, one whose rows are full has
+    to gather masks all the same."""
     if _packing.get():
         return None
     named["allow_is_bidirectional_skip"] = False

@@ -107,10 +107,8 @@ class Step(nn.Module):
             terms |= loss.terms
         if context.targets is not None:
             terms["entropy"] = entropy(context.targets.softmax(dim=-1)).mean()
-        of_unlabeled = [
-            each for each in self.objectives.values() if each.needs.unlabeled_rows and not each.needs.labeled
-        ]
-        unlabeled = [parts[type(each).__name__] for each in of_unlabeled]
+        needs = {type(each).__name__: each.needs for each in self.objectives.values()}
+        unlabeled = [part for name, part in parts.items() if needs[name].unlabeled_rows and not needs[name].labeled]
         return Sum(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     @property

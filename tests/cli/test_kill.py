@@ -13,7 +13,7 @@ from text_uda.metrics import OF_THE_MACHINE
 
 pytestmark = pytest.mark.slow
 
-STEPS = 200
+STEPS = 120
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from text_uda.data import Rows, Split
+from text_uda.errors import SettingsError
+from text_uda.objectives import Supervised
+from text_uda.settings import TrainSettings
+from text_uda.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +45,9 @@ def metrics_of(run: Path, kind: str) -> list[dict]:
 @pytest.fixture(scope="module")
 def runs(command, tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("processes")
-    for processes in (1, 2):
-        done = command(processes, "--out", folder / str(processes))
+    with ThreadPoolExecutor() as threads:
+        together = [threads.submit(command, processes, "--out", folder / str(processes)) for processes in (1, 2)]
+    for done in (each.result() for each in together):
         assert done.returncode == 0, done.stderr
         assert [done.stdout.count(words) for words in ("the run is in", "forward passes")] == [1, 1], "one speaks"
     return folder / "1", folder / "2"
@@ -80,14 +88,37 @@ def test_what_one_process_refuses_all_refuse(command, runs):
     assert "holds a run with other settings" in done.stderr
 
 
+def test_processes_that_would_not_train_together_are_refused(split_of_two, tiny_bert, tmp_path, monkeypatch):
+    """As under `torchrun` on a machine without a GPU, where accelerate has to be told that it is meant for CPUs."""
+    monkeypatch.setattr("text_uda.distributed.processes", lambda: 2)
+    with pytest.raises(SettingsError, match="2 processes were started, and accelerate sees 1: on CPUs set ACCELERATE"):
+        train(
+            split_of_two,
+            objectives=(Supervised(),),
+            settings=TrainSettings(encoder=str(tiny_bert)),
+            out=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def split_of_two() -> Split:
+    rows = Rows(("good", "bad"), (0, 1))
+    return Split("test", ("good", "bad"), rows, ("fine",), rows, rows, "0" * 32)
+
+
 def test_pretraining_in_two_processes_comes_to_the_weights_of_one(reviews, tiny_bert, tmp_path):
     shutil.copytree(tiny_bert, tmp_path / "encoder")
     config = tmp_path / "encoder" / "config.json"
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config.write_text(json.dumps(json.loads(config.read_text()) | without))
     options = ["--encoder", tmp_path / "encoder", "--steps", "8", "--tokens-per-step", "512", "--learning-rate", "1e-3"]
-    for processes in (1, 2):
-        done = call(processes, "pretrain", reviews, *options, "--out", tmp_path / str(processes))
+    with ThreadPoolExecutor() as threads:
+        together = [
+            threads.submit(call, processes, "pretrain", reviews, *options, "--out", tmp_path / str(processes))
+            for processes in (1, 2)
+        ]
+    for done in (each.result() for each in together):
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("held-out perplexity") == 1, "one process speaks"
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in "12")

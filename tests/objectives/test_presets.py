@@ -4,7 +4,18 @@ import pytest
 
 from text_uda.averaging import EMA, FastSWA
 from text_uda.errors import SettingsError
-from text_uda.objectives import PRESETS, UDA, VAT, EntMin, MixMatch, PiModel, Preset, Supervised, method_name
+from text_uda.objectives import (
+    PRESETS,
+    UDA,
+    VAT,
+    EntMin,
+    MixMatch,
+    PiModel,
+    Preset,
+    Supervised,
+    check_together,
+    method_name,
+)
 
 
 def test_an_option_reaches_every_objective_that_has_it():
@@ -60,3 +71,9 @@ def test_what_a_run_is_called(preset, augmentation, name):
 def test_every_name_is_of_another_method():
     kinds = [(*map(type, each.objectives), type(each.averaging)) for each in PRESETS.values()]
     assert len(set(kinds)) == len(PRESETS)
+
+
+def test_two_of_a_kind_are_refused():
+    """Their terms have one name, and the loss of one would hide that of the other."""
+    with pytest.raises(SettingsError, match="UDA is there twice"):
+        check_together((Supervised(), UDA(temperature=0.4), UDA(temperature=0.9)))
