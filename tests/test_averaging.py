@@ -129,7 +129,7 @@ def test_what_is_evaluated_and_kept_is_the_average(tiny_bert, tmp_path):
 
 
 def test_the_average_is_what_is_looked_at(tiny_bert, tmp_path, monkeypatch):
-    module, seen = import_module("text_uda.train"), []
+    module, seen = import_module("text_uda.training"), []
     probabilities = module.probabilities
 
     def spy(model, rows):
