@@ -13,7 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.filters import Filters
 from text_uda.keyed import keyed_seed
 from text_uda.text import Pieces
-from translation_cache import Cache, FillReport, Job, Paraphrase, fill, join
+from translation_cache import Cache, FillReport, Job, Paraphrase, fill, join, missing
 from translation_cache.fill import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
@@ -65,6 +65,12 @@ def paraphrase(
         batch_size=_own_batch_size(augmentation) if batch_size is None else batch_size,
         progress=progress,
     )
+
+
+def missing_paraphrases(texts: Sequence[str], augmentation: Job, cache: Cache | Location, *, samples: int = 1) -> int:
+    """How many rows of the cache (texts or sentences, times samples) `paraphrase` would have to make."""
+    units = Documents(texts, by_sentence=_by_sentence(augmentation)).units
+    return len(missing(_opened(cache), augmentation.settings(), units, samples=samples).rows)
 
 
 def read_paraphrases(

@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,6 +16,7 @@ from text_uda.batch import Features, Inputs, Tokens, pad
 from text_uda.data.texts import in_blocks, taken
 from text_uda.model import encode
 from text_uda.token_ids import in_memory, in_nameless_file, made_once, type_for
+from translation_cache.whole import whole_file
 
 OnProgress = Callable[[int, int], None]  # (done, total)
 
@@ -163,14 +165,41 @@ class FrozenEncoder:
     """An encoder that is not trained: each text is encoded once, however many runs ask for it.
 
     Memory grows with the distinct texts: 4 D bytes each, and some hundred.
+
+    Args:
+        keep_tokens: which ones of a text that is longer than `max_tokens`, the first or the last.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, max_tokens: int) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_tokens: int,
+        keep_tokens: Literal["first", "last"] = "last",
+    ) -> None:
         self.max_tokens = max_tokens
         self._model = model.eval()
         self._tokenizer = tokenizer
+        tokenizer.truncation_side = "left" if keep_tokens == "last" else "right"
         self._known: dict[bytes, int] = {}  # by a 128-bit hash of the text
         self._features = torch.empty(0, model.config.hidden_size)
+
+    def __len__(self) -> int:
+        """Distinct texts that were encoded."""
+        return len(self._known)
+
+    def save(self, path: Path) -> None:
+        """What was encoded, in a safetensors file, whole or absent: `features` (N, D) and `keys` (N, 16)."""
+        keys = torch.from_numpy(np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(-1, 16).copy())
+        with whole_file(path) as aside:
+            save_file({"features": self._features, "keys": keys}, aside)
+
+    def read(self, path: Path) -> None:
+        """Take over what an encoder like this one has saved, memory-mapped, in place of what this one knows."""
+        saved = load_file(path)
+        self._features = saved["features"]
+        self._known = {key.tobytes(): place for place, key in enumerate(saved["keys"].numpy())}
 
     def rows(self, texts: Sequence[str], *, progress: OnProgress | None = None) -> FeatureRows:
         """The features of the texts, (N, D)."""

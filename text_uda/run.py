@@ -39,7 +39,7 @@ PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 _PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
-_OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
+OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -199,7 +199,7 @@ def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     decisive = {name: value for name, value in config.items() if name not in _PROVENANCE}
     settings = decisive.get("settings")
     if isinstance(settings, dict):
-        decisive["settings"] = {name: value for name, value in settings.items() if name not in _OF_THE_WAY}
+        decisive["settings"] = {name: value for name, value in settings.items() if name not in OF_THE_WAY}
     return decisive
 
 

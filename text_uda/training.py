@@ -106,7 +106,7 @@ class Training:
         settings, tokenizer = self.settings, self.pretrained.tokenizer
         if settings.tune == "head":
             self._encoder = self._encoder or FrozenEncoder(
-                self.pretrained.model, tokenizer, max_tokens=settings.max_tokens
+                self.pretrained.model, tokenizer, max_tokens=settings.max_tokens, keep_tokens=settings.keep_tokens
             )
             with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
                 return self._encoder.rows(texts, progress=on_progress)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from text_uda.cli.ablating import ablate
 from text_uda.cli.caching import cache
 from text_uda.cli.failures import explain
 from text_uda.cli.options import Invocation
@@ -69,5 +70,5 @@ def main() -> None:
     """
 
 
-for verb in (demo, data, paraphrase, cache, pretrain, train, evaluate, predict, report):
+for verb in (demo, data, paraphrase, cache, pretrain, train, evaluate, predict, ablate, report):
     main.add_command(verb)

@@ -51,6 +51,20 @@ class CacheLocation(click.ParamType):
         return value if "://" in value else str(self._folder.convert(value, param, ctx))
 
 
+class Shard(click.ParamType):
+    """`i/n`, i from 1: this process's share of what there is to do, by a stable hash."""
+
+    name = "i/n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        index, slash, count = str(value).partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            self.fail(f"{value!r} is not i/n with i from 1 to n, such as 3/64", param, ctx)
+        return int(index), int(count)
+
+
 CACHE_WORDS = "Folder of paraphrases, or one on an object store (s3://bucket/folder)."
 encoder_option = click.option(
     "--encoder",
@@ -99,25 +113,28 @@ class DataChoice:
         """With and without a label: what is paraphrased."""
         return self.load().training_texts()
 
+    def limited(self, limit: int | None) -> "DataChoice":
+        """The same with this limit where none was given."""
+        return self if self.limit is not None else dataclasses.replace(self, limit=limit)
+
+    def arguments(self) -> dict[str, Any]:
+        """Those of text_uda.data.load."""
+        return dict(vars(self))
+
     @functools.cache  # noqa: B019 - one choice in the life of a command
     def load(self) -> "Corpus":
         from text_uda.data import load
 
-        return load(
-            self.source,
-            text_column=self.text_column,
-            label_column=self.label_column,
-            unlabeled=self.unlabeled,
-            test=self.test,
-            limit=self.limit,
-        )
+        return load(**self.arguments())
 
 
-def data_options(*, required: bool = True) -> Callable[[Verb], Verb]:
+def data_options(*, required: bool = True, as_option: bool = False) -> Callable[[Verb], Verb]:
     """DATA and how to read it, handed over as `data: DataChoice`."""
+    option = click.option("--data", "source", required=True, metavar="DATA", help="A name, a hub id, or a file.")
+    argument = click.argument("source", metavar="DATA" if required else "[DATA]", required=required)
     return gathered(
         DataChoice,
-        click.argument("source", metavar="DATA" if required else "[DATA]", required=required),
+        option if as_option else argument,
         click.option("--text-column", metavar="NAME", help="Column of the text (guessed where it is clear)."),
         click.option("--label-column", metavar="NAME", help="Column of the label (guessed where it is clear)."),
         click.option("--unlabeled", type=FILE, metavar="FILE", help="More texts, without labels."),

@@ -13,6 +13,7 @@ from text_uda.cli.options import (
     COUNT,
     CacheLocation,
     DataChoice,
+    Shard,
     data_options,
     encoder_option,
     ends,
@@ -88,20 +89,6 @@ def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
     click.echo()
 
 
-class _Shard(click.ParamType):
-    """`i/n`, i from 1: this process's share of the texts, by a stable hash of the text."""
-
-    name = "i/n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        index, slash, count = str(value).partition("/")
-        if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-            self.fail(f"{value!r} is not i/n with i from 1 to n, such as 3/64", param, ctx)
-        return int(index), int(count)
-
-
 @click.command(short_help="Fill a cache with paraphrases of the training texts.")
 @data_options()
 @augmentation_options(method="--method", seed="--seed")
@@ -114,7 +101,7 @@ class _Shard(click.ParamType):
     help=CACHE_WORDS,
 )
 @encoder_option
-@click.option("--shard", type=_Shard(), metavar="i/n", help="Only the i-th of n shares of the texts, i from 1.")
+@click.option("--shard", type=Shard(), metavar="i/n", help="Only the i-th of n shares of the texts, i from 1.")
 @click.option(
     "--engine",
     type=click.Choice(("local", "ray")),

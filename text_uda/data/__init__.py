@@ -16,12 +16,12 @@ from text_uda.data.glosses import load_glosses
 from text_uda.data.hub import KNOWN, class_order, load_hub
 from text_uda.data.labeled import Labeled, collect
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
-from text_uda.data.splitting import hold_out_test, split, without_overlap
+from text_uda.data.splitting import Labels, hold_out_test, split, without_overlap
 from text_uda.data.texts import distinct_places, joined, keep, taken
 from text_uda.errors import DataError
 from text_uda.keyed import keyed_seed
 
-__all__ = ["Corpus", "Rows", "Split", "known", "load", "split"]
+__all__ = ["Corpus", "Labels", "Rows", "Split", "known", "load", "split"]
 
 log = logging.getLogger("text_uda")
 

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
+from heapq import nsmallest
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 
@@ -41,24 +43,60 @@ def without_overlap(train: Rows, test: Rows) -> Rows:
     return _take(train, np.flatnonzero(KeySet(seen).find(asked) < 0))
 
 
-def split(corpus: Corpus, *, labels: int, seed: int, dev: int | None = None) -> Split:
+Labels = int | Literal["all"]
+
+
+def split(corpus: Corpus, *, labels: Labels, seed: int, dev: int | None = None, unlabeled: int | None = None) -> Split:
     """Choose labeled and development rows from the training side, class by class; the rest is unlabeled.
 
     Args:
         labels: labeled rows in all, the same number of each class (classes drawn by the seed get one more where it
-            does not divide).
+            does not divide). "all" is every row that is not for development; the unlabeled texts are then those of the
+            labeled rows, besides what the corpus has without labels.
         dev: development rows, in the proportions of the classes; None takes a fifth, at most 1,000.
+        unlabeled: no more than so many unlabeled texts, drawn by the seed; those of fewer are among those of more.
     Raises:
         SettingsError: more rows are asked for than there are, or fewer labels than classes.
     """
+    if unlabeled is not None and unlabeled < 1:
+        raise SettingsError(f"unlabeled={unlabeled}: give 1 or more, or leave it out")
     classes = len(corpus.classes)
-    if labels < classes:
+    if labels != "all" and labels < classes:
         raise SettingsError(f"labels={labels}: {corpus.name} has {classes} classes and needs a label for each")
     seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
     keys = keys_from_bytes(b"".join(seeds))
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     label_of = np.asarray(corpus.train.labels, dtype=np.int64)[order]
     by_class = [order[label_of == number] for number in range(classes)]
+    wanted = [0] * classes if labels == "all" else _balanced(corpus, by_class, labels, seed)
+    left = [rows[count:] for rows, count in zip(by_class, wanted, strict=True)]
+    dev_rows = np.sort(_proportional(left, _dev_size(corpus, left, dev)))
+    if labels == "all":
+        labeled = np.setdiff1d(order, dev_rows)
+        if missing := set(range(classes)) - {corpus.train.labels[row] for row in labeled.tolist()}:
+            name = corpus.classes[min(missing)]
+            raise SettingsError(f"dev={len(dev_rows)} takes every text of class {name!r}; ask for fewer, or more texts")
+    else:
+        labeled = np.sort(np.concatenate([rows[:count] for rows, count in zip(by_class, wanted, strict=True)]))
+    labeled_rows, development = _take(corpus.train, labeled), _take(corpus.train, dev_rows)
+    without_label = dev_rows if labels == "all" else np.concatenate([labeled, dev_rows])
+    pool = _rest(corpus, but=(development,) if labels == "all" else (labeled_rows, development), places=without_label)
+    if unlabeled is not None and unlabeled < len(pool):
+        pool = _fewer(pool, unlabeled, seed)
+    return Split(
+        name=corpus.name,
+        classes=corpus.classes,
+        labeled=labeled_rows,
+        unlabeled=pool,
+        dev=development,
+        test=corpus.test,
+        digest=_digest(corpus.classes, labeled_rows, pool, development, corpus.test),
+    )
+
+
+def _balanced(corpus: Corpus, by_class: Sequence[np.ndarray], labels: int, seed: int) -> list[int]:
+    """How many labeled rows of each class."""
+    classes = len(by_class)
     first = sorted(range(classes), key=lambda number: keyed_seed("one more", seed, number))
     wanted = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
     for name, rows, count in zip(corpus.classes, by_class, wanted, strict=True):
@@ -68,29 +106,22 @@ def split(corpus: Corpus, *, labels: int, seed: int, dev: int | None = None) -> 
                 f"labels={labels} asks for {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
                 f"training (one of them for dev); ask for at most {most:,}"
             )
-    labeled = np.concatenate([rows[:count] for rows, count in zip(by_class, wanted, strict=True)])
-    left = [rows[count:] for rows, count in zip(by_class, wanted, strict=True)]
-    dev_rows = _proportional(left, _dev_size(corpus, left, dev))
-    labeled_rows, development = _take(corpus.train, np.sort(labeled)), _take(corpus.train, np.sort(dev_rows))
-    unlabeled = _rest(corpus, chosen=(labeled_rows, development), places=np.concatenate([labeled, dev_rows]))
-    return Split(
-        name=corpus.name,
-        classes=corpus.classes,
-        labeled=labeled_rows,
-        unlabeled=unlabeled,
-        dev=development,
-        test=corpus.test,
-        digest=_digest(corpus.classes, labeled_rows, unlabeled, development, corpus.test),
-    )
+    return wanted
 
 
-def _rest(corpus: Corpus, *, chosen: Sequence[Rows], places: np.ndarray) -> Sequence[str]:
-    """What is not chosen, each text once, sorted: so that neither the order of a file nor its size changes a row."""
+def _rest(corpus: Corpus, *, but: Sequence[Rows], places: np.ndarray) -> Sequence[str]:
+    """All but some rows, which lie at these places, each text once, sorted: so that neither the order of a file nor its
+    size changes a row."""
     left = np.ones(len(corpus.train), dtype=bool)
     left[places] = False
-    seen = {text for rows in chosen for text in rows.texts}
+    seen = {text for rows in but for text in rows.texts}
     texts = chain(taken(corpus.train.texts, np.flatnonzero(left)), corpus.unlabeled)
     return sorted_distinct(text for text in texts if text not in seen)
+
+
+def _fewer(texts: Sequence[str], count: int, seed: int) -> Sequence[str]:
+    keyed = ((keyed_seed("unlabeled", seed, text), index) for index, text in enumerate(texts))
+    return taken(texts, np.array(sorted(index for _, index in nsmallest(count, keyed)), dtype=np.int64))
 
 
 def _dev_size(corpus: Corpus, left: Sequence[np.ndarray], dev: int | None) -> int:

@@ -1,0 +1,99 @@
+"""What a study will cost, before it starts: runs, tokens, and hours from one measured minute."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_uda.augment import SwitchOut
+from text_uda.data import Corpus, Rows, split
+from text_uda.data.texts import taken
+from text_uda.errors import SettingsError
+from text_uda.experiment import default_workers
+from text_uda.interruption import Interrupted
+from text_uda.objectives import UDA, PiModel, Supervised, all_needs
+from text_uda.pretrained import load_tokenizer
+from text_uda.rows import TokenRows
+from text_uda.run import RunDirectory
+from text_uda.settings import TrainSettings
+from text_uda.train import train
+from text_uda.trial import Trial
+
+_SAMPLE = 2000  # texts, of which the lengths are taken and the minute is trained on
+
+
+@dataclass(frozen=True)
+class Cost:
+    runs: int
+    tokens: int
+    """Of all steps, both views counted."""
+    tokens_per_s: float
+    """Measured in training, of one process."""
+    workers: int
+    hours: float
+    """Of training, without the evaluations and the paraphrasing."""
+
+    def record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        side_by_side = f", {self.workers} side by side" if self.workers > 1 else ""
+        return (
+            f"{self.runs:,} runs{side_by_side}; {self.tokens / 1e9:,.2f} billion tokens; at the "
+            f"{self.tokens_per_s:,.0f} tokens a second of a measured minute about {self.hours:,.1f} hours of training, "
+            "without the evaluations and the paraphrasing"
+        )
+
+
+def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None, minutes: float = 1.0) -> Cost:
+    """Of all trials, whether or not some of them are finished; takes `minutes`, and some seconds to begin.
+
+    Raises:
+        as `train`.
+    """
+    workers = min(len(trials), workers or default_workers(trials))
+    sample = replace(corpus, train=_first(corpus.train), test=_first(corpus.test), unlabeled=())
+    largest = max(trials, key=_rows).settings
+    lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths
+    per_row = float(lengths.mean())
+    tokens = per_row * sum(_rows(trial) * trial.settings.steps for trial in trials)
+    rate = per_row * _rows_per_s(sample, largest, minutes)
+    return Cost(
+        runs=len(trials), tokens=int(tokens), tokens_per_s=rate, workers=workers, hours=tokens / rate / workers / 3600
+    )
+
+
+def _first(rows: Rows) -> Rows:
+    places = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)
+    return Rows(taken(rows.texts, places), tuple(rows.labels[place] for place in places.tolist()))
+
+
+def _rows(trial: Trial) -> int:
+    """Texts of a step, each view of one counted, as a run counts them."""
+    needs = all_needs(trial.objectives)
+    views = 1 + needs.second_view if needs.unlabeled_rows else 0
+    return trial.settings.labeled_batch * (1 + views * trial.settings.unlabeled_ratio)
+
+
+def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> float:
+    """Of steps with both views, the second made in the step: no paraphrase is needed to know."""
+    endless = replace(settings, steps=10**7, evaluate_every=10**7, checkpoint_every=10**7, samples=1, seed=0)
+    on_features = settings.tune == "head"
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress(Interrupted):
+            train(
+                split(corpus, labels=len(corpus.classes), seed=0),
+                objectives=(Supervised(), PiModel() if on_features else UDA()),
+                augmentation=None if on_features else SwitchOut(tokenizer=settings.encoder),
+                settings=endless,
+                out=Path(folder) / "run",
+                max_minutes=minutes,
+            )
+        speed = RunDirectory(Path(folder) / "run").mean_of("rows_per_s")
+    if speed is None:
+        raise SettingsError(f"no step came to its end in {minutes:g} minutes: this machine is too slow for this size")
+    return speed
