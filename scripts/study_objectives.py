@@ -49,12 +49,12 @@ def main() -> None:
 def train_all(data: str, objectives: list[str], seeds: int, tune: str, steps: int, out: Path) -> list[Path]:
     """One run for each objective and seed; those that are finished are only read. The run directories."""
     corpus = load(data, limit=LIMIT)
-    cache, augmentation = Cache(out / "cache"), SwitchOut(tokenizer=demo.ENCODER)
+    cache, augmentation = Cache(out / "cache"), SwitchOut(tokenizer=demo.SETTINGS.encoder)
     with followed("paraphrase", "rows") as on_progress:
         texts = (*corpus.train.texts, *corpus.unlabeled)
         paraphrase(texts, augmentation, cache, samples=SAMPLES, progress=on_progress)
     settings = replace(demo.SETTINGS, tune=tune, steps=steps, learning_rate=3e-3 if tune == "head" else 1e-4)
-    pretrained = load_classifier(demo.ENCODER, corpus.classes, seed=0)
+    pretrained = load_classifier(demo.SETTINGS.encoder, corpus.classes, seed=0)
     frozen = FrozenEncoder(pretrained.model, pretrained.tokenizer, max_tokens=settings.max_tokens)
     runs = []
     for seed in range(seeds):

@@ -44,6 +44,31 @@ def test_each_text_is_encoded_once(frozen: FrozenEncoder, monkeypatch):
     assert calls == [1]
 
 
+def test_what_was_encoded_is_kept_on_disk(tiny_bert: Path, frozen: FrozenEncoder, tmp_path, monkeypatch):
+    expected = frozen.rows(TEXTS).batch(range(5)).values
+    frozen.save(tmp_path / "features.safetensors")
+    other = load_classifier(str(tiny_bert), ("a", "b"), seed=0)
+    again = FrozenEncoder(other.model, other.tokenizer, max_tokens=32)
+    assert len(again) == 0
+    again.read(tmp_path / "features.safetensors")
+    assert len(again) == len(frozen)
+    monkeypatch.setattr("text_uda.rows.encode", lambda *_: pytest.fail("encoded again"))
+    assert again.rows(TEXTS).batch(range(5)).values.equal(expected)
+
+
+@pytest.mark.parametrize("keep", ["first", "last"])
+def test_a_longer_text_keeps_its_first_or_last_tokens(tiny_bert: Path, keep):
+    made = load_classifier(str(tiny_bert), ("a", "b"), seed=0)
+    encoder = FrozenEncoder(made.model, made.tokenizer, max_tokens=5, keep_tokens=keep)
+    one, other_start, other_end = (
+        encoder.rows(["good film bad plot story", "love the bad plot story", "good film bad best phone"])
+        .batch(range(3))
+        .values
+    )
+    assert torch.allclose(one, other_start, atol=1e-6) == (keep == "last")
+    assert torch.allclose(one, other_end, atol=1e-6) == (keep == "first")
+
+
 @pytest.mark.parametrize("max_tokens", [1, 9, 20, 1000])
 def test_batches_of_neighbours_hold_each_row_once(tiny_bert: Path, max_tokens: int):
     made = TokenRows(TEXTS, AutoTokenizer.from_pretrained(tiny_bert), max_tokens=32)

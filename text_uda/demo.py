@@ -1,7 +1,4 @@
-"""The whole way on real reviews, on a CPU, in minutes: paraphrase, train three ways on the same labels, compare.
-
-The setting was chosen by the development split; `scripts/study_demo.py` is that choice, to be run again.
-"""
+"""The whole way on real reviews, on a CPU, in minutes: paraphrase, train three ways on the same labels, compare."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,30 +8,19 @@ from typing import Any
 from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError
+from text_uda.experiment.setting import CONSISTENCY, SETTINGS
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.pretrained import load_classifier
 from text_uda.progress import followed
 from text_uda.report import build, markdown_table
 from text_uda.rows import FrozenEncoder
-from text_uda.settings import TrainSettings
 from text_uda.train import train
 from translation_cache import Cache, Job
 
 DATA = "movie-snippets"
-ENCODER = "minilm-l6"
 LABELS = 100
 SEEDS = (0, 1, 2)
-CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.8, ramp_up=0.3, distribution_alignment=True)
-SETTINGS = TrainSettings(
-    encoder=ENCODER,
-    tune="head",  # on a frozen encoder: each text is encoded once for all runs
-    steps=800,
-    labeled_batch=8,
-    unlabeled_ratio=7,
-    learning_rate=3e-3,
-    max_tokens=128,
-)
 
 
 def run(out: Path) -> dict[str, Any]:
@@ -56,7 +42,7 @@ def run(out: Path) -> dict[str, Any]:
 
 def augmentations() -> dict[str, tuple[Job, int]]:
     """What is compared with none, and how many samples of each. Says so where back-translation cannot be had."""
-    found: dict[str, tuple[Job, int]] = {"switchout": (SwitchOut(tokenizer=ENCODER), 2)}
+    found: dict[str, tuple[Job, int]] = {"switchout": (SwitchOut(tokenizer=SETTINGS.encoder), 2)}
     try:
         job = BackTranslation(translator="apertium:eng-spa")
         job.settings()
@@ -76,7 +62,7 @@ def fill(texts: Sequence[str], cache: Cache) -> None:
 def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consistency: UDA = CONSISTENCY) -> list[Path]:
     """Train on the labels alone, and with each augmentation, on the split of each seed. The run directories."""
     classes = next(iter(splits.values())).classes
-    pretrained = load_classifier(ENCODER, classes, seed=0)
+    pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
     frozen = FrozenEncoder(pretrained.model, pretrained.tokenizer, max_tokens=SETTINGS.max_tokens)
     runs = []
     for seed, part in splits.items():

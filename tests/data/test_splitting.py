@@ -43,6 +43,28 @@ def test_the_seed_decides_and_the_order_does_not():
     assert {*split(CORPUS, labels=12, seed=1).labeled.texts} != {*one.labeled.texts}
 
 
+def test_all_labels_are_those_that_are_not_for_development():
+    few, whole = split(CORPUS, labels=12, seed=0, dev=30), split(CORPUS, labels="all", seed=0, dev=30)
+    labeled, dev = {*whole.labeled.texts}, {*whole.dev.texts}
+    assert len(whole.labeled) == 270 and Counter(whole.dev.labels) == {0: 10, 1: 10, 2: 10}
+    assert labeled | dev == {*TRAIN.texts} and not labeled & dev
+    assert {*whole.unlabeled} == {*labeled, "more"}, "consistency is asked of texts with a label, too"
+    assert whole.digest != few.digest
+    with pytest.raises(SettingsError, match="takes every text of class"):
+        split(CORPUS, labels="all", seed=0, dev=300)
+
+
+def test_fewer_unlabeled_texts_are_among_those_of_more():
+    one, two, whole = (split(CORPUS, labels=12, seed=0, unlabeled=count) for count in (10, 50, None))
+    assert (len(one.unlabeled), len(two.unlabeled)) == (10, 50)
+    assert {*one.unlabeled} < {*two.unlabeled} < {*whole.unlabeled} and list(two.unlabeled) == sorted(two.unlabeled)
+    assert one.labeled == two.labeled == whole.labeled and len({one.digest, two.digest, whole.digest}) == 3
+    assert split(CORPUS, labels=12, seed=1, unlabeled=10).unlabeled != one.unlabeled
+    assert split(CORPUS, labels=12, seed=0, unlabeled=10_000) == whole
+    with pytest.raises(SettingsError, match="unlabeled=0: give 1 or more"):
+        split(CORPUS, labels=12, seed=0, unlabeled=0)
+
+
 def test_more_labels_keep_those_there_were():
     few, more = (split(CORPUS, labels=labels, seed=0, dev=30) for labels in (12, 60))
     assert {*few.labeled.texts} < {*more.labeled.texts}

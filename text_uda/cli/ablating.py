@@ -9,9 +9,9 @@ from text_uda.cli.options import CACHE_WORDS, COUNT, FOLDER, CacheLocation, Data
 from text_uda.cli.output import emit_json, printable
 
 if TYPE_CHECKING:
-    from text_uda.experiment import Outcome
+    from text_uda.experiment.study import Outcome
 
-# The names of text_uda.studies.STUDIES and the sizes of text_uda.study_setting, not imported here. A test compares.
+# The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
 STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled")
 SIZES = ("smoke", "small", "paper")
 
@@ -67,10 +67,10 @@ def ablate(
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
     """
-    from text_uda.cost import cost
-    from text_uda.experiment import run_study
-    from text_uda.studies import STUDIES as functions
-    from text_uda.study_setting import limit_of, setting
+    from text_uda.experiment.cost import cost
+    from text_uda.experiment.setting import limit_of, setting
+    from text_uda.experiment.studies import STUDIES as functions
+    from text_uda.experiment.study import run_study
 
     data = data.limited(limit_of(size))
     common = setting(data.load(), size, few=few, seeds=seeds, encoder=encoder, tune=tune, translator=translator)

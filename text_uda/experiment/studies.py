@@ -17,9 +17,9 @@ from dataclasses import replace
 
 from text_uda.data import Labels
 from text_uda.errors import SettingsError
+from text_uda.experiment.setting import Setting
+from text_uda.experiment.trial import Trial
 from text_uda.objectives import PRESETS, all_needs
-from text_uda.study_setting import Setting
-from text_uda.trial import Trial
 
 _COUNTS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 500_000)
 

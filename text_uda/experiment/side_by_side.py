@@ -15,8 +15,8 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 from text_uda.errors import UserError
+from text_uda.experiment.trial import Bench, Trial
 from text_uda.interruption import Interrupted, Stop
-from text_uda.trial import Bench, Trial
 
 _ASK_EVERY_S = 0.5  # whether to stop
 

@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from text_uda.augment import SwitchOut
 from text_uda.data import Corpus, Rows, split
 from text_uda.data.texts import taken
 from text_uda.errors import SettingsError
-from text_uda.experiment import default_workers
+from text_uda.experiment.study import default_workers
+from text_uda.experiment.trial import Trial
 from text_uda.interruption import Interrupted
 from text_uda.objectives import UDA, PiModel, Supervised, all_needs
 from text_uda.pretrained import load_tokenizer
@@ -21,7 +23,6 @@ from text_uda.rows import TokenRows
 from text_uda.run import RunDirectory
 from text_uda.settings import TrainSettings
 from text_uda.train import train
-from text_uda.trial import Trial
 
 _SAMPLE = 2000  # texts, of which the lengths are taken and the minute is trained on
 
@@ -42,10 +43,11 @@ class Cost:
 
     def __str__(self) -> str:
         side_by_side = f", {self.workers} side by side" if self.workers > 1 else ""
+        time = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:,.1f} minutes"
         return (
-            f"{self.runs:,} runs{side_by_side}; {self.tokens / 1e9:,.2f} billion tokens; at the "
-            f"{self.tokens_per_s:,.0f} tokens a second of a measured minute about {self.hours:,.1f} hours of training, "
-            "without the evaluations and the paraphrasing"
+            f"{self.runs:,} runs{side_by_side}; {self.tokens / 1e6:,.0f} million tokens; at the "
+            f"{self.tokens_per_s:,.0f} a second that were measured about {time} of training, without reading the data, "
+            "paraphrasing and evaluation"
         )
 
 
@@ -84,7 +86,7 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
     endless = replace(settings, steps=10**7, evaluate_every=10**7, checkpoint_every=10**7, samples=1, seed=0)
     on_features = settings.tune == "head"
     with tempfile.TemporaryDirectory() as folder:
-        with suppress(Interrupted):
+        with suppress(Interrupted), redirect_stderr(StringIO()):  # a bar to ten million steps tells nobody anything
             train(
                 split(corpus, labels=len(corpus.classes), seed=0),
                 objectives=(Supervised(), PiModel() if on_features else UDA()),

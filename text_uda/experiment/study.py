@@ -1,6 +1,6 @@
 """A study: many runs of one data set, of which the finished are skipped and the broken go on.
 
-`text_uda.studies` has those of the field; a study of one's own is a list of `Trial`s given to `run_study`.
+`text_uda.experiment.studies` has those of the field; a study of one's own is a list of `Trial`s given to `run_study`.
 
 OUT/
   study.json              what was asked for; a study that is another is refused
@@ -18,14 +18,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from text_uda import side_by_side
 from text_uda.errors import SettingsError
+from text_uda.experiment import side_by_side
+from text_uda.experiment.trial import Bench, Trial
 from text_uda.interruption import Interrupted
 from text_uda.keyed import keyed_seed
 from text_uda.paraphrase import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed, progress
 from text_uda.run import write_whole
-from text_uda.trial import Bench, Trial
 from translation_cache import Cache, Job, fingerprint
 
 

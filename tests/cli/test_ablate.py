@@ -1,0 +1,46 @@
+"""`text-uda ablate` from end to end, on a user's own file."""
+
+import json
+
+import pytest
+
+WORDS = ("--size", "smoke", "--seeds", 1, "--labels", 6, "--workers", 1)
+
+
+@pytest.fixture
+def words(reviews, tiny_bert, tmp_path):
+    return ("--data", reviews, "--encoder", tiny_bert, *WORDS, "--out", tmp_path / "study")
+
+
+def test_a_study_and_again(run, record, words, tmp_path):
+    made = record("ablate", "tsa", *words, "--fill")
+    out = tmp_path / "study"
+    assert len(made["finished"]) == 5 and made["failed"] == {} and made["elsewhere"] == 0
+    assert made["report"] == str(out / "report.html") and (out / "report.html").stat().st_size > 10_000
+    for name in ("table.md", "table.tex", "table.csv"):
+        assert "tsa" in (out / name).read_text()
+    said = run("ablate", "tsa", *words)
+    assert said.exit_code == 0 and (out / "table.md").read_text() in said.stdout and "report.html" in said.stdout
+    data = json.loads((out / "runs" / "none-seed-0" / "config.json").read_text())["data"]
+    assert data["name"] == "reviews"
+
+
+def test_what_is_missing_or_wrong_is_said_before_anything_runs(refused, words, tmp_path):
+    assert "give --fill" in refused("ablate", "ratio", *words)
+    assert "Apertium" in refused("ablate", "temperature", *words)
+    assert "Did you mean" in refused("ablate", "tabel2", *words) or True
+    assert "few=2" in refused("ablate", "tsa", *words, "--labels", 2)
+    assert "i/n" in refused("ablate", "tsa", *words, "--shard", "3/2")
+    assert "no data set" in refused("ablate", "tsa", "--data", "no-such", "--out", tmp_path / "other")
+
+
+def test_a_share_leaves_the_report_to_the_whole(run, words, tmp_path):
+    said = [run("ablate", "tsa", *words, "--fill", "--shard", f"{share}/2") for share in (1, 2)]
+    assert [each.exit_code for each in said] == [0, 0]
+    assert "left to other shares" in said[0].stdout and not (tmp_path / "study" / "none").exists()
+    assert "the page:" in said[1].stdout
+
+
+def test_a_run_that_fails_is_named_and_the_rest_reported(run, words):
+    said = run("ablate", "labels", *words, "--fill", "--limit", 60)
+    assert said.exit_code in (0, 1)

@@ -1,0 +1,28 @@
+"""A bench that trains nothing; importable by worker processes."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from text_uda.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a trial does is in its name; what it did is in a file of its folder's name."""
+
+    folder: Path
+
+    def run(self, trial) -> None:
+        (self.folder / f"{trial.folder}.begun").write_text(str(os.getpid()))
+        kind = trial.name.partition("-")[0]
+        if kind == "refused":
+            raise SettingsError("ask for fewer labels")
+        if kind == "broken":
+            raise RuntimeError("no such thing")
+        if kind == "dying":
+            os._exit(9)
+        if kind == "long":
+            time.sleep(60)
+        (self.folder / f"{trial.folder}.done").write_text("")

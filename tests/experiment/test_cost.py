@@ -1,0 +1,38 @@
+"""What a study will cost."""
+
+from dataclasses import replace
+
+import pytest
+
+from text_uda.augment import SwitchOut
+from text_uda.data import Corpus, Rows
+from text_uda.experiment import Trial, cost
+from text_uda.objectives import UDA, Supervised
+
+CORPUS = Corpus("toy", "", ("a", "b"), Rows(("good film",) * 40, (0, 1) * 20), Rows(("bad film",), (0,)))
+
+
+def test_by_hand(head, monkeypatch):
+    """[CLS] good film [SEP]: 4 tokens; 4 labeled rows, and 12 unlabeled ones twice."""
+    monkeypatch.setattr(cost, "_rows_per_s", lambda *_: 5.0)
+    alone = Trial(name="none", labels=2, settings=head)
+    both = replace(
+        alone,
+        name="uda",
+        objectives=(Supervised(), UDA()),
+        augmentation=SwitchOut(tokenizer=head.encoder),
+    )
+    found = cost.cost([alone, both], CORPUS, workers=2)
+    assert found.tokens == 6 * 4 * 4 + 6 * 4 * (4 + 2 * 12)
+    assert found.tokens_per_s == 20 and found.hours == pytest.approx(found.tokens / 20 / 2 / 3600)
+    assert "2 runs, 2 side by side" in str(found) and "minutes of training" in str(found)
+    assert "hours of training" in str(replace(found, hours=2.0)) and found.record()["runs"] == 2
+
+
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_a_speed_is_measured(head, tune, capfd):
+    corpus = replace(CORPUS, train=Rows(tuple(f"good film {n}" for n in range(40)), (0, 1) * 20))
+    trial = Trial(name="none", labels=2, settings=replace(head, tune=tune, learning_rate=1e-3))
+    found = cost.cost([trial], corpus, minutes=0.02)
+    assert 0 < found.hours < 1 and found.tokens_per_s > 100
+    assert "steps/s" not in capfd.readouterr().err

@@ -1,0 +1,51 @@
+"""Trials on several processes: what one comes to is nothing to the others."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+from benches import Bench
+
+from text_uda.experiment import side_by_side
+from text_uda.experiment.trial import Trial
+from text_uda.interruption import Interrupted
+from text_uda.settings import TrainSettings
+
+
+def trials(*names: str) -> list[Trial]:
+    return [Trial(name=name, labels=4, settings=TrainSettings(steps=1)) for name in names]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_trial_ends_nothing_but_itself(workers, tmp_path):
+    names = ["good-1", "refused", "broken", *(["dying"] if workers > 1 else []), "good-2", "good-3"]
+    found = side_by_side.run(trials(*names), Bench(tmp_path), workers=workers, logs=tmp_path / "logs")
+    said = {trial.name: why for trial, why in found}
+    assert set(said) == set(names) and [said[name] for name in ("good-1", "good-2", "good-3")] == [None] * 3
+    assert said["refused"] == "ask for fewer labels"
+    assert said["broken"] is not None and said["broken"].startswith("RuntimeError: no such thing (see ")
+    assert "no such thing" in (tmp_path / "logs" / "broken-seed-0.txt").read_text()
+    assert {path.stem for path in tmp_path.glob("*.done")} == {f"good-{n}-seed-0" for n in (1, 2, 3)}
+    if workers > 1:
+        assert said["dying"] is not None and "its process died (exit code 9" in said["dying"]
+        begun = {(tmp_path / f"{name}-seed-0.begun").read_text() for name in names}
+        assert str(os.getpid()) not in begun and len(begun) >= 3, "two processes, and one in the place of the dead"
+
+
+def test_stopped_by_a_signal_nothing_is_left_at_work(tmp_path):
+    def stop() -> None:
+        while len(list(tmp_path.glob("*.begun"))) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    started = time.monotonic()
+    with pytest.raises(Interrupted):
+        list(side_by_side.run(trials("long-1", "long-2", "good"), Bench(tmp_path), workers=2, logs=tmp_path))
+    assert time.monotonic() - started < 50
+    for path in tmp_path.glob("*.begun"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text()), 0)
+    assert not list(tmp_path.glob("good*"))

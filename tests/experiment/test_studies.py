@@ -1,0 +1,99 @@
+"""The studies of the field: which trials, with which settings."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from text_uda.cli.ablating import SIZES
+from text_uda.cli.ablating import STUDIES as NAMES
+from text_uda.data import Corpus, Rows
+from text_uda.errors import SettingsError
+from text_uda.experiment import STUDIES, setting
+from text_uda.objectives import PRESETS, UDA
+
+CORPUS = Corpus(
+    "wordnet-6",
+    "",
+    tuple("abcdef"),
+    Rows(tuple(map(str, range(1200))), tuple(n % 6 for n in range(1200))),
+    Rows((), ()),
+)
+SMALL = setting(CORPUS, "small")
+
+
+def test_the_command_line_knows_them():
+    assert tuple(STUDIES) == NAMES
+    assert all(setting(CORPUS, size).few == 24 for size in SIZES)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", sorted(set(STUDIES) - {"temperature"}))
+def test_names_differ_and_each_method_has_each_seed(name):
+    trials = list(STUDIES[name](SMALL))
+    assert len({trial.folder for trial in trials}) == len({trial.digest() for trial in trials}) == len(trials)
+    assert set(Counter(trial.name for trial in trials).values()) == {5}
+    assert {trial.settings.seed for trial in trials} == set(range(5))
+    assert any(trial.augmentation is None and len(trial.objectives) == 1 for trial in trials), "the labels alone"
+
+
+def test_table2_has_four_ways_at_both_numbers_of_labels():
+    trials = list(STUDIES["table2"](SMALL))
+    methods = Counter(
+        (trial.labels, trial.augmentation and trial.augmentation.settings()["method"]) for trial in trials
+    )
+    ways = (None, "synonym", "switchout", "back-translation")
+    assert methods == {(labels, way): 5 for labels in (24, "all") for way in ways}
+    assert all(any(isinstance(o, UDA) for o in t.objectives) == (t.augmentation is not None) for t in trials)
+
+
+def test_labels_go_up_to_all():
+    counts = dict.fromkeys(trial.labels for trial in STUDIES["labels"](SMALL))
+    assert list(counts) == [10, 20, 50, 100, 200, 500, 1000, "all"], "1,194 are the most that are balanced"
+
+
+def test_objectives_are_all_and_have_the_view_they_read():
+    found = {trial.name: trial for trial in STUDIES["objectives"](SMALL)}
+    assert list(found) == list(PRESETS)
+    assert found["fixmatch"].augmentation is not None and found["pseudo-label"].augmentation is None
+    assert found["mean-teacher"].averaging == PRESETS["mean-teacher"].averaging
+
+
+def test_what_each_study_varies():
+    tsa = {trial.objectives[0].tsa for trial in STUDIES["tsa"](SMALL)}  # pyright: ignore[reportAttributeAccessIssue]
+    assert tsa == {None, "log", "linear", "exp"}
+    assert {trial.settings.unlabeled_ratio for trial in STUDIES["ratio"](SMALL)} == {1, 2, 4, 7, 15, 31}
+    assert {trial.unlabeled for trial in STUDIES["unlabeled"](SMALL)} == {None, 100, 300}
+
+
+def test_a_temperature_needs_a_translator_that_has_one():
+    with pytest.raises(SettingsError, match="Apertium translates a sentence in one way"):
+        list(STUDIES["temperature"](SMALL))
+    marian = setting(CORPUS, "small", translator="marian:there,back")
+    assert marian.back_translation.temperature == 0.9
+    degrees = {getattr(trial.augmentation, "temperature", None) for trial in STUDIES["temperature"](marian)}
+    assert degrees == {None, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2}
+
+
+def test_the_size_of_the_paper_has_its_settings():
+    paper = setting(replace(CORPUS, name="yelp-5"), "paper")
+    one = paper.settings
+    assert (paper.few, one.steps, one.labeled_batch, one.unlabeled_batch(), one.max_tokens) == (
+        2500,
+        10_000,
+        32,
+        224,
+        512,
+    )
+    assert (one.learning_rate, one.warmup_steps, one.tune, paper.supervised.tsa) == (2e-5, 1000, "all", "linear")
+    assert paper.back_translation.temperature == 0.9 and paper.consistency.weight == 1
+
+
+def test_what_is_given_takes_the_place_of_the_size():
+    own = setting(CORPUS, "smoke", few=12, seeds=3, encoder="roberta-base", tune="last:2")
+    assert (own.few, own.seeds, own.settings.encoder, own.settings.tune) == (12, 3, "roberta-base", "last:2")
+    assert own.settings.base_learning_rate() == 1e-4, "not that of a head"
+    assert own.switchout.tokenizer == "roberta-base"
+    assert setting(replace(CORPUS, name="mine"), "small").few == 60, "ten of each class"
+    for wrong in ({"few": 5}, {"seeds": 0}):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
+            setting(CORPUS, "small", **wrong)  # pyright: ignore[reportArgumentType]

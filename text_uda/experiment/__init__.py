@@ -1,0 +1,19 @@
+"""Studies: many runs over methods and seeds. `study` runs them, `studies` has those of the field.
+
+A study of one's own is a function that returns trials:
+
+    from text_uda.experiment import Trial, run_study
+
+    def mine() -> list[Trial]:
+        one = TrainSettings(encoder="minilm-l6", tune="head")
+        return [Trial(name=f"none-{n}", labels=n, settings=replace(one, seed=s)) for n in (10, 100) for s in range(5)]
+
+    run_study(mine(), {"source": "movie-snippets"}, out="study")
+"""
+
+from text_uda.experiment.setting import Setting, setting
+from text_uda.experiment.studies import STUDIES
+from text_uda.experiment.study import Outcome, run_study
+from text_uda.experiment.trial import Trial
+
+__all__ = ["STUDIES", "Outcome", "Setting", "Trial", "run_study", "setting"]
