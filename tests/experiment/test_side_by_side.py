@@ -41,11 +41,9 @@ def test_stopped_by_a_signal_nothing_is_left_at_work(tmp_path):
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop, daemon=True).start()
-    started = time.monotonic()
     with pytest.raises(Interrupted):
         list(side_by_side.run(trials("long-1", "long-2", "good"), Bench(tmp_path), workers=2, logs=tmp_path))
-    assert time.monotonic() - started < 50
     for path in tmp_path.glob("*.begun"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.read_text()), 0)
-    assert not list(tmp_path.glob("good*"))
+    assert not list(tmp_path.glob("good*")) and not list(tmp_path.glob("*.done"))
