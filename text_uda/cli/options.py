@@ -51,6 +51,15 @@ class CacheLocation(click.ParamType):
         return value if "://" in value else str(self._folder.convert(value, param, ctx))
 
 
+class LabelCount(click.ParamType):
+    """A number above 0, or `all`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        return value if value == "all" else COUNT.convert(value, param, ctx)
+
+
 class Shard(click.ParamType):
     """`i/n`, i from 1: this process's share of what there is to do, by a stable hash."""
 

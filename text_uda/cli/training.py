@@ -15,6 +15,7 @@ from text_uda.cli.options import (
     FOLDER,
     CacheLocation,
     DataChoice,
+    LabelCount,
     Verb,
     data_options,
     encoder_option,
@@ -218,7 +219,10 @@ _loop_options = gathered(
 
 @click.command(short_help="Train a classifier from few labels and unlabeled texts.")
 @data_options()
-@click.option("--labels", type=COUNT, required=True, metavar="N", help="Labeled texts in all, balanced over classes.")
+@click.option(
+    "--labels", type=LabelCount(), required=True, metavar="N|all", help="Labeled texts in all, balanced over classes."
+)
+@click.option("--unlabeled-texts", type=COUNT, metavar="N", help="Use no more than N unlabeled texts.")
 @click.option("--dev", type=COUNT, metavar="N", help="Texts of the training side that choose the model.")
 @augmentation_options(method="--augment", seed="--augment-seed", training=True)
 @click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=CACHE_WORDS)
@@ -236,7 +240,8 @@ _loop_options = gathered(
 @ends
 def train(
     data: DataChoice,
-    labels: int,
+    labels: Any,
+    unlabeled_texts: int | None,
     dev: int | None,
     augmentation: AugmentationChoice,
     cache_path: str | None,
@@ -280,7 +285,7 @@ def train(
 
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
-    parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev)
+    parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev, unlabeled=unlabeled_texts)
     if not as_json and is_main_process():
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"
