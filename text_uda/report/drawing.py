@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from text_uda.report.chart import Chart
 from text_uda.report.look import palette, style
 
-NARROW, WIDE = 340.0, 760.0  # points
+NARROW, WIDE = 340.0, 960.0  # points
 HEIGHT = 216.0
 FONT = 11.0
 
@@ -189,7 +189,7 @@ def svg(chart: Chart, ids: str, *, narrow: bool) -> str:
     _simplify(root, ids)
     root.attrib.clear()
     root.attrib |= {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": f"{chart.told}."}
-    root.attrib["style"] = f"max-width: {width * 1.25:g}px"
+    root.attrib["style"] = f"max-width: {width * (1.25 if narrow else 1.12):g}px"
     _of_html(root)
     return ElementTree.tostring(root, encoding="unicode")
 
