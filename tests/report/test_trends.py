@@ -69,7 +69,7 @@ def test_change_against_gain(study):
     (comparison,) = compared(study)
     chart = trends.change_against_gain(comparison)
     assert chart is not None
-    assert chart.numbers.rows[0] == ["back-translation", "31.0", "−8.80", "−11.87", "−5.73"]
+    assert chart.numbers.rows[0] == ["back-translation", "31.0", "−8.80", "−11.90", "−5.70"]
     assert [row[0] for row in chart.numbers.rows] == ["back-translation", "synonym"]
     assert ">back-translation</text>" in drawing.svg(chart, "f", narrow=True)
 
