@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import pipeline
 
+from text_uda.answers import unpacked
 from text_uda.augment.cutoff import Cutoff
 from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
@@ -105,6 +106,7 @@ def test_it_learns_and_leaves_what_it_promises(split, cache, settings, tmp_path)
     assert result["augmentation"]["usable"] == 1.0 and result["augmentation"]["change_rate"] == 0.5
     assert sum(map(sum, result["confusion"])) == len(split.test.texts)
     config = json.loads((out / "config.json").read_text())
+    assert config["data"]["test_digest"] == split.test_digest and config["data"]["unlabeled"] == len(split.unlabeled)
     assert config["data"]["digest"] == split.digest and config["cache_digest"] == digest(cache, Reframe().settings())
     kinds = [json.loads(line)["kind"] for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert kinds.count("train") == 150 and kinds.count("dev") == 6
@@ -112,6 +114,15 @@ def test_it_learns_and_leaves_what_it_promises(split, cache, settings, tmp_path)
     answers = pipeline("text-classification", str(out / "model"))(list(split.test.texts))
     wrong = sum(a["label"] != split.classes[y] for a, y in zip(answers, split.test.labels, strict=True))
     assert 100 * wrong / len(answers) == pytest.approx(result["test_error"]), "the model saved is the one chosen by dev"
+    right = [a["label"] == split.classes[y] for a, y in zip(answers, split.test.labels, strict=True)]
+    assert unpacked(result["test_correct"], len(answers)).tolist() == right
+    assert sum(place["count"] for place in result["calibration"]["bins"]) == len(answers)
+    said = dict(zip(split.test.texts, answers, strict=True))
+    examples = [json.loads(line) for line in (out / "test_examples.jsonl").read_text().splitlines()]
+    assert len(examples) == len(answers)
+    for example in examples:
+        assert example["predicted"] == said[example["text"]]["label"]
+        assert example["probability"] == pytest.approx(said[example["text"]]["score"], abs=1e-4)
 
 
 def test_a_head_on_a_frozen_encoder(split, cache, settings, tmp_path):

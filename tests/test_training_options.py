@@ -189,3 +189,19 @@ def test_a_step_that_does_not_fit_into_memory_says_what_to_do(split, settings, t
     with pytest.raises(SettingsError, match=r"a step does not fit into memory: \d+ tokens .*--tokens-per-pass \d+\)"):
         run(split, settings, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000004"]
+
+
+def test_a_run_of_a_version_that_wrote_less_goes_on(split, settings, tmp_path):
+    """What is new in the configuration follows from the digest of the split, or says where a run belongs."""
+    call = {"objectives": (Supervised(),), "settings": settings, "out": tmp_path / "run"}
+    train(split, **call)
+    (tmp_path / "run" / "result.json").unlink()
+    file = tmp_path / "run" / "config.json"
+    config = json.loads(file.read_text())
+    del config["data"]["test_digest"], config["data"]["unlabeled"]
+    file.write_text(json.dumps(config | {"study": {"name": "table2", "size": "smoke"}}))
+    assert train(split, **call)["steps"] == settings.steps
+    file.write_text(json.dumps(config | {"data": config["data"] | {"digest": "another"}}))
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(SettingsError, match="digest"):
+        train(split, **call)

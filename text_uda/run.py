@@ -1,13 +1,14 @@
 """The run directory: all that a run leaves, and the only thing that reports read.
 
-config.json     what was asked for and what made it: settings, digests, versions, code revision
-metrics.jsonl   one line a logged step, one a development evaluation
-examples.jsonl  some of the unlabeled pairs
-diverged.json   where the loss or its gradient was no number, if it ever was: step, terms, rows
-result.json     errors, confusion, coverage; there only when the run is finished
-checkpoints/    the newest one, until the run is finished
-tokens/         ids of texts that are many, until the run is finished
-model/          an ordinary transformers folder, of the weights that the development split chose
+config.json           what was asked for and what made it: settings, digests, versions, code revision
+metrics.jsonl         one line a logged step, one a development evaluation
+examples.jsonl        some of the unlabeled pairs
+test_examples.jsonl   some of the test rows, with what the chosen weights say of them
+diverged.json         where the loss or its gradient was no number, if it ever was: step, terms, rows
+result.json           errors, confusion, calibration, coverage; there only when the run is finished
+checkpoints/          the newest one, until the run is finished
+tokens/               ids of texts that are many, until the run is finished
+model/                an ordinary transformers folder, of the weights that the development split chose
 """
 
 import json
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
-_PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
+PROVENANCE = ("name", "versions", "code_revision", "command", "machine", "study")
+
+# Of the data, what follows from its digest; earlier versions did not write it.
+_FROM_DIGEST = ("test_digest", "unlabeled")
 
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
-_OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
+OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -113,12 +117,15 @@ class RunDirectory:
 
     def _remove_what_a_kill_left(self) -> None:
         """Files that `write_whole` had begun."""
-        for name in ("config.json", "metrics.jsonl", "diverged.json", "result.json"):
+        for name in ("config.json", "metrics.jsonl", "diverged.json", "test_examples.jsonl", "result.json"):
             for path in self.path.glob(f".{name}.*"):
                 path.unlink()
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def write_test_examples(self, lines: str) -> None:
+        write_whole(self.path / "test_examples.jsonl", lines)
 
     def write_model(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None
@@ -196,10 +203,12 @@ class RunDirectory:
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    decisive = {name: value for name, value in config.items() if name not in _PROVENANCE}
+    decisive = {name: value for name, value in config.items() if name not in PROVENANCE}
+    if isinstance(data := decisive.get("data"), dict):
+        decisive["data"] = {name: value for name, value in data.items() if name not in _FROM_DIGEST}
     settings = decisive.get("settings")
     if isinstance(settings, dict):
-        decisive["settings"] = {name: value for name, value in settings.items() if name not in _OF_THE_WAY}
+        decisive["settings"] = {name: value for name, value in settings.items() if name not in OF_THE_WAY}
     return decisive
 
 

@@ -70,7 +70,8 @@ def train(
         frozen: an encoder shared between runs with tune="head", so that each text is encoded once.
     Returns:
         what result.json holds: dev_error, test_error (of the weights that the development split chose),
-        last_dev_error, last_test_error (percent), best_step, steps, seconds, confusion, augmentation, warnings.
+        last_dev_error, last_test_error (percent), best_step, steps, seconds, confusion, augmentation, warnings; of the
+        chosen weights on the test rows also calibration (see `calibration`) and test_correct (see `answers.packed`).
     Raises:
         SettingsError: settings that do not go together, or a folder that holds another run.
         DivergedError: the loss is not finite.
@@ -102,7 +103,13 @@ def train(
     config = {
         "name": name or f"{method} seed {settings.seed}",
         "method": method,
-        "data": {"name": split.name, "classes": list(split.classes), "digest": split.digest},
+        "data": {
+            "name": split.name,
+            "classes": list(split.classes),
+            "digest": split.digest,
+            "test_digest": split.test_digest,
+            "unlabeled": len(split.unlabeled),
+        },
         "labels": len(split.labeled.texts),
         "seed": settings.seed,
         "steps": settings.steps,

@@ -13,9 +13,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from text_uda import checkpoint, distributed
+from text_uda.answers import examples_of, packed
 from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
 from text_uda.averaging import Averaged, Averaging
 from text_uda.batch import Batch
+from text_uda.calibration import calibration
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import SettingsError
@@ -254,7 +256,8 @@ class Training:
         last_dev = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
         checkpoint.put_weights(self._unwrapped, self.best.weights)
         model = self._unwrapped.model
-        chosen = score(probabilities(model, self.test), test_labels)
+        answers = probabilities(model, self.test)
+        chosen = score(answers, test_labels)
         result = {
             "run": str(self.directory.path),
             "dev_error": self.best.error,
@@ -265,6 +268,8 @@ class Training:
             "steps": self.settings.steps,
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
+            "calibration": calibration(answers, test_labels),
+            "test_correct": packed(answers.argmax(axis=-1) == test_labels),
             "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
             "changed": self.directory.mean_of("changed"),
             "warnings": warnings_in(self.directory.read_metrics(), steps=self.settings.steps),
@@ -272,6 +277,7 @@ class Training:
 
         def write() -> None:
             self.directory.write_model(model, self.pretrained.tokenizer)
+            self.directory.write_test_examples(examples_of(self.split.test, self.split.classes, answers))
             self.directory.write("result.json", result)
             shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
             shutil.rmtree(self.directory.tokens, ignore_errors=True)

@@ -58,6 +58,13 @@ def test_the_digest_is_of_everything():
     assert len({base, *(split(each, labels=12, seed=0).digest for each in changed)}) == 4
 
 
+def test_the_digest_of_the_test_rows_is_of_their_texts_and_labels_alone():
+    base = split(CORPUS, labels=12, seed=0).test_digest
+    assert split(CORPUS, labels=15, seed=1).test_digest == base and len(base) == 32
+    for other in (Rows(TEST.texts, (0, 1, 1)), Rows(("test a", "test b", "test d"), TEST.labels)):
+        assert split(replace(CORPUS, test=other), labels=12, seed=0).test_digest != base
+
+
 def test_labels_that_do_not_divide():
     assert sorted(Counter(split(CORPUS, labels=14, seed=0).labeled.labels).values()) == [4, 5, 5]
 

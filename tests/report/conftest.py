@@ -7,7 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from text_uda.answers import packed
+from text_uda.calibration import calibration
+from text_uda.keyed import keyed_generator, keyed_seed
 
 MakeRun = Callable[..., Path]
 
@@ -16,6 +21,14 @@ TEXTS = [
     "It never quite makes it to the boiling point, but manages to sustain a good simmer for most of its running time.",
     "The plot is a mess & the acting <wooden>; I left after 20 minutes.",
     "Not bad at all.",
+]
+
+
+TEST_TEXTS = [
+    "a warm and quiet film about very little .",
+    "<script>alert('x')</script> & \"quotes\" | pipes",
+    "\N{FACE WITH TEARS OF JOY} so bad that it is good",
+    "\u0641\u064a\u0644\u0645 \u062c\u0645\u064a\u0644 and then it ends",
 ]
 
 
@@ -50,7 +63,13 @@ def make_run(tmp_path: Path) -> MakeRun:
         own = {
             "name": f"{method} seed {seed}",
             "method": method,
-            "data": {"name": "movie-snippets", "classes": list(classes), "digest": f"split-of-seed-{seed}"},
+            "data": {
+                "name": "movie-snippets",
+                "classes": list(classes),
+                "digest": f"split-of-seed-{seed}",
+                "test_digest": "test-rows",
+                "unlabeled": 2000,
+            },
             "labels": 40,
             "seed": seed,
             "steps": steps,
@@ -92,10 +111,44 @@ def make_run(tmp_path: Path) -> MakeRun:
             figures = {"dev_error": error - 0.8, "test_error": error, "last_dev_error": error, "seconds": 41.5}
             figures |= {"run": str(path), "last_test_error": error + 0.4, "best_step": 350, "steps": steps}
             made = figures | {"confusion": confusion, "augmentation": None if none else coverage, "warnings": []}
-            _write(path / "result.json", made | (result or {}))
+            labels, probabilities = _answers(f"{method} {seed}", confusion)
+            answers = {"calibration": calibration(probabilities, labels)}
+            answers |= {"test_correct": packed(probabilities.argmax(axis=-1) == labels)}
+            _write_test_examples(path / "test_examples.jsonl", classes, labels, probabilities)
+            _write(path / "result.json", made | answers | (result or {}))
         return path
 
     return make
+
+
+def _answers(run: str, confusion: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) and probabilities (N, C) that have this confusion. A row that is hard for one run is for others."""
+    size, rows = len(confusion), sum(confusion[0])
+    labels = np.repeat(np.arange(size), rows)
+    hardness = keyed_generator("hardness").random(len(labels)) + 0.7 * keyed_generator(run).random(len(labels))
+    predicted = labels.copy()
+    for label, counts in enumerate(confusion):
+        hardest = label * rows + np.argsort(-hardness[label * rows : (label + 1) * rows], kind="stable")
+        others = [np.full(count, other) for other, count in enumerate(counts) if other != label]
+        wrong = np.concatenate([*others, np.empty(0, dtype=np.int64)])
+        predicted[hardest[: len(wrong)]] = wrong
+    least = 1.0 / size
+    confidence = least + (1 - least) * np.clip(1.1 - 0.5 * hardness, 0.02, 0.999)
+    probabilities = np.repeat(((1 - confidence) / max(1, size - 1))[:, None], size, axis=1)
+    probabilities[np.arange(len(labels)), predicted] = confidence
+    return labels, probabilities
+
+
+def _write_test_examples(path: Path, classes: tuple[str, ...], labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """Of 500 rows, some of them with what a page has to show as text."""
+    texts = [f"Test row {row}: {TEST_TEXTS[row % len(TEST_TEXTS)]}" for row in range(len(labels))]
+    predicted = probabilities.argmax(axis=-1)
+    chosen = sorted(range(len(texts)), key=lambda row: keyed_seed("test example", texts[row]))[:500]
+    with path.open("w", encoding="utf-8") as file:
+        for row in chosen:
+            example = {"text": texts[row], "label": classes[labels[row]], "predicted": classes[predicted[row]]}
+            example["probability"] = float(probabilities[row].max())
+            file.write(json.dumps(example, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ def test_a_seed_run_twice_is_no_second_seed(make_run):
 
 
 def test_what_makes_runs_hard_to_compare_is_said(make_run):
-    data = {"name": "movie-snippets", "classes": ["negative", "positive"], "digest": "another split"}
+    data = {"name": "movie-snippets", "classes": ["negative", "positive"], "digest": "another split", "unlabeled": 2000}
     runs = [make_run("none", 0), make_run("synonym", 0, data=data), make_run("synonym", 1, code_revision="0+")]
     remarks = " ".join(compared(runs)[0].remarks())
     assert "One seed (none)" in remarks and "seed 0 did not see the same split" in remarks

@@ -312,9 +312,11 @@ def train(
 
 
 def _say(result: dict[str, Any], out: Path) -> None:
+    calibration = result.get("calibration")  # a run that an earlier version finished has none
+    calibrated = f", calibration error {calibration['error']:.1f}%" if calibration else ""
     click.echo(
         f"chosen by dev (step {result['best_step']:,}): dev error {result['dev_error']:.2f}%,"
-        f" test error {result['test_error']:.2f}%"
+        f" test error {result['test_error']:.2f}%{calibrated}"
     )
     click.echo(
         f"last (step {result['steps']:,}): dev error {result['last_dev_error']:.2f}%,"

@@ -1,12 +1,11 @@
 """Seeded, class-balanced splits. A hash of (seed, text) tells who is where: the order of a file changes nothing."""
 
-import hashlib
 from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 
-from text_uda.data.corpus import Corpus, Rows, Split
+from text_uda.data.corpus import Corpus, Rows, Split, digest_of
 from text_uda.data.texts import sorted_distinct, taken, text_keys
 from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_seed
@@ -117,11 +116,4 @@ def _proportional(groups: Sequence[np.ndarray], size: int) -> np.ndarray:
 
 
 def _digest(classes: Sequence[str], labeled: Rows, unlabeled: Sequence[str], dev: Rows, test: Rows) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    parts = [classes, labeled.texts, labeled.labels, unlabeled, dev.texts, dev.labels, test.texts, test.labels]
-    for part in parts:
-        digest.update(f"{len(part)}:".encode())
-        for item in part:
-            data = str(item).encode("utf-8", "surrogatepass")
-            digest.update(f"{len(data)}:".encode() + data)
-    return digest.hexdigest()
+    return digest_of(classes, labeled.texts, labeled.labels, unlabeled, dev.texts, dev.labels, test.texts, test.labels)

@@ -8,8 +8,13 @@ from typing import Any
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.reading import Run
 
-_NOT_DECISIVE = ("name", "versions", "code_revision", "command", "seed", "cache_digest")
-_SEEDS = ("settings.seed", "augmentation.seed", "data.digest")  # the digest: the seed draws the split
+_NOT_DECISIVE = ("name", "versions", "code_revision", "command", "study", "seed", "cache_digest")
+_SEEDS = (
+    "settings.seed",
+    "augmentation.seed",
+    "data.digest",
+    "data.test_digest",
+)  # the digest: the seed draws the split
 
 
 @dataclass(frozen=True, eq=False)
