@@ -175,3 +175,16 @@ def answer() -> Callable[..., None]:
         (run / "test_examples.jsonl").write_text(text, encoding="utf-8")
 
     return write
+
+
+@pytest.fixture
+def earlier() -> Callable[[Path], Path]:
+    """Takes from a run what earlier versions did not write."""
+
+    def strip(run: Path) -> Path:
+        result = json.loads((run / "result.json").read_text())
+        _write(run / "result.json", {k: v for k, v in result.items() if k not in ("calibration", "test_correct")})
+        (run / "test_examples.jsonl").unlink()
+        return run
+
+    return strip

@@ -82,8 +82,9 @@ def test_what_the_page_says_of_a_row(answered, tmp_path):
     assert '<option value="gained">a method, not labels alone</option>' in text
 
 
-def test_runs_of_earlier_versions_have_no_rows(study, tmp_path):
-    assert "Test rows the methods disagree on" not in build(study, tmp_path / "report.html").read_text("utf-8")
+def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
+    runs = [earlier(run) for run in study]
+    assert "Test rows the methods disagree on" not in build(runs, tmp_path / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

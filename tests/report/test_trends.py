@@ -105,5 +105,5 @@ def test_bins_are_summed_over_seeds_by_their_rows(make_run):
     assert "off by 10.0 points" in drawing.svg(chart, "f", narrow=True)
 
 
-def test_runs_of_earlier_versions_have_no_diagram(study):
-    assert reliability(compared(study)[0]) is None
+def test_runs_of_earlier_versions_have_no_diagram(study, earlier):
+    assert reliability(compared([earlier(run) for run in study])[0]) is None

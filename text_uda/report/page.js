@@ -7,10 +7,11 @@ for (const browser of document.querySelectorAll(".browser")) {
   const selects = [...form.querySelectorAll("select")];
   const count = form.querySelector("output");
   const more = browser.querySelector(".sources ~ button");
+  // Only words of the runs are searched: not the names of methods, nor that a word was taken away.
+  const texts = (element, where) => [...element.querySelectorAll(where)].map((one) => one.textContent);
   const items = [...browser.querySelectorAll(".sources > li")].map((item) => ({
     item,
-    // What is searched: that a word is marked as taken away, say, is not part of the text.
-    own: [...item.querySelectorAll(":scope > p")].map((one) => one.textContent).join(" "),
+    own: texts(item, ".source > span, .truth b"),
     parts: [...item.querySelectorAll(".made")],
   }));
   const STEP = 20;
@@ -24,7 +25,8 @@ for (const browser of document.querySelectorAll(".browser")) {
     for (const { item, own, parts } of items) {
       const wanted = parts.filter(fits);
       for (const part of parts) part.hidden = !wanted.includes(part);
-      const text = [own, ...wanted.map((part) => part.textContent)].join(" ").toLowerCase();
+      const said = wanted.flatMap((part) => texts(part, "p[dir], .answers bdi"));
+      const text = [...own, ...said].join(" ").toLowerCase();
       const shown = wanted.length > 0 && fits(item) && words.every((word) => text.includes(word));
       found += shown;
       item.hidden = !shown || found > room;
@@ -36,7 +38,7 @@ for (const browser of document.querySelectorAll(".browser")) {
     room = STEP;
     show();
   };
-  form.addEventListener("input", anew);
+  for (const kind of ["input", "change"]) form.addEventListener(kind, anew); // some tools fire only one for a select
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", () => {
     const next = items.filter(({ item }) => !item.hidden).length;
