@@ -90,7 +90,11 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
 @pytest.mark.parametrize(
     ("file", "change", "told"),
     [
-        ("test_examples.jsonl", '{"text": "x", "label": "a", "predicted": 1, "probability": 1}', "has 'predicted': '1'"),
+        (
+            "test_examples.jsonl",
+            '{"text": "x", "label": "a", "predicted": 1, "probability": 1}',
+            "has 'predicted': '1'",
+        ),
         ("test_examples.jsonl", '{"text": "x"', "line 1 is no JSON"),
         ("result.json", {"calibration": {"error": 1.0}}, "has no 'bins'"),
         ("result.json", {"calibration": []}, "is no JSON object"),

@@ -87,7 +87,10 @@ def page(place, driver, make_run, answer):
                 right = {"none": "positive", "synonym": "negative"}[method]
                 rows = [(text, "positive", right) for text in HOSTILE]
                 answer(runs[-1], [*rows, *((f"{text} {n}", "negative", right) for n in range(15) for text in PLAIN)])
-        build([*runs, make_run("none", 0, labels=400, folder="more"), make_run("none", 1, labels=400, folder="yet more")], place)
+        build(
+            [*runs, make_run("none", 0, labels=400, folder="more"), make_run("none", 1, labels=400, folder="yet more")],
+            place,
+        )
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     screen(driver, 1280)
     scheme(driver, "light")
@@ -134,7 +137,9 @@ def test_hostile_texts_are_shown_as_they_are(page):
     attributes = "return [...document.querySelectorAll('*')].flatMap((e) => e.getAttributeNames())"
     assert not [name for name in page.execute_script(attributes) if name.startswith("on")]
     # An open dialog would have ended the scripts above with an error. The right-to-left text reads from the right.
-    direction = "return getComputedStyle(document.querySelectorAll('#pairs ~ .sources > li > .source > span')[3]).direction"
+    direction = (
+        "return getComputedStyle(document.querySelectorAll('#pairs ~ .sources > li > .source > span')[3]).direction"
+    )
     assert page.execute_script(direction) == "rtl"
 
 
@@ -165,7 +170,13 @@ def test_typing_and_choosing_filter_the_test_rows(page):
     assert shown(rows) == ["the plot is a mess 7"] and count.text == "1 row" and len(shown(pairs)) == 7
     search.send_keys(Keys.CONTROL, "a", Keys.BACKSPACE)
     who = rows.find_element(By.CSS_SELECTOR, "select[name=right]")
-    for choice, number in (("labels alone, not", 5), ("a method, not", 30), ("nobody", 0), ("synonym", 30), ("none", 5)):
+    for choice, number in (
+        ("labels alone, not", 5),
+        ("a method, not", 30),
+        ("nobody", 0),
+        ("synonym", 30),
+        ("none", 5),
+    ):
         option = next(o for o in who.find_elements(By.CSS_SELECTOR, "option") if o.text.startswith(choice))
         option.click()
         assert count.text == f"{number} rows", choice
@@ -207,7 +218,9 @@ def test_the_keyboard_finds_its_way(page):
     assert skip.text == "Skip to the results" and skip.location["x"] >= 0
     skip.send_keys(Keys.ENTER)
     assert page.switch_to.active_element.tag_name == "main"
-    names = "return [...document.querySelectorAll('input, select, [role=region], svg[role=img], section, nav')].map(e =>"
+    names = (
+        "return [...document.querySelectorAll('input, select, [role=region], svg[role=img], section, nav')].map(e =>"
+    )
     names += " e.ariaLabel || e.labels?.[0]?.textContent || document.getElementById(e.getAttribute('aria-labelledby'))?.textContent)"
     assert all(page.execute_script(names))
     search = page.find_element(By.CSS_SELECTOR, "input")

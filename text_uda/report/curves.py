@@ -30,7 +30,9 @@ class Metric:
     times: float = 1.0
 
 
-_LABELED = Metric("train", "supervised", "Loss on labeled rows", "Cross entropy; near 0 the labels are learnt by heart.")
+_LABELED = Metric(
+    "train", "supervised", "Loss on labeled rows", "Cross entropy; near 0 the labels are learnt by heart."
+)
 _WHOLE = Metric("train", "loss", "Loss", "A sum over objectives: its height says nothing across methods.")
 _SHOWN = (
     Metric("dev", "error", "Development error, %", "The lowest chose the weights that were tested.", 100.0),
@@ -42,9 +44,16 @@ _SHOWN = (
         "Labeled rows that are predicted above it do not count: training signal annealing.",
         1.0,
     ),
-    Metric("train", "labeled_counted", "Labeled rows in use, %", "Share of a batch under the TSA threshold.", 100.0, 100.0),
     Metric(
-        "train", "confident", "Unlabeled rows in use, %", "Share of a batch over the confidence threshold.", 100.0, 100.0
+        "train", "labeled_counted", "Labeled rows in use, %", "Share of a batch under the TSA threshold.", 100.0, 100.0
+    ),
+    Metric(
+        "train",
+        "confident",
+        "Unlabeled rows in use, %",
+        "Share of a batch over the confidence threshold.",
+        100.0,
+        100.0,
     ),
     Metric(
         "train",
@@ -104,7 +113,7 @@ def _drawer(lines: dict[Group, list[Points]], means: dict[Group, Points], most: 
         axes.set(xlim=(0, max(step for step, _ in points)), xlabel="step")
         for group, own in lines.items():
             look = style(group.colour)
-            if 1 < len(own) and len(lines) <= CROWD:
+            if len(own) > 1 and len(lines) <= CROWD:
                 for line in own:
                     axes.plot(*zip(*line, strict=True), color=look.colour, linewidth=0.8, alpha=0.4)
         for group, line in means.items():

@@ -86,7 +86,9 @@ class Canvas:
     def titled(self, text: str) -> str | None:
         return None if self.paper else _TITLE + text
 
-    def bounds(self, values: Sequence[float], *, least: float = -math.inf, most: float = math.inf) -> tuple[float, float]:
+    def bounds(
+        self, values: Sequence[float], *, least: float = -math.inf, most: float = math.inf
+    ) -> tuple[float, float]:
         """A little more than the values need, within what the quantity can be; from `least` where that is near."""
         low, high = max(min(values), least), min(max(values), most)
         if math.isfinite(least) and low - least < 0.35 * (high - least):

@@ -1,8 +1,8 @@
 """The page: what the templates are given. Everything from a run passes through their escaping."""
 
 import hashlib
-from base64 import b64encode
 import itertools
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime

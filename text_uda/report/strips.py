@@ -65,5 +65,14 @@ def _draw(canvas: "Canvas", found: list[tuple[Group, Estimate]]) -> None:
             canvas.text(axes, 0, place - 14 / row, group.label, x_in="axes", va="center", letters=44)
         else:
             canvas.text(
-                axes, 0, at, group.label, x_in="axes", dx=-14, ha="right", va="center", letters=LETTERS, mark=group.colour
+                axes,
+                0,
+                at,
+                group.label,
+                x_in="axes",
+                dx=-14,
+                ha="right",
+                va="center",
+                letters=LETTERS,
+                mark=group.colour,
             )
