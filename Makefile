@@ -11,10 +11,12 @@ setup: ## make or mend the environment in .venv; does nothing when it is up to d
 demo: setup ## paraphrase real reviews, train three classifiers on them, compare
 	.venv/bin/text-uda demo
 
-test: setup ## run the tests
+test: ## run the tests
+	@sh scripts/setup.sh --tests
 	.venv/bin/python -m pytest
 
-check: setup ## what CI runs: lint, format, types, then the tests
+check: ## what CI runs: lint, format, types, then the tests
+	@sh scripts/setup.sh --tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --pythonpath .venv/bin/python

@@ -4,6 +4,7 @@
 # it starts anew. pip reads its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...), for a mirror or another torch build.
 #
 #   PYTHON=/path/to/python sh scripts/setup.sh     with a Python of your choice (3.11 or newer)
+#   sh scripts/setup.sh --tests                    with what only tests need beside it: a Chromium
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -41,10 +42,13 @@ apt_install() {                 # true when all packages are installed at the en
 has_translator() { command -v apertium >/dev/null && [ -e /usr/share/apertium/modes/eng-spa.mode ]; }
 has_wordnet() { [ -e /usr/share/wordnet/data.noun ] && [ -e /usr/share/wordnet/index.sense ]; }
 
+has_chromium() { command -v chromedriver >/dev/null; }
+
 install_debian_parts() {
     packages=
     has_translator || packages="apertium-eng-spa"
     has_wordnet || packages="$packages wordnet-base wordnet-sense-index"
+    [ "$for_tests" = no ] || has_chromium || packages="$packages chromium chromium-driver"
     [ -n "$packages" ] || return 0
     # shellcheck disable=SC2086  # $packages is words
     apt_install $packages || true
@@ -52,6 +56,8 @@ install_debian_parts() {
         "until you run: apt-get install apertium-eng-spa"
     has_wordnet || say "no WordNet: synonyms and the wordnet data sets will not work, unless NLTK has its own copy," \
         "until you run: apt-get install wordnet-base wordnet-sense-index"
+    [ "$for_tests" = no ] || has_chromium || say "no Chromium: the tests that look at the report with it are skipped" \
+        "until you run: apt-get install chromium chromium-driver"
 }
 
 # ---- Python
@@ -116,6 +122,9 @@ make_environment() {
     mv "$stamp.new" "$stamp"
     say "done"
 }
+
+for_tests=no
+[ "${1:-}" != --tests ] || for_tests=yes
 
 # Two makes at once in one tree: the second waits, and finds the environment made.
 exec 9>.venv.lock

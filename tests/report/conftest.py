@@ -160,3 +160,31 @@ def study(make_run: MakeRun) -> list[Path]:
     """Three methods, three seeds each."""
     errors = {"none": (21.5, 21.3, 22.4), "synonym": (16.1, 14.9, 15.2), "back-translation": (12.3, 13.9, 12.6)}
     return [make_run(method, seed, error=error) for method, row in errors.items() for seed, error in enumerate(row)]
+
+
+@pytest.fixture
+def answer() -> Callable[..., None]:
+    """Writes test_examples.jsonl of a run: (text, true class, what the run says) a row."""
+
+    def write(run: Path, rows: list[tuple[str, str, str]], probability: float = 0.75) -> None:
+        lines = [
+            {"text": text, "label": label, "predicted": predicted, "probability": probability}
+            for text, label, predicted in rows
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (run / "test_examples.jsonl").write_text(text, encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture
+def earlier() -> Callable[[Path], Path]:
+    """Takes from a run what earlier versions did not write."""
+
+    def strip(run: Path) -> Path:
+        result = json.loads((run / "result.json").read_text())
+        _write(run / "result.json", {k: v for k, v in result.items() if k not in ("calibration", "test_correct")})
+        (run / "test_examples.jsonl").unlink()
+        return run
+
+    return strip

@@ -1,70 +1,129 @@
-"""Geometry: round ticks, nothing off the canvas, thinned lines."""
+"""Figures: which there are, what they hold, and how they are drawn and saved."""
 
+import json
 import re
+from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from text_uda.report import figures
+from text_uda.errors import SettingsError
+from text_uda.report import curves, figures, save_figures
 from text_uda.report.comparison import compare
+from text_uda.report.look import palette, style
 from text_uda.report.reading import read_runs
 
-
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=5))
-def test_a_scale_holds_its_values(values):
-    scale = figures.scale(values, 10, 90)
-    assert scale.low <= min(values) * (1 + 1e-9) and scale.high >= max(values) * (1 - 1e-9)
-    assert 2 <= len(scale.ticks) <= 8
-    assert all(10 <= scale(value) <= 90 for value in values)
-    assert len({scale.label(tick) for tick in scale.ticks}) == len(scale.ticks)
+drawing = pytest.importorskip("text_uda.report.drawing")
 
 
-@pytest.mark.parametrize(
-    ("values", "labels"),
-    [
-        ([12.3, 22.4], ["10", "15", "20", "25"]),
-        ([0.1, 0.93], ["0.00", "0.25", "0.50", "0.75", "1.00"]),
-        ([0, 40_000], ["0k", "10k", "20k", "30k", "40k"]),
-        ([0.0], ["0.0", "0.2", "0.4", "0.6"]),
-    ],
-)
-def test_ticks_are_round(values, labels):
-    scale = figures.scale(values, 0, 1)
-    assert [scale.label(tick) for tick in scale.ticks] == labels
+def compared(runs):
+    (comparison,) = compare(read_runs(runs))
+    return comparison
+
+
+def test_the_strips_hold_each_seed_and_the_interval(study):
+    chart = figures.error_by_method(compared(study))
+    assert chart is not None
+    assert chart.numbers.columns == ["method", "mean", "low", "high", "seed 0", "seed 1", "seed 2"]
+    assert chart.numbers.rows[0] == ["none", "21.73", "20.28", "23.19", "21.50", "21.30", "22.40"]
+    drawn = drawing.svg(chart, "f", narrow=False)
+    assert drawn.count("<title>seed ") == 9 and "21.7 ± 1.5" in drawn
+
+
+def test_one_run_has_nothing_to_be_held_against(make_run):
+    assert figures.error_by_method(compared([make_run()])) is None
 
 
 def test_an_interval_beyond_what_an_error_can_be_ends_there(make_run):
-    runs = [make_run("none", seed, error=error) for seed, error in enumerate((1.0, 9.0))]
-    (comparison,) = compare(read_runs(runs))
-    scale, (strip,) = figures.strips(comparison)
-    assert scale.low == 0 and scale.high <= 100
-    assert strip.low == scale(0) < strip.mean < strip.high
+    chart = figures.error_by_method(compared([make_run("none", s, error=e) for s, e in enumerate((1.0, 9.0))]))
+    drawn = ElementTree.fromstring(drawing.svg(chart, "f", narrow=True))
+    numbers = [float(n) for path in drawn.iter("path") for n in re.findall(r"-?[\d.]+", path.get("d", ""))]
+    assert min(numbers) >= -5 and max(numbers) <= drawing.NARROW + 5
 
 
 def test_charts_of_what_was_logged(study):
-    (comparison,) = compare(read_runs(study))
-    error, confident, loss = figures.charts(comparison)
-    assert [len(chart.curves) for chart in (error, confident, loss)] == [3, 2, 3]  # none has no threshold
-    for chart in (error, confident, loss):
-        numbers = re.findall(r"[\d.]+", "".join(curve.mean for curve in chart.curves))
-        assert all(0 <= float(x) <= figures.WIDTH for x in numbers[::2])
-        assert all(0 <= float(y) <= figures.HEIGHT for y in numbers[1::2])
+    error, loss, confident = curves.training(compared(study))
+    assert [len(chart.keys) for chart in (error, loss, confident)] == [3, 3, 2]  # none has no threshold
+    assert [chart.name for chart in (error, loss, confident)] == [
+        "development-error", "supervised-by-step", "confident-by-step"]  # fmt: skip
+    last = confident.numbers.rows[-1]
+    assert last[0] == "391" and all(80 < float(value) < 100 for value in last[1:])  # percent
+    assert all(len(chart.numbers.rows) <= curves.ROWS + 1 for chart in (error, loss, confident))
+    assert drawing.svg(loss, "f", narrow=True).count("<path") > 12
+
+
+def test_every_metric_that_a_step_may_log_has_its_chart(make_run):
+    run = make_run()
+    lines = [
+        f'{{"kind": "train", "step": {step}, "loss": 1.0, "tsa_threshold": 0.5, "labeled_counted": 0.25,'
+        f' "agreement": 0.75}}\n'
+        for step in (1, 2)
+    ]
+    (run / "metrics.jsonl").write_text("".join(lines))
+    charts = {chart.name: chart.numbers.rows[0][1] for chart in curves.training(compared([run]))}
+    assert charts == {"loss-by-step": "1.000", "tsa-threshold-by-step": "0.500",
+                      "labeled-counted-by-step": "25.000", "agreement-by-step": "75.000"}  # fmt: skip
 
 
 def test_a_run_without_metrics_has_no_charts(make_run):
     run = make_run()
     (run / "metrics.jsonl").write_text("")
-    assert figures.charts(compare(read_runs([run]))[0]) == []
+    assert curves.training(compared([run])) == []
 
 
 def test_long_lines_are_thinned_by_means():
     line = [(step, float(step % 2)) for step in range(10_000)]
-    thinned = figures.thin(line)
-    assert len(thinned) <= figures.POINTS
+    thinned = curves.thin(line)
+    assert len(thinned) <= curves.POINTS
     assert thinned[0][1] == pytest.approx(0.5, abs=0.02)
-    assert figures.thin(line[:50]) == line[:50]
+    assert curves.thin(line[:50]) == line[:50]
 
 
 def test_the_mean_line_keeps_to_the_steps_that_all_have():
-    assert figures.mean_line([[(1, 2.0), (2, 4.0), (3, 9.0)], [(1, 4.0), (2, 6.0)]]) == [(1, 3.0), (2, 5.0)]
+    assert curves.mean_line([[(1, 2.0), (2, 4.0), (3, 9.0)], [(1, 4.0), (2, 6.0)]]) == [(1, 3.0), (2, 5.0)]
+
+
+def test_words_of_a_run_are_drawn_as_they_are(make_run):
+    name = "a $x_1$ <b>&amp; #0072b2 \N{GRINNING FACE}"
+    runs = [make_run("m", seed) for seed in (0, 1)]
+    for run in runs:
+        config = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps(config | {"method": name}))
+    chart = figures.error_by_method(compared(runs))
+    for narrow in (True, False):
+        drawn = ElementTree.fromstring(drawing.svg(chart, "f", narrow=narrow))
+        assert name in [element.text for element in drawn.iter("text")]
+    assert drawing.files(chart)["svg"].count(b"&lt;b&gt;") >= 1
+
+
+def test_groups_beyond_the_hues_are_dashed():
+    styles = [style(colour) for colour in range(22)]
+    assert len({(own.hue, own.lap) for own in styles}) == 22
+    assert {own.colour for own in styles} == {palette()[f"c{hue}"] for hue in range(8)}
+    assert styles[1].dashes != styles[8].dashes != styles[15].dashes
+
+
+def test_files_for_a_paper(study, tmp_path):
+    paths = save_figures(study, tmp_path / "new" / "figures")
+    assert sorted(tmp_path.rglob("figures/*")) == sorted(paths)
+    assert {path.name for path in paths} >= {"error-by-method.svg", "error-by-method.pdf", "gain-by-change.pdf"}
+    pdf = (tmp_path / "new" / "figures" / "confident-by-step.pdf").read_bytes()
+    assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"CreationDate" not in pdf
+    drawn = (tmp_path / "new" / "figures" / "confident-by-step.svg").read_text()
+    assert "fill: #ffffff" in drawn and "var(--" not in drawn
+    assert ">synonym<" in drawn and ">Unlabeled rows in use, %<" in drawn  # it stands alone
+    before = [path.read_bytes() for path in paths]
+    assert [path.read_bytes() for path in save_figures(study, tmp_path / "new" / "figures")] == before
+
+
+def test_files_of_several_comparisons_have_names_of_their_own(make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "files", lambda chart: {"svg": b"", "pdf": b""})  # that takes a second each
+    runs = [make_run("none", 0, labels=n, encoder=e, folder=f"{n}{e}") for n in (10, 100) for e in ("a", "b")]
+    paths = save_figures(runs, tmp_path / "figures")
+    assert len({path.name for path in paths}) == len(paths) == 2 * (2 + 4 * 3)
+    assert (tmp_path / "figures" / "movie-snippets-10-labels-development-error-2.pdf").exists()
+
+
+def test_a_folder_that_cannot_be_written(make_run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="name another folder"):
+        save_figures([make_run()], tmp_path / "file")

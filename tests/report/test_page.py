@@ -15,6 +15,7 @@ from text_uda.errors import MissingPartError, SettingsError
 from text_uda.report import build, pairs
 
 pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }} $x$ & |"
 VOID = {"meta", "input", "img"}
@@ -56,16 +57,18 @@ def test_the_page_is_well_formed_and_small(study, tmp_path):
     text = page_of(study, tmp_path / "new" / "report.html")
     page = Page(text)
     assert text.startswith("<!doctype html>\n")
-    assert len(text) < 100_000
+    assert len(text) < 400_000
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {attributes["aria-labelledby"] for _, attributes in page.tags if "aria-labelledby" in attributes} <= set(ids)
+    assert set(re.findall(r'(?:href="|url\()#([\w-]+)', text)) <= set(ids)
 
 
 def test_the_page_asks_the_network_for_nothing(study, tmp_path):
     text = page_of(study, tmp_path / "report.html")
     page = Page(text)
-    assert not re.search(r"https?://|url\(|@import|src=", text)
+    assert not re.search(r"https?://|url\((?!#)|@import|src=", text)
+    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in page.tags)
     assert not {tag for tag, _ in page.tags} & {"link", "img", "iframe", "object"}
     policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
     script = re.search(r"<script>(.*)</script>", text, re.DOTALL)
@@ -118,6 +121,7 @@ def test_changed_words_are_marked(make_run, tmp_path):
 
 def test_texts_of_the_same_source_stand_together(study, tmp_path):
     text = page_of(study, tmp_path / "report.html")
+    text = text[text.index('id="pairs"') :]
     assert text.count('class="source"') == 4
     assert text.count('class="made"') == 8
 
@@ -164,7 +168,35 @@ def test_a_folder_in_the_place_of_the_page(make_run, tmp_path):
         build([make_run()], tmp_path)
 
 
-def test_without_jinja2_the_extra_is_named(make_run, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jinja2", None)
+def test_every_figure_has_a_name_and_its_numbers(study, tmp_path):
+    text = page_of(study, tmp_path / "report.html")
+    figures = re.findall(r'<figure class="chart.*?</figure>', text, re.DOTALL)
+    assert len(figures) == 6  # error, gain, development error, loss, rows in use, reliability
+    for figure in figures:
+        assert re.search(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', figure)
+        assert figure.count('<th scope="row">') > 1 and "<caption" in figure
+
+
+def test_figures_take_their_colours_from_the_page(study, tmp_path):
+    text = page_of(study, tmp_path / "report.html")
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    assert "var(--c1)" in drawn and "var(--soft)" in drawn
+    assert not re.search(r"(fill|stroke): ?(#|black|white)", drawn) and "font-family" not in drawn
+
+
+def test_the_same_runs_make_the_same_figures(study, tmp_path):
+    first, second = (page_of(study, tmp_path / f"{name}.html") for name in "ab")
+    assert first == second
+
+
+def test_the_table_for_a_paper(study, tmp_path):
+    text = Page(page_of(study, tmp_path / "report.html")).text
+    assert report.markdown_table(study) in text
+
+
+@pytest.mark.parametrize("module", ["jinja2", "matplotlib"])
+def test_without_what_the_page_needs_the_extra_is_named(make_run, tmp_path, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "text_uda.report.drawing", raising=False)
     with pytest.raises(MissingPartError, match=r"text-uda\[report\]"):
         build([make_run()], tmp_path / "report.html")

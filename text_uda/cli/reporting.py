@@ -18,22 +18,28 @@ from text_uda.cli.output import emit_json, printable
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The page to write, an .html file.")
+@click.option("--figures", type=FOLDER, metavar="DIR", help="Also write each figure there, as SVG and PDF.")
 @ends
-def report(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def report(runs: tuple[Path, ...], out: Path, figures: Path | None, as_json: bool) -> None:
     """Write one self-contained page that compares runs, and print the table.
 
     \b
     Example:
       text-uda report runs/* --out report.html
+      text-uda report runs/* --out report.html --figures figures
     """
-    from text_uda.report import build, markdown_table
+    from text_uda.report import build, markdown_table, save_figures
 
     written = build(runs, out)
+    drawn = [] if figures is None else save_figures(runs, figures)
     if as_json:
-        emit_json({"report": str(written), "runs": [str(run) for run in runs]})
+        record = {"report": str(written), "runs": [str(run) for run in runs]}
+        emit_json(record if figures is None else record | {"figures": [str(path) for path in drawn]})
         return
     click.echo(markdown_table(runs))
     click.echo(f"\nthe page: {printable(str(written))}")
+    if figures is not None:
+        click.echo(f"the figures: {len(drawn)} files in {printable(str(figures))}")
 
 
 @click.command(short_help="The whole way on real text, on a CPU, in minutes.")

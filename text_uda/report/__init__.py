@@ -10,7 +10,7 @@ from text_uda.report.reading import read_runs
 from text_uda.report.table import markdown
 from text_uda.run import write_whole
 
-__all__ = ["build", "markdown_table"]
+__all__ = ["build", "markdown_table", "save_figures"]
 
 
 def build(runs: Sequence[Path], out: Path) -> Path:
@@ -41,3 +41,15 @@ def markdown_table(runs: Sequence[Path]) -> str:
         SettingsError: a run that is not finished or is damaged.
     """
     return markdown(compare(read_runs(runs)))
+
+
+def save_figures(runs: Sequence[Path], folder: Path) -> list[Path]:
+    """The page's figures as SVG and PDF files, for a paper; returns where they are.
+
+    Raises:
+        SettingsError: a run that is not finished or is damaged, or a folder that cannot be written.
+        MissingPartError: without the extra `report`.
+    """
+    from text_uda.report import figures
+
+    return figures.save_figures(compare(read_runs(runs)), folder)

@@ -157,10 +157,10 @@ def _setting(run: Run) -> str:
 
 
 def _settings_but_seed(run: Run) -> str:
-    return json.dumps(_decisive(run), sort_keys=True)
+    return json.dumps(decisive(run), sort_keys=True)
 
 
-def _decisive(run: Run) -> dict[str, str]:
+def decisive(run: Run) -> dict[str, str]:
     """Everything that decides what a run computes, but for its seed."""
     config = {name: value for name, value in run.config.items() if name not in _NOT_DECISIVE}
     settings = config["settings"].keys()  # some of them stand at the top too
@@ -186,8 +186,8 @@ def _labels(runs: list[Run]) -> list[str]:
     """A short name for each group: its method, and the settings by which groups of one method differ."""
     labels = []
     for run in runs:
-        settings = [_decisive(other) for other in runs if other.method == run.method]
-        own = _decisive(run)
+        settings = [decisive(other) for other in runs if other.method == run.method]
+        own = decisive(run)
         names = sorted({name for other in settings for name in other.keys() | own.keys()})
         differing = [name for name in names if len({other.get(name) for other in settings}) > 1]
         if "objectives" in differing:  # then their settings differ too, and say less

@@ -1,6 +1,7 @@
 """The page: what the templates are given. Everything from a run passes through their escaping."""
 
 import hashlib
+import itertools
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,15 @@ from typing import Any
 
 from text_uda.errors import MissingPartError
 from text_uda.report import figures, table
+from text_uda.report.chart import Chart
 from text_uda.report.comparison import Comparison, Group, flat
+from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
+from text_uda.report.look import style
 from text_uda.report.pairs import sources
 from text_uda.report.reading import Run
 
 _HERE = Path(__file__).parent
+_PAPER = (("Markdown", table.markdown),)  # (name, what writes it of the comparisons): a table for a paper each
 _OWN = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # differ between any two runs
 
 
@@ -31,13 +36,15 @@ def render(comparisons: list[Comparison]) -> str:
     """The whole page, which asks the network for nothing.
 
     Raises:
-        MissingPartError: jinja2 is not installed.
+        MissingPartError: jinja2 or matplotlib is not installed.
     """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
+
+        from text_uda.report.drawing import svg
     except ImportError as error:
-        raise MissingPartError('the page needs jinja2: pip install "text-uda[report]"') from error
+        raise MissingPartError('the page needs jinja2 and matplotlib: pip install "text-uda[report]"') from error
     templates = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -47,6 +54,12 @@ def render(comparisons: list[Comparison]) -> str:
     )
     script = (_HERE / "page.js").read_text("utf-8")
     examples, examples_left = sources(comparisons)
+    rows, rows_left, rows_known = disagreements(comparisons)
+    numbers = itertools.count(1)
+
+    def drawn(chart: Chart, *, narrow: bool) -> Markup:
+        return Markup(svg(chart, f"f{next(numbers)}", narrow=narrow))
+
     return templates.get_template("page.html").render(
         comparisons=comparisons,
         title=_title(comparisons),
@@ -56,16 +69,31 @@ def render(comparisons: list[Comparison]) -> str:
         written=datetime.now(UTC).strftime("%-d %B %Y"),
         examples=examples,
         examples_left=examples_left,
-        groups={group.label: group for comparison in comparisons for group in comparison.groups if group.statuses},
+        groups=list({group.label: group for one in comparisons for group in one.groups if group.statuses}.values()),
         statuses=sorted({made.status for source in examples for made in source.made}),
+        rows=rows,
+        rows_left=rows_left,
+        rows_known=rows_known,
+        judged=list({said.group.label: said.group for row in rows for said in row.said}.values()),
+        kinds={"gained": GAINED, "lost": LOST, "nobody": NOBODY},
+        true_classes=sorted({row.label for row in rows}),
+        paper=[(name, write(comparisons)) for name, write in _PAPER],
         origin=_origin(comparisons),
         figures=figures,
+        drawn=drawn,
+        hue=_hue,
         table=table,
         share=_share,
         style=Markup((_HERE / "page.css").read_text("utf-8")),
         script=Markup(script),
         script_digest=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _hue(colour: int) -> str:
+    """Classes of page.css: its variable, and the lap when the hues are used up."""
+    own = style(colour)
+    return f"c{own.hue}" + (f" l{min(own.lap, 2)}" if own.lap else "")
 
 
 def _title(comparisons: list[Comparison]) -> str:

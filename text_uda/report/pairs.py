@@ -45,13 +45,13 @@ def sources(comparisons: list[Comparison]) -> tuple[list[Source], int]:
             if source not in found and len(found) == SOURCES:
                 left_out.add(source)
                 continue
-            entry = found.setdefault(source, Source(*_cut(source)))
-            marks, cut = _shortened(source, paraphrase)
+            entry = found.setdefault(source, Source(*shortened(source)))
+            marks, cut = _marked(source, paraphrase)
             entry.made.append(Made(group, status, _pivot(example["pivot"]), marks, cut))
     return list(found.values()), len(left_out)
 
 
-def _cut(text: str) -> tuple[str, int]:
+def shortened(text: str) -> tuple[str, int]:
     words = text.split()
     return (text, 0) if len(words) <= WORDS else (" ".join(words[:WORDS]), len(words) - WORDS)
 
@@ -59,11 +59,11 @@ def _cut(text: str) -> tuple[str, int]:
 def _pivot(text: str | None) -> str | None:
     if text is None:
         return None
-    shown, cut = _cut(text)
+    shown, cut = shortened(text)
     return f"{shown} …" if cut else shown
 
 
-def _shortened(source: str, paraphrase: str | None) -> tuple[list[tuple[str, str]], int]:
+def _marked(source: str, paraphrase: str | None) -> tuple[list[tuple[str, str]], int]:
     if paraphrase is None:
         return [], 0
     shown: list[tuple[str, list[str]]] = []

@@ -31,6 +31,9 @@ _RESULT: _Fields = {
 }
 _COVERAGE: _Fields = {"change_rate": _NUMBER, "usable": _NUMBER, "statuses": (dict,)}
 _METRICS: _Fields = {"kind": (str,), "step": (int,)}
+_CALIBRATION: _Fields = {"error": _NUMBER, "bins": (list,)}
+_BIN: _Fields = {**dict.fromkeys(("low", "high"), _NUMBER), "count": (int,)}
+_TEST_EXAMPLE: _Fields = {**dict.fromkeys(("text", "label", "predicted"), (str,)), "probability": _NUMBER}
 _EXAMPLE: _Fields = {"source": (str,), "paraphrase": _TEXT_OR_NONE, "status": (str,), "pivot": _TEXT_OR_NONE}
 
 
@@ -43,6 +46,8 @@ class Run:
     result: dict[str, Any]
     metrics: list[dict[str, Any]]
     examples: list[dict[str, Any]]
+    test_examples: list[dict[str, Any]]
+    """Some test rows and what the chosen weights say of them; empty in runs of earlier versions."""
 
     @property
     def name(self) -> str:
@@ -112,9 +117,24 @@ def _read(path: Path) -> Run:
         _check(coverage, _COVERAGE, path / "result.json")
         if not _are_counts(coverage["statuses"].values()):
             raise _damaged(path / "result.json", "the statuses of its paraphrases are no counts")
+    if (calibration := result.get("calibration")) is not None:
+        _check_calibration(calibration, path / "result.json")
     metrics = _lines(path / "metrics.jsonl", _METRICS)
-    examples = path / "examples.jsonl"
-    return Run(path, config, result, metrics, _lines(examples, _EXAMPLE) if examples.exists() else [])
+    examples, test_examples = (
+        _lines(path / name, fields) if (path / name).exists() else []
+        for name, fields in (("examples.jsonl", _EXAMPLE), ("test_examples.jsonl", _TEST_EXAMPLE))
+    )
+    return Run(path, config, result, metrics, examples, test_examples)
+
+
+def _check_calibration(record: Any, path: Path) -> None:
+    """A bin with rows says how sure and how right they are on average."""
+    _check(record, _CALIBRATION, path)
+    for one in record["bins"]:
+        _check(one, _BIN, path)
+        means = [one.get(name) for name in ("confidence", "accuracy")]
+        if one["count"] < 0 or (one["count"] and not all(isinstance(m, _NUMBER) and 0 <= m <= 1 for m in means)):
+            raise _damaged(path, f"a bin of its calibration is {one}")
 
 
 def _lines(path: Path, fields: _Fields) -> list[dict[str, Any]]:

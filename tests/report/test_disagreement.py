@@ -1,0 +1,113 @@
+"""Test rows that the methods do not agree on: which, who says what, what is said of it on the page."""
+
+import re
+
+import pytest
+
+from text_uda.errors import SettingsError
+from text_uda.report import build, disagreement
+from text_uda.report.comparison import compare
+from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
+from text_uda.report.reading import read_runs
+
+GOOD, BAD = "positive", "negative"
+
+
+@pytest.fixture
+def answered(make_run, answer):
+    """Three seeds of labels alone and of one method; what each says of four rows."""
+    said = {
+        "none": [(BAD, GOOD, GOOD, GOOD), (BAD, GOOD, GOOD, BAD), (GOOD, GOOD, GOOD, GOOD)],
+        "synonym": [(GOOD, BAD, GOOD, BAD), (GOOD, BAD, GOOD, GOOD), (GOOD, GOOD, GOOD, GOOD)],
+    }
+    runs = []
+    for method, seeds in said.items():
+        for seed, answers in enumerate(seeds):
+            runs.append(make_run(method, seed))
+            rows = zip(("gained", "lost", "same", "one seed"), answers, strict=True)
+            answer(runs[-1], [(text, GOOD, predicted) for text, predicted in rows])
+    return runs
+
+
+def test_rows_where_most_seeds_differ(answered):
+    rows, left, known = disagreements(compare(read_runs(answered)))
+    assert [row.text for row in rows] == ["gained", "lost"] and (left, known) == (0, 4)
+    gained, lost = rows
+    assert gained.kinds == [GAINED] and lost.kinds == [LOST]
+    base, method = gained.said
+    assert base.counts == [(BAD, 2), (GOOD, 1)] and not base.right
+    assert method.counts == [(GOOD, 3)] and method.right
+    assert method.probability == pytest.approx(0.75)
+
+
+def test_nobody_is_right(make_run, answer):
+    classes = ("a", "b", "c")
+    runs = [make_run(method, 0, classes=classes) for method in ("none", "synonym")]
+    for run, predicted in zip(runs, "ab", strict=True):
+        answer(run, [("text", "c", predicted)])
+    (row,), _, _ = disagreements(compare(read_runs(runs)))
+    assert row.kinds == [NOBODY] and not any(said.right for said in row.said)
+
+
+def test_a_seed_that_was_run_twice_has_one_vote(answered, make_run, answer):
+    again = make_run("none", 0, folder="again")
+    answer(again, [("gained", GOOD, BAD)])
+    (gained, *_), _, _ = disagreements(compare(read_runs([*answered, again])))
+    assert gained.said[0].seeds == 3
+
+
+def test_a_row_that_one_method_alone_saw_is_no_disagreement(make_run, answer):
+    runs = [make_run("none", 0), make_run("synonym", 0)]
+    answer(runs[0], [("text", GOOD, BAD)])
+    assert disagreements(compare(read_runs(runs))) == ([], 0, 0)
+
+
+def test_rows_beyond_the_room_are_counted(make_run, answer, monkeypatch, tmp_path):
+    monkeypatch.setattr(disagreement, "ROWS", 25)
+    runs = [make_run("none", 0), make_run("synonym", 0)]
+    for run, predicted in zip(runs, (GOOD, BAD), strict=True):
+        answer(run, [(f"text {index}", GOOD, predicted) for index in range(40)])
+    rows, left, known = disagreements(compare(read_runs(runs)))
+    assert (len(rows), left, known) == (25, 15, 40)
+    assert "15 more are in the runs'" in re.sub(r"\s+", " ", build(runs, tmp_path / "report.html").read_text())
+
+
+def test_what_the_page_says_of_a_row(answered, tmp_path):
+    text = re.sub(r"\s+", " ", build(answered, tmp_path / "report.html").read_text("utf-8"))
+    first = text[text.index('<li data-true="0"') :]
+    assert 'data-right="gained 1"' in first[:80]
+    assert "<bdi>negative</bdi> <small>2 of 3 seeds</small>" in first
+    assert "<bdi>positive</bdi> <small>3 of 3 seeds</small>" in first
+    assert first.index('class="no"') < first.index('class="yes"')  # labels alone come first
+    assert '<option value="gained">a method, not labels alone</option>' in text
+
+
+def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
+    runs = [earlier(run) for run in study]
+    assert "Test rows the methods disagree on" not in build(runs, tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "told"),
+    [
+        (
+            "test_examples.jsonl",
+            '{"text": "x", "label": "a", "predicted": 1, "probability": 1}',
+            "has 'predicted': '1'",
+        ),
+        ("test_examples.jsonl", '{"text": "x"', "line 1 is no JSON"),
+        ("result.json", {"calibration": {"error": 1.0}}, "has no 'bins'"),
+        ("result.json", {"calibration": []}, "is no JSON object"),
+        (
+            "result.json",
+            {"calibration": {"error": 1, "bins": [{"low": 0, "high": 1, "count": 3, "confidence": None}]}},
+            "a bin of its calibration is",
+        ),
+    ],
+)
+def test_damage_is_named(make_run, file, change, told):
+    run = make_run(result=change if isinstance(change, dict) else None)
+    if isinstance(change, str):
+        (run / file).write_text(change)
+    with pytest.raises(SettingsError, match=rf"{file} is damaged: .*{told}"):
+        read_runs([run])

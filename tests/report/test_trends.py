@@ -1,0 +1,109 @@
+"""Error against what was varied; calibration; change against gain."""
+
+import pytest
+
+from text_uda.report import build, trends
+from text_uda.report.comparison import compare
+from text_uda.report.reading import read_runs
+from text_uda.report.reliability import bins, expected_error, reliability
+
+drawing = pytest.importorskip("text_uda.report.drawing")
+
+
+def compared(runs):
+    return compare(read_runs(runs))
+
+
+def test_error_against_labels(make_run):
+    runs = [
+        make_run(method, seed, labels=labels, error=error + seed, folder=f"{method}-{labels}-{seed}")
+        for method, errors in {"none": (30.0, 20.0, 10.0), "synonym": (25.0, 18.0, 10.0)}.items()
+        for labels, error in zip((1000, 10, 100), errors[::-1], strict=True)
+        for seed in (0, 1)
+    ]
+    ((name, chart),) = trends.by_labels(compared(runs))
+    assert name == "movie-snippets" and chart.keys == [("none", 0), ("synonym", 1)]
+    assert [row[:4] for row in chart.numbers.rows] == [
+        ["none", "10", "2", "20.50"], ["none", "100", "2", "30.50"], ["none", "1,000", "2", "10.50"],
+        ["synonym", "10", "2", "18.50"], ["synonym", "100", "2", "25.50"], ["synonym", "1,000", "2", "10.50"],
+    ]  # fmt: skip
+    for narrow in (True, False):
+        drawn = drawing.svg(chart, "f", narrow=narrow)
+        assert all(f">{tick}</text>" in drawn for tick in ("10", "100", "1,000"))
+
+
+def test_one_number_of_labels_or_another_encoder_makes_no_curve(make_run):
+    runs = [make_run("none", 0, encoder="a", labels=10), make_run("none", 0, encoder="b", labels=20, folder="b")]
+    assert trends.by_labels(compared(runs)) == []
+
+
+def test_error_against_a_setting(make_run, tmp_path):
+    runs = [make_run("none", seed, error=30.0 + seed) for seed in (0, 1)]
+    runs += [
+        make_run("back-translation", seed, error=error + seed, augmentation={"temperature": t}, folder=f"{t}-{seed}")
+        for t, error in ((0.9, 20.0), (0.5, 22.0), (1.2, 24.0))
+        for seed in (0, 1)
+    ]
+    (comparison,) = compared(runs)
+    (chart,) = trends.by_settings(comparison)
+    assert chart.name == "error-by-temperature"
+    assert [row[1] for row in chart.numbers.rows] == ["0.5", "0.9", "1.2"]
+    assert [row[3] for row in chart.numbers.rows] == ["22.50", "20.50", "24.50"]
+    assert "sampling temperature" in build(runs, tmp_path / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ({"rate": 0.1}, {"rate": 0.2, "words": 3}),  # two differ
+        ({"rate": "low"}, {"rate": "high"}),  # no number
+        ({}, {"words": 3}),  # one has none
+    ],
+)
+def test_what_is_not_one_number_makes_no_curve(make_run, settings):
+    runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(settings)]
+    assert trends.by_settings(compared(runs)[0]) == []
+
+
+def test_change_against_gain(study):
+    (comparison,) = compared(study)
+    chart = trends.change_against_gain(comparison)
+    assert chart is not None
+    assert chart.numbers.rows[0] == ["back-translation", "31.0", "−8.80", "−11.90", "−5.70"]
+    assert [row[0] for row in chart.numbers.rows] == ["back-translation", "synonym"]
+    assert ">back-translation</text>" in drawing.svg(chart, "f", narrow=True)
+
+
+def test_without_labels_alone_there_is_no_gain(study):
+    (comparison,) = compared(study[3:])
+    assert trends.change_against_gain(comparison) is None
+
+
+def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
+    edges = [index / len(rows) for index in range(len(rows) + 1)]
+    made = [
+        {"low": edges[i], "high": edges[i + 1], "count": count, "confidence": confidence, "accuracy": accuracy}
+        for i, (count, confidence, accuracy) in enumerate(rows)
+    ]
+    return {"calibration": {"error": 0.0, "bins": made}}
+
+
+def test_bins_are_summed_over_seeds_by_their_rows(make_run):
+    runs = [
+        make_run("none", 0, result=calibration((0, None, None), (10, 0.6, 0.5), (30, 0.9, 0.7))),
+        make_run("none", 1, result=calibration((0, None, None), (30, 0.5, 0.5), (0, None, None))),
+    ]
+    (comparison,) = compared(runs)
+    middle, high = bins(comparison.groups[0])
+    assert (middle.count, middle.confidence, middle.accuracy) == pytest.approx((40, 0.525, 0.5))
+    assert (high.count, high.confidence, high.accuracy) == (30, 0.9, 0.7)
+    # (40 * 0.025 + 30 * 0.2) / 70
+    assert expected_error([middle, high]) == pytest.approx(10.0)
+    chart = reliability(comparison)
+    assert chart is not None and "none 10.0" in chart.told
+    assert chart.numbers.rows[1] == ["none", "0.67 to 1.00", "30", "90.0", "70.0"]
+    assert "off by 10.0 points" in drawing.svg(chart, "f", narrow=True)
+
+
+def test_runs_of_earlier_versions_have_no_diagram(study, earlier):
+    assert reliability(compared([earlier(run) for run in study])[0]) is None
