@@ -205,7 +205,7 @@ def test_without_scripts_all_rows_are_there(page):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     page.get(page.current_url)
     seen = """[...document.querySelectorAll(".browser")].map((browser) => [".sources > li", "form, button"].map(
-        (which) => [...browser.querySelectorAll(which)].filter((item) => item.checkVisibility()).length).join(" ")).join()"""
+        (which) => [...browser.querySelectorAll(which)].filter((i) => i.checkVisibility()).length).join(" ")).join()"""
     found = page.execute_cdp_cmd("Runtime.evaluate", {"expression": seen})
     assert found["result"]["value"] == "35 0,7 0"
 

@@ -65,15 +65,5 @@ def _draw(canvas: "Canvas", found: list[tuple[Group, Estimate]]) -> None:
         if canvas.narrow:
             canvas.text(axes, 0, place - 14 / row, group.label, x_in="axes", va="center", letters=44)
         else:
-            canvas.text(
-                axes,
-                0,
-                at,
-                group.label,
-                x_in="axes",
-                dx=-14,
-                ha="right",
-                va="center",
-                letters=LETTERS,
-                mark=group.colour,
-            )
+            canvas.text(axes, 0, at, group.label, x_in="axes", dx=-14, ha="right", va="center", letters=LETTERS)
+            canvas.dot(axes, at, group.colour)
