@@ -18,22 +18,37 @@ from text_uda.cli.output import emit_json, printable
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The page to write, an .html file.")
+@click.option("--tables", type=FOLDER, metavar="DIR", help="Write table.md, table.tex and table.csv there, too.")
 @ends
-def report(runs: tuple[Path, ...], out: Path, as_json: bool) -> None:
+def report(runs: tuple[Path, ...], out: Path, tables: Path | None, as_json: bool) -> None:
     """Write one self-contained page that compares runs, and print the table.
+
+    RUN is a run directory, or a folder that holds some: all finished runs below it are taken, the others named.
 
     \b
     Example:
       text-uda report runs/* --out report.html
+      text-uda report study --out report.html --tables tables
     """
-    from text_uda.report import build, markdown_table
+    from text_uda.report import read
 
-    written = build(runs, out)
+    made = read(runs)
+    written = made.page(out)
+    exported = made.export(tables) if tables is not None else []
     if as_json:
-        emit_json({"report": str(written), "runs": [str(run) for run in runs]})
+        emit_json(
+            {
+                "report": str(written),
+                "runs": [str(run) for run in made.runs],
+                "left_out": {str(path): why for path, why in made.left_out.items()},
+                "tables": [str(path) for path in exported],
+            }
+        )
         return
-    click.echo(markdown_table(runs))
+    click.echo("\n".join(map(printable, made.markdown().splitlines())))
     click.echo(f"\nthe page: {printable(str(written))}")
+    for path in exported:
+        click.echo(f"the table: {printable(str(path))}")
 
 
 @click.command(short_help="The whole way on real text, on a CPU, in minutes.")
