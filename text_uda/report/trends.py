@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from text_uda.report.chart import Chart, Numbers, cells, keys_of, number
-from text_uda.report.comparison import Comparison, Group, decisive
+from text_uda.report.comparison import Comparison, Group
 from text_uda.report.interval import Estimate
 from text_uda.report.look import style
 
@@ -62,7 +62,7 @@ def by_settings(comparison: Comparison) -> list[Chart]:
     for group in comparison.groups:
         methods.setdefault(group.method, []).append(group)
     for method, groups in methods.items():
-        settings = [decisive(group.runs[0]) for group in groups]
+        settings = [group.settings for group in groups]
         names = {name for own in settings for name in own if len({other.get(name) for other in settings}) > 1}
         values = [_number(own.get(name)) for name in names for own in settings]
         if len(names) != 1 or None in values:

@@ -1,0 +1,51 @@
+"""Tests of differences: by hand and against SciPy's own."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from text_uda.report.distributions import binomial_lower, t_quantile, t_two_sided
+from text_uda.report.significance import holm, mcnemar, paired_t_test
+
+
+def test_distributions_are_scipys():
+    for degrees in (1, 2, 5, 31, 1000):
+        assert t_quantile(degrees) == pytest.approx(stats.t.ppf(0.975, degrees))
+        assert t_two_sided(-1.7, degrees) == pytest.approx(2 * stats.t.sf(1.7, degrees))
+    assert binomial_lower(3, 12) == pytest.approx(stats.binom.cdf(3, 12, 0.5))
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_the_paired_t_test_is_scipys(count):
+    draws = np.random.default_rng(count)
+    own, other = draws.normal(20, 1, count), draws.normal(21, 1, count)
+    assert paired_t_test(list(own - other)) == pytest.approx(stats.ttest_rel(own, other).pvalue)
+
+
+@pytest.mark.parametrize("differences", [[], [1.0], [2.0, 2.0], [0.1 + 0.2, 0.3, 0.3]])
+def test_differences_without_spread_have_no_p(differences):
+    assert paired_t_test(differences) is None
+
+
+def test_mcnemar_by_hand():
+    # One row that only the first gets right, five that only the other does: 2 (C(6,0) + C(6,1)) / 2^6.
+    own = np.array([True] * 4 + [True] + [False] * 5 + [False] * 3)
+    other = np.array([True] * 4 + [False] + [True] * 5 + [False] * 3)
+    assert mcnemar(own, other) == pytest.approx(2 * 7 / 64)
+    assert mcnemar(other, own) == mcnemar(own, other)
+    assert mcnemar(own, own) == 1.0
+
+
+def test_mcnemar_of_many_rows_is_the_binomial_test():
+    own, other = np.zeros(3000, dtype=bool), np.zeros(3000, dtype=bool)
+    own[:900], other[900:1700] = True, True
+    assert mcnemar(own, other) == pytest.approx(stats.binomtest(800, 1700).pvalue)
+
+
+def test_holm_by_hand():
+    # 0.01 x 4; 0.02 x 3; 0.03 x 2 = 0.06, no less than the one before; 0.9 x 1.
+    found = holm({"c": 0.03, "a": 0.01, "d": 0.9, "b": 0.02})
+    assert found == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9})
+    assert list(found) == ["c", "a", "d", "b"]
+    assert holm({"a": 0.7, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}
