@@ -8,7 +8,7 @@ BINS = 15  # as in the paper
 
 
 def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Expected calibration error, Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv 1706.04599), Eq. 3.
+    """Expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks", 1706.04599, Eq. 3).
 
     Rows fall into 15 equal bins (low, high] of their largest probability, their confidence; the error is the mean
     distance of confidence and accuracy of a bin, weighted by its rows. It depends on the bins and is biased upwards on

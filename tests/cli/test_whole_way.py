@@ -163,6 +163,13 @@ def test_report_writes_the_page_and_prints_the_table(run, trained, tmp_path):
     assert result.exit_code == 0, result.output
     assert "synonym" in result.stdout and str(tmp_path / "report.html") in result.stdout
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    words = ("report", folder.parent, "--out", tmp_path / "report.html", "--tables", tmp_path / "tables", "--json")
+    made = json.loads(run(*words).stdout.splitlines()[-1])
+    assert str(folder) in made["runs"] and [Path(table).name for table in made["tables"]] == [
+        "table.md",
+        "table.tex",
+        "table.csv",
+    ]
 
 
 def test_data_describes_a_file(run, record, reviews):

@@ -6,6 +6,8 @@ from text_uda.report import markdown_table
 from text_uda.report.comparison import compare, flat
 from text_uda.report.reading import read_runs
 
+DATA = {"name": "movie-snippets", "classes": ["negative", "positive"], "test_digest": "test-rows"}
+
 
 def compared(runs):
     return compare(read_runs(runs))
@@ -13,7 +15,7 @@ def compared(runs):
 
 def test_groups_differ_by_more_than_the_seed(study):
     (comparison,) = compared(study)
-    assert [group.label for group in comparison.groups] == ["none", "back-translation", "synonym"]
+    assert [group.label for group in comparison.groups] == ["labels alone", "back-translation", "synonym"]
     assert [group.seeds for group in comparison.groups] == [[0, 1, 2]] * 3
     assert [group.colour for group in comparison.groups] == [0, 1, 2]
     assert not list(comparison.remarks())
@@ -32,7 +34,7 @@ def test_groups_of_one_method_are_told_apart(make_run):
 
 def test_a_setting_is_named_once(make_run):
     runs = [make_run("none", 0, steps=n, settings={"steps": n}, folder=f"n{n}") for n in (10, 20)]
-    assert [group.label for group in compared(runs)[0].groups] == ["none (steps 10)", "none (steps 20)"]
+    assert [group.label for group in compared(runs)[0].groups] == ["labels alone (steps 10)", "labels alone (steps 20)"]
 
 
 def test_other_objectives_are_named(make_run):
@@ -74,11 +76,38 @@ def test_a_seed_run_twice_is_no_second_seed(make_run):
 
 
 def test_what_makes_runs_hard_to_compare_is_said(make_run):
-    data = {"name": "movie-snippets", "classes": ["negative", "positive"], "digest": "another split", "unlabeled": 2000}
-    runs = [make_run("none", 0), make_run("synonym", 0, data=data), make_run("synonym", 1, code_revision="0+")]
+    runs = [make_run("none", 0), make_run("synonym", 0), make_run("synonym", 1, code_revision="0+")]
     remarks = " ".join(compared(runs)[0].remarks())
-    assert "One seed (none)" in remarks and "seed 0 did not see the same split" in remarks
-    assert "different revisions" in remarks
+    assert "One seed (labels alone)" in remarks and "different revisions" in remarks
+    (comparison,) = compared([make_run("a", 0), make_run("b", 0)])
+    assert "no run with labels alone" in " ".join(comparison.remarks())
+
+
+def test_the_way_and_the_place_of_a_run_make_no_other_method(make_run):
+    """Nor does the study that it belongs to; that machines differ is said."""
+    study = {"name": "table2", "size": "smoke"}
+    runs = [
+        make_run("synonym", 0, machine={"device": "cpu"}, study=study),
+        make_run("synonym", 1, machine={"device": "H100"}, settings={"tokens_per_pass": 100}),
+    ]
+    (comparison,) = compared(runs)
+    assert [group.seeds for group in comparison.groups] == [[0, 1]]
+    assert any("different kinds of machines" in remark for remark in comparison.remarks())
+
+
+def test_the_number_of_unlabeled_texts_is_a_setting_of_all_but_labels_alone(make_run):
+    runs = []
+    for method in ("none", "synonym"):
+        for count, seed in ((100, 0), (2000, 1)):
+            data = DATA | {"unlabeled": count, "digest": f"{count} {seed}"}
+            runs.append(make_run(method, seed, data=data))
+    earlier = make_run("synonym", 2, data=DATA | {"digest": "2"}, folder="earlier")  # which took all there are
+    (comparison,) = compared([*runs, earlier])
+    assert [(group.label, group.seeds) for group in comparison.groups] == [
+        ("labels alone", [0, 1]),
+        ("synonym (unlabeled 100)", [0]),
+        ("synonym (unlabeled 2000)", [1, 2]),
+    ]
 
 
 def test_confusion_and_statuses_are_summed(study):

@@ -204,9 +204,8 @@ def test_every_text_stands_out_from_its_ground(page, name):
 def test_without_scripts_all_rows_are_there(page):
     page.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     page.get(page.current_url)
-    seen = """[...document.querySelectorAll(".browser")].map((browser) => [
-        [...browser.querySelectorAll(".sources > li")].filter((item) => item.checkVisibility()).length,
-        [...browser.querySelectorAll("form, button")].filter((item) => item.checkVisibility()).length].join(" ")).join()"""
+    seen = """[...document.querySelectorAll(".browser")].map((browser) => [".sources > li", "form, button"].map(
+        (which) => [...browser.querySelectorAll(which)].filter((i) => i.checkVisibility()).length).join(" ")).join()"""
     found = page.execute_cdp_cmd("Runtime.evaluate", {"expression": seen})
     assert found["result"]["value"] == "35 0,7 0"
 
@@ -218,10 +217,9 @@ def test_the_keyboard_finds_its_way(page):
     assert skip.text == "Skip to the results" and skip.location["x"] >= 0
     skip.send_keys(Keys.ENTER)
     assert page.switch_to.active_element.tag_name == "main"
-    names = (
-        "return [...document.querySelectorAll('input, select, [role=region], svg[role=img], section, nav')].map(e =>"
-    )
-    names += " e.ariaLabel || e.labels?.[0]?.textContent || document.getElementById(e.getAttribute('aria-labelledby'))?.textContent)"
+    names = """return [...document.querySelectorAll("input, select, [role=region], svg[role=img], section, nav")].map(
+        (e) => e.ariaLabel || e.labels?.[0].textContent || document.getElementById(e.getAttribute("aria-labelledby"))
+            .textContent)"""
     assert all(page.execute_script(names))
     search = page.find_element(By.CSS_SELECTOR, "input")
     search.send_keys(Keys.TAB, Keys.SHIFT + Keys.TAB)

@@ -18,26 +18,40 @@ from text_uda.cli.output import emit_json, printable
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 @click.option("--out", type=FILE, required=True, metavar="FILE", help="The page to write, an .html file.")
-@click.option("--figures", type=FOLDER, metavar="DIR", help="Also write each figure there, as SVG and PDF.")
+@click.option("--tables", type=FOLDER, metavar="DIR", help="Write table.md, table.tex and table.csv there, too.")
+@click.option("--figures", type=FOLDER, metavar="DIR", help="Write each figure there, too, as SVG and PDF.")
 @ends
-def report(runs: tuple[Path, ...], out: Path, figures: Path | None, as_json: bool) -> None:
+def report(runs: tuple[Path, ...], out: Path, tables: Path | None, figures: Path | None, as_json: bool) -> None:
     """Write one self-contained page that compares runs, and print the table.
+
+    RUN is a run directory, or a folder that holds some: all finished runs below it are taken, the others named.
 
     \b
     Example:
       text-uda report runs/* --out report.html
-      text-uda report runs/* --out report.html --figures figures
+      text-uda report study --out report.html --tables tables --figures figures
     """
-    from text_uda.report import build, markdown_table, save_figures
+    from text_uda.report import read
 
-    written = build(runs, out)
-    drawn = [] if figures is None else save_figures(runs, figures)
+    made = read(runs)
+    written = made.page(out)
+    exported = made.export(tables) if tables is not None else []
+    drawn = made.figures(figures) if figures is not None else []
     if as_json:
-        record = {"report": str(written), "runs": [str(run) for run in runs]}
-        emit_json(record if figures is None else record | {"figures": [str(path) for path in drawn]})
+        emit_json(
+            {
+                "report": str(written),
+                "runs": [str(run) for run in made.runs],
+                "left_out": {str(path): why for path, why in made.left_out.items()},
+                "tables": [str(path) for path in exported],
+                "figures": [str(path) for path in drawn],
+            }
+        )
         return
-    click.echo(markdown_table(runs))
+    click.echo("\n".join(map(printable, made.markdown().splitlines())))
     click.echo(f"\nthe page: {printable(str(written))}")
+    for path in exported:
+        click.echo(f"the table: {printable(str(path))}")
     if figures is not None:
         click.echo(f"the figures: {len(drawn)} files in {printable(str(figures))}")
 

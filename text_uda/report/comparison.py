@@ -1,20 +1,24 @@
 """Which runs may be compared, which differ by their seed alone, and what the seeds say together."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from text_uda.report.contrast import Contrast, contrasts
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.reading import Run
+from text_uda.report.same_data import check_same_data
+from text_uda.run import OF_THE_WAY, PROVENANCE
 
-_NOT_DECISIVE = ("name", "versions", "code_revision", "command", "study", "seed", "cache_digest")
-_SEEDS = (
-    "settings.seed",
-    "augmentation.seed",
-    "data.digest",
-    "data.test_digest",
-)  # the digest: the seed draws the split
+LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or not the others augment theirs
+
+_NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
+# The seed draws the split and so decides its digest. That the test rows are the same is checked.
+_SEEDS = ("settings.seed", "augmentation.seed", "data.digest", "data.test_digest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +28,10 @@ class Group:
     label: str
     """The method, and what else tells it from the other groups."""
     colour: int
-    """0 without augmentation, then 1, 2, ... the same for a label on the whole page."""
+    """0 for labels alone, then 1, 2, ... the same for a label on the whole page."""
     runs: tuple[Run, ...]
+    settings: Mapping[str, str]
+    """By dotted names, everything that decides what the runs compute, but for their seed."""
 
     @property
     def method(self) -> str:
@@ -45,6 +51,15 @@ class Group:
             if (value := run.value(name)) is not None:
                 found.setdefault(run.seed, []).append(value)
         return {seed: sum(values) / len(values) for seed, values in found.items()}
+
+    @property
+    def right_by_seed(self) -> dict[int, np.ndarray]:
+        """(N,) share of the runs of a seed that get each test row right; without seeds that did not keep it."""
+        found: dict[int, list[np.ndarray]] = {}
+        for run in self.runs:
+            if run.right is not None:
+                found.setdefault(run.seed, []).append(run.right)
+        return {seed: np.stack(rights).mean(axis=0, dtype=np.float64) for seed, rights in found.items()}
 
     @property
     def confusion(self) -> list[list[int]]:
@@ -89,27 +104,35 @@ class Comparison:
 
     @property
     def test_rows(self) -> int:
-        return sum(map(sum, self.groups[0].runs[0].result["confusion"]))
+        return self.groups[0].runs[0].test_rows
 
     @property
     def baseline(self) -> Group | None:
-        """The group without augmentation, where there is just one and something to hold against it."""
+        """The group with labels alone, where there is just one and something to hold against it."""
         found = [group for group in self.groups if group.method == "none"]
         return found[0] if len(found) == 1 and len(self.groups) > 1 else None
 
-    def against_baseline(self, group: Group) -> Estimate | None:
-        """Mean difference of the test error to the baseline over the seeds that both have.
+    @cached_property
+    def contrasts(self) -> dict[str, Contrast]:
+        """Each method against the baseline, by label; empty without a baseline. Takes a second or so a method."""
+        if self.baseline is None:
+            return {}
+        return contrasts(
+            {group.label: group.by_seed("test_error") for group in self.groups},
+            {group.label: group.right_by_seed for group in self.groups},
+            self.baseline.label,
+            self.title,
+        )
 
-        Paired, since a seed draws the same split and head for all: its luck cancels out.
-        """
-        return estimate(list(self.differences(group).values()))
+    def against_baseline(self, group: Group) -> Estimate | None:
+        """Mean difference of the test error to the baseline over the seeds that both have."""
+        contrast = self.contrasts.get(group.label)
+        return contrast and contrast.change
 
     def differences(self, group: Group) -> dict[int, float]:
         """The same seed by seed; empty without a baseline, and for the baseline itself."""
-        if self.baseline is None or group is self.baseline:
-            return {}
-        theirs, own = self.baseline.by_seed("test_error"), group.by_seed("test_error")
-        return {seed: own[seed] - theirs[seed] for seed in sorted(own.keys() & theirs.keys())}
+        contrast = self.contrasts.get(group.label)
+        return contrast.differences if contrast else {}
 
     def remarks(self) -> Iterator[str]:
         """What a reader must know before he trusts the numbers."""
@@ -120,26 +143,35 @@ class Comparison:
                 yield f"{group.label}: a seed was run more than once; its mean counts as one value."
             if len({run.config.get("code_revision") for run in group.runs}) > 1:
                 yield f"{group.label}: its runs were made by different revisions of the code."
-        splits: dict[int, set[str]] = {}
-        for run in (run for group in self.groups for run in group.runs):
-            splits.setdefault(run.seed, set()).add(run.config["data"]["digest"])
-        if differing := sorted(seed for seed, digests in splits.items() if len(digests) > 1):
-            seeds = ", ".join(map(str, differing))
-            yield f"The runs of seed {seeds} did not see the same split of the data: compare them with care."
+            if len({json.dumps(run.config.get("machine"), sort_keys=True) for run in group.runs}) > 1:
+                yield f"{group.label}: its runs were made on different kinds of machines."
+        if self.baseline is None and len(self.groups) > 1:
+            alone = "no run" if all(group.method != "none" for group in self.groups) else "more than one setting"
+            yield f"There is {alone} with labels alone: no method is held against it, and no difference is tested."
 
 
 def compare(runs: list[Run]) -> list[Comparison]:
-    """Comparisons by data, labels and encoder; in each the groups, without augmentation first, then by name."""
+    """Comparisons by data, labels and encoder; in each the groups, labels alone first, then by name.
+
+    Raises:
+        SettingsError: runs of the same data set that were trained or tested on different rows.
+    """
+    check_same_data(runs)
     found = []
     for same in _gathered(runs, _setting).values():
-        groups = list(_gathered(same, _settings_but_seed).values())
-        labels = _labels([group[0] for group in groups])
+        most = max((run.unlabeled for run in same if run.unlabeled is not None), default=0)
+        decisive = {run: _decisive(run, most) for run in same}
+        groups = list(_gathered(same, lambda run, of=decisive: json.dumps(of[run], sort_keys=True)).values())
+        labels = _labels([group[0] for group in groups], decisive)
         ordered = sorted(zip(labels, groups, strict=True), key=lambda item: (item[1][0].method != "none", item[0]))
-        found.append([(label, tuple(sorted(group, key=lambda run: run.seed))) for label, group in ordered])
-    names = {label for groups in found for label, group in groups if group[0].method != "none"}
+        found.append(
+            [(label, tuple(sorted(group, key=lambda run: run.seed)), decisive[group[0]]) for label, group in ordered]
+        )
+    names = {label for groups in found for label, group, _ in groups if group[0].method != "none"}
     colours = {label: index for index, label in enumerate(sorted(names), 1)}
     return [
-        Comparison(tuple(Group(label, colours.get(label, 0), group) for label, group in groups)) for groups in found
+        Comparison(tuple(Group(label, colours.get(label, 0), group, settings) for label, group, settings in groups))
+        for groups in found
     ]
 
 
@@ -156,15 +188,21 @@ def _setting(run: Run) -> str:
     return json.dumps([data["name"], data["classes"], f"{config['labels']:012d}", config["encoder"], config["tune"]])
 
 
-def _settings_but_seed(run: Run) -> str:
-    return json.dumps(decisive(run), sort_keys=True)
+def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
+    """Everything that decides what a run computes, but for its seed.
 
-
-def decisive(run: Run) -> dict[str, str]:
-    """Everything that decides what a run computes, but for its seed."""
+    Args:
+        unlabeled: how many texts a run had that does not say: all there are, as earlier versions knew no other way.
+    """
     config = {name: value for name, value in run.config.items() if name not in _NOT_DECISIVE}
     settings = config["settings"].keys()  # some of them stand at the top too
-    return {name: value for name, value in flat(config).items() if name not in _SEEDS and name not in settings}
+    left_out = (*_SEEDS, *(f"settings.{name}" for name in OF_THE_WAY), *settings)
+    found = {name: value for name, value in flat(config).items() if name not in left_out}
+    if run.method == "none":
+        found.pop("data.unlabeled", None)  # it reads none of them
+    else:
+        found.setdefault("data.unlabeled", str(unlabeled))
+    return found
 
 
 def flat(value: Any, name: str = "") -> dict[str, str]:
@@ -182,16 +220,17 @@ def flat(value: Any, name: str = "") -> dict[str, str]:
     return found
 
 
-def _labels(runs: list[Run]) -> list[str]:
+def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
     """A short name for each group: its method, and the settings by which groups of one method differ."""
     labels = []
     for run in runs:
-        settings = [decisive(other) for other in runs if other.method == run.method]
-        own = decisive(run)
+        settings = [decisive[other] for other in runs if other.method == run.method]
+        own = decisive[run]
         names = sorted({name for other in settings for name in other.keys() | own.keys()})
         differing = [name for name in names if len({other.get(name) for other in settings}) > 1]
         if "objectives" in differing:  # then their settings differ too, and say less
             differing = [name for name in differing if not name.startswith("objectives.")]
         told = [f"{name.rpartition('.')[2]} {own.get(name, 'absent')}" for name in differing]
-        labels.append(f"{run.method} ({', '.join(told[:3])}{', …' if len(told) > 3 else ''})" if told else run.method)
+        name = LABELS_ALONE if run.method == "none" else run.method
+        labels.append(f"{name} ({', '.join(told[:3])}{', …' if len(told) > 3 else ''})" if told else name)
     return labels

@@ -30,7 +30,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
 # Text stays text, and the same numbers make the same bytes.
-_SETTINGS: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "text-uda", "pdf.fonttype": 42}
+_SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "text-uda", "pdf.fonttype": 42}
 
 
 class Canvas:
@@ -107,7 +107,6 @@ class Canvas:
         dx: float = 0,
         dy: float = 0,
         letters: int | None = None,
-        mark: int | None = None,
         **look: Any,
     ) -> None:
         """Words as they are, never as mathematics, `dx` and `dy` points from (x, y)."""
@@ -118,15 +117,13 @@ class Canvas:
         axes.annotate(
             words, (x, y), (dx, dy), xycoords=coordinates, textcoords="offset points", parse_math=False, **look
         )
-        if mark is not None:
-            x_place = axes.get_position().x0 * self.width - 6
-            point = self.figure.transFigure.inverted().transform
-            at = axes.transData.transform((0, y))[1]
-            drawn = point((x_place, at))
-            own = style(mark)
-            self.figure.add_artist(
-                Line2D([drawn[0]], [drawn[1]], marker="o", markersize=6, color=own.colour, markeredgewidth=0)
-            )
+
+    def dot(self, axes: Axes, y: float, colour: int) -> None:
+        """What the page's legends have before a name, beside the axes."""
+        own = style(colour)
+        across = axes.transAxes.inverted().transform((axes.bbox.x0 - 14, 0))[0]
+        place = axes.get_yaxis_transform()
+        axes.plot(across, y, "o", transform=place, clip_on=False, markersize=6, markeredgewidth=0, color=own.colour)
 
     # --- the legend of a figure that stands alone ---------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +12,17 @@ from typing import Any
 from text_uda.errors import MissingPartError
 from text_uda.report import figures, table
 from text_uda.report.chart import Chart
-from text_uda.report.comparison import Comparison, Group, flat
+from text_uda.report.comparison import LABELS_ALONE, Comparison, Group, flat
 from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
+from text_uda.report.latex import latex
 from text_uda.report.look import style
 from text_uda.report.pairs import sources
 from text_uda.report.reading import Run
+from text_uda.report.spreadsheet import comma_separated
 
 _HERE = Path(__file__).parent
-_PAPER = (("Markdown", table.markdown),)  # (name, what writes it of the comparisons): a table for a paper each
+# (name, what writes it of the comparisons): a table for a paper each
+_PAPER = (("Markdown", table.markdown), ("LaTeX", latex), ("CSV", comma_separated))
 _OWN = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # differ between any two runs
 
 
@@ -32,8 +35,11 @@ class Origin:
     rows: list[tuple[Run, dict[str, str]]]
 
 
-def render(comparisons: list[Comparison]) -> str:
+def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = None) -> str:
     """The whole page, which asks the network for nothing.
+
+    Args:
+        left_out: runs that cannot be shown, and why: the first remarks.
 
     Raises:
         MissingPartError: jinja2 or matplotlib is not installed.
@@ -64,7 +70,7 @@ def render(comparisons: list[Comparison]) -> str:
         comparisons=comparisons,
         title=_title(comparisons),
         findings=[(comparison.title, found) for comparison in comparisons for found in _findings(comparison)],
-        remarks=_remarks(comparisons),
+        remarks=[(str(path), [f"Left out: {why}"]) for path, why in (left_out or {}).items()] + _remarks(comparisons),
         runs=_runs(comparisons),
         written=datetime.now(UTC).strftime("%-d %B %Y"),
         examples=examples,
@@ -112,11 +118,11 @@ def _findings(comparison: Comparison) -> Iterator[str]:
     _, group, change = min(known, key=lambda item: item[0])
     own, base = group.estimate("test_error"), comparison.baseline.estimate("test_error")
     assert own is not None and base is not None
-    errs = f"on {own.text()}% of the test rows, against {base.text()}% without augmentation"
+    errs = f"on {own.text()}% of the test rows, against {base.text()}% with {LABELS_ALONE}"
     if change.mean < 0:
         said = f"With {group.label} the model errs least: {errs}."
     else:
-        said = f"No augmentation lowers the error. The nearest, {group.label}, errs {errs}."
+        said = f"No method errs less than {LABELS_ALONE}. The nearest, {group.label}, errs {errs}."
     if change.half_width is None:
         yield f"{said} That is one seed: the next may say otherwise."
     else:

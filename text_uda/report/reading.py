@@ -5,9 +5,14 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from text_uda.answers import unpacked
+from text_uda.calibration import BINS
 from text_uda.errors import SettingsError
 from text_uda.run import RunDirectory
 
@@ -25,16 +30,22 @@ _CONFIG: _Fields = {
     **dict.fromkeys(("data", "settings"), (dict,)),
 }
 _DATA: _Fields = {"name": (str,), "classes": (list,), "digest": (str,)}
+_DATA_LATER: _Fields = {"test_digest": (str,), "unlabeled": (int,)}  # earlier versions wrote none of these
+_STUDY: _Fields = {"name": (str,), "size": (str,)}
 _RESULT: _Fields = {
     **dict.fromkeys(("dev_error", "test_error", "last_test_error", "seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "warnings"), (list,)),
 }
 _COVERAGE: _Fields = {"change_rate": _NUMBER, "usable": _NUMBER, "statuses": (dict,)}
 _METRICS: _Fields = {"kind": (str,), "step": (int,)}
-_CALIBRATION: _Fields = {"error": _NUMBER, "bins": (list,)}
-_BIN: _Fields = {**dict.fromkeys(("low", "high"), _NUMBER), "count": (int,)}
-_TEST_EXAMPLE: _Fields = {**dict.fromkeys(("text", "label", "predicted"), (str,)), "probability": _NUMBER}
 _EXAMPLE: _Fields = {"source": (str,), "paraphrase": _TEXT_OR_NONE, "status": (str,), "pivot": _TEXT_OR_NONE}
+_TEST_EXAMPLE: _Fields = {**dict.fromkeys(("text", "label", "predicted"), (str,)), "probability": _NUMBER}
+_CALIBRATION: _Fields = {"error": _NUMBER, "bins": (list,)}
+_BIN: _Fields = {
+    **dict.fromkeys(("low", "high"), _NUMBER),
+    "count": (int,),
+    **dict.fromkeys(("confidence", "accuracy"), (*_NUMBER, type(None))),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,7 @@ class Run:
     metrics: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     test_examples: list[dict[str, Any]]
-    """Some test rows and what the chosen weights say of them; empty in runs of earlier versions."""
+    """Some of the test rows, the same of all runs on the same ones; empty for a run of an earlier version."""
 
     @property
     def name(self) -> str:
@@ -66,13 +77,34 @@ class Run:
         return self.config["data"]["classes"]
 
     @property
+    def test_digest(self) -> str | None:
+        return self.config["data"].get("test_digest")
+
+    @property
+    def unlabeled(self) -> int | None:
+        """Unlabeled texts; None for a run of an earlier version, which did not say."""
+        return self.config["data"].get("unlabeled")
+
+    @property
+    def test_rows(self) -> int:
+        return sum(map(sum, self.result["confusion"]))
+
+    @cached_property
+    def right(self) -> np.ndarray | None:
+        """(N,) bool: which test rows it got right, in the order that all runs with this test digest share."""
+        packed = self.result.get("test_correct")
+        return None if packed is None or self.test_digest is None else unpacked(packed, self.test_rows)
+
+    @property
     def coverage(self) -> dict[str, Any]:
         """What the augmentation did to the unlabeled texts; empty where there was none."""
         return self.result.get("augmentation") or {}
 
     def value(self, name: str) -> float | None:
-        """A figure of the result or of the augmentation, None where this run has none."""
+        """A figure of the result or of the augmentation, or `calibration_error`; None where this run has none."""
         found = self.result.get(name, self.coverage.get(name))
+        if name == "calibration_error":
+            found = (self.result.get("calibration") or {}).get("error")
         return float(found) if isinstance(found, _NUMBER) and math.isfinite(found) else None
 
     def series(self, kind: str, name: str) -> list[tuple[int, float]]:
@@ -85,27 +117,42 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     """The runs of these folders, each once.
 
     Raises:
-        SettingsError: one is not finished, is damaged or is no run. A report leaves nothing out in silence.
+        SettingsError: one is not finished, is damaged or is no run.
     """
     unique = list({Path(path).resolve(): Path(path) for path in paths}.values())
-    if not unique:
-        raise SettingsError("a report needs at least one run directory")
-    for path in unique:
-        RunDirectory(path).check_holds_no_pretraining()
-    unfinished = [str(path) for path in unique if RunDirectory(path).config() and not (path / "result.json").exists()]
-    if unfinished:
+    if unfinished := [str(path) for path in unique if is_unfinished(path)]:
         them, go = ("it", "is") if len(unfinished) == 1 else ("them", "are")
         raise SettingsError(
             f"{', '.join(unfinished)} {go} not finished: run the same `text-uda train` again, or leave {them} out"
         )
-    return [_read(path) for path in unique]
+    return [read_run(path) for path in unique]
 
 
-def _read(path: Path) -> Run:
+def is_unfinished(path: Path) -> bool:
+    """A run whose configuration is whole, and that has no result yet."""
     directory = RunDirectory(path)
+    if directory.holds_pretraining() or (path / "result.json").exists():
+        return False
+    try:
+        return bool(directory.config())
+    except SettingsError:
+        return False
+
+
+def read_run(path: Path) -> Run:
+    """Of a run that has a result.
+
+    Raises:
+        SettingsError: it is damaged, or is no run.
+    """
+    directory = RunDirectory(path)
+    directory.check_holds_no_pretraining()
     config, result = _clean(directory.config()), _clean(directory.result())
     _check(config, _CONFIG, path / "config.json")
     _check(config["data"], _DATA, path / "config.json")
+    _check(config["data"], _DATA_LATER, path / "config.json", absent=True)
+    if "study" in config:
+        _check(config["study"], _STUDY, path / "config.json")
     _check(result, _RESULT, path / "result.json")
     classes, rows = config["data"]["classes"], result["confusion"]
     if not classes or not all(isinstance(name, str) for name in classes):
@@ -117,27 +164,41 @@ def _read(path: Path) -> Run:
         _check(coverage, _COVERAGE, path / "result.json")
         if not _are_counts(coverage["statuses"].values()):
             raise _damaged(path / "result.json", "the statuses of its paraphrases are no counts")
-    if (calibration := result.get("calibration")) is not None:
-        _check_calibration(calibration, path / "result.json")
-    metrics = _lines(path / "metrics.jsonl", _METRICS)
-    examples, test_examples = (
-        _lines(path / name, fields) if (path / name).exists() else []
-        for name, fields in (("examples.jsonl", _EXAMPLE), ("test_examples.jsonl", _TEST_EXAMPLE))
+    _check_answers(result, path / "result.json")
+    return Run(
+        path,
+        config,
+        result,
+        metrics=_lines(path / "metrics.jsonl", _METRICS),
+        examples=_lines(path / "examples.jsonl", _EXAMPLE, absent=True),
+        test_examples=_lines(path / "test_examples.jsonl", _TEST_EXAMPLE, absent=True),
     )
-    return Run(path, config, result, metrics, examples, test_examples)
 
 
-def _check_calibration(record: Any, path: Path) -> None:
-    """A bin with rows says how sure and how right they are on average."""
-    _check(record, _CALIBRATION, path)
-    for one in record["bins"]:
-        _check(one, _BIN, path)
-        means = [one.get(name) for name in ("confidence", "accuracy")]
-        if one["count"] < 0 or (one["count"] and not all(isinstance(m, _NUMBER) and 0 <= m <= 1 for m in means)):
-            raise _damaged(path, f"a bin of its calibration is {one}")
+def _check_answers(result: dict[str, Any], path: Path) -> None:
+    """What a run says of its test rows one by one agrees with its confusion."""
+    rows = sum(map(sum, result["confusion"]))
+    if (calibration := result.get("calibration")) is not None:
+        _check(calibration, _CALIBRATION, path)
+        for place in calibration["bins"]:
+            _check(place, _BIN, path, "a bin of its calibration")
+        numbers = [calibration["error"], *(value for place in calibration["bins"] for value in place.values())]
+        if not all(math.isfinite(number) for number in numbers if isinstance(number, _NUMBER)):
+            raise _damaged(path, "its calibration holds what is no number")
+        if len(calibration["bins"]) != BINS or sum(place["count"] for place in calibration["bins"]) != rows:
+            raise _damaged(path, f"its calibration is not of {rows:,} rows in {BINS} bins")
+    if (packed := result.get("test_correct")) is not None:
+        try:
+            right = int(unpacked(packed, rows).sum())
+        except (TypeError, ValueError) as error:
+            raise _damaged(path, f"'test_correct' does not hold its {rows:,} test rows") from error
+        if right != sum(row[place] for place, row in enumerate(result["confusion"])):
+            raise _damaged(path, f"by 'test_correct' {right:,} rows are right, and not by its confusion")
 
 
-def _lines(path: Path, fields: _Fields) -> list[dict[str, Any]]:
+def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[str, Any]]:
+    if absent and not path.exists():
+        return []
     records = []
     try:
         with path.open(encoding="utf-8") as file:
@@ -152,11 +213,13 @@ def _lines(path: Path, fields: _Fields) -> list[dict[str, Any]]:
     return records
 
 
-def _check(record: Any, fields: _Fields, path: Path, where: str = "it") -> None:
+def _check(record: Any, fields: _Fields, path: Path, where: str = "it", *, absent: bool = False) -> None:
     if not isinstance(record, dict):
         raise _damaged(path, f"{where} is no JSON object")
     for name, kinds in fields.items():
         if name not in record:
+            if absent:
+                continue
             raise _damaged(path, f"{where} has no {name!r}")
         if not isinstance(record[name], kinds):
             raise _damaged(path, f"{where} has {name!r}: {str(record[name])[:40]!r}")

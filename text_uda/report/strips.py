@@ -28,8 +28,9 @@ def error_by_method(comparison: Comparison) -> Chart | None:
     return Chart(
         name="error-by-method",
         title="Test error, %",
-        explained="Percent of the test rows that get the wrong class, lower is better. A dot is a seed, the upright line "
-        "their mean, the bar its 95% interval (Student's t): what other seeds would do, not what other test rows would.",
+        explained="Percent of the test rows that get the wrong class, lower is better. A dot is a seed, the upright "
+        "line their mean, the bar its 95% interval (Student's t): what other seeds would do, not what other test rows "
+        "would.",
         told=f"Mean test error of {len(found)} methods in percent; the lowest, {best[0].label}, has {best[1].text()}",
         numbers=Numbers(["method", "mean", "low", "high", *(f"seed {seed}" for seed in seeds)], rows),
         draw=lambda canvas: _draw(canvas, found),
@@ -38,7 +39,7 @@ def error_by_method(comparison: Comparison) -> Chart | None:
 
 
 def _draw(canvas: "Canvas", found: list[tuple[Group, Estimate]]) -> None:
-    beside = 0 if canvas.narrow else 8 + 6.2 * max(min(len(group.label), LETTERS) for group, _ in found)
+    beside = 0 if canvas.narrow else 10 + 7.2 * max(min(len(group.label), LETTERS) for group, _ in found)
     row = ROW + 14 if canvas.narrow else ROW
     canvas.height = row * len(found) + 34
     axes = canvas.axes(left=beside + 8, right=66, top=2, bottom=32)
@@ -64,15 +65,5 @@ def _draw(canvas: "Canvas", found: list[tuple[Group, Estimate]]) -> None:
         if canvas.narrow:
             canvas.text(axes, 0, place - 14 / row, group.label, x_in="axes", va="center", letters=44)
         else:
-            canvas.text(
-                axes,
-                0,
-                at,
-                group.label,
-                x_in="axes",
-                dx=-14,
-                ha="right",
-                va="center",
-                letters=LETTERS,
-                mark=group.colour,
-            )
+            canvas.text(axes, 0, at, group.label, x_in="axes", dx=-14, ha="right", va="center", letters=LETTERS)
+            canvas.dot(axes, at, group.colour)

@@ -1,9 +1,12 @@
 """The table of results, as rows of text for the page and in Markdown for a terminal."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from text_uda.report.comparison import Comparison, Group
-from text_uda.report.interval import Estimate
+from text_uda.report.comparison import LABELS_ALONE, Comparison, Group
+from text_uda.report.interval import Estimate, signed
 from text_uda.report.reading import Run
 
 NOTHING = "\N{EN DASH}"
@@ -18,9 +21,21 @@ class Column:
 
 COLUMNS = (
     Column("test_error", "test error %", "of the weights that the development split chose"),
-    Column("against", "vs none", "difference of the test error to no augmentation, paired by seed"),
+    Column("against", f"vs {LABELS_ALONE}", f"difference of the test error to {LABELS_ALONE}, paired by seed"),
+    Column("p", "p", "of the paired t test over seeds on these test rows, Holm-adjusted over the methods"),
+    Column(
+        "seeds_and_rows",
+        "95%, rows too",
+        "interval of that difference with seeds and test rows both drawn (pigeonhole bootstrap)",
+    ),
+    Column(
+        "p_rows",
+        "p, rows",
+        "of McNemar's exact test on the test rows, Holm-adjusted: one seed, so of these two models alone",
+    ),
     Column("last_test_error", "last step %", "test error of the weights after the last step"),
     Column("dev_error", "dev error %", "lowest error on the development split, which chose the weights"),
+    Column("calibration_error", "calibration %", "mean distance of confidence and accuracy on the test rows, 15 bins"),
     Column("change_rate", "changed %", "mean share of the words that a usable paraphrase changed"),
     Column("usable", "usable %", "share of the unlabeled texts with a usable paraphrase"),
     Column("seconds", "seconds", "of training and evaluation, without the paraphrasing"),
@@ -38,15 +53,27 @@ def columns(comparison: Comparison) -> list[Column]:
 
 def group_cell(comparison: Comparison, group: Group, key: str) -> str:
     """Mean over seeds, with the 95% interval for errors."""
-    if key == "against":
-        difference = comparison.against_baseline(group)
-        return NOTHING if difference is None else difference.text(sign=True)
+    if key in ("against", "p", "seeds_and_rows", "p_rows"):
+        return _contrast_cell(comparison, group, key)
     found = group.estimate(key)
     if found is None:
         return NOTHING
     if key.endswith("error"):
         return found.text()
     return _plain(key, found.mean)
+
+
+def _contrast_cell(comparison: Comparison, group: Group, key: str) -> str:
+    contrast = comparison.contrasts.get(group.label)
+    if contrast is None:
+        return NOTHING
+    if key == "against":
+        return contrast.change.text(sign=True) if contrast.change else NOTHING
+    if key == "seeds_and_rows":
+        both = contrast.seeds_and_rows
+        return f"[{signed(both[0])}, {signed(both[1])}]" if both else NOTHING
+    p = contrast.p if key == "p" else contrast.p_rows
+    return NOTHING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def run_cell(comparison: Comparison, group: Group, run: Run, key: str) -> str:
@@ -66,25 +93,55 @@ def _plain(key: str, value: float) -> str:
     return f"{100 * value:.0f}"
 
 
-def markdown(comparisons: list[Comparison]) -> str:
+def caption(comparison: Comparison) -> str:
+    return f"{comparison.title}, {comparison.model}"
+
+
+def rows(comparison: Comparison) -> list[list[str]]:
+    """The head, then a line a method, unescaped."""
+    shown = columns(comparison)
+    found = [["method", "seeds", *(column.title for column in shown)]]
+    for group in comparison.groups:
+        cells = [group_cell(comparison, group, column.key) for column in shown]
+        found.append([group.label, str(len(group.seeds)), *cells])
+    return found
+
+
+def legend(comparisons: Sequence[Comparison]) -> list[str]:
+    """What stands behind the numbers of these tables."""
+    shown = {column.key: column for comparison in comparisons for column in columns(comparison)}
+    words = ["Mean ± 95% interval over seeds (Student's t)."]
+    return words + [
+        f"{shown[key].title}: {shown[key].explained}." for key in ("p", "seeds_and_rows", "p_rows") if key in shown
+    ]
+
+
+def markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] | None = None) -> str:
     parts = []
     for comparison in comparisons:
-        shown = columns(comparison)
-        rows = [["method", "seeds", *(column.title for column in shown)]]
-        for group in comparison.groups:
-            cells = [group_cell(comparison, group, column.key) for column in shown]
-            rows.append([_one_cell(group.label), str(len(group.seeds)), *cells])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [" | ".join(_aligned(row, widths)) for row in rows]
+        head, *body = rows(comparison)
+        table = [head, *([escaped(row[0]), *row[1:]] for row in body)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [" | ".join(_aligned(row, widths)) for row in table]
         rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
-        title = _one_cell(f"{comparison.title}, {comparison.model}")
+        title = escaped(caption(comparison))
         parts.append("\n".join([title, "", f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]))
-    return "\n\n".join(parts) + "\n\nMean ± 95% interval over seeds (Student's t)."
+    parts.append("\n".join(legend(comparisons)))
+    if left_out:
+        parts.append(
+            "Left out:\n\n" + "\n".join(f"- {escaped(str(path))}: {escaped(why)}" for path, why in left_out.items())
+        )
+    return "\n\n".join(parts)
 
 
 def _aligned(row: list[str], widths: list[int]) -> list[str]:
     return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
 
 
-def _one_cell(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+# What Markdown reads as more than itself: HTML, links, code, emphasis, the edge of a cell; not a word's underscore.
+_MARKUP = re.compile(r"[\\|`*<>&\[\]]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def escaped(text: str) -> str:
+    """Text from a run, on one line, as Markdown that shows it as it is."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))

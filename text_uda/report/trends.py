@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from text_uda.report.chart import Chart, Numbers, cells, keys_of, number
-from text_uda.report.comparison import Comparison, Group, decisive
+from text_uda.report.comparison import Comparison, Group
 from text_uda.report.interval import Estimate
 from text_uda.report.look import style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from text_uda.report.drawing import Canvas
 
 _NAMES = {
@@ -60,7 +62,7 @@ def by_settings(comparison: Comparison) -> list[Chart]:
     for group in comparison.groups:
         methods.setdefault(group.method, []).append(group)
     for method, groups in methods.items():
-        settings = [decisive(group.runs[0]) for group in groups]
+        settings = [group.settings for group in groups]
         names = {name for own in settings for name in own if len({other.get(name) for other in settings}) > 1}
         values = [_number(own.get(name)) for name in names for own in settings]
         if len(names) != 1 or None in values:
@@ -120,7 +122,7 @@ def _drawer(varied: str, curves: list[Curve], level: Estimate | None) -> "Callab
         axes.set(ylim=canvas.bounds(shown, least=0.0, most=100.0), xlabel=varied)
         if logarithmic := places[0] > 0 and places[-1] >= 8 * places[0]:
             axes.set_xscale("log")
-        _ticks(canvas, axes, places, logarithmic)
+        _ticks(axes, places, logarithmic)
         if level is not None:
             axes.axhline(level.mean, color=style(0).colour, linewidth=1.5, linestyle=(0, (1.2, 2)))
         for curve in curves:
@@ -128,7 +130,8 @@ def _drawer(varied: str, curves: list[Curve], level: Estimate | None) -> "Callab
             x, y = ([x for x, _ in curve.points], [made.mean for _, made in curve.points])
             known = [(x, made.low, made.high) for x, made in curve.points if made.half_width is not None]
             if len(known) > 1:
-                axes.fill_between(*zip(*known, strict=True), color=look.colour, alpha=0.14, linewidth=0)
+                across, low, high = zip(*known, strict=True)
+                axes.fill_between(across, low, high, color=look.colour, alpha=0.14, linewidth=0)
             axes.plot(
                 *(x, y),
                 color=look.colour,
@@ -144,7 +147,7 @@ def _drawer(varied: str, curves: list[Curve], level: Estimate | None) -> "Callab
     return draw
 
 
-def _ticks(canvas: "Canvas", axes, places: list[float], logarithmic: bool) -> None:
+def _ticks(axes: "Axes", places: list[float], logarithmic: bool) -> None:
     """At what was tried, as far as their numbers do not run into each other."""
     axes.minorticks_off()
     axes.margins(x=0.04)
@@ -175,8 +178,8 @@ def change_against_gain(comparison: Comparison) -> Chart | None:
     return Chart(
         name="gain-by-change",
         title="Test error against labels alone, points",
-        explained="Below 0 the method helps. Paired by seed, with the 95% interval; across, the mean share of the words "
-        "that a paraphrase changes.",
+        explained="Below 0 the method helps. Paired by seed, with the 95% interval; across, the mean share of the "
+        "words that a paraphrase changes.",
         told=f"Percent of words changed and difference of the test error to labels alone: {told}",
         numbers=Numbers(
             ["method", "words changed %", "difference", "low", "high"],
@@ -209,8 +212,6 @@ def _draw_gain(canvas: "Canvas", found: list[tuple[Group, float, Estimate]]) -> 
                 at += 0.02 * (high - low)
             taken.append((change, at))
             place = {"dx": -8, "ha": "right"} if left else {"dx": 8, "ha": "left"}
-            canvas.text(axes, change, at, group.label, va="center", letters=24, color=look_of(group), **place)
-
-
-def look_of(group: Group) -> str:
-    return style(group.colour).colour
+            canvas.text(
+                axes, change, at, group.label, va="center", letters=24, color=style(group.colour).colour, **place
+            )

@@ -1,0 +1,82 @@
+"""Methods against the baseline: which test answers, on which seeds, adjusted over how many."""
+
+import json
+from base64 import b64encode
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from text_uda.report.comparison import compare
+from text_uda.report.contrast import contrasts
+from text_uda.report.gathering import gather
+from text_uda.report.significance import mcnemar
+
+
+def test_p_values_are_adjusted_over_the_methods_and_paired_by_seed():
+    errors = {
+        "alone": {0: 20.0, 1: 22.0, 2: 21.0},
+        "a": {0: 15.0, 1: 16.8, 2: 16.1, 3: 99.0},
+        "b": {2: 20.0, 1: 22.5, 0: 18.0},
+    }
+    found = contrasts(errors, {}, "alone")
+    p = {name: stats.ttest_rel([errors[name][n] for n in range(3)], [20.0, 22.0, 21.0]).pvalue for name in "ab"}
+    assert found["a"].p == pytest.approx(2 * p["a"]) and found["b"].p == pytest.approx(p["b"])
+    assert found["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
+    assert found["a"].seeds_and_rows is None and found["a"].p_rows is None
+    assert "alone" not in found
+
+
+def test_one_seed_is_tested_on_the_rows_and_several_are_resampled(make_run):
+    runs = [make_run(method, 0, error=error) for method, error in (("none", 20.0), ("synonym", 15.0), ("mlm", 19.5))]
+    (comparison,) = compare(gather(runs).runs)
+    right = {run.method: run.right for group in comparison.groups for run in group.runs}
+    p = {name: mcnemar(right[name], right["none"]) for name in ("synonym", "mlm")}
+    assert p["synonym"] < p["mlm"] / 2
+    assert comparison.contrasts["synonym"].p_rows == pytest.approx(2 * p["synonym"])
+    assert comparison.contrasts["mlm"].p_rows == pytest.approx(p["mlm"])
+    assert comparison.contrasts["synonym"].seeds_and_rows is None and comparison.contrasts["synonym"].p is None
+
+    runs += [make_run(method, 1, error=error) for method, error in (("none", 21.0), ("synonym", 16.5))]
+    (comparison,) = compare(gather(runs).runs)
+    both = comparison.contrasts["synonym"].seeds_and_rows
+    assert both is not None and both[0] < -4.75 < both[1], "in percent"
+    assert comparison.contrasts["synonym"].p_rows is None and comparison.contrasts["synonym"].p is not None
+    assert comparison.contrasts["mlm"].p_rows == pytest.approx(p["mlm"])
+
+
+def test_runs_without_their_answers_are_still_compared_by_seed(study):
+    for run in study[3:5]:
+        result = json.loads((run / "result.json").read_text())
+        del result["test_correct"]
+        (run / "result.json").write_text(json.dumps(result))
+    (comparison,) = compare(gather(study).runs)
+    assert comparison.contrasts["synonym"].seeds_and_rows is None
+    assert comparison.contrasts["synonym"].p is not None
+    assert comparison.contrasts["back-translation"].seeds_and_rows is not None
+
+
+def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
+    errors = {"alone": {0: 33.0}, "a": {0: 33.0}}
+    for own, p in (([1.0, 0.5, 0.5], None), ([1.0, 1.0, 0.0], 1.0)):
+        rights = {"alone": {0: np.array([1.0, 0.0, 1.0])}, "a": {0: np.array(own)}}
+        assert contrasts(errors, rights, "alone")["a"].p_rows == p
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"test_correct": "oA=="}, "'test_correct' does not hold its 2,000 test rows"),
+        ({"test_correct": 5}, "'test_correct' does not hold"),
+        ({"test_correct": b64encode(bytes(250)).decode()}, "by 'test_correct' 0 rows are right"),
+        ({"calibration": {"error": 1.0, "bins": []}}, "is not of 2,000 rows in 15 bins"),
+        ({"calibration": {"error": float("nan"), "bins": []}}, "holds what is no number"),
+        ({"calibration": {"error": 1.0, "bins": [{"low": 0.0}]}}, "has no 'high'"),
+        ({"calibration": 1.0}, "is no JSON object"),
+    ],
+)
+def test_answers_that_do_not_fit_are_damage(make_run, change, told):
+    from text_uda.errors import SettingsError
+
+    with pytest.raises(SettingsError, match=rf"result\.json is damaged: .*{told}"):
+        gather([make_run(result=change)])

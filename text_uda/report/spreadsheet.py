@@ -1,0 +1,82 @@
+"""The table for other programs: CSV with a line a method and a line a run, at full precision."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from text_uda.report.comparison import Comparison, Group
+from text_uda.report.reading import Run
+
+_MEASURES = ("test_error", "last_test_error", "dev_error", "calibration_error", "change_rate", "usable", "seconds")
+_SETTING = ("level", "data", "labels", "encoder", "tune", "method", "run", "seed", "seeds")
+_CONTRAST = (
+    *("difference", "difference_half_width", "p_t_holm", "difference_low_with_rows", "difference_high_with_rows"),
+    "p_mcnemar_holm",
+)
+HEAD = (*_SETTING, *(name for measure in _MEASURES for name in (measure, f"{measure}_half_width")), *_CONTRAST)
+
+# At the beginning of a cell a spreadsheet reads a formula (OWASP, "CSV Injection"), in full width, too.
+_FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH HYPHEN-MINUS}",
+            "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+
+
+def comma_separated(comparisons: Sequence[Comparison]) -> str:
+    """`level` says what a line is: "method" holds means over seeds with half their 95% intervals, "run" one run.
+
+    Errors and differences are in percent, `change_rate` and `usable` shares. What is not known is empty.
+    """
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, HEAD, restval="")
+    writer.writeheader()
+    for comparison in comparisons:
+        for group in comparison.groups:
+            writer.writerow(_method_line(comparison, group))
+            writer.writerows(_run_line(comparison, group, run) for run in group.runs)
+    return file.getvalue()
+
+
+def _setting(comparison: Comparison, group: Group, level: str) -> dict[str, object]:
+    config = comparison.config
+    return {
+        "level": level,
+        "data": text(config["data"]["name"]),
+        "labels": config["labels"],
+        "encoder": text(config["encoder"]),
+        "tune": text(config["tune"]),
+        "method": text(group.label),
+    }
+
+
+def _method_line(comparison: Comparison, group: Group) -> dict[str, object]:
+    line = _setting(comparison, group, "method") | {"seeds": len(group.seeds)}
+    for measure in _MEASURES:
+        if (found := group.estimate(measure)) is not None:
+            line |= {measure: found.mean, f"{measure}_half_width": _or_empty(found.half_width)}
+    if (contrast := comparison.contrasts.get(group.label)) is not None:
+        if contrast.change is not None:
+            line |= {
+                "difference": contrast.change.mean,
+                "difference_half_width": _or_empty(contrast.change.half_width),
+            }
+        low, high = contrast.seeds_and_rows or ("", "")
+        line |= {"difference_low_with_rows": low, "difference_high_with_rows": high}
+        line |= {"p_t_holm": _or_empty(contrast.p), "p_mcnemar_holm": _or_empty(contrast.p_rows)}
+    return line
+
+
+def _run_line(comparison: Comparison, group: Group, run: Run) -> dict[str, object]:
+    line = _setting(comparison, group, "run") | {"run": text(run.name), "seed": run.seed}
+    line |= {measure: _or_empty(run.value(measure)) for measure in _MEASURES}
+    if len([other for other in group.runs if other.seed == run.seed]) == 1:  # else the difference is of their mean
+        line["difference"] = _or_empty(comparison.differences(group).get(run.seed))
+    return line
+
+
+def _or_empty(value: float | None) -> float | str:
+    return "" if value is None else value
+
+
+def text(cell: str) -> str:
+    """Text from a run, on one line; one that would be a formula begins with an apostrophe, as spreadsheets write it."""
+    line = " ".join(cell.split())
+    return f"'{line}" if line.startswith(_FORMULA) else line
