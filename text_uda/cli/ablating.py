@@ -105,10 +105,12 @@ def _report(outcome: "Outcome", out: Path) -> Path | None:
     """The page and the tables of what is finished; None where other shares have still to come, or nothing is."""
     if outcome.elsewhere or not outcome.finished:
         return None
-    from text_uda.report import build, export
+    from text_uda.report import read
 
-    export(outcome.finished, out)
-    return build(outcome.finished, out / "report.html")
+    report = read(outcome.finished)
+    report.export(out)
+    report.figures(out / "figures")
+    return report.page(out / "report.html")
 
 
 def _say(outcome: "Outcome", out: Path, written: Path | None) -> None:
