@@ -28,7 +28,7 @@ from text_uda.noise import keyed_random
 
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review", "show")
-OTHERWISE = ("seconds", "run")  # in another start
+OTHERWISE = ("seconds", "seconds_half_width", "run")  # in another start
 
 
 def write_encoder(folder: Path) -> None:
@@ -74,7 +74,7 @@ def disturbed(folder: Path, out: Path, longest_s: float, chance: random.Random) 
     while True:
         process = start(folder, out)
         try:
-            _, said = process.communicate(timeout=chance.uniform(1, longest_s))
+            _, said = process.communicate(timeout=chance.uniform(2, 0.8 * longest_s))
         except subprocess.TimeoutExpired:
             kills += 1
             if chance.random() < 0.5:
@@ -110,8 +110,11 @@ def main() -> None:
         for number in range(arguments.rounds):
             out = folder / f"round-{number}"
             kills.append(disturbed(folder, out, whole_s, chance))
-            if left(out) != expected:
-                different.append(number)
+            found = left(out)
+            names = expected["runs"].keys() | found["runs"].keys()
+            runs = sorted(name for name in names if found["runs"].get(name) != expected["runs"].get(name))
+            if runs or found["table"] != expected["table"]:
+                different.append({"round": number, "runs": runs, "table": found["table"] != expected["table"]})
     record = {
         "rounds": arguments.rounds,
         "kills": kills,
