@@ -24,7 +24,7 @@ def test_the_strips_hold_each_seed_and_the_interval(study):
     chart = figures.error_by_method(compared(study))
     assert chart is not None
     assert chart.numbers.columns == ["method", "mean", "low", "high", "seed 0", "seed 1", "seed 2"]
-    assert chart.numbers.rows[0] == ["none", "21.73", "20.28", "23.19", "21.50", "21.30", "22.40"]
+    assert chart.numbers.rows[0] == ["labels alone", "21.73", "20.28", "23.19", "21.50", "21.30", "22.40"]
     drawn = drawing.svg(chart, "f", narrow=False)
     assert drawn.count("<title>seed ") == 9 and "21.7 ± 1.5" in drawn
 
