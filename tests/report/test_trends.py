@@ -24,9 +24,13 @@ def test_error_against_labels(make_run):
     ((name, chart),) = trends.by_labels(compared(runs))
     assert name == "movie-snippets" and chart.keys == [("labels alone", 0), ("synonym", 1)]
     assert [row[:4] for row in chart.numbers.rows] == [
-        ["labels alone", "10", "2", "20.50"], ["labels alone", "100", "2", "30.50"], ["labels alone", "1,000", "2", "10.50"],
-        ["synonym", "10", "2", "18.50"], ["synonym", "100", "2", "25.50"], ["synonym", "1,000", "2", "10.50"],
-    ]  # fmt: skip
+        ["labels alone", "10", "2", "20.50"],
+        ["labels alone", "100", "2", "30.50"],
+        ["labels alone", "1,000", "2", "10.50"],
+        ["synonym", "10", "2", "18.50"],
+        ["synonym", "100", "2", "25.50"],
+        ["synonym", "1,000", "2", "10.50"],
+    ]
     for narrow in (True, False):
         drawn = drawing.svg(chart, "f", narrow=narrow)
         assert all(f">{tick}</text>" in drawn for tick in ("10", "100", "1,000"))
