@@ -105,7 +105,7 @@ def test_groups_beyond_the_hues_are_dashed():
 def test_files_for_a_paper(study, tmp_path):
     paths = save_figures(study, tmp_path / "new" / "figures")
     assert sorted(tmp_path.rglob("figures/*")) == sorted(paths)
-    assert {path.name for path in paths} >= {"error-by-method.svg", "error-by-method.pdf", "gain-by-change.pdf"}
+    assert {path.name for path in paths} >= {"error-by-method.svg", "error-by-method.pdf", "reliability.pdf"}
     pdf = (tmp_path / "new" / "figures" / "confident-by-step.pdf").read_bytes()
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"CreationDate" not in pdf
     drawn = (tmp_path / "new" / "figures" / "confident-by-step.svg").read_text()

@@ -69,18 +69,29 @@ def test_what_is_not_one_number_makes_no_curve(make_run, settings):
     assert trends.by_settings(compared(runs)[0]) == []
 
 
-def test_change_against_gain(study):
-    (comparison,) = compared(study)
+def changing(make_run, method: str, rate: float, errors: tuple[float, ...]) -> list:
+    """A run a seed, whose paraphrases change this share of the words."""
+    made = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
+    return [make_run(method, seed, error=e, result={"augmentation": made}) for seed, e in enumerate(errors)]
+
+
+def test_change_against_gain(study, make_run):
+    # Differences -9.2, -7.4 and -9.8: mean -8.8, Student's interval 4.303 * 1.249 / sqrt(3).
+    runs = (
+        study[:3] + changing(make_run, "eda", 0.3, (12.3, 13.9, 12.6)) + changing(make_run, "aeda", 0.1, (20.0, 20.0))
+    )
+    (comparison,) = compared(runs)
     chart = trends.change_against_gain(comparison)
     assert chart is not None
-    assert chart.numbers.rows[0] == ["back-translation", "31.0", "−8.80", "−11.90", "−5.70"]
-    assert [row[0] for row in chart.numbers.rows] == ["back-translation", "synonym"]
-    assert ">back-translation</text>" in drawing.svg(chart, "f", narrow=True)
+    assert [row[:3] for row in chart.numbers.rows] == [["aeda", "10.0", "−1.40"], ["eda", "30.0", "−8.80"]]
+    assert chart.numbers.rows[1][3:] == ["−11.90", "−5.70"]
+    assert ">aeda</text>" in drawing.svg(chart, "f", narrow=True)
 
 
-def test_without_labels_alone_there_is_no_gain(study):
-    (comparison,) = compared(study[3:])
-    assert trends.change_against_gain(comparison) is None
+def test_methods_that_change_as_much_or_have_no_baseline_make_no_points(study, make_run):
+    assert trends.change_against_gain(compared(study)[0]) is None
+    runs = changing(make_run, "eda", 0.3, (12.3,)) + changing(make_run, "aeda", 0.1, (20.0,))
+    assert trends.change_against_gain(compared(runs)[0]) is None
 
 
 def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
