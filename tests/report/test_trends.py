@@ -59,7 +59,7 @@ def test_error_against_a_setting(make_run, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        ({"rate": 0.1}, {"rate": 0.2, "words": 3}),  # two differ
+        ({"rate": 0.1, "words": 2}, {"rate": 0.2, "words": 3}),  # two differ
         ({"rate": "low"}, {"rate": "high"}),  # no number
         ({}, {"words": 3}),  # one has none
     ],
