@@ -163,13 +163,14 @@ def test_report_writes_the_page_and_prints_the_table(run, trained, tmp_path):
     assert result.exit_code == 0, result.output
     assert "synonym" in result.stdout and str(tmp_path / "report.html") in result.stdout
     assert (tmp_path / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
-    words = ("report", folder.parent, "--out", tmp_path / "report.html", "--tables", tmp_path / "tables", "--json")
-    made = json.loads(run(*words).stdout.splitlines()[-1])
+    words = ("report", folder.parent, "--out", tmp_path / "report.html", "--tables", tmp_path / "tables")
+    made = json.loads(run(*words, "--figures", tmp_path / "figures", "--json").stdout.splitlines()[-1])
     assert str(folder) in made["runs"] and [Path(table).name for table in made["tables"]] == [
         "table.md",
         "table.tex",
         "table.csv",
     ]
+    assert sorted(made["figures"]) == sorted(map(str, (tmp_path / "figures").iterdir())) and len(made["figures"]) > 2
 
 
 def test_data_describes_a_file(run, record, reviews):

@@ -27,9 +27,9 @@ def test_the_order_of_the_runs_does_not_matter(study):
 
 def test_groups_of_one_method_are_told_apart(make_run):
     runs = [make_run("synonym", seed, augmentation={"rate": rate}, folder=f"{rate}-{seed}")
-            for rate in (0.1, 0.3) for seed in (0, 1)]  # fmt: skip
+            for rate in (10.5, 9) for seed in (0, 1)]  # fmt: skip
     (comparison,) = compared(runs)
-    assert [group.label for group in comparison.groups] == ["synonym (rate 0.1)", "synonym (rate 0.3)"]
+    assert [group.label for group in comparison.groups] == ["synonym (rate 9)", "synonym (rate 10.5)"]
 
 
 def test_a_setting_is_named_once(make_run):

@@ -100,8 +100,8 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
         ("result.json", {"calibration": []}, "is no JSON object"),
         (
             "result.json",
-            {"calibration": {"error": 1, "bins": [{"low": 0, "high": 1, "count": 3, "confidence": None}]}},
-            "a bin of its calibration is",
+            {"calibration": {"error": 1, "bins": [dict(low=0, high=1, count=3, confidence=None, accuracy=None)]}},
+            "a bin of its calibration has 3 rows and no means",
         ),
     ],
 )

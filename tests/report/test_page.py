@@ -173,7 +173,7 @@ def test_a_folder_in_the_place_of_the_page(make_run, tmp_path):
 def test_every_figure_has_a_name_and_its_numbers(study, tmp_path):
     text = page_of(study, tmp_path / "report.html")
     figures = re.findall(r'<figure class="chart.*?</figure>', text, re.DOTALL)
-    assert len(figures) == 6  # error, gain, development error, loss, rows in use, reliability
+    assert len(figures) == 5  # error, development error, loss, rows in use, reliability
     for figure in figures:
         assert re.search(r'<svg [^>]*role="img" aria-label="[^"]{20,}"', figure)
         assert figure.count('<th scope="row">') > 1 and "<caption" in figure

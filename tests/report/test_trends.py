@@ -22,11 +22,15 @@ def test_error_against_labels(make_run):
         for seed in (0, 1)
     ]
     ((name, chart),) = trends.by_labels(compared(runs))
-    assert name == "movie-snippets" and chart.keys == [("none", 0), ("synonym", 1)]
+    assert name == "movie-snippets" and chart.keys == [("labels alone", 0), ("synonym", 1)]
     assert [row[:4] for row in chart.numbers.rows] == [
-        ["none", "10", "2", "20.50"], ["none", "100", "2", "30.50"], ["none", "1,000", "2", "10.50"],
-        ["synonym", "10", "2", "18.50"], ["synonym", "100", "2", "25.50"], ["synonym", "1,000", "2", "10.50"],
-    ]  # fmt: skip
+        ["labels alone", "10", "2", "20.50"],
+        ["labels alone", "100", "2", "30.50"],
+        ["labels alone", "1,000", "2", "10.50"],
+        ["synonym", "10", "2", "18.50"],
+        ["synonym", "100", "2", "25.50"],
+        ["synonym", "1,000", "2", "10.50"],
+    ]
     for narrow in (True, False):
         drawn = drawing.svg(chart, "f", narrow=narrow)
         assert all(f">{tick}</text>" in drawn for tick in ("10", "100", "1,000"))
@@ -55,7 +59,7 @@ def test_error_against_a_setting(make_run, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        ({"rate": 0.1}, {"rate": 0.2, "words": 3}),  # two differ
+        ({"rate": 0.1, "words": 2}, {"rate": 0.2, "words": 3}),  # two differ
         ({"rate": "low"}, {"rate": "high"}),  # no number
         ({}, {"words": 3}),  # one has none
     ],
@@ -65,24 +69,37 @@ def test_what_is_not_one_number_makes_no_curve(make_run, settings):
     assert trends.by_settings(compared(runs)[0]) == []
 
 
-def test_change_against_gain(study):
-    (comparison,) = compared(study)
+def changing(make_run, method: str, rate: float, errors: tuple[float, ...]) -> list:
+    """A run a seed, whose paraphrases change this share of the words."""
+    made = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
+    return [make_run(method, seed, error=e, result={"augmentation": made}) for seed, e in enumerate(errors)]
+
+
+def test_change_against_gain(study, make_run):
+    # Differences -9.2, -7.4 and -9.8: mean -8.8, Student's interval 4.303 * 1.249 / sqrt(3).
+    runs = (
+        study[:3] + changing(make_run, "eda", 0.3, (12.3, 13.9, 12.6)) + changing(make_run, "aeda", 0.1, (20.0, 20.0))
+    )
+    (comparison,) = compared(runs)
     chart = trends.change_against_gain(comparison)
     assert chart is not None
-    assert chart.numbers.rows[0] == ["back-translation", "31.0", "−8.80", "−11.90", "−5.70"]
-    assert [row[0] for row in chart.numbers.rows] == ["back-translation", "synonym"]
-    assert ">back-translation</text>" in drawing.svg(chart, "f", narrow=True)
+    assert [row[:3] for row in chart.numbers.rows] == [["aeda", "10.0", "−1.40"], ["eda", "30.0", "−8.80"]]
+    assert chart.numbers.rows[1][3:] == ["−11.90", "−5.70"]
+    assert ">aeda</text>" in drawing.svg(chart, "f", narrow=True)
 
 
-def test_without_labels_alone_there_is_no_gain(study):
-    (comparison,) = compared(study[3:])
-    assert trends.change_against_gain(comparison) is None
+def test_methods_that_change_as_much_or_have_no_baseline_make_no_points(study, make_run):
+    assert trends.change_against_gain(compared(study)[0]) is None
+    runs = changing(make_run, "eda", 0.3, (12.3,)) + changing(make_run, "aeda", 0.1, (20.0,))
+    assert trends.change_against_gain(compared(runs)[0]) is None
 
 
 def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
-    edges = [index / len(rows) for index in range(len(rows) + 1)]
+    """Of 2,000 rows in 15 bins, these the last ones; the rows that are left are in the first."""
+    left = (2000 - sum(count for count, _, _ in rows), 0.05, 0.05)
+    rows = (left, *((0, None, None) for _ in range(14 - len(rows))), *rows)
     made = [
-        {"low": edges[i], "high": edges[i + 1], "count": count, "confidence": confidence, "accuracy": accuracy}
+        {"low": i / 15, "high": (i + 1) / 15, "count": count, "confidence": confidence, "accuracy": accuracy}
         for i, (count, confidence, accuracy) in enumerate(rows)
     ]
     return {"calibration": {"error": 0.0, "bins": made}}
@@ -90,19 +107,20 @@ def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
 
 def test_bins_are_summed_over_seeds_by_their_rows(make_run):
     runs = [
-        make_run("none", 0, result=calibration((0, None, None), (10, 0.6, 0.5), (30, 0.9, 0.7))),
-        make_run("none", 1, result=calibration((0, None, None), (30, 0.5, 0.5), (0, None, None))),
+        make_run("none", 0, result=calibration((10, 0.9, 0.5), (30, 0.95, 0.7))),
+        make_run("none", 1, result=calibration((30, 0.88, 0.5), (0, None, None))),
     ]
     (comparison,) = compared(runs)
-    middle, high = bins(comparison.groups[0])
-    assert (middle.count, middle.confidence, middle.accuracy) == pytest.approx((40, 0.525, 0.5))
-    assert (high.count, high.confidence, high.accuracy) == (30, 0.9, 0.7)
-    # (40 * 0.025 + 30 * 0.2) / 70
-    assert expected_error([middle, high]) == pytest.approx(10.0)
+    low, middle, high = bins(comparison.groups[0])
+    assert (low.count, low.confidence) == (3930, pytest.approx(0.05))
+    assert (middle.count, middle.confidence, middle.accuracy) == pytest.approx((40, 0.885, 0.5))
+    assert (high.count, high.confidence, high.accuracy) == (30, 0.95, 0.7)
+    # (40 * 0.385 + 30 * 0.25) / 70
+    assert expected_error([middle, high]) == pytest.approx(32.714, abs=1e-3)
     chart = reliability(comparison)
-    assert chart is not None and "none 10.0" in chart.told
-    assert chart.numbers.rows[1] == ["none", "0.67 to 1.00", "30", "90.0", "70.0"]
-    assert "off by 10.0 points" in drawing.svg(chart, "f", narrow=True)
+    assert chart is not None and "labels alone 0.6" in chart.told
+    assert chart.numbers.rows[2] == ["labels alone", "0.93 to 1.00", "30", "95.0", "70.0"]
+    assert "off by 0.6 points" in drawing.svg(chart, "f", narrow=True)
 
 
 def test_runs_of_earlier_versions_have_no_diagram(study, earlier):

@@ -1,6 +1,7 @@
 """Which runs may be compared, which differ by their seed alone, and what the seeds say together."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -163,16 +164,24 @@ def compare(runs: list[Run]) -> list[Comparison]:
         decisive = {run: _decisive(run, most) for run in same}
         groups = list(_gathered(same, lambda run, of=decisive: json.dumps(of[run], sort_keys=True)).values())
         labels = _labels([group[0] for group in groups], decisive)
-        ordered = sorted(zip(labels, groups, strict=True), key=lambda item: (item[1][0].method != "none", item[0]))
+        ordered = sorted(
+            zip(labels, groups, strict=True), key=lambda item: (item[1][0].method != "none", _natural(item[0]))
+        )
         found.append(
             [(label, tuple(sorted(group, key=lambda run: run.seed)), decisive[group[0]]) for label, group in ordered]
         )
     names = {label for groups in found for label, group, _ in groups if group[0].method != "none"}
-    colours = {label: index for index, label in enumerate(sorted(names), 1)}
+    colours = {label: index for index, label in enumerate(sorted(names, key=_natural), 1)}
     return [
         Comparison(tuple(Group(label, colours.get(label, 0), group, settings) for label, group, settings in groups))
         for groups in found
     ]
+
+
+def _natural(label: str) -> list[tuple[float, str]]:
+    """Of two labels that differ in a number, the smaller one comes first."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)  # words, number, words, ...
+    return [(0.0, part) if index % 2 == 0 else (float(part), "") for index, part in enumerate(parts)]
 
 
 def _gathered(runs: list[Run], key: Callable[[Run], str]) -> dict[str, list[Run]]:

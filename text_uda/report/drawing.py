@@ -121,7 +121,7 @@ class Canvas:
     def dot(self, axes: Axes, y: float, colour: int) -> None:
         """What the page's legends have before a name, beside the axes."""
         own = style(colour)
-        across = axes.transAxes.inverted().transform((axes.bbox.x0 - 14, 0))[0]
+        across = axes.transAxes.inverted().transform((axes.bbox.x0 - 6, 0))[0]
         place = axes.get_yaxis_transform()
         axes.plot(across, y, "o", transform=place, clip_on=False, markersize=6, markeredgewidth=0, color=own.colour)
 

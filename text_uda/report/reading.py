@@ -182,6 +182,8 @@ def _check_answers(result: dict[str, Any], path: Path) -> None:
         _check(calibration, _CALIBRATION, path)
         for place in calibration["bins"]:
             _check(place, _BIN, path, "a bin of its calibration")
+            if place["count"] and None in (place["confidence"], place["accuracy"]):
+                raise _damaged(path, f"a bin of its calibration has {place['count']} rows and no means")
         numbers = [calibration["error"], *(value for place in calibration["bins"] for value in place.values())]
         if not all(math.isfinite(number) for number in numbers if isinstance(number, _NUMBER)):
             raise _damaged(path, "its calibration holds what is no number")

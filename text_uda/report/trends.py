@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from text_uda.report.drawing import Canvas
 
+LEAST_SPREAD = 1.0  # percent of the words; methods that change as much as each other say nothing of how much
+
 _NAMES = {
     "augmentation.temperature": "sampling temperature",
     "settings.unlabeled_ratio": "unlabeled rows a labeled one",
@@ -172,7 +174,8 @@ def change_against_gain(comparison: Comparison) -> Chart | None:
         change, gain = group.estimate("change_rate"), comparison.against_baseline(group)
         if change is not None and gain is not None:
             found.append((group, 100 * change.mean, gain))
-    if not found:
+    changes = [change for _, change, _ in found]
+    if not found or max(changes) - min(changes) < LEAST_SPREAD:
         return None
     told = "; ".join(f"{group.label} {change:.0f}, {gain.text(sign=True)}" for group, change, gain in found)
     return Chart(
