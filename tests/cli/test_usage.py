@@ -11,7 +11,7 @@ from text_uda.cli import main
 from text_uda.cli.methods import METHODS
 from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, TRACKERS
 
-VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "report"]
+VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
 
 
