@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
-PROVENANCE = ("name", "versions", "code_revision", "command", "machine", "study")
+PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 # Of the data, what follows from its digest; earlier versions did not write it.
 _FROM_DIGEST = ("test_digest", "unlabeled")

@@ -19,12 +19,37 @@ def test_p_values_are_adjusted_over_the_methods_and_paired_by_seed():
         "a": {0: 15.0, 1: 16.8, 2: 16.1, 3: 99.0},
         "b": {2: 20.0, 1: 22.5, 0: 18.0},
     }
-    found = contrasts(errors, {}, "alone")
+    found = contrasts(errors, {}, [("a", "alone"), ("b", "alone")])
+    found = {name: contrast for (name, _), contrast in found.items()}
     p = {name: stats.ttest_rel([errors[name][n] for n in range(3)], [20.0, 22.0, 21.0]).pvalue for name in "ab"}
     assert found["a"].p == pytest.approx(2 * p["a"]) and found["b"].p == pytest.approx(p["b"])
     assert found["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
     assert found["a"].seeds_and_rows is None and found["a"].p_rows is None
-    assert "alone" not in found
+
+
+def test_each_method_is_held_against_each_other(make_run):
+    """As the paper's question asks: SwitchOut against back-translation."""
+    errors = {"none": (20.0, 21.0, 23.0), "switchout": (15.0, 17.0, 16.0), "back-translation": (13.0, 14.5, 15.5)}
+    runs = [make_run(method, seed, error=e) for method, found in errors.items() for seed, e in enumerate(found)]
+    (comparison,) = compare(gather(runs).runs)
+    ((pair, contrast),) = comparison.between.items()
+    assert pair == ("back-translation", "switchout")
+    measured = {group.label: group.by_seed("test_error") for group in comparison.groups}
+    differences = [measured[pair[0]][seed] - measured[pair[1]][seed] for seed in range(3)]
+    assert list(contrast.differences.values()) == pytest.approx(differences)
+    assert contrast.p == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    low, high = contrast.seeds_and_rows
+    assert low < np.mean(differences) < high
+
+    without = [run for run in runs if not run.name.startswith("none")]
+    (comparison,) = compare(gather(without).runs)
+    assert list(comparison.between) == [pair] and not comparison.contrasts
+
+
+def test_too_many_methods_are_held_against_labels_alone_only(make_run):
+    runs = [make_run(method, 0) for method in ("none", *"abcdefg")]
+    (comparison,) = compare(gather(runs).runs)
+    assert not comparison.between and len(comparison.contrasts) == 7
 
 
 def test_one_seed_is_tested_on_the_rows_and_several_are_resampled(make_run):
@@ -60,7 +85,7 @@ def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
     errors = {"alone": {0: 33.0}, "a": {0: 33.0}}
     for own, p in (([1.0, 0.5, 0.5], None), ([1.0, 1.0, 0.0], 1.0)):
         rights = {"alone": {0: np.array([1.0, 0.0, 1.0])}, "a": {0: np.array(own)}}
-        assert contrasts(errors, rights, "alone")["a"].p_rows == p
+        assert contrasts(errors, rights, [("a", "alone")])["a", "alone"].p_rows == p
 
 
 @pytest.mark.parametrize(

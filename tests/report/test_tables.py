@@ -26,13 +26,14 @@ def test_the_three_files_say_the_same(study, tmp_path):
     assert [path.name for path in made] == ["table.md", "table.tex", "table.csv"]
     markdown, latex = (path.read_text("utf-8") for path in made[:2])
     assert markdown == read(study).markdown() + "\n"
-    (line,) = [line for line in markdown.splitlines() if line.startswith("| back-translation")]
+    (line,) = [line for line in markdown.splitlines() if re.match(r"\| back-translation +\| +3 ", line)]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[2:4] == ["12.9 ± 2.1", "−8.8 ± 3.1"]
     assert re.fullmatch(r"\[−\d+\.\d, −\d+\.\d\]", cells[5]) and 0 < float(cells[4]) < 0.05
-    (row,) = [line for line in latex.splitlines() if line.startswith("back-translation")]
+    (row,) = [line for line in latex.splitlines() if line.startswith("back-translation & $3$")]
     assert row.startswith(r"back-translation & $3$ & $12.9 \pm 2.1$ & $-8.8 \pm 3.1$ & $0.0") and row.endswith(r"\\")
-    (method,) = [line for line in lines_of(made[2].parent) if line["method"] == "back-translation" and not line["run"]]
+    lines = lines_of(made[2].parent)
+    (method,) = [line for line in lines if (line["level"], line["method"]) == ("method", "back-translation")]
     assert float(method["test_error"]) == pytest.approx((12.3 + 13.9 + 12.6) / 3)
     assert f"{float(method['test_error_half_width']):.1f}" == "2.1"
     assert f"{float(method['difference']):.1f}" == "-8.8"
@@ -43,7 +44,7 @@ def test_the_three_files_say_the_same(study, tmp_path):
 def test_a_line_a_method_and_a_line_a_run(study, tmp_path):
     export(study, tmp_path)
     lines = lines_of(tmp_path)
-    assert [line["level"] for line in lines] == ["method", "run", "run", "run"] * 3
+    assert [line["level"] for line in lines] == ["method", "run", "run", "run"] * 3 + ["pair"]
     assert [line["seed"] for line in lines[:4]] == ["", "0", "1", "2"] and lines[0]["seeds"] == "3"
     run = lines[5]
     assert (run["run"], float(run["test_error"])) == ("back-translation seed 0", 12.3)
@@ -51,6 +52,29 @@ def test_a_line_a_method_and_a_line_a_run(study, tmp_path):
     assert lines[1]["difference"] == "" and lines[0]["difference"] == ""
     assert 0 < float(run["calibration_error"]) < 100 and run["change_rate"] == "0.31"
     assert tuple(lines[0]) == HEAD
+    pair = lines[-1]
+    assert (pair["method"], pair["against"], pair["seeds"]) == ("back-translation", "synonym", "3")
+    of = {line["method"]: float(line["test_error"]) for line in lines if line["level"] == "method"}
+    assert float(pair["difference"]) == pytest.approx(of["back-translation"] - of["synonym"])
+    assert (
+        float(pair["difference_low_with_rows"]) < float(pair["difference"]) < float(pair["difference_high_with_rows"])
+    )
+    assert lines[4]["against"] == "labels alone" and lines[0]["against"] == ""
+
+
+def test_method_against_method_in_every_file(study, tmp_path):
+    markdown, latex = (path.read_text("utf-8") for path in export(study, tmp_path)[:2])
+    _, table = markdown.split("Method against method:\n\n")
+    head, _, row = table.splitlines()[:3]
+    assert [cell.strip() for cell in head.strip("|").split("|")] == [
+        "method",
+        "against",
+        "difference",
+        "p",
+        "95%, rows too",
+    ]
+    assert row.startswith("| back-translation | synonym |")
+    assert "method against method" in latex and r"back-translation & synonym & $" in latex
 
 
 def test_several_numbers_of_labels_are_several_tables(make_run, tmp_path):

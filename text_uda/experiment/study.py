@@ -214,8 +214,8 @@ def _encode(trials: Sequence[Trial], bench: Bench) -> None:
     frozen = bench.frozen(heads[0].settings)
     before = len(frozen)
     corpus = bench.corpus
-    with followed("encode", "texts") as on_progress:
-        for texts in (corpus.training_texts(), corpus.test.texts):
+    for label, texts in (("encode", corpus.training_texts()), ("encode (test)", corpus.test.texts)):
+        with followed(label, "texts") as on_progress:
             frozen.rows(texts, progress=on_progress)
     for job, samples in _jobs(heads).values():
         made = read_paraphrases(corpus.training_texts(), job, bench.cache, samples=samples)

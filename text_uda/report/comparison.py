@@ -5,15 +5,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from text_uda.report.contrast import Contrast, contrasts
+from text_uda.report.contrast import Contrast, Pair, contrasts
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.reading import Run
 from text_uda.report.same_data import check_same_data
 from text_uda.run import OF_THE_WAY, PROVENANCE
+
+HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
 
 LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or not the others augment theirs
 
@@ -118,12 +121,25 @@ class Comparison:
         """Each method against the baseline, by label; empty without a baseline. Takes a second or so a method."""
         if self.baseline is None:
             return {}
-        return contrasts(
-            {group.label: group.by_seed("test_error") for group in self.groups},
-            {group.label: group.right_by_seed for group in self.groups},
-            self.baseline.label,
-            self.title,
-        )
+        base = self.baseline.label
+        found = self._contrasts([(name, base) for name in self._methods])
+        return {name: contrast for (name, _), contrast in found.items()}
+
+    @cached_property
+    def between(self) -> dict[Pair, Contrast]:
+        """Each method but the baseline against each other; empty where there are too many of them."""
+        if len(self._methods) > HELD_AGAINST_EACH_OTHER:
+            return {}
+        return self._contrasts(list(combinations(self._methods, 2)))
+
+    @property
+    def _methods(self) -> list[str]:
+        return [group.label for group in self.groups if group is not self.baseline]
+
+    def _contrasts(self, pairs: list[Pair]) -> dict[Pair, Contrast]:
+        errors = {group.label: group.by_seed("test_error") for group in self.groups}
+        rights = {group.label: group.right_by_seed for group in self.groups}
+        return contrasts(errors, rights, pairs, self.title)
 
     def against_baseline(self, group: Group) -> Estimate | None:
         """Mean difference of the test error to the baseline over the seeds that both have."""
@@ -148,7 +164,7 @@ class Comparison:
                 yield f"{group.label}: its runs were made on different kinds of machines."
         if self.baseline is None and len(self.groups) > 1:
             alone = "no run" if all(group.method != "none" for group in self.groups) else "more than one setting"
-            yield f"There is {alone} with labels alone: no method is held against it, and no difference is tested."
+            yield f"There is {alone} with labels alone: no method is held against it."
 
 
 def compare(runs: list[Run]) -> list[Comparison]:

@@ -1,6 +1,6 @@
-"""Each method of a comparison held against the baseline, on the seeds that both have."""
+"""A method held against another, on the seeds that both have."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,15 @@ from text_uda.report.significance import holm, mcnemar, paired_t_test
 
 Errors = Mapping[int, float]
 """Test error in percent, by seed."""
+Pair = tuple[str, str]
+"""A method, and what it is held against."""
 Rights = Mapping[int, np.ndarray]
 """(N,) share of the runs of a seed that get each test row right: 0 or 1 where a seed was run once."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Test error of a method minus that of the baseline, in percent of the test rows.
+    """Test error of a method minus that of another, in percent of the test rows.
 
     Paired, since a seed draws the same split and head for all: its luck cancels out.
     """
@@ -27,49 +29,49 @@ class Contrast:
     change: Estimate | None
     """Mean with Student's interval: other seeds, these test rows."""
     p: float | None
-    """Of the paired t test, adjusted by Holm over the methods: other seeds, these test rows."""
+    """Of the paired t test, adjusted by Holm over the pairs: other seeds, these test rows."""
     seeds_and_rows: tuple[float, float] | None
     """95% interval by the pigeonhole bootstrap: other seeds and other test rows. None with one seed."""
     p_rows: float | None
-    """Of McNemar's test, adjusted by Holm over the methods: these two models, other test rows. With one seed only."""
+    """Of McNemar's test, adjusted by Holm over the pairs: these two models, other test rows. With one seed only."""
 
 
 def contrasts(
-    errors: Mapping[str, Errors], rights: Mapping[str, Rights], baseline: str, *key: object
-) -> dict[str, Contrast]:
-    """By the labels of the methods.
+    errors: Mapping[str, Errors], rights: Mapping[str, Rights], pairs: Sequence[Pair], *key: object
+) -> dict[Pair, Contrast]:
+    """Of each pair; the p values are adjusted over all of them.
 
     Args:
-        errors: of the methods and the baseline.
-        rights: of those that keep their answers; all on the same test rows.
+        errors: by method.
+        rights: of the methods that keep their answers; all on the same test rows.
         key: what the random draws depend on.
     """
-    differences = {
-        name: {seed: own[seed] - errors[baseline][seed] for seed in sorted(own.keys() & errors[baseline].keys())}
-        for name, own in errors.items()
-        if name != baseline
-    }
-    over_seeds = {name: paired_t_test(list(found.values())) for name, found in differences.items()}
-    over_rows: dict[str, float | None] = {}
-    intervals: dict[str, tuple[float, float] | None] = {}
-    for name, found in differences.items():
-        own, other = rights.get(name, {}), rights.get(baseline, {})
+    differences = {pair: _by_seed(*(errors[method] for method in pair)) for pair in pairs}
+    over_seeds = {pair: paired_t_test(list(found.values())) for pair, found in differences.items()}
+    over_rows: dict[Pair, float | None] = {}
+    intervals: dict[Pair, tuple[float, float] | None] = {}
+    for pair, found in differences.items():
+        own, other = (rights.get(method, {}) for method in pair)
         kept = len(found) > 0 and found.keys() <= own.keys() & other.keys()
-        over_rows[name] = intervals[name] = None
+        over_rows[pair] = intervals[pair] = None
         if kept and len(found) == 1:
             (seed,) = found
-            over_rows[name] = _tested(own[seed], other[seed])
+            over_rows[pair] = _tested(own[seed], other[seed])
         elif kept:
             values = np.stack([other[seed] - own[seed] for seed in found])
-            low, high = pigeonhole_interval(values, *key, name)
-            intervals[name] = (100 * low, 100 * high)
+            low, high = pigeonhole_interval(values, *key, *pair)
+            intervals[pair] = (100 * low, 100 * high)
     adjusted, adjusted_rows = _adjusted(over_seeds), _adjusted(over_rows)
     return {
-        name: Contrast(
-            found, estimate(list(found.values())), adjusted.get(name), intervals[name], adjusted_rows.get(name)
+        pair: Contrast(
+            found, estimate(list(found.values())), adjusted.get(pair), intervals[pair], adjusted_rows.get(pair)
         )
-        for name, found in differences.items()
+        for pair, found in differences.items()
     }
+
+
+def _by_seed(own: Errors, other: Errors) -> dict[int, float]:
+    return {seed: own[seed] - other[seed] for seed in sorted(own.keys() & other.keys())}
 
 
 def _tested(own: np.ndarray, other: np.ndarray) -> float | None:
@@ -78,5 +80,5 @@ def _tested(own: np.ndarray, other: np.ndarray) -> float | None:
     return mcnemar(own == 1, other == 1) if whole else None
 
 
-def _adjusted(p_values: Mapping[str, float | None]) -> dict[str, float]:
-    return holm({name: p for name, p in p_values.items() if p is not None})
+def _adjusted(p_values: Mapping[Pair, float | None]) -> dict[Pair, float]:
+    return holm({pair: p for pair, p in p_values.items() if p is not None})

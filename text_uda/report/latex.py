@@ -1,10 +1,10 @@
 """The table for a paper: LaTeX with the package booktabs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from text_uda.report.comparison import Comparison
-from text_uda.report.table import NOTHING, caption, legend, rows
+from text_uda.report.table import NOTHING, caption, legend, pair_rows, rows
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -31,24 +31,31 @@ _SPECIAL = {
 
 
 def latex(comparisons: Sequence[Comparison]) -> str:
-    r"""A `table` for each comparison, to be \input; needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.
+    r"""Tables for each comparison, to be \input; needs \usepackage{booktabs} and \usepackage[T1]{fontenc}.
 
     Names in other scripts than Latin need LuaLaTeX or XeLaTeX and a font that has them.
     """
-    return "\n".join([r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *map(_table, comparisons)])
+    tables = [table for comparison in comparisons for table in _tables(comparison)]
+    return "\n".join([r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *tables])
 
 
-def _table(comparison: Comparison) -> str:
-    head, *body = rows(comparison)
-    words = escaped(" ".join([f"{caption(comparison)}.", *legend([comparison])]))
+def _tables(comparison: Comparison) -> Iterator[str]:
+    yield _table(rows(comparison), " ".join([f"{caption(comparison)}.", *legend([comparison])]), words=1)
+    if pairs := pair_rows(comparison):
+        yield _table(pairs, f"{caption(comparison)}: method against method.", words=2)
+
+
+def _table(table: list[list[str]], title: str, words: int) -> str:
+    """The first columns hold words, the others numbers."""
+    head, *body = table
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{words}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        rf"\caption{{{escaped(title)}}}",
+        rf"\begin{{tabular}}{{{'l' * words}{'r' * (len(head) - words)}}}",
     ]
     lines += [r"\toprule", _row(list(map(escaped, head))), r"\midrule"]
-    lines += [_row([escaped(row[0]), *map(_number, row[1:])]) for row in body]
+    lines += [_row([*map(escaped, row[:words]), *map(_number, row[words:])]) for row in body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 

@@ -31,7 +31,6 @@ _CONFIG: _Fields = {
 }
 _DATA: _Fields = {"name": (str,), "classes": (list,), "digest": (str,)}
 _DATA_LATER: _Fields = {"test_digest": (str,), "unlabeled": (int,)}  # earlier versions wrote none of these
-_STUDY: _Fields = {"name": (str,), "size": (str,)}
 _RESULT: _Fields = {
     **dict.fromkeys(("dev_error", "test_error", "last_test_error", "seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "warnings"), (list,)),
@@ -151,8 +150,6 @@ def read_run(path: Path) -> Run:
     _check(config, _CONFIG, path / "config.json")
     _check(config["data"], _DATA, path / "config.json")
     _check(config["data"], _DATA_LATER, path / "config.json", absent=True)
-    if "study" in config:
-        _check(config["study"], _STUDY, path / "config.json")
     _check(result, _RESULT, path / "result.json")
     classes, rows = config["data"]["classes"], result["confusion"]
     if not classes or not all(isinstance(name, str) for name in classes):

@@ -1,14 +1,15 @@
-"""The table for other programs: CSV with a line a method and a line a run, at full precision."""
+"""The table for other programs: CSV with a line a method, a run and a pair of methods, at full precision."""
 
 import csv
 import io
 from collections.abc import Sequence
 
 from text_uda.report.comparison import Comparison, Group
+from text_uda.report.contrast import Contrast
 from text_uda.report.reading import Run
 
 _MEASURES = ("test_error", "last_test_error", "dev_error", "calibration_error", "change_rate", "usable", "seconds")
-_SETTING = ("level", "data", "labels", "encoder", "tune", "method", "run", "seed", "seeds")
+_SETTING = ("level", "data", "labels", "encoder", "tune", "method", "run", "seed", "seeds", "against")
 _CONTRAST = (
     *("difference", "difference_half_width", "p_t_holm", "difference_low_with_rows", "difference_high_with_rows"),
     "p_mcnemar_holm",
@@ -21,7 +22,8 @@ _FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS 
 
 
 def comma_separated(comparisons: Sequence[Comparison]) -> str:
-    """`level` says what a line is: "method" holds means over seeds with half their 95% intervals, "run" one run.
+    """`level` says what a line is: "method" holds means over seeds with half their 95% intervals, "run" one run,
+    "pair" a method against another. A difference is to the method of `against`.
 
     Errors and differences are in percent, `change_rate` and `usable` shares. What is not known is empty.
     """
@@ -32,6 +34,9 @@ def comma_separated(comparisons: Sequence[Comparison]) -> str:
         for group in comparison.groups:
             writer.writerow(_method_line(comparison, group))
             writer.writerows(_run_line(comparison, group, run) for run in group.runs)
+        by_label = {group.label: group for group in comparison.groups}
+        for (one, other), contrast in comparison.between.items():
+            writer.writerow(_pair_line(comparison, by_label[one], other, contrast))
     return file.getvalue()
 
 
@@ -53,14 +58,28 @@ def _method_line(comparison: Comparison, group: Group) -> dict[str, object]:
         if (found := group.estimate(measure)) is not None:
             line |= {measure: found.mean, f"{measure}_half_width": _or_empty(found.half_width)}
     if (contrast := comparison.contrasts.get(group.label)) is not None:
-        if contrast.change is not None:
-            line |= {
-                "difference": contrast.change.mean,
-                "difference_half_width": _or_empty(contrast.change.half_width),
-            }
-        low, high = contrast.seeds_and_rows or ("", "")
-        line |= {"difference_low_with_rows": low, "difference_high_with_rows": high}
-        line |= {"p_t_holm": _or_empty(contrast.p), "p_mcnemar_holm": _or_empty(contrast.p_rows)}
+        assert comparison.baseline is not None
+        line |= _difference(contrast, comparison.baseline.label)
+    return line
+
+
+def _pair_line(comparison: Comparison, group: Group, other: str, contrast: Contrast) -> dict[str, object]:
+    shared = {"seeds": len(contrast.differences)}
+    return _setting(comparison, group, "pair") | shared | _difference(contrast, other)
+
+
+def _difference(contrast: Contrast, other: str) -> dict[str, object]:
+    low, high = contrast.seeds_and_rows or ("", "")
+    line: dict[str, object] = {
+        "against": text(other),
+        "difference_low_with_rows": low,
+        "difference_high_with_rows": high,
+        "p_t_holm": _or_empty(contrast.p),
+        "p_mcnemar_holm": _or_empty(contrast.p_rows),
+    }
+    if contrast.change is not None:
+        line["difference"] = contrast.change.mean
+        line["difference_half_width"] = _or_empty(contrast.change.half_width)
     return line
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text_uda.report.comparison import LABELS_ALONE, Comparison, Group
+from text_uda.report.contrast import Contrast
 from text_uda.report.interval import Estimate, signed
 from text_uda.report.reading import Run
 
@@ -41,6 +42,8 @@ COLUMNS = (
     Column("seconds", "seconds", "of training and evaluation, without the paraphrasing"),
 )
 
+_CONTRAST = ("against", "p", "seeds_and_rows", "p_rows")  # in the order of the columns
+
 
 def columns(comparison: Comparison) -> list[Column]:
     """Those that have something to show."""
@@ -53,7 +56,7 @@ def columns(comparison: Comparison) -> list[Column]:
 
 def group_cell(comparison: Comparison, group: Group, key: str) -> str:
     """Mean over seeds, with the 95% interval for errors."""
-    if key in ("against", "p", "seeds_and_rows", "p_rows"):
+    if key in _CONTRAST:
         return _contrast_cell(comparison, group, key)
     found = group.estimate(key)
     if found is None:
@@ -65,8 +68,10 @@ def group_cell(comparison: Comparison, group: Group, key: str) -> str:
 
 def _contrast_cell(comparison: Comparison, group: Group, key: str) -> str:
     contrast = comparison.contrasts.get(group.label)
-    if contrast is None:
-        return NOTHING
+    return NOTHING if contrast is None else _of_contrast(contrast, key)
+
+
+def _of_contrast(contrast: Contrast, key: str) -> str:
     if key == "against":
         return contrast.change.text(sign=True) if contrast.change else NOTHING
     if key == "seeds_and_rows":
@@ -107,6 +112,17 @@ def rows(comparison: Comparison) -> list[list[str]]:
     return found
 
 
+def pair_rows(comparison: Comparison) -> list[list[str]]:
+    """Each method against each other one: the head, then a line a pair, unescaped; empty where there are none."""
+    found = [
+        [one, other, *(_of_contrast(contrast, key) for key in _CONTRAST)]
+        for (one, other), contrast in comparison.between.items()
+    ]
+    shown = [index for index in range(len(_CONTRAST) + 2) if any(row[index] != NOTHING for row in found)]
+    head = ["method", "against", "difference", *(column.title for column in COLUMNS if column.key in _CONTRAST[1:])]
+    return [[row[index] for index in shown] for row in [head, *found]] if found else []
+
+
 def legend(comparisons: Sequence[Comparison]) -> list[str]:
     """What stands behind the numbers of these tables."""
     shown = {column.key: column for comparison in comparisons for column in columns(comparison)}
@@ -119,13 +135,9 @@ def legend(comparisons: Sequence[Comparison]) -> list[str]:
 def markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] | None = None) -> str:
     parts = []
     for comparison in comparisons:
-        head, *body = rows(comparison)
-        table = [head, *([escaped(row[0]), *row[1:]] for row in body)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [" | ".join(_aligned(row, widths)) for row in table]
-        rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
-        title = escaped(caption(comparison))
-        parts.append("\n".join([title, "", f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]))
+        parts.append(escaped(caption(comparison)) + "\n\n" + _markdown(rows(comparison), words=1))
+        if pairs := pair_rows(comparison):
+            parts.append("Method against method:\n\n" + _markdown(pairs, words=2))
     parts.append("\n".join(legend(comparisons)))
     if left_out:
         parts.append(
@@ -134,8 +146,20 @@ def markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] | N
     return "\n\n".join(parts)
 
 
-def _aligned(row: list[str], widths: list[int]) -> list[str]:
-    return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+def _markdown(table: list[list[str]], words: int) -> str:
+    """The first columns hold words, the others numbers."""
+    head, *body = table
+    table = [head, *([*map(escaped, row[:words]), *row[words:]] for row in body)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        " | ".join(
+            cell.ljust(width) if index < words else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+    rule = "|".join("-" * (width + 2) if i < words else "-" * (width + 1) + ":" for i, width in enumerate(widths))
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
 
 
 # What Markdown reads as more than itself: HTML, links, code, emphasis, the edge of a cell; not a word's underscore.
