@@ -9,15 +9,14 @@ pretraining, of its BERT-large that was. This has not been run yet: there was ne
 """
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from text_uda.data import load
-from text_uda.experiment import run_study, setting
+from text_uda.experiment import run_study, setting, write_report
 from text_uda.pretrain import PretrainSettings, pretrain
-from text_uda.report import build
-from text_uda.report.comparison import compare
-from text_uda.report.reading import read_runs
+from text_uda.report import Report
 
 DATA = {"source": "imdb"}
 LABELS = 20
@@ -41,16 +40,21 @@ def main() -> None:
         settings = replace(settings, encoder=str(encoder))
     ways = {"none": None, "back-translation": common.back_translation}
     trials = [trial for name, job in ways.items() for trial in common.trials(name, augmentation=job, settings=settings)]
-    outcome = run_study(trials, DATA, out=arguments.out / "study", fill=True, workers=arguments.workers)
+    study = arguments.out / "study"
+    outcome = run_study(trials, DATA, out=study, fill=True, workers=arguments.workers)
     for name, why in outcome.failed.items():
-        print(f"failed: {name}: {why}")
-    if not outcome.finished:
-        return
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    if report := write_report(outcome, study):
+        _say(report, PAPER[bool(arguments.pretrain)])
+    sys.exit(bool(outcome.failed))
+
+
+def _say(report: Report, paper: dict[str, float]) -> None:
+    print(report.markdown())
     print("\n| method | test error % | in the paper |\n| --- | --- | --- |")
-    for group in (group for comparison in compare(read_runs(outcome.finished)) for group in comparison.groups):
-        error, published = group.estimate("test_error"), PAPER[bool(arguments.pretrain)].get(group.method, "–")
+    for group in (group for comparison in report.comparisons for group in comparison.groups):
+        error, published = group.estimate("test_error"), paper.get(group.method, "–")
         print(f"| {group.method} | {error.text() if error else '–'} | {published} |")
-    print(f"\nthe page: {build(outcome.finished, arguments.out / 'report.html')}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python scripts/yelp5_table2.py --estimate                what it will cost, from a measured minute
     python scripts/yelp5_table2.py --out yelp5               as many runs side by side as there are GPUs; again: goes on
-    python scripts/yelp5_table2.py --out yelp5 --shard 2 8   on the second of eight machines that share the folder
+    python scripts/yelp5_table2.py --out yelp5 --shard 2 8   on the second of eight machines that share the folder; it
+                                                             names the commands that make the paraphrases first
 
 BERT-base, the settings of the paper where it has them (see `text_uda.experiment.setting`). Beside each error stands the
 paper's: of BERT-base with 2,500 labels, of a random start with 650,000, where it augments the labeled texts. This has
@@ -10,14 +11,14 @@ not been run yet: there was neither the data nor a GPU.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from text_uda.data import load
-from text_uda.experiment import STUDIES, run_study, setting
+from text_uda.experiment import STUDIES, run_study, setting, write_report
 from text_uda.experiment.cost import cost
-from text_uda.report import build
-from text_uda.report.comparison import compare
-from text_uda.report.reading import read_runs
+from text_uda.experiment.study import share
+from text_uda.report import Report
 
 DATA = {"source": "yelp-5"}
 FEW = 2500
@@ -40,23 +41,29 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus = load(**DATA)
     trials = list(STUDIES["table2"](setting(corpus, "paper", few=FEW, seeds=arguments.seeds)))
-    print(cost(trials, corpus, workers=arguments.workers), flush=True)
+    shard = arguments.shard and (arguments.shard[0], arguments.shard[1])
+    if arguments.estimate or not arguments.out.exists():
+        print(cost(share(trials, shard), corpus, workers=arguments.workers), flush=True)
     if arguments.estimate:
         return
-    shard = arguments.shard and (arguments.shard[0], arguments.shard[1])
-    outcome = run_study(trials, DATA, out=arguments.out, fill=True, workers=arguments.workers, shard=shard)
+    outcome = run_study(trials, DATA, out=arguments.out, fill=shard is None, workers=arguments.workers, shard=shard)
     for name, why in outcome.failed.items():
-        print(f"failed: {name}: {why}")
-    if outcome.elsewhere or not outcome.finished:
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    if outcome.elsewhere:
         print(f"{outcome.elsewhere} runs are left to other shares")
-        return
+    if report := write_report(outcome, arguments.out):
+        _say(report)
+    sys.exit(bool(outcome.failed))
+
+
+def _say(report: Report) -> None:
+    print(report.markdown())
     print("\n| labels | method | test error % | in the paper |\n| --- | --- | --- | --- |")
-    for comparison in compare(read_runs(outcome.finished)):
+    for comparison in report.comparisons:
         labels = comparison.config["labels"]
         for group in comparison.groups:
             error, published = group.estimate("test_error"), PAPER.get((labels == FEW, group.method), "–")
             print(f"| {labels:,} | {group.method} | {error.text() if error else '–'} | {published} |")
-    print(f"\nthe page: {build(outcome.finished, arguments.out / 'report.html')}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -188,6 +189,16 @@ class FrozenEncoder:
     def __len__(self) -> int:
         """Distinct texts that were encoded."""
         return len(self._known)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits that stand for what decides the features: the weights, and which tokens are read."""
+        side = self._tokenizer.truncation_side
+        digest = hashlib.blake2b(f"{self.max_tokens} {side}".encode(), digest_size=16)
+        for name, weights in self._model.base_model.state_dict().items():
+            digest.update(f"{name} {tuple(weights.shape)} ".encode())
+            digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """What was encoded, in a safetensors file, whole or absent: `features` (N, D) and `keys` (N, 16)."""

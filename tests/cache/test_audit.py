@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import content
+from contents import content
 from datasets import Dataset
 from jobs import Upper
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from conftest import content
+from contents import content
 from hypothesis import given
 from hypothesis import strategies as st
 from jobs import Upper

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import Upper
 
 from translation_cache import Cache, Paraphrase, compact, digest, fill, fingerprint, lookup, shard, verify

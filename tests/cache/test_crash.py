@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import Upper
 
 from translation_cache import Cache, compact, fill, verify

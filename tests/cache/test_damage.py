@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import content
+from contents import content
 from jobs import Upper
 
 from translation_cache import (

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import Dying, Failing, Numbered, Upper
 
 from translation_cache import Cache, CacheError, fill, fingerprint, verify

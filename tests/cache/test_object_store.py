@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import Upper
 
 from translation_cache import (

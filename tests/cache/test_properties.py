@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import content
+from contents import content
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jobs import Upper

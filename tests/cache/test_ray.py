@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import DyingOnce, Failing, Upper
 
 from translation_cache import Cache, CacheError, fill, verify

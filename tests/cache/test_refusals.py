@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from jobs import Upper
 
 from translation_cache import Cache, CacheError, fill, join, stats, verify

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import content
+from contents import content
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st

@@ -1,6 +1,7 @@
 """A bench that trains nothing; importable by worker processes."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,4 +26,7 @@ class Bench:
             os._exit(9)
         if kind == "long":
             time.sleep(600)
+        if kind == "deaf":  # as in a last evaluation: it notes the signal, and comes to its end
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            time.sleep(2)
         (self.folder / f"{trial.folder}.done").write_text("")

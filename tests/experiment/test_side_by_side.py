@@ -30,8 +30,10 @@ def test_a_bad_trial_ends_nothing_but_itself(workers, tmp_path):
     assert {path.stem for path in tmp_path.glob("*.done")} == {f"good-{n}-seed-0" for n in (1, 2, 3)}
     if workers > 1:
         assert said["dying"] is not None and "its process died (exit code 9" in said["dying"]
-        begun = {(tmp_path / f"{name}-seed-0.begun").read_text() for name in names}
-        assert str(os.getpid()) not in begun and len(begun) >= 3, "two processes, and one in the place of the dead"
+        begun = [(tmp_path / f"{name}-seed-0.begun").read_text() for name in names]
+        assert str(os.getpid()) not in begun and len(set(begun)) >= 3
+        after = names.index("broken") + 1
+        assert begun[after - 1] not in begun[after:], "who knows in what state that process is"
 
 
 def test_stopped_by_a_signal_nothing_is_left_at_work(tmp_path):
@@ -42,8 +44,8 @@ def test_stopped_by_a_signal_nothing_is_left_at_work(tmp_path):
 
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(Interrupted):
-        list(side_by_side.run(trials("long-1", "long-2", "good"), Bench(tmp_path), workers=2, logs=tmp_path))
+        list(side_by_side.run(trials("long", "deaf", "good"), Bench(tmp_path), workers=2, logs=tmp_path))
     for path in tmp_path.glob("*.begun"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.read_text()), 0)
-    assert not list(tmp_path.glob("good*")) and not list(tmp_path.glob("*.done"))
+    assert not list(tmp_path.glob("good*")) and [path.name for path in tmp_path.glob("*.done")] == ["deaf-seed-0.done"]

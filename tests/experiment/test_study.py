@@ -1,18 +1,25 @@
 """Studies: what is finished is skipped, what is broken goes on, and what does not belong together is refused."""
 
+import fcntl
 import json
+import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from text_uda.augment import SwitchOut
+from text_uda import cli
+from text_uda.augment import Compose, SwitchOut, Synonym
+from text_uda.data import load
 from text_uda.errors import SettingsError
-from text_uda.experiment import Trial, run_study
+from text_uda.experiment import Trial, run_study, write_report
 from text_uda.experiment.study import default_workers
 from text_uda.objectives import UDA, Supervised
+from text_uda.paraphrase import paraphrase
 
 
 def some(head, *, seeds=(0, 1)) -> list[Trial]:
@@ -83,20 +90,36 @@ def test_one_that_fails_is_told_and_tried_again(reviews, head, tmp_path):
 
 def test_missing_paraphrases_are_refused_with_the_command_that_makes_them(reviews, head, tmp_path):
     trials, data = some(head), {"source": str(reviews), "limit": 50, "test": None}
+    trials[1] = replace(trials[1], augmentation=Synonym(rate=0.2, protect=("plot", "a phone")))
     with pytest.raises(SettingsError, match=r"50 switchout paraphrases are missing .* give --fill") as refused:
-        run_study(trials, data, out=tmp_path / "study", cache=tmp_path / "mine")
-    words = str(refused.value).partition("`")[2].rstrip("`").split()
-    assert words[:3] == ["text-uda", "paraphrase", str(reviews)]
-    for option, value in {"--limit": "50", "--method": "switchout", "--encoder": head.encoder}.items():
-        assert words[words.index(option) + 1] == value
-    assert words[words.index("--cache") + 1] == str(tmp_path / "mine") and "--test" not in words
+        run_study(trials, data, out=tmp_path / "study", cache=tmp_path / "mine here")
+    commands = [shlex.split(words) for words in str(refused.value).split("`")[1::2]]
+    assert [words[:3] for words in commands] == [["text-uda", "paraphrase", str(reviews)]] * 2
+    for words in commands:
+        with pytest.raises(SystemExit) as end:
+            cli.main(words[1:])
+        assert end.value.code == 0
+    assert len(run_study(trials[:2], data, out=tmp_path / "study", cache=tmp_path / "mine here").finished) == 2
+
+
+def test_what_no_command_can_make_is_left_to_python(reviews, head, tmp_path):
+    job = Compose(operations=(Synonym(), SwitchOut(tokenizer=head.encoder)))
+    trials = [replace(trial, augmentation=job) for trial in some(head)[1:2]]
+    with pytest.raises(SettingsError, match=r"make them first with text_uda\.paraphrase\("):
+        run_study(trials, {"source": str(reviews)}, out=tmp_path / "study")
 
 
 def test_shares_are_disjoint_and_whole(reviews, head, tmp_path):
     data, trials = {"source": str(reviews)}, some(head, seeds=(0, 1, 2))
+    with pytest.raises(SettingsError, match="every share would make the paraphrases"):
+        run_study(trials, data, out=tmp_path / "study", fill=True, shard=(1, 2))
+    with pytest.raises(SettingsError, match="i from 1 to n"):
+        run_study(trials, data, out=tmp_path / "study", shard=(0, 2))
+    assert trials[1].augmentation is not None
+    paraphrase(load(reviews).training_texts(), trials[1].augmentation, tmp_path / "study" / "cache")
     done: list[Path] = []
-    for share in (1, 2):
-        outcome = run_study(trials, data, out=tmp_path / "study", fill=True, workers=1, shard=(share, 2))
+    for number in (1, 2):
+        outcome = run_study(trials, data, out=tmp_path / "study", workers=1, shard=(number, 2))
         assert len(outcome.finished) + outcome.elsewhere == 6 and len(outcome.finished) > len(done)
         done = list(outcome.finished)
     assert len(done) == 6
@@ -130,6 +153,87 @@ def test_texts_are_encoded_once_for_all_calls(reviews, head, tmp_path, monkeypat
     run_study(trials[:2], data, out=out, fill=True, workers=1)
     monkeypatch.setattr("text_uda.rows.encode", lambda *_: pytest.fail("encoded again"))
     assert len(run_study(trials, data, out=out, workers=1).finished) == 4
+
+
+def test_each_encoder_has_features_of_its_own(reviews, head, tmp_path):
+    """Read with fewer tokens, or by other weights in the same folder, a text has other features."""
+    encoder = tmp_path / "encoder"
+    shutil.copytree(head.encoder, encoder)
+    one = Trial(name="one", labels=6, settings=replace(head, encoder=str(encoder)))
+    short = replace(one, name="short", settings=replace(one.settings, max_tokens=4))
+    data = {"source": str(reviews)}
+    together = run_study([one, short], data, out=tmp_path / "together", workers=1)
+    alone = run_study([short], data, out=tmp_path / "alone")
+    assert results(tmp_path / "together")["short-seed-0"] == results(tmp_path / "alone")["short-seed-0"]
+    assert results(tmp_path / "together")["short-seed-0"] != results(tmp_path / "together")["one-seed-0"]
+    assert len(together.finished) == 2 and len(alone.finished) == 1
+    before = sorted((tmp_path / "together" / "features").iterdir())
+    assert len(before) == 2
+    weights = load_file(encoder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"] += 0.5
+    save_file(weights, encoder / "model.safetensors", metadata={"format": "pt"})
+    run_study([replace(one, name="retrained")], data, out=tmp_path / "together")
+    assert len(list((tmp_path / "together" / "features").iterdir())) == 3
+    before[0].write_bytes(b"cut short")
+    before[1].write_bytes(b"cut short")
+    assert len(run_study([replace(short, name="again")], data, out=tmp_path / "together", workers=1).finished) == 1
+
+
+def test_a_damaged_run_is_named_and_costs_no_other(reviews, head, tmp_path):
+    data, out, trials = {"source": str(reviews)}, tmp_path / "study", some(head, seeds=(0, 1, 2))[::2]
+    run_study(trials, data, out=out, workers=1)
+    (out / "runs" / "none-seed-0" / "result.json").write_text('{"dev_error": 1')
+    with (out / "runs" / "none-seed-1" / "metrics.jsonl").open("r+") as file:
+        file.truncate(40)
+    outcome = run_study(trials, data, out=out, workers=1)
+    assert list(outcome.failed) == ["none-seed-0"] and "remove" in outcome.failed["none-seed-0"]
+    report = write_report(outcome, out)
+    assert report is not None and [path.name for path in report.runs] == ["none-seed-2"]
+    table = (out / "table.md").read_text()
+    assert "none-seed-0: failed: " in table and "metrics.jsonl is damaged" in table
+    shutil.rmtree(out / "runs" / "none-seed-0")
+    assert len(run_study(trials, data, out=out, workers=1).finished) == 3
+
+
+def test_data_that_changed_are_refused(reviews, head, tmp_path):
+    own = tmp_path / "own.csv"
+    shutil.copy(reviews, own)
+    run_study(some(head)[:1], {"source": str(own)}, out=tmp_path / "study")
+    with own.open("a") as file:
+        file.write("one more,good\n")
+    with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was begun"):
+        run_study(some(head)[:3:2], {"source": str(own)}, out=tmp_path / "study")
+
+
+def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / ".study.json.abc").write_text("{")
+    assert len(run_study(some(head)[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
+
+
+def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, tmp_path, monkeypatch):
+    monkeypatch.setattr("text_uda.experiment.trial._PATIENCE_S", 0.1)
+    locks = tmp_path / "study" / "runs" / ".locks"
+    trials = some(head)[:3:2]
+    assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
+    with (locks / trials[1].folder).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
+    assert "another process is at work on none-seed-1" in outcome.failed["none-seed-1"]
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path):
+    script = tmp_path / "study.py"
+    script.write_text(
+        "from text_uda import TrainSettings\nfrom text_uda.experiment import Trial, run_study\n"
+        f"one = TrainSettings(encoder={head.encoder!r}, tune='head', steps=2)\n"
+        "trials = [Trial(name=f'none-{n}', labels=n, settings=one) for n in (4, 6)]\n"
+        f"run_study(trials, {{'source': {str(reviews)!r}}}, out={str(tmp_path / 'study')!r}, workers=2)\n"
+    )
+    said = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert said.returncode and 'under if __name__ == "__main__"' in said.stderr
+    assert "no process of the study can begin" in said.stderr
 
 
 def test_names(head):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # behind that of the cache, whose processes import its conftest
+sys.path.insert(0, str(Path(__file__).parent))
 
 LINES = [
     "the film was good and the story was long",

@@ -10,6 +10,7 @@ from text_uda.cli.output import emit_json, printable
 
 if TYPE_CHECKING:
     from text_uda.experiment.study import Outcome
+    from text_uda.report import Report
 
 # The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
 STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled")
@@ -68,15 +69,17 @@ def ablate(
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
     """
     from text_uda.experiment.cost import cost
+    from text_uda.experiment.reporting import check_parts, write_report
     from text_uda.experiment.setting import limit_of, setting
     from text_uda.experiment.studies import STUDIES as functions
-    from text_uda.experiment.study import run_study
+    from text_uda.experiment.study import run_study, share
 
+    check_parts()
     data = data.limited(limit_of(size))
     common = setting(data.load(), size, few=few, seeds=seeds, encoder=encoder, tune=tune, translator=translator)
     trials = list(functions[study](common))
-    if estimate or size == "paper":
-        found = cost(trials, data.load(), workers=workers)
+    if estimate or (size == "paper" and not (out / "study.json").exists()):
+        found = cost(share(trials, shard), data.load(), workers=workers)
         if estimate and as_json:
             emit_json(found.record())
             return
@@ -84,7 +87,7 @@ def ablate(
         if estimate:
             return
     outcome = run_study(trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard)
-    written = _report(outcome, out)
+    written = write_report(outcome, out)
     if as_json:
         emit_json(
             {
@@ -92,7 +95,8 @@ def ablate(
                 "finished": [str(run) for run in outcome.finished],
                 "failed": dict(outcome.failed),
                 "elsewhere": outcome.elsewhere,
-                "report": written and str(written),
+                "report": str(out / "report.html") if written else None,
+                "left_out": {str(path): why for path, why in written.left_out.items()} if written else {},
             }
         )
     else:
@@ -101,22 +105,10 @@ def ablate(
         raise click.exceptions.Exit(1)
 
 
-def _report(outcome: "Outcome", out: Path) -> Path | None:
-    """The page and the tables of what is finished; None where other shares have still to come, or nothing is."""
-    if outcome.elsewhere or not outcome.finished:
-        return None
-    from text_uda.report import read
-
-    report = read(outcome.finished)
-    report.export(out)
-    report.figures(out / "figures")
-    return report.page(out / "report.html")
-
-
-def _say(outcome: "Outcome", out: Path, written: Path | None) -> None:
+def _say(outcome: "Outcome", out: Path, written: "Report | None") -> None:
     if written is not None:
-        click.echo((out / "table.md").read_text("utf-8"))
-        click.echo(f"\nthe page: {printable(str(written))}; beside it the tables and figures for a paper")
+        click.echo("\n".join(map(printable, written.markdown().splitlines())))
+        click.echo(f"\nthe page: {printable(str(out / 'report.html'))}; beside it the tables and figures for a paper")
     if outcome.elsewhere:
         click.echo(
             f"{outcome.elsewhere:,} runs are left to other shares; when they are finished, the same command without "

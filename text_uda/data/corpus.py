@@ -39,6 +39,12 @@ class Corpus:
         """With and without a label: what is paraphrased, and what an encoder may be pretrained on."""
         return joined(self.train.texts, self.unlabeled)
 
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits that stand for all texts and labels."""
+        sides = (self.train.texts, self.train.labels, self.test.texts, self.test.labels)
+        return digest_of(self.classes, *sides, self.unlabeled)
+
 
 @dataclass(frozen=True)
 class Split:

@@ -8,12 +8,14 @@ A study of one's own is a function that returns trials:
         one = TrainSettings(encoder="minilm-l6", tune="head")
         return [Trial(name=f"none-{n}", labels=n, settings=replace(one, seed=s)) for n in (10, 100) for s in range(5)]
 
-    run_study(mine(), {"source": "movie-snippets"}, out="study")
+    if __name__ == "__main__":  # its processes import this file
+        write_report(run_study(mine(), {"source": "movie-snippets"}, out="study"), Path("study"))
 """
 
+from text_uda.experiment.reporting import write_report
 from text_uda.experiment.setting import Setting, setting
 from text_uda.experiment.studies import STUDIES
 from text_uda.experiment.study import Outcome, run_study
 from text_uda.experiment.trial import Trial
 
-__all__ = ["STUDIES", "Outcome", "Setting", "Trial", "run_study", "setting"]
+__all__ = ["STUDIES", "Outcome", "Setting", "Trial", "run_study", "setting", "write_report"]

@@ -1,8 +1,9 @@
 """What a study will cost, before it starts: runs, tokens, and hours from one measured minute."""
 
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -24,6 +25,7 @@ from text_uda.run import RunDirectory
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 
+_OF_A_CLASS = 3
 _SAMPLE = 2000  # texts, of which the lengths are taken and the minute is trained on
 
 
@@ -70,7 +72,11 @@ def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None,
 
 
 def _first(rows: Rows) -> Rows:
-    places = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)
+    """Some rows of all, and of each class as many as a split needs."""
+    labels = np.array(rows.labels)
+    spread = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)
+    of_each = [np.flatnonzero(labels == label)[:_OF_A_CLASS] for label in np.unique(labels)]
+    places = np.unique(np.concatenate([spread, *of_each]))
     return Rows(taken(rows.texts, places), tuple(rows.labels[place] for place in places.tolist()))
 
 
@@ -86,15 +92,20 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
     endless = replace(settings, steps=10**7, evaluate_every=10**7, checkpoint_every=10**7, samples=1, seed=0)
     on_features = settings.tune == "head"
     with tempfile.TemporaryDirectory() as folder:
-        with suppress(Interrupted), redirect_stderr(StringIO()):  # a bar to ten million steps tells nobody anything
-            train(
-                split(corpus, labels=len(corpus.classes), seed=0),
-                objectives=(Supervised(), PiModel() if on_features else UDA()),
-                augmentation=None if on_features else SwitchOut(tokenizer=settings.encoder),
-                settings=endless,
-                out=Path(folder) / "run",
-                max_minutes=minutes,
-            )
+        began = time.monotonic()
+        try:
+            with redirect_stderr(StringIO()):  # a bar to ten million steps tells nobody anything
+                train(
+                    split(corpus, labels=len(corpus.classes), seed=0),
+                    objectives=(Supervised(), PiModel() if on_features else UDA()),
+                    augmentation=None if on_features else SwitchOut(tokenizer=settings.encoder),
+                    settings=endless,
+                    out=Path(folder) / "run",
+                    max_minutes=minutes,
+                )
+        except Interrupted:
+            if time.monotonic() - began < 60 * minutes:  # by somebody, not by the time
+                raise
         speed = RunDirectory(Path(folder) / "run").mean_of("rows_per_s")
     if speed is None:
         raise SettingsError(f"no step came to its end in {minutes:g} minutes: this machine is too slow for this size")

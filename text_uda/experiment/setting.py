@@ -108,6 +108,7 @@ class Setting:
     with_all: TrainSettings
     """Where all rows have a label."""
     supervised: Supervised
+    """Beside consistency; labels alone are not annealed."""
     consistency: UDA
     synonym: Synonym
     switchout: SwitchOut
@@ -137,7 +138,7 @@ class Setting:
             others: fields of `Trial`.
         """
         settings = settings or (self.with_all if labels == "all" else self.settings)
-        losses = (self.supervised,) if augmentation is None else (self.supervised, self.consistency)
+        losses = (Supervised(),) if augmentation is None else (self.supervised, self.consistency)
         given: dict[str, Any] = {"objectives": losses} | others
         for seed in range(self.seeds):
             yield Trial(

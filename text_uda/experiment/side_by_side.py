@@ -11,6 +11,8 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
@@ -31,92 +33,112 @@ def run(trials: Sequence[Trial], bench: Bench, *, workers: int, logs: Path) -> I
         logs: a folder for what the processes say.
     Raises:
         Interrupted: SIGINT or SIGTERM; what is in training has left a checkpoint.
+        UserError: processes end before they can be given a trial.
     """
     if workers > 1:
         yield from _together(trials, bench, workers, logs)
         return
     for trial in trials:
-        yield trial, attempt(bench, trial, logs)
+        yield trial, _attempt(bench, trial, logs).why
 
 
-def attempt(bench: Bench, trial: Trial, logs: Path) -> str | None:
-    """Run a trial; in words why it failed, of what is no user's mistake with the traceback in `logs`."""
+@dataclass(frozen=True)
+class _Answer:
+    """What a process says when it is ready for a trial."""
+
+    why: str | None = None
+    """The trial before failed."""
+    broken: bool = False
+    """By no user's mistake: who knows in what state that leaves the process, or its GPU."""
+
+
+def _attempt(bench: Bench, trial: Trial, logs: Path) -> _Answer:
+    """Run a trial; of what is no user's mistake the traceback is left in `logs`."""
     try:
         bench.run(trial)
     except UserError as error:
-        return str(error)
+        return _Answer(str(error))
     except Exception as error:
         logs.mkdir(parents=True, exist_ok=True)
         file = logs / f"{trial.folder}.txt"
         file.write_text(traceback.format_exc(), "utf-8", errors="backslashreplace")
-        return f"{type(error).__name__}: {error} (see {file})"
-    return None
+        return _Answer(f"{type(error).__name__}: {error} (see {file})", broken=True)
+    return _Answer()
 
 
 class _Worker:
-    """A process and the trial that it has been given."""
+    """A process and the trial that it has been given; None while it starts."""
 
     def __init__(self, number: int, workers: int, bench: Bench, logs: Path) -> None:
         # Spawned, not forked: a fork copies the threads' locks of torch and Arrow in whatever state they are.
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.number, self.trial = number, None
+        self.number = number
+        self.trial: Trial | None = None
         self.process = context.Process(target=_serve, args=(theirs, number, workers, bench, logs), daemon=True)
         self.process.start()
         theirs.close()
 
-    trial: Trial | None
-
     def give(self, trial: Trial) -> None:
         self.trial = trial
-        self.pipe.send(trial)
+        with suppress(OSError):  # it has died, which is what is heard of it next
+            self.pipe.send(trial)
 
-    def taken(self) -> Finished:
-        """What has become of its trial. The process may have died of it."""
-        trial, self.trial = self.trial, None
-        assert trial is not None
+    def answer(self) -> _Answer:
+        """What it says now. A process that has died says so."""
         try:
-            return trial, self.pipe.recv()
-        except EOFError:
+            return self.pipe.recv()
+        except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode
             why = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-            return trial, f"its process died ({why}; out of memory?)"
+            return _Answer(f"its process died ({why}; out of memory?)", broken=True)
 
 
 def _together(trials: Sequence[Trial], bench: Bench, workers: int, logs: Path) -> Iterator[Finished]:
     ahead = deque(trials)
     busy: dict[connection.Connection, _Worker] = {}
+
+    def start(number: int) -> None:
+        worker = _Worker(number, workers, bench, logs)
+        busy[worker.pipe] = worker
+
     stop = Stop()
     try:
         with stop.on_signals():
             for number in range(min(workers, len(ahead))):
-                worker = _Worker(number, workers, bench, logs)
-                worker.give(ahead.popleft())
-                busy[worker.pipe] = worker
+                start(number)
             while busy:
                 for pipe in connection.wait(list(busy), timeout=_ASK_EVERY_S):
                     assert isinstance(pipe, connection.Connection)
-                    worker = busy.pop(pipe)
-                    yield worker.taken()
+                    worker = busy[pipe]
+                    answer = worker.answer()
+                    del busy[pipe]
+                    if worker.trial is not None:
+                        yield worker.trial, answer.why
+                    elif answer.broken:  # before it was given anything; the others go on without it
+                        if not busy:
+                            raise UserError(f"no process of the study can begin: {answer.why} What it said is above")
+                        continue
                     if not ahead or stop.is_set():
                         worker.pipe.close()  # which ends it
-                        continue
-                    if not worker.process.is_alive():
-                        worker = _Worker(worker.number, workers, bench, logs)
-                    worker.give(ahead.popleft())
-                    busy[worker.pipe] = worker
+                    elif answer.broken:
+                        start(worker.number)
+                    else:
+                        worker.give(ahead.popleft())
+                        busy[pipe] = worker
                 if stop.is_set():
                     raise Interrupted
     finally:
         for worker in busy.values():  # those in training write a checkpoint first
             worker.process.terminate()
+            worker.pipe.close()  # one that had all but finished ends here
         for worker in busy.values():
             worker.process.join()
 
 
 def _serve(pipe: connection.Connection, number: int, workers: int, bench: Bench, logs: Path) -> None:
-    """Run what comes through the pipe until it is closed."""
+    """Say that it is ready and run what comes through the pipe, until that is closed or this process is broken."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between trials; Ctrl-C reaches the whole group
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.mkdir(parents=True, exist_ok=True)
@@ -124,15 +146,12 @@ def _serve(pipe: connection.Connection, number: int, workers: int, bench: Bench,
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
     _take_place(number, workers)
-    while True:
-        try:
-            trial: Trial = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send(attempt(bench, trial, logs))
-        except Interrupted:
-            return
+    answer = _Answer()
+    with suppress(EOFError, OSError, Interrupted):
+        pipe.send(answer)
+        while not answer.broken:
+            answer = _attempt(bench, pipe.recv(), logs)
+            pipe.send(answer)
 
 
 def _end_with_parent() -> None:

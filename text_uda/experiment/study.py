@@ -5,7 +5,7 @@
 OUT/
   study.json              what was asked for; a study that is another is refused
   cache/                  paraphrases, unless they lie elsewhere
-  features.safetensors    what a frozen encoder makes of the texts
+  features/               what a frozen encoder makes of the texts
   runs/NAME-seed-N/       run directories
   logs/                   what the processes said, and the traceback of what failed
 """
@@ -14,19 +14,18 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.experiment import side_by_side
+from text_uda.experiment.preparation import prepare
 from text_uda.experiment.trial import Bench, Trial
 from text_uda.interruption import Interrupted
 from text_uda.keyed import keyed_seed
-from text_uda.paraphrase import missing_paraphrases, paraphrase, read_paraphrases
-from text_uda.progress import followed, progress
+from text_uda.progress import progress
 from text_uda.run import write_whole
-from translation_cache import Cache, Job, fingerprint
 
 
 @dataclass(frozen=True)
@@ -66,25 +65,38 @@ def run_study(
         shard: (i, n), i from 1: only the i-th of n shares of the trials, told by a hash of their names: several
             machines with one folder each take theirs.
     Raises:
-        SettingsError: the folder holds another study, or paraphrases are missing.
+        SettingsError: the folder holds another study, its data have changed, or paraphrases are missing.
         Interrupted: SIGINT or SIGTERM; what is in training has left a checkpoint.
     """
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing asks of itself
+        raise SettingsError('its processes import your script: call run_study under if __name__ == "__main__"')
     out = Path(out)
     trials = _checked(trials)
     bench = Bench(
         data=data,
         cache=str(cache or out / "cache"),
         runs=out / "runs",
-        features=out / "features.safetensors",
+        features=out / "features",
     )
+    if fill and shard is not None:
+        raise SettingsError(
+            "with a shard every share would make the paraphrases of all texts: leave out --fill; what is missing is "
+            "then named with the command that makes it, which takes a --shard of its own"
+        )
     _open(out, data, trials)
-    mine = [trial for trial in trials if shard is None or keyed_seed("shard", trial.folder) % shard[1] == shard[0] - 1]
-    todo = [trial for trial in mine if not _is_finished(bench, trial)]
-    if todo:
-        _prepare_paraphrases(todo, bench, fill=fill)
-        _encode(todo, bench)
-    workers = min(len(todo), workers or default_workers(todo)) or 1
+    mine = share(trials, shard)
+    todo: list[Trial] = []
     failed: dict[str, str] = {}
+    for trial in mine:
+        try:
+            if not bench.has_finished(trial):
+                todo.append(trial)
+        except SettingsError as error:
+            failed[trial.folder] = str(error)
+    if todo:
+        _check_corpus(out, bench)
+        prepare(todo, bench, fill=fill)
+    workers = min(len(todo), workers or default_workers(todo)) or 1
     with progress(len(mine), "study", "runs", done=len(mine) - len(todo)) as bar:
         try:
             for trial, why in side_by_side.run(todo, bench, workers=workers, logs=out / "logs"):
@@ -93,16 +105,27 @@ def run_study(
                 bar.note(f"{trial.folder}{' failed' if why else ''}")
                 bar.advance()
         except Interrupted as error:
-            done = sum(_is_finished(bench, trial) for trial in mine)
+            done = sum(_there(bench, trial) for trial in mine)
             raise Interrupted(
                 f"{done:,} of {len(mine):,} runs are finished and kept in {out}; the same command goes on from there"
             ) from error
-    finished = [trial for trial in trials if _is_finished(bench, trial)]
+    others = [trial for trial in trials if trial.folder not in failed]
+    finished = [trial for trial in others if _there(bench, trial)]
     return Outcome(
         finished=tuple(bench.runs / trial.folder for trial in finished),
         failed=failed,
-        elsewhere=len(trials) - len(finished) - len(failed),
+        elsewhere=len(others) - len(finished),
     )
+
+
+def share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequence[Trial]:
+    """Those of the i-th of n shares, (i, n), told by a hash of their names; all of them for None."""
+    if shard is None:
+        return trials
+    number, count = shard
+    if not 1 <= number <= count:
+        raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
+    return [trial for trial in trials if keyed_seed("shard", trial.folder) % count == number - 1]
 
 
 def default_workers(trials: Sequence[Trial]) -> int:
@@ -133,7 +156,8 @@ def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
     if not file.exists():
         if out.exists() and not out.is_dir():
             raise SettingsError(f"{out} is a file; name a folder for the study")
-        if out.exists() and any(path.name != "cache" for path in out.iterdir()):
+        # What begins with a dot is being written, by another share perhaps, or was when it was killed.
+        if out.exists() and any(path.name != "cache" and not path.name.startswith(".") for path in out.iterdir()):
             raise SettingsError(f"{out} holds files that no study made; name an empty folder")
         out.mkdir(parents=True, exist_ok=True)
         there: dict[str, Any] = {"data": asked["data"], "trials": {}}
@@ -149,6 +173,22 @@ def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         write_whole(file, json.dumps(there, indent=1) + "\n")
 
 
+def _check_corpus(out: Path, bench: Bench) -> None:
+    """The texts and labels are those with which the study began."""
+    file, digest = out / "study.json", bench.corpus.digest
+    content = _read(file)
+    if content.setdefault("digest", digest) != digest:
+        raise SettingsError(
+            f"{bench.data['source']} has changed since {out} was begun, and runs on other texts cannot be compared; "
+            "bring the data back, or name another folder"
+        )
+    write_whole(file, json.dumps(content, indent=1) + "\n")
+
+
+def _there(bench: Bench, trial: Trial) -> bool:
+    return (bench.runs / trial.folder / "result.json").exists()
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8"))
@@ -158,69 +198,3 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise SettingsError(f"{file} cannot be read ({reason}); name another folder for the study")
-
-
-def _is_finished(bench: Bench, trial: Trial) -> bool:
-    return (bench.runs / trial.folder / "result.json").exists()
-
-
-def _jobs(trials: Sequence[Trial]) -> dict[str, tuple[Job, int]]:
-    """The augmentations and the most samples that a trial asks of each, by the fingerprint of their settings."""
-    found: dict[str, tuple[Job, int]] = {}
-    for trial in trials:
-        if trial.augmentation is not None:
-            mark = fingerprint(trial.augmentation.settings())
-            _, most = found.get(mark, (None, 0))
-            found[mark] = (trial.augmentation, max(most, trial.settings.samples))
-    return found
-
-
-def _prepare_paraphrases(trials: Sequence[Trial], bench: Bench, *, fill: bool) -> None:
-    jobs = _jobs(trials).values()
-    texts = bench.corpus.training_texts() if jobs else ()
-    cache = Cache(bench.cache)
-    for job, samples in jobs:
-        method = job.settings()["method"]
-        if fill:
-            with followed(f"paraphrase ({method})", "rows") as on_progress:
-                paraphrase(texts, job, cache, samples=samples, progress=on_progress)
-        elif count := missing_paraphrases(texts, job, cache, samples=samples):
-            raise SettingsError(
-                f"{count:,} {method} paraphrases are missing in {bench.cache}: give --fill to make them here, or make "
-                f"them first with `{_command(bench, job, samples)}`"
-            )
-
-
-def _command(bench: Bench, job: Job, samples: int) -> str:
-    """What fills the cache; of the augmentation what differs from its defaults."""
-    named = {"source": None, **bench.data}
-    words = ["text-uda paraphrase", str(named.pop("source"))]
-    words += [f"--{name.replace('_', '-')} {value}" for name, value in named.items() if value is not None]
-    words += [f"--method {job.settings()['method']} --cache {bench.cache}"]
-    translator = getattr(job, "translator", None)
-    temperature = getattr(job, "temperature", None)
-    words += [f"--encoder {job.tokenizer}"] if hasattr(job, "tokenizer") else []  # pyright: ignore[reportAttributeAccessIssue]
-    words += [f"--translator '{translator}'"] if translator else []
-    words += [f"--sampling-temperature {temperature}"] if temperature is not None else []
-    words += [f"--samples {samples}"] if samples > 1 else []
-    return " ".join(words)
-
-
-def _encode(trials: Sequence[Trial], bench: Bench) -> None:
-    """Encode, once for all processes and all calls, what the trials that train a head alone will read."""
-    heads = [trial for trial in trials if trial.settings.tune == "head"]
-    if not heads:
-        return
-    frozen = bench.frozen(heads[0].settings)
-    before = len(frozen)
-    corpus = bench.corpus
-    for label, texts in (("encode", corpus.training_texts()), ("encode (test)", corpus.test.texts)):
-        with followed(label, "texts") as on_progress:
-            frozen.rows(texts, progress=on_progress)
-    for job, samples in _jobs(heads).values():
-        made = read_paraphrases(corpus.training_texts(), job, bench.cache, samples=samples)
-        usable = [each.text for each in chain.from_iterable(made) if each.status == "ok" and each.text is not None]
-        with followed(f"encode ({job.settings()['method']})", "texts") as on_progress:
-            frozen.rows(usable, progress=on_progress)
-    if len(frozen) != before:
-        frozen.save(bench.features)

@@ -1,12 +1,17 @@
 """One run of a study, and how it is made: the data loaded, the split drawn, the encoder's features shared."""
 
+import fcntl
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from text_uda.averaging import Averaging
 from text_uda.data import Corpus, Labels, load, split
@@ -15,10 +20,12 @@ from text_uda.keyed import keyed_seed
 from text_uda.objectives import Objective, Supervised
 from text_uda.pretrained import load_classifier
 from text_uda.rows import FrozenEncoder
-from text_uda.run import OF_THE_WAY
+from text_uda.run import OF_THE_WAY, RunDirectory
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 from translation_cache import Job
+
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +84,7 @@ class Bench:
     """A folder for the run directories."""
 
     features: Path
-    """A file of what a frozen encoder has made of the texts, where there is one."""
+    """A folder for what frozen encoders make of the texts."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -91,33 +98,76 @@ class Bench:
 
         Raises:
             as `split` and `train`.
+            SettingsError: another process is at work on it.
         """
         settings = trial.settings
-        return train(
-            split(self.corpus, labels=trial.labels, seed=settings.seed, unlabeled=trial.unlabeled),
-            objectives=trial.objectives,
-            averaging=trial.averaging,
-            augmentation=trial.augmentation,
-            cache=self.cache if trial.augmentation is not None else None,
-            settings=settings,
-            out=self.runs / trial.folder,
-            frozen=self.frozen(settings) if settings.tune == "head" else None,
-        )
+        with _alone(self.runs / ".locks" / trial.folder):
+            return train(
+                split(self.corpus, labels=trial.labels, seed=settings.seed, unlabeled=trial.unlabeled),
+                objectives=trial.objectives,
+                averaging=trial.averaging,
+                augmentation=trial.augmentation,
+                cache=self.cache if trial.augmentation is not None else None,
+                settings=settings,
+                out=self.runs / trial.folder,
+                name=trial.folder,
+                frozen=self.frozen(settings) if settings.tune == "head" else None,
+            )
+
+    def has_finished(self, trial: Trial) -> bool:
+        """Raises SettingsError where what it left is damaged."""
+        directory = RunDirectory(self.runs / trial.folder)
+        if not (directory.path / "result.json").exists():
+            return False
+        try:
+            return bool(directory.config() and directory.result())
+        except SettingsError as error:
+            raise SettingsError(f"{error} (remove {directory.path}, and the same command trains it anew)") from error
 
     def frozen(self, settings: TrainSettings) -> FrozenEncoder:
         """The encoder of these settings, which knows what lies in `features`."""
-        key = (settings.encoder, settings.max_tokens, settings.keep_tokens)
+        key = encoding(settings)
         if key not in self._encoders:
             self._encoders.clear()  # one at a time is enough: the trials of a study share theirs
             made = load_classifier(settings.encoder, self.corpus.classes, seed=0)
             frozen = FrozenEncoder(
                 made.model, made.tokenizer, max_tokens=settings.max_tokens, keep_tokens=settings.keep_tokens
             )
-            if self.features.exists():
-                frozen.read(self.features)
+            with suppress(FileNotFoundError, SafetensorError):  # what is damaged is made anew
+                frozen.read(self._file(frozen))
             self._encoders[key] = frozen
         return self._encoders[key]
+
+    def keep(self, frozen: FrozenEncoder) -> None:
+        """Save what it has encoded, for the other processes and later calls."""
+        self.features.mkdir(parents=True, exist_ok=True)
+        frozen.save(self._file(frozen))
+
+    def _file(self, frozen: FrozenEncoder) -> Path:
+        return self.features / f"{frozen.digest}.safetensors"
 
     @cached_property
     def _encoders(self) -> dict[tuple[str, int, str], FrozenEncoder]:
         return {}
+
+
+def encoding(settings: TrainSettings) -> tuple[str, int, str]:
+    """The settings that decide what a frozen encoder makes of a text."""
+    return settings.encoder, settings.max_tokens, settings.keep_tokens
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """A lock that ends with its process. One that was just killed is waited for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        give_up = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise SettingsError(f"another process is at work on {path.name}: wait for it, or end it") from None
+                time.sleep(0.2)
+        yield
