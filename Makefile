@@ -13,7 +13,7 @@ demo: setup ## paraphrase real reviews, train three classifiers on them, compare
 
 test: ## run the tests
 	@sh scripts/setup.sh --tests
-	.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: ## what CI runs: lint, format, types, then the tests
 	@sh scripts/setup.sh --tests

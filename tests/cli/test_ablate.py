@@ -7,6 +7,8 @@ import pytest
 
 WORDS = ("--size", "smoke", "--seeds", 1, "--labels", 6, "--workers", 1)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def words(reviews, tiny_bert, tmp_path):

@@ -13,6 +13,8 @@ from text_uda.experiment.trial import Trial
 from text_uda.interruption import Interrupted
 from text_uda.settings import TrainSettings
 
+pytestmark = pytest.mark.slow
+
 
 def trials(*names: str) -> list[Trial]:
     return [Trial(name=name, labels=4, settings=TrainSettings(steps=1)) for name in names]

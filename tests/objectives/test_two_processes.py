@@ -13,6 +13,8 @@ from text_uda.objectives import PRESETS
 
 SCRIPT = Path(__file__).with_name("train_in_parts.py")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def weights(tiny_bert: Path, tmp_path_factory) -> dict[int, Path]:

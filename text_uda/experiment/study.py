@@ -62,8 +62,8 @@ def run_study(
         fill: make the paraphrases that are missing, and not refuse.
         workers: processes of this machine that run trials side by side; None takes a process for each GPU, or, where a
             head is trained on a frozen encoder, for each core, at most 8.
-        shard: (i, n), i from 1: only the i-th of n shares of the trials, told by a hash of their names: several
-            machines with one folder each take theirs.
+        shard: (i, n), i from 1: only the i-th of n equal shares of the trials: several machines with one folder each
+            take theirs.
     Raises:
         SettingsError: the folder holds another study, its data have changed, or paraphrases are missing.
         Interrupted: SIGINT or SIGTERM; what is in training has left a checkpoint.
@@ -119,13 +119,16 @@ def run_study(
 
 
 def share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequence[Trial]:
-    """Those of the i-th of n shares, (i, n), told by a hash of their names; all of them for None."""
+    """Those of the i-th of n shares, (i, n), which are as large as each other and drawn by a hash; all for None."""
     if shard is None:
         return trials
     number, count = shard
     if not 1 <= number <= count:
         raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
-    return [trial for trial in trials if keyed_seed("shard", trial.folder) % count == number - 1]
+    drawn = sorted(trial.folder for trial in trials)
+    drawn.sort(key=lambda folder: keyed_seed("shard", folder))
+    mine = set(drawn[number - 1 :: count])
+    return [trial for trial in trials if trial.folder in mine]
 
 
 def default_workers(trials: Sequence[Trial]) -> int:
