@@ -44,6 +44,47 @@ def test_other_objectives_are_named(make_run):
     assert labels == ["synonym (objectives Supervised, FixMatch)", "synonym (objectives Supervised, UDA)"]
 
 
+def labels_of(runs) -> list[str]:
+    return [group.label for group in compared(runs)[0].groups]
+
+
+def test_settings_beyond_the_third_are_told_where_they_are_needed(make_run):
+    """Labels are keys: of two groups with one label one would show the other's numbers."""
+    given = [{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, {"a": 2, "b": 2, "c": 2, "d": 2, "e": 2}]
+    runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(given)]
+    assert labels_of(runs) == ["synonym (a 1, b 1, c 1, …)", "synonym (a 2, b 2, c 2, …)"]
+    runs.append(make_run("synonym", 0, augmentation=given[1] | {"e": 3}, folder="further", error=1.0))
+    assert labels_of(runs) == [
+        "synonym (a 1, b 1, c 1, e 1, …)",
+        "synonym (a 2, b 2, c 2, e 2, …)",
+        "synonym (a 2, b 2, c 2, e 3, …)",
+    ]
+    errors = [group.by_seed("test_error") for group in compared(runs)[0].groups]
+    assert errors == [{0: 20.0}, {0: 20.0}, {0: 1.0}]
+
+
+def test_settings_of_objectives_are_told_last_and_where_they_are_needed(make_run):
+    uda = [{"objective": "Supervised"}, {"objective": "UDA", "weight": 1.0}]
+    other = [{"objective": "Supervised"}, {"objective": "UDA", "weight": 2.0}]
+    runs = [
+        make_run("synonym", 0, objectives=objectives, folder=str(index))
+        for index, objectives in enumerate((uda, other, uda[:1]))
+    ]
+    assert labels_of(runs) == [
+        "synonym (objectives Supervised, UDA, weight 1.0)",
+        "synonym (objectives Supervised, UDA, weight 2.0)",
+        "synonym (objectives Supervised, weight absent)",
+    ]
+
+
+def test_names_that_hold_what_labels_say_are_still_told_apart(make_run):
+    runs = [make_run("none", 0), make_run("labels alone", 0)]
+    runs += [make_run("m", 0, augmentation=own, folder=f"m{n}") for n, own in enumerate(({}, {"rate": "absent"}))]
+    runs += [make_run("m", 1, augmentation={"rate": None}, folder="null")]
+    labels = labels_of(runs)
+    assert len(set(labels)) == 5 and {"labels alone", "labels alone #2"} < set(labels)
+
+
 def test_other_labels_data_and_encoders_are_not_compared(make_run):
     runs = [make_run("none", 0, folder="a"), make_run("none", 0, labels=9, folder="b")]
     runs += [make_run("none", 0, encoder="other", folder="c"), make_run("none", 0, tune="all", folder="d")]
@@ -84,10 +125,9 @@ def test_what_makes_runs_hard_to_compare_is_said(make_run):
 
 
 def test_the_way_and_the_place_of_a_run_make_no_other_method(make_run):
-    """Nor does the study that it belongs to; that machines differ is said."""
-    study = {"name": "table2", "size": "smoke"}
+    """That machines differ is said."""
     runs = [
-        make_run("synonym", 0, machine={"device": "cpu"}, study=study),
+        make_run("synonym", 0, machine={"device": "cpu"}),
         make_run("synonym", 1, machine={"device": "H100"}, settings={"tokens_per_pass": 100}),
     ]
     (comparison,) = compared(runs)

@@ -72,6 +72,18 @@ def test_rows_beyond_the_room_are_counted(make_run, answer, monkeypatch, tmp_pat
     assert "15 more are in the runs'" in re.sub(r"\s+", " ", build(runs, tmp_path / "report.html").read_text())
 
 
+def test_test_rows_are_counted_once_for_all_numbers_of_labels(make_run, answer, tmp_path):
+    other = {"name": "other", "classes": [BAD, GOOD], "digest": "d", "test_digest": "other rows"}
+    runs = []
+    for labels, more in ((40, {}), (400, {}), (40, {"data": other})):
+        for method, predicted in (("none", BAD), ("synonym", GOOD)):
+            runs.append(make_run(method, 0, labels=labels, folder=str(len(runs)), **more))
+            answer(runs[-1], [(f"text {n}", GOOD, predicted) for n in range(7)])
+    rows, left, known = disagreements(compare(read_runs(runs)))
+    assert (len(rows), left, known) == (21, 0, 14)
+    assert "Of 14 test rows" in build(runs, tmp_path / "report.html").read_text()
+
+
 def test_what_the_page_says_of_a_row(answered, tmp_path):
     text = re.sub(r"\s+", " ", build(answered, tmp_path / "report.html").read_text("utf-8"))
     first = text[text.index('<li data-true="0"') :]

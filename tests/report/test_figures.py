@@ -104,7 +104,8 @@ def test_groups_beyond_the_hues_are_dashed():
 
 def test_files_for_a_paper(study, tmp_path):
     paths = save_figures(study, tmp_path / "new" / "figures")
-    assert sorted(tmp_path.rglob("figures/*")) == sorted(paths)
+    listed = tmp_path / "new" / "figures" / figures.LIST
+    assert sorted(tmp_path.rglob("figures/*")) == sorted([*paths, listed])
     assert {path.name for path in paths} >= {"error-by-method.svg", "error-by-method.pdf", "reliability.pdf"}
     pdf = (tmp_path / "new" / "figures" / "confident-by-step.pdf").read_bytes()
     assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"CreationDate" not in pdf
@@ -125,6 +126,23 @@ def test_files_of_several_comparisons_have_names_of_their_own(make_run, tmp_path
     paths = save_figures(runs, tmp_path / "figures")
     assert len({path.name for path in paths}) == len(paths) == 2 * (2 + 4 * 3)
     assert (tmp_path / "figures" / "movie-snippets-10-labels-development-error-2.pdf").exists()
+
+
+def test_figures_of_an_earlier_call_do_not_stay_beside_others(make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "files", lambda chart: {"svg": b"", "pdf": b""})
+    folder = tmp_path / "figures"
+    runs = [make_run("none", 0, labels=n, folder=str(n)) for n in (10, 100)]
+    several = save_figures(runs, folder)
+    kept = [folder / name for name in ("mine.svg", "error-by-hand.pdf", "notes.txt")]
+    for file in kept:
+        file.write_text("mine")
+    with (folder / figures.LIST).open("a") as file:
+        file.write("../mine.svg\nnotes.txt\n")
+    (tmp_path / "mine.svg").write_text("mine")
+    one = save_figures(runs[:1], folder)
+    assert not set(one) & set(several)
+    assert sorted(folder.iterdir()) == sorted([*one, *kept, folder / figures.LIST])
+    assert (tmp_path / "mine.svg").exists()
 
 
 def test_a_folder_that_cannot_be_written(make_run, tmp_path):

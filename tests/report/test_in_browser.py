@@ -186,6 +186,21 @@ def test_the_page_does_not_scroll_sideways(page, width):
     assert page.execute_script("return document.scrollingElement.scrollWidth") <= width
 
 
+def test_the_table_of_results_fits_a_window(page, make_run, tmp_path):
+    """With all its columns, long names and wide numbers."""
+    runs = [
+        make_run(method, seed, error=error + step * seed, name=f"{method} {'with a long name ' * 4}{seed}",
+                 augmentation={"rate": rate}, folder=f"{method}-{rate}-{seed}")
+        for method, error, step, rates in (("none", 40.0, 9, (0,)), ("back-translation", 30.0, 5, (0.25, 0.5)))
+        for rate in rates
+        for seed in (0, 1, 2)
+    ]  # fmt: skip
+    page.get(build(runs, tmp_path / "report.html").as_uri())
+    assert len(page.find_elements(By.CSS_SELECTOR, ".results thead th")) == 12
+    around = page.find_element(By.CSS_SELECTOR, ".scroll:has(.results)")
+    assert around.get_property("scrollWidth") <= around.get_property("clientWidth")
+
+
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_every_text_stands_out_from_its_ground(page, name):
     scheme(page, name)

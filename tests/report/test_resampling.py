@@ -46,6 +46,23 @@ def test_where_all_rows_agree_it_is_about_students_of_seeds():
     assert (low, high) == pytest.approx((student.low, student.high), abs=0.15 * student.half_width)
 
 
+@pytest.mark.parametrize(
+    "of_seed", [(0.0, 0.01, 0.02), (0.0, 0.0, 0.03), (-0.05, 0.01, 0.02), (0.01, 0.03, 0.02, 0.05, 0.0)]
+)
+def test_of_few_seeds_it_is_about_as_wide_as_students(of_seed):
+    low, high = pigeonhole_interval(np.tile(np.array(of_seed)[:, None], (1, 50)))
+    student = estimate(of_seed)
+    assert student is not None and len(of_seed) >= resampling.LEAST_SEEDS
+    assert high - low == pytest.approx(2 * student.half_width, rel=0.11)
+
+
+def test_of_two_seeds_it_would_be_too_narrow():
+    low, high = pigeonhole_interval(np.tile([[0.01], [0.03]], (1, 50)))
+    student = estimate([0.01, 0.03])
+    assert student is not None and high - low == pytest.approx(0.72 * 2 * student.half_width, rel=0.01)
+    assert resampling.LEAST_SEEDS > 2
+
+
 def test_it_is_wider_than_the_interval_of_either():
     values = differences(5, 300)
     low, high = pigeonhole_interval(values)

@@ -64,6 +64,17 @@ def test_settings_that_differ_are_no_other_data(make_run, second, labels):
     assert "synonym" in markdown_table(runs_of(make_run, DATA, second, labels=labels))
 
 
+def test_a_run_of_an_earlier_version_took_all_the_unlabeled_texts(make_run):
+    """So its split is that of the runs with most of them, and of no others."""
+    few = make_run("none", 0, data=DATA | {"digest": "b", "unlabeled": 5}, folder="few")
+    most = make_run("synonym", 0, data=DATA, folder="most")
+    earlier = make_run("mlm", 0, data=EARLIER, folder="earlier")
+    assert "synonym" in markdown_table([few, most, earlier])
+    changed = make_run("aeda", 0, data=EARLIER | {"digest": "b"}, folder="changed")
+    with pytest.raises(SettingsError, match=r"most \(split a\) against .*changed \(split b\)"):
+        markdown_table([few, most, changed])
+
+
 def test_many_runs_are_counted(make_run):
     runs = [make_run("none", seed, data=DATA | {"digest": str(seed)}, folder=f"run-{seed}") for seed in range(6)]
     runs.append(make_run("synonym", 9, data=DATA | {"test_digest": "u"}))

@@ -146,3 +146,16 @@ def test_runs_of_an_earlier_version_have_a_table_without_the_new_columns(make_ru
     runs = [make_run(method, 0, data=data, result=absent) for method in ("none", "synonym")]
     head = read(runs).markdown().splitlines()[2]
     assert "vs labels alone" in head and "calibration" not in head and "rows" not in head
+
+
+def test_each_table_says_over_what_its_p_values_are_adjusted(study, tmp_path):
+    """The pairs of methods are a family of their own, with labels alone or without."""
+    said = "Holm-adjusted over this column of each table by itself"
+    for runs in (study, study[3:]):
+        markdown, latex = (path.read_text("utf-8") for path in export(runs, tmp_path)[:2])
+        assert f"p: of the paired t test over seeds on these test rows, {said}." in markdown
+        captions = [line for line in latex.splitlines() if line.startswith(r"\caption")]
+        assert said in captions[1] and (said in captions[0]) == (runs is study)
+    page = read(study).page(tmp_path / "report.html").read_text("utf-8")
+    head = re.search(r'<table class="against">.*?</thead>', page, re.DOTALL)
+    assert head is not None and f'title="of the paired t test over seeds on these test rows, {said}"' in head[0]

@@ -1,5 +1,7 @@
 """Error against what was varied; calibration; change against gain."""
 
+import math
+
 import pytest
 
 from text_uda.report import build, trends
@@ -62,11 +64,24 @@ def test_error_against_a_setting(make_run, tmp_path):
         ({"rate": 0.1, "words": 2}, {"rate": 0.2, "words": 3}),  # two differ
         ({"rate": "low"}, {"rate": "high"}),  # no number
         ({}, {"words": 3}),  # one has none
+        ({"norm": math.inf}, {"norm": 1.0}),  # no place on an axis
+        ({"norm": math.nan}, {"norm": 1.0}),
     ],
 )
 def test_what_is_not_one_number_makes_no_curve(make_run, settings):
     runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(settings)]
     assert trends.by_settings(compared(runs)[0]) == []
+
+
+def test_errors_that_are_no_numbers_make_no_curve(make_run, tmp_path):
+    runs = [
+        make_run("m", 0, labels=n, augmentation={"rate": rate}, folder=f"{n}-{rate}", result={"test_error": math.nan})
+        for n in (10, 20)
+        for rate in (0.1, 0.2)
+    ]
+    found = compared(runs)
+    assert trends.by_labels(found) == [] and trends.by_settings(found[0]) == []
+    assert build(runs, tmp_path / "report.html").exists()
 
 
 def changing(make_run, method: str, rate: float, errors: tuple[float, ...]) -> list:

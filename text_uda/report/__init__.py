@@ -25,7 +25,7 @@ class Report:
     runs: list[Path]
     """Those that are shown."""
     left_out: Mapping[Path, str]
-    """Run directories in a folder that was named which cannot be shown, and why."""
+    """What cannot be shown, and why. A caller may add to it, places that are not there, too."""
 
     def page(self, out: Path) -> Path:
         """Write the page, whole or not at all; returns where it is."""
@@ -56,16 +56,18 @@ class Report:
         return save_figures(self.comparisons, folder)
 
 
-def read(runs: Sequence[Path]) -> Report:
+def read(runs: Sequence[Path], *, strict: bool = True) -> Report:
     """Finished runs, compared.
 
     Args:
         runs: run directories, or folders that hold some, such as a study's.
+        strict: a run that was named must be finished and whole; otherwise it is left out and told of.
     Raises:
-        SettingsError: a run that is not finished or is damaged, or runs whose data differ.
+        SettingsError: no finished run; where it is strict, one that is not finished or is damaged; or runs whose data
+            differ.
         MissingPartError: without the extra `report`.
     """
-    gathered = gather(runs)
+    gathered = gather(runs, strict=strict)
     return Report(compare(gathered.runs), [run.path for run in gathered.runs], gathered.left_out)
 
 

@@ -18,6 +18,8 @@ from text_uda.run import OF_THE_WAY, PROVENANCE
 
 HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
 
+TOLD = 3  # settings in a group's name, and more only where these leave two groups alike
+
 LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or not the others augment theirs
 
 _NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
@@ -180,6 +182,7 @@ def compare(runs: list[Run]) -> list[Comparison]:
         decisive = {run: _decisive(run, most) for run in same}
         groups = list(_gathered(same, lambda run, of=decisive: json.dumps(of[run], sort_keys=True)).values())
         labels = _labels([group[0] for group in groups], decisive)
+        assert len(set(labels)) == len(groups), "groups are known by their labels"
         ordered = sorted(
             zip(labels, groups, strict=True), key=lambda item: (item[1][0].method != "none", _natural(item[0]))
         )
@@ -246,16 +249,32 @@ def flat(value: Any, name: str = "") -> dict[str, str]:
 
 
 def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
-    """A short name for each group: its method, and the settings by which groups of one method differ."""
-    labels = []
-    for run in runs:
-        settings = [decisive[other] for other in runs if other.method == run.method]
-        own = decisive[run]
-        names = sorted({name for other in settings for name in other.keys() | own.keys()})
-        differing = [name for name in names if len({other.get(name) for other in settings}) > 1]
-        if "objectives" in differing:  # then their settings differ too, and say less
-            differing = [name for name in differing if not name.startswith("objectives.")]
-        told = [f"{name.rpartition('.')[2]} {own.get(name, 'absent')}" for name in differing]
-        name = LABELS_ALONE if run.method == "none" else run.method
-        labels.append(f"{name} ({', '.join(told[:3])}{', …' if len(told) > 3 else ''})" if told else name)
-    return labels
+    """A name for each group, no two alike: its method, and settings by which groups of one method differ."""
+    named = {}
+    for method in {run.method for run in runs}:
+        own = [run for run in runs if run.method == method]
+        named |= zip(own, _told_apart([decisive[run] for run in own]), strict=True)
+    labels = [(LABELS_ALONE if run.method == "none" else run.method) + named[run] for run in runs]
+    # Only names and values that hold such words themselves are alike by now.
+    before = [labels[:place].count(label) for place, label in enumerate(labels)]
+    return [f"{label} #{count + 1}" if count else label for label, count in zip(labels, before, strict=True)]
+
+
+def _told_apart(groups: list[dict[str, str]]) -> list[str]:
+    """Of each the first settings that differ, and of further ones those that tell some apart; none for one group."""
+    names = sorted({name for group in groups for name in group})
+    differing = [name for name in names if len({group.get(name) for group in groups}) > 1]
+    # Where objectives differ their settings do, too, and say less.
+    last = [name for name in differing if name.startswith("objectives.") and "objectives" in differing]
+    first = [name for name in differing if name not in last]
+    told: list[str] = first[:TOLD]
+    for name in (*first[TOLD:], *last):
+        if _kinds(groups, [*told, name]) > _kinds(groups, told):
+            told.append(name)
+    more = ", …" if set(first) - set(told) else ""
+    said = [", ".join(f"{name.rpartition('.')[2]} {group.get(name, 'absent')}" for name in told) for group in groups]
+    return [f" ({one}{more})" if one else "" for one in said]
+
+
+def _kinds(groups: list[dict[str, str]], names: list[str]) -> int:
+    return len({tuple(group.get(name) for name in names) for group in groups})

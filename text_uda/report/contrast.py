@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from text_uda.report.interval import Estimate, estimate
-from text_uda.report.resampling import pigeonhole_interval
+from text_uda.report.resampling import LEAST_SEEDS, pigeonhole_interval
 from text_uda.report.significance import holm, mcnemar, paired_t_test
 
 Errors = Mapping[int, float]
@@ -31,7 +31,7 @@ class Contrast:
     p: float | None
     """Of the paired t test, adjusted by Holm over the pairs: other seeds, these test rows."""
     seeds_and_rows: tuple[float, float] | None
-    """95% interval by the pigeonhole bootstrap: other seeds and other test rows. None with one seed."""
+    """95% interval by the pigeonhole bootstrap: other seeds and other test rows. None with fewer than three seeds."""
     p_rows: float | None
     """Of McNemar's test, adjusted by Holm over the pairs: these two models, other test rows. With one seed only."""
 
@@ -57,7 +57,7 @@ def contrasts(
         if kept and len(found) == 1:
             (seed,) = found
             over_rows[pair] = _tested(own[seed], other[seed])
-        elif kept:
+        elif kept and len(found) >= LEAST_SEEDS:
             values = np.stack([other[seed] - own[seed] for seed in found])
             low, high = pigeonhole_interval(values, *key, *pair)
             intervals[pair] = (100 * low, 100 * high)

@@ -38,35 +38,42 @@ class Row:
 
 
 def disagreements(comparisons: list[Comparison]) -> tuple[list[Row], int, int]:
-    """The rows to show, how many more there are, and of how many rows in all the methods' words are known.
+    """The rows to show, how many more there are, and of how many test rows in all the methods' words are known.
 
     Each comparison gets its part of the page; its rows keep the order of test_examples.jsonl, which is no choice.
     """
-    shown, left, known = [], 0, 0
+    shown, left, known = [], 0, set[tuple[str, str, str]]()
     for comparison in comparisons:
         found, seen = _rows(comparison)
         room = max(20, ROWS // len(comparisons))
         shown += found[:room]
         left += len(found) - len(found[:room])
-        known += seen
-    return shown, left, known
+        known |= {(_test_set(comparison), *key) for key in seen}
+    return shown, left, len(known)
 
 
-def _rows(comparison: Comparison) -> tuple[list[Row], int]:
+def _test_set(comparison: Comparison) -> str:
+    """The same of all comparisons on the same test rows."""
+    digests = (run.test_digest for group in comparison.groups for run in group.runs)
+    return next(filter(None, digests), comparison.config["data"]["name"])
+
+
+def _rows(comparison: Comparison) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Those to show, and (text, true class) of all that two methods or more were asked of."""
     answers: dict[tuple[str, str], dict[Group, list[tuple[str, float]]]] = {}
     for group in comparison.groups:
         for run in {run.seed: run for run in group.runs}.values():  # a seed that was run twice has one vote
             unique = {(row["text"], row["label"]): (row["predicted"], row["probability"]) for row in run.test_examples}
             for key, answer in unique.items():
                 answers.setdefault(key, {}).setdefault(group, []).append(answer)
-    found, seen = [], 0
+    found, seen = [], []
     for (text, label), own in answers.items():
         if len(own) < 2:
             continue  # nobody else was asked
-        seen += 1
+        seen.append((text, label))
         said = [_said(group, given, label) for group, given in own.items()]
         kinds = _kinds(comparison, said)
-        if len({one.counts[0][0] for one in said}) > 1 or GAINED in kinds:
+        if len({one.counts[0][0] for one in said}) > 1:
             found.append(Row(comparison, *shortened(text), label, said, kinds))
     return found, seen
 

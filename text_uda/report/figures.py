@@ -13,6 +13,9 @@ from text_uda.report.strips import error_by_method
 from text_uda.report.trends import by_labels, by_settings, change_against_gain
 from text_uda.run import write_whole
 
+LIST = "text-uda-figures.txt"
+"""Beside the figures, the names of all that one call wrote."""
+
 
 def beside_the_table(comparison: Comparison) -> list[Chart]:
     """What else the errors depend on."""
@@ -29,7 +32,8 @@ def of_comparison(comparison: Comparison) -> list[Chart]:
 def save_figures(comparisons: list[Comparison], folder: Path) -> list[Path]:
     """Each figure as SVG and as PDF, whole or not at all; returns where they are.
 
-    A file that is there already is written over.
+    A file of the same name is written over. Figures that an earlier call left under other names are removed: those that
+    its list (LIST) names, and nothing else.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -39,18 +43,33 @@ def save_figures(comparisons: list[Comparison], folder: Path) -> list[Path]:
         from text_uda.report.drawing import files
     except ImportError as error:
         raise MissingPartError('figures need matplotlib: pip install "text-uda[report]"') from error
-    folder, written, names = Path(folder), [], set[str]()
+    folder, made = Path(folder), dict[str, bytes]()
+    for name, chart in _named(comparisons):
+        count = next(n for n in range(1, 10_000) if f"{_numbered(name, n)}.svg" not in made)
+        made |= {f"{_numbered(name, count)}.{suffix}": content for suffix, content in files(chart).items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, chart in _named(comparisons):
-            count = next(n for n in range(1, 10_000) if (f"{name}-{n}" if n > 1 else name) not in names)
-            names.add(name := f"{name}-{count}" if count > 1 else name)
-            for suffix, content in files(chart).items():
-                written.append(folder / f"{name}.{suffix}")
-                write_whole(written[-1], content)
+        for name in _listed(folder) - made.keys():
+            (folder / name).unlink(missing_ok=True)
+        write_whole(folder / LIST, "".join(f"{name}\n" for name in made))
+        for name, content in made.items():
+            write_whole(folder / name, content)
     except OSError as error:
         raise SettingsError(f"the figures cannot be written to {folder} ({error}); name another folder") from error
-    return written
+    return [folder / name for name in made]
+
+
+def _listed(folder: Path) -> set[str]:
+    """Names of the figures that an earlier call wrote; no other file is ever removed."""
+    try:
+        names = (folder / LIST).read_text("utf-8").splitlines()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return set()
+    return {name for name in names if re.fullmatch(r"[a-z0-9-]+\.(svg|pdf)", name)}
+
+
+def _numbered(name: str, count: int) -> str:
+    return f"{name}-{count}" if count > 1 else name
 
 
 def _named(comparisons: list[Comparison]) -> Iterator[tuple[str, Chart]]:

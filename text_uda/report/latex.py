@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from text_uda.report.comparison import Comparison
-from text_uda.report.table import NOTHING, caption, legend, pair_rows, rows
+from text_uda.report.table import NOTHING, caption, columns, legend, pair_columns, pair_rows, rows
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -40,9 +40,10 @@ def latex(comparisons: Sequence[Comparison]) -> str:
 
 
 def _tables(comparison: Comparison) -> Iterator[str]:
-    yield _table(rows(comparison), " ".join([f"{caption(comparison)}.", *legend([comparison])]), words=1)
+    yield _table(rows(comparison), " ".join([f"{caption(comparison)}.", *legend(columns(comparison))]), words=1)
     if pairs := pair_rows(comparison):
-        yield _table(pairs, f"{caption(comparison)}: method against method.", words=2)
+        title = [f"{caption(comparison)}: method against method.", *legend(pair_columns(comparison))]
+        yield _table(pairs, " ".join(title), words=2)
 
 
 def _table(table: list[list[str]], title: str, words: int) -> str:

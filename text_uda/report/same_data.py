@@ -38,8 +38,12 @@ def _check_test_rows(name: str, runs: list[Run]) -> None:
 
 
 def _check_split(name: str, labels: int, seed: int, runs: list[Run]) -> None:
-    for number in {run.unlabeled for run in runs} - {None} or {None}:
-        alike = [run for run in runs if run.unlabeled in (number, None)]  # None: of a version that did not say
+    # A run of a version that did not say took all there are, as there was no other way.
+    most = max((run.unlabeled for run in runs if run.unlabeled is not None), default=0)
+    by_number: dict[int, list[Run]] = {}
+    for run in runs:
+        by_number.setdefault(most if run.unlabeled is None else run.unlabeled, []).append(run)
+    for alike in by_number.values():
         sides = _sides(alike, lambda run: f"split {run.config['data']['digest'][:12]}")
         if len(sides) > 1:
             raise SettingsError(

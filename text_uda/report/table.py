@@ -1,7 +1,7 @@
 """The table of results, as rows of text for the page and in Markdown for a terminal."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,12 @@ class Column:
     explained: str
 
 
+_FAMILY = "Holm-adjusted over this column of each table by itself"
+
 COLUMNS = (
     Column("test_error", "test error %", "of the weights that the development split chose"),
     Column("against", f"vs {LABELS_ALONE}", f"difference of the test error to {LABELS_ALONE}, paired by seed"),
-    Column("p", "p", "of the paired t test over seeds on these test rows, Holm-adjusted over the methods"),
+    Column("p", "p", f"of the paired t test over seeds on these test rows, {_FAMILY}"),
     Column(
         "seeds_and_rows",
         "95%, rows too",
@@ -32,7 +34,7 @@ COLUMNS = (
     Column(
         "p_rows",
         "p, rows",
-        "of McNemar's exact test on the test rows, Holm-adjusted: one seed, so of these two models alone",
+        f"of McNemar's exact test on the test rows, {_FAMILY}: one seed, so of these two models alone",
     ),
     Column("last_test_error", "last step %", "test error of the weights after the last step"),
     Column("dev_error", "dev error %", "lowest error on the development split, which chose the weights"),
@@ -42,6 +44,7 @@ COLUMNS = (
     Column("seconds", "seconds", "of training and evaluation, without the paraphrasing"),
 )
 
+_DIFFERENCE = Column("against", "difference", "of the test errors, first method minus second, paired by seed")
 _CONTRAST = ("against", "p", "seeds_and_rows", "p_rows")  # in the order of the columns
 
 
@@ -52,6 +55,18 @@ def columns(comparison: Comparison) -> list[Column]:
         for column in COLUMNS
         if any(group_cell(comparison, group, column.key) != NOTHING for group in comparison.groups)
     ]
+
+
+def pair_columns(comparison: Comparison) -> list[Column]:
+    """The same of the table of methods against each other, without the two names."""
+    found = (_DIFFERENCE, *(column for column in COLUMNS if column.key in _CONTRAST[1:]))
+    pairs = comparison.between.values()
+    return [column for column in found if any(_of_contrast(contrast, column.key) != NOTHING for contrast in pairs)]
+
+
+def explained(comparison: Comparison) -> list[Column]:
+    """Those of both tables, each once."""
+    return list(dict.fromkeys((*columns(comparison), *pair_columns(comparison))))
 
 
 def group_cell(comparison: Comparison, group: Group, key: str) -> str:
@@ -114,21 +129,19 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 def pair_rows(comparison: Comparison) -> list[list[str]]:
     """Each method against each other one: the head, then a line a pair, unescaped; empty where there are none."""
+    shown = pair_columns(comparison)
     found = [
-        [one, other, *(_of_contrast(contrast, key) for key in _CONTRAST)]
+        [one, other, *(_of_contrast(contrast, column.key) for column in shown)]
         for (one, other), contrast in comparison.between.items()
     ]
-    shown = [index for index in range(len(_CONTRAST) + 2) if any(row[index] != NOTHING for row in found)]
-    head = ["method", "against", "difference", *(column.title for column in COLUMNS if column.key in _CONTRAST[1:])]
-    return [[row[index] for index in shown] for row in [head, *found]] if found else []
+    return [["method", "against", *(column.title for column in shown)], *found] if found else []
 
 
-def legend(comparisons: Sequence[Comparison]) -> list[str]:
-    """What stands behind the numbers of these tables."""
-    shown = {column.key: column for comparison in comparisons for column in columns(comparison)}
-    words = ["Mean ± 95% interval over seeds (Student's t)."]
-    return words + [
-        f"{shown[key].title}: {shown[key].explained}." for key in ("p", "seeds_and_rows", "p_rows") if key in shown
+def legend(shown: Iterable[Column]) -> list[str]:
+    """What stands behind the numbers of tables with these columns."""
+    by_key = {column.key: column for column in shown}
+    return ["Mean ± 95% interval over seeds (Student's t)."] + [
+        f"{by_key[key].title}: {by_key[key].explained}." for key in _CONTRAST[1:] if key in by_key
     ]
 
 
@@ -138,7 +151,7 @@ def markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] | N
         parts.append(escaped(caption(comparison)) + "\n\n" + _markdown(rows(comparison), words=1))
         if pairs := pair_rows(comparison):
             parts.append("Method against method:\n\n" + _markdown(pairs, words=2))
-    parts.append("\n".join(legend(comparisons)))
+    parts.append("\n".join(legend(column for comparison in comparisons for column in explained(comparison))))
     if left_out:
         parts.append(
             "Left out:\n\n" + "\n".join(f"- {escaped(str(path))}: {escaped(why)}" for path, why in left_out.items())

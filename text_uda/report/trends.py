@@ -1,6 +1,7 @@
 """Error against something that was varied: the number of labels, one setting, how much the paraphrases change."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ def by_labels(comparisons: Sequence[Comparison]) -> list[tuple[str, Chart]]:
                 if (made := group.estimate("test_error")) is not None:
                     curve = curves.setdefault(group.label, Curve(group.label, group.colour, []))
                     curve.points.append((float(one.config["labels"]), made))
+        if not curves:
+            continue
         ordered = sorted(curves.values(), key=lambda curve: (curve.colour, curve.label))
         several = any(other is not same and other[0].config["data"]["name"] == same[0].config["data"]["name"]
                       for other in gathered.values())  # fmt: skip
@@ -73,7 +76,8 @@ def by_settings(comparison: Comparison) -> list[Chart]:
         points = sorted(
             ((value, one) for value, one in made if value is not None and one is not None), key=lambda point: point[0]
         )
-        found.setdefault(names.pop(), []).append(Curve(method, groups[0].colour, points))
+        if points:
+            found.setdefault(names.pop(), []).append(Curve(method, groups[0].colour, points))
     base = comparison.baseline
     level = base.estimate("test_error") if base else None
     return [
@@ -87,10 +91,12 @@ def _named(setting: str) -> str:
 
 
 def _number(text: str | None) -> float | None:
+    """A place on an axis; None for what has none, such as infinity."""
     try:
-        return float(text) if text is not None else None
+        found = math.nan if text is None else float(text)
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def _chart(name: str, varied: str, curves: list[Curve], *, level: Estimate | None = None, wide: bool = False) -> Chart:
