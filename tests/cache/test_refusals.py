@@ -58,7 +58,7 @@ def test_a_folder_of_somebody_else(disk: Path, tmp_path: Path, secret: bool):
     cache = Cache(disk / "cache")
     fill(cache, Upper(), TEXTS[:20])
     before = content(cache)
-    for folder in (tmp_path, *tmp_path.parents[:2], disk):
+    for folder in (tmp_path, *tmp_path.parents[:3], disk):
         os.chmod(folder, 0o755)
     os.chmod(disk / "cache", 0o700 if secret else 0o755)
     context = get_context("spawn")

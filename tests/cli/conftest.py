@@ -1,6 +1,7 @@
 """A user's own reviews in three classes, and the command called in this process."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from text_uda.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent))  # where forked processes find what they run
 
 OPENINGS = ("The film", "This movie", "Her book", "The old hotel", "My dinner", "That long show")
 VERDICTS = {

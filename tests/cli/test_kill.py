@@ -2,12 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import Started, finished
 
 from text_uda.metrics import OF_THE_MACHINE
 
@@ -21,18 +20,16 @@ def command(reviews, tiny_bert, tmp_path_factory) -> list[str]:
     """Training on cached pairs, without its --out."""
     cache = tmp_path_factory.mktemp("kill") / "cache"
     augment = ["--rate", "0.3", "--cache", str(cache), "--encoder", str(tiny_bert)]
-    start = [sys.executable, "-m", "text_uda.cli"]
-    fill = [*start, "paraphrase", str(reviews), "--method", "switchout", *augment]
-    subprocess.run(fill, check=True, capture_output=True)
+    finished("paraphrase", reviews, "--method", "switchout", *augment)
     steps = ["--steps", str(STEPS), "--evaluate-every", "30", "--checkpoint-every", "20", "--labels", "6"]
     words = ["--distribution-alignment", "--tsa", "log", "--labeled-batch", "4"]
-    return [*start, "train", str(reviews), "--augment", "switchout", *augment, *steps, *words]
+    return ["train", str(reviews), "--augment", "switchout", *augment, *steps, *words]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(command, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("kill") / "undisturbed"
-    subprocess.run([*command, "--out", str(run)], check=True, capture_output=True)
+    finished(*command, "--out", run)
     return run
 
 
@@ -54,7 +51,7 @@ def decided(run: Path) -> list:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_run_goes_on_to_the_same_bytes(command, undisturbed, tmp_path, how):
     run = tmp_path / "killed"
-    process = subprocess.Popen([*command, "--out", str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Started(*command, "--out", run)
     while steps_done(run) < 50 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
@@ -64,6 +61,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(command, undisturbed, tmp_path, 
     assert list((run / "checkpoints").glob("step-*"))
     if how is not signal.SIGKILL:
         assert errors.splitlines()[-1].startswith("interrupted: stopped after step ")
-    again = subprocess.run([*command, "--out", str(run)], check=True, capture_output=True, text=True)
+    again = finished(*command, "--out", run)
     assert f"/{STEPS} steps" in again.stderr
     assert decided(run) == decided(undisturbed)

@@ -2,12 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked import Started, finished
 
 SMALL = ("--steps", 3, "--tokens-per-step", 300, "--max-tokens", 64)
 
@@ -61,14 +60,14 @@ def test_bad_input_is_one_line(refused, reviews, tiny_bert, tmp_path, words, sai
 
 @pytest.fixture(scope="module")
 def command(reviews, tiny_bert) -> list[str]:
-    words = [sys.executable, "-m", "text_uda.cli", "pretrain", str(reviews), "--encoder", str(tiny_bert), "--steps"]
+    words = ["pretrain", str(reviews), "--encoder", str(tiny_bert), "--steps"]
     return [*words, "100", "--tokens-per-step", "300", "--max-tokens", "64", "--checkpoint-every", "20", "--out"]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(command, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("pretrain") / "whole"
-    subprocess.run([*command, str(run)], check=True, capture_output=True)
+    finished(*command, run)
     return run
 
 
@@ -76,7 +75,7 @@ def undisturbed(command, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_run_goes_on_to_the_same_bytes(command, undisturbed, tmp_path, how):
     killed = tmp_path / "killed"
-    process = subprocess.Popen([*command, str(killed)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Started(*command, killed)
     while process.poll() is None and not list(killed.glob("checkpoints/step-*")):
         time.sleep(0.01)
     process.send_signal(how)
@@ -85,7 +84,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(command, undisturbed, tmp_path, 
     assert not (killed / "result.json").exists(), "it was stopped too late to test anything"
     if how is not signal.SIGKILL:
         assert errors.splitlines()[-1].startswith("interrupted: stopped after step ")
-    subprocess.run([*command, str(killed)], check=True, capture_output=True)
+    finished(*command, killed)
     assert weights(undisturbed) == weights(killed)
 
 

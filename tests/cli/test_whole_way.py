@@ -6,17 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import finished as text_uda
 
 from translation_cache import Cache
 
 pytestmark = pytest.mark.slow
-
-
-def text_uda(*words: object, stdin: str | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "text_uda.cli", *(str(word) for word in words)]
-    done = subprocess.run(command, capture_output=True, text=True, input=stdin)
-    assert done.returncode == code, done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +105,8 @@ def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, 
 
 def test_only_our_own_words_reach_the_terminal(reviews, tiny_bert, tmp_path):
     words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--out", tmp_path / "run"]
-    done = text_uda(*words)
+    command = [sys.executable, "-m", "text_uda.cli", *map(str, words)]  # from the first import on
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     own = ("encode: ", "train: ", "warning: ")
     assert all(line.startswith(own) for line in done.stderr.splitlines()), done.stderr
     assert "test error" in done.stdout and "chosen by dev" in done.stdout
@@ -170,7 +165,8 @@ def test_report_writes_the_page_and_prints_the_table(run, trained, tmp_path):
         "table.tex",
         "table.csv",
     ]
-    assert sorted(made["figures"]) == sorted(map(str, (tmp_path / "figures").iterdir())) and len(made["figures"]) > 2
+    there = [str(path) for path in (tmp_path / "figures").iterdir() if path.suffix != ".txt"]
+    assert sorted(made["figures"]) == sorted(there) and len(there) > 2
 
 
 def test_data_describes_a_file(run, record, reviews):

@@ -9,11 +9,20 @@ from pathlib import Path
 from text_uda.errors import SettingsError
 
 
+def _fail(folder: Path) -> None:
+    raise OSError(f"{folder} cannot be read")
+
+
 @dataclass(frozen=True)
 class Bench:
     """What a trial does is in its name; what it did is in a file of its folder's name."""
 
     folder: Path
+    unreadable: bool = False
+    """A process that is given it dies before it can begin."""
+
+    def __reduce__(self):
+        return (_fail if self.unreadable else Bench), (self.folder,)
 
     def run(self, trial) -> None:
         (self.folder / f"{trial.folder}.begun").write_text(str(os.getpid()))

@@ -8,6 +8,7 @@ import time
 import pytest
 from benches import Bench
 
+from text_uda.errors import UserError
 from text_uda.experiment import side_by_side
 from text_uda.experiment.trial import Trial
 from text_uda.interruption import Interrupted
@@ -36,6 +37,11 @@ def test_a_bad_trial_ends_nothing_but_itself(workers, tmp_path):
         assert str(os.getpid()) not in begun and len(set(begun)) >= 3
         after = names.index("broken") + 1
         assert begun[after - 1] not in begun[after:], "who knows in what state that process is"
+
+
+def test_processes_that_cannot_begin_end_the_study(tmp_path):
+    with pytest.raises(UserError, match=r"no process of the study can begin: .*exit code 1"):
+        list(side_by_side.run(trials("a", "b", "c"), Bench(tmp_path, unreadable=True), workers=2, logs=tmp_path))
 
 
 def test_stopped_by_a_signal_nothing_is_left_at_work(tmp_path):

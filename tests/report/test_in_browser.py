@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import pytest
 
@@ -216,8 +217,12 @@ def test_without_scripts_all_rows_are_there(page):
     page.get(page.current_url)
     seen = """[...document.querySelectorAll(".browser")].map((browser) => [".sources > li", "form, button"].map(
         (which) => [...browser.querySelectorAll(which)].filter((i) => i.checkVisibility()).length).join(" ")).join()"""
-    found = page.execute_cdp_cmd("Runtime.evaluate", {"expression": seen})
-    assert found["result"]["value"] == "35 0,7 0"
+    for _ in range(100):  # without scripts nothing tells when the page is there
+        found = page.execute_cdp_cmd("Runtime.evaluate", {"expression": seen})["result"]["value"]
+        if found:
+            break
+        time.sleep(0.1)
+    assert found == "35 0,7 0"
 
 
 def test_the_keyboard_finds_its_way(page):
