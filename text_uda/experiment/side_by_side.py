@@ -22,11 +22,6 @@ from text_uda.interruption import Interrupted, Stop
 
 _ASK_EVERY_S = 0.5  # whether to stop
 
-# Forked from a server that has imported the libraries, which takes ten seconds, and has no thread yet: a fork of this
-# process would copy the locks of torch and Arrow in whatever state they are.
-_context = get_context("forkserver")
-_context.set_forkserver_preload(["text_uda.experiment.trial"])
-
 Finished = tuple[Trial, str | None]  # why a trial failed, None where it did not
 
 
@@ -75,10 +70,14 @@ class _Worker:
     """A process and the trial that it has been given; None while it starts."""
 
     def __init__(self, number: int, workers: int, bench: Bench, logs: Path) -> None:
-        self.pipe, theirs = _context.Pipe()
+        # Forked from a server that has imported the libraries, which takes ten seconds, and has no thread yet: a fork of
+        # this process would copy the locks of torch and Arrow in whatever state they are.
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["text_uda.experiment.trial"])
+        self.pipe, theirs = context.Pipe()
         self.number = number
         self.trial: Trial | None = None
-        self.process = _context.Process(target=_serve, args=(theirs, number, workers, bench, logs), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, number, workers, bench, logs), daemon=True)
         self.process.start()
         theirs.close()
 
