@@ -70,7 +70,7 @@ class _Worker:
     """A process and the trial that it has been given; None while it starts."""
 
     def __init__(self, number: int, workers: int, bench: Bench, logs: Path) -> None:
-        # Forked from a server that has imported the libraries, which takes ten seconds, and has no thread yet: a fork of
+        # Forked from a server that has imported the libraries, which takes ten seconds, and has no thread: a fork of
         # this process would copy the locks of torch and Arrow in whatever state they are.
         context = get_context("forkserver")
         context.set_forkserver_preload(["text_uda.experiment.trial"])
