@@ -47,6 +47,19 @@ def test_a_share_leaves_the_report_to_the_whole(run, refused, words, tmp_path):
     assert second.exit_code == 0 and "the page:" in second.stdout and page.exists()
 
 
+def test_interrupted_it_says_what_is_kept(run, words, monkeypatch):
+    from text_uda.experiment.trial import Bench
+    from text_uda.interruption import Interrupted
+
+    def stop(_bench, _trial):
+        raise Interrupted
+
+    monkeypatch.setattr(Bench, "run", stop)
+    said = run("ablate", "tsa", *words, "--fill")
+    assert said.exit_code == 130
+    assert said.stderr.splitlines()[-1].startswith("interrupted: 0 of 5 runs are finished and kept in ")
+
+
 def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, monkeypatch):
     record("ablate", "tsa", *words, "--fill")
     from text_uda.errors import SettingsError

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from text_uda.cli.failures import keeps
 from text_uda.cli.options import CACHE_WORDS, COUNT, FOLDER, CacheLocation, DataChoice, Shard, data_options, ends
 from text_uda.cli.output import emit_json, printable
 
@@ -86,7 +87,10 @@ def ablate(
         click.echo(str(found), err=as_json)
         if estimate:
             return
-    outcome = run_study(trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard)
+    with keeps(f"what is finished is kept in {out}; the same command goes on from there"):
+        outcome = run_study(
+            trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard
+        )
     written = write_report(outcome, out)
     if as_json:
         emit_json(
