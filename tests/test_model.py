@@ -19,6 +19,7 @@ from transformers import (
 
 from text_uda.batch import Features, Tokens
 from text_uda.errors import SettingsError
+from text_uda.linear_head import saved_form, set_linear
 from text_uda.model import check_head_can_be_cut, encode, logits
 from text_uda.noise import keyed_random
 from text_uda.pretrained import choose_trained_weights, load_classifier
@@ -76,7 +77,7 @@ def test_a_sentence_encoder_gives_the_mean_of_its_tokens(averaging_bert):
         mean = (states * mask).sum(1) / mask.sum(1)  # (B, D)
         expected = torch.nn.functional.layer_norm(mean, mean.shape[-1:])
         found = encode(classifier.model.eval(), tokens)
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
 def test_an_encoder_without_the_note_reads_its_first_token(tiny_bert):
@@ -91,15 +92,19 @@ def test_an_encoder_without_the_note_reads_its_first_token(tiny_bert):
 
 def test_what_is_saved_opens_anywhere(averaging_bert, tmp_path):
     classifier = load_classifier(str(averaging_bert), CLASSES, seed=0)
-    classifier.model.save_pretrained(tmp_path / "saved")
+    with torch.no_grad(), keyed_random(2):
+        set_linear(classifier.model, torch.randn(3, 32), torch.randn(3))
+    with saved_form(classifier.model):
+        classifier.model.save_pretrained(tmp_path / "saved")
     classifier.tokenizer.save_pretrained(tmp_path / "saved")
     tokens = tokens_of(averaging_bert, TEXTS)
     with torch.no_grad():
         expected = logits(classifier.model.eval(), tokens).softmax(-1)
+    assert expected.std() > 0.05, "probabilities that differ"
     answers = pipeline("text-classification", str(tmp_path / "saved"), top_k=None)(TEXTS)
     for row, answer in zip(expected, answers, strict=True):
         scores = {entry["label"]: entry["score"] for entry in answer}
-        assert [scores[name] for name in CLASSES] == pytest.approx(row.tolist(), abs=1e-5)
+        assert [scores[name] for name in CLASSES] == pytest.approx(row.tolist(), abs=1e-4)
 
 
 def test_the_new_head_depends_on_the_seed_alone(tiny_bert):
@@ -121,7 +126,9 @@ def test_which_weights_are_trained(tiny_bert, averaging_bert, averaging, tune, l
     trained = [all(p.requires_grad for p in layer.parameters()) for layer in model.bert.encoder.layer]
     assert trained == [bool(flag) for flag in layers] + [False] * averaging  # the averaging layer stays what it is
     assert model.bert.embeddings.word_embeddings.weight.requires_grad is embeddings
-    assert model.classifier.weight.requires_grad and model.bert.pooler.dense.weight.requires_grad
+    assert model.classifier.weight.requires_grad
+    if not averaging:
+        assert model.bert.pooler.dense.weight.requires_grad
 
 
 def test_more_layers_than_there_are(tiny_bert):

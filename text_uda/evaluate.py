@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.averaging_layer import take_the_mean
 from text_uda.data import Rows
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
@@ -91,6 +92,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
         raise SettingsError(f"the run {run} {what}")
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    take_the_mean(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
     device = "cuda" if torch.cuda.is_available() else "cpu"

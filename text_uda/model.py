@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from text_uda.batch import Embedded, Features, Inputs, Tokens
 from text_uda.errors import SettingsError
+from text_uda.linear_head import is_linear, linear_logits, saved_form
 from text_uda.mixing import Mixing
 from text_uda.packing import is_packed, packed
 from text_uda.passes import deal, extents
@@ -172,7 +173,8 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> T
         padded: run the layers on padded rows even where the encoder can do without padding.
     """
     if isinstance(inputs, Features):
-        return _HEADS[model.config.model_type](model, inputs.values)
+        head = linear_logits if is_linear(model) else _HEADS[model.config.model_type]
+        return head(model, inputs.values)
     given = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
     with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():
         return model(**given, attention_mask=inputs.attention_mask).logits
@@ -251,14 +253,16 @@ def check_last_layer_is_linear(model: PreTrainedModel) -> None:
 
 
 def check_head_can_be_cut(model: PreTrainedModel) -> None:
-    """Raise SettingsError unless `encode` and the head together give what the whole model gives."""
-    known = model.config.model_type in _HEADS
+    """Raise SettingsError unless `encode` and the head together give what the whole model gives, as it is saved."""
+    known = model.config.model_type in _HEADS or is_linear(model)
     if known:
         tokens = Tokens(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.long)).to(model.device)
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            known = torch.allclose(logits(model, Features(encode(model, tokens))), logits(model, tokens), atol=1e-4)
+            apart = logits(model, Features(encode(model, tokens)))
+            with saved_form(model):
+                known = torch.allclose(apart, logits(model, tokens), atol=1e-4)
         model.train(was_training)
     if not known:
         raise SettingsError(

@@ -1,8 +1,6 @@
 """Opening an encoder: the tokenizer, the model with its head, and which of its weights are new or trained.
 
-Sentence encoders (such as all-MiniLM) carry their meaning in the *mean* of the token states, which no BERT head reads;
-`_append_averaging_layer` gives them one more standard layer whose first state is that mean, so that they too stay
-ordinary models.
+Sentence encoders (such as all-MiniLM) get a layer that averages (`averaging_layer`) and a linear head (`linear_head`).
 """
 
 import json
@@ -24,17 +22,16 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
+from text_uda.averaging_layer import append_averaging_layer, take_the_mean
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.keyed import keyed_seed
+from text_uda.linear_head import can_be_linear, make_linear, was_linear
 from text_uda.model import depth, layers
 from text_uda.noise import keyed_random
 from text_uda.packing import pack
 from text_uda.run import RunDirectory
 
 PACKAGED_ENCODER = "minilm-l6"  # the one that comes from the package index, in the extra `demo`
-
-# By how much the averaging layer outweighs its residual path: the mean is exact to 1e-4, and fp16 does not overflow.
-_AVERAGING_SCALE = 2.0**14
 
 
 @dataclass(frozen=True)
@@ -77,11 +74,20 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
 
 
 def load_classifier(
-    encoder: str, classes: Sequence[str], *, seed: int, reinit_layers: int = 0, dropout: float | None = None
+    encoder: str,
+    classes: Sequence[str],
+    *,
+    seed: int,
+    linear_head: bool = False,
+    reinit_layers: int = 0,
+    dropout: float | None = None,
 ) -> Pretrained:
     """An encoder with a new head for `classes`; the weights that are new depend on `seed` alone.
 
+    A sentence encoder always has a linear head, since it has no pooler of its own to keep.
+
     Args:
+        linear_head: of other encoders too, where it can be and the head is new (see `linear_head`).
         reinit_layers: how many of the top layers are drawn anew, and the pooler with them. Zhang et al. 2021,
             "Revisiting Few-sample BERT Fine-tuning" (arXiv 2006.05987), Section 5.
         dropout: of the whole model; None leaves what the encoder came with.
@@ -93,21 +99,28 @@ def load_classifier(
     _check_classes(encoder, classes)
     labels = dict(enumerate(classes))
     with keyed_random(seed):
-        model = _from_pretrained(
+        model, found = _from_pretrained(
             AutoModelForSequenceClassification.from_pretrained,
             encoder,
             id2label=labels,
             label2id={name: index for index, name in labels.items()},
             num_labels=len(labels),
             dtype=torch.float32,
+            output_loading_info=True,
             **_dropouts(encoder, dropout),
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
     if reinit_layers:
         with keyed_random(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
             _draw_top_layers(model, reinit_layers)
-    if model.config.model_type == "bert" and averaging_note(encoder) is not None:
-        _append_averaging_layer(model)
+    averages = model.config.model_type == "bert" and averaging_note(encoder) is not None
+    if averages:
+        append_averaging_layer(model)
+    else:
+        take_the_mean(model)
+    new_head = _is_new_head(model, found)
+    if can_be_linear(model) and (was_linear(model) if not new_head else linear_head or averages):
+        make_linear(model, keep=not new_head)
     if dropout is not None:
         for module in model.modules():  # those that no field of the configuration names
             if isinstance(module, nn.Dropout):
@@ -154,8 +167,12 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, positions(model))
     pack(model)
-    new_head = any(not name.startswith(model.base_model_prefix + ".") for name in found["missing_keys"])
-    return Pretrained(model, tokenizer), new_head
+    return Pretrained(model, tokenizer), _is_new_head(model, found)
+
+
+def _is_new_head(model: PreTrainedModel, found: dict[str, Any]) -> bool:
+    """Whether some weights outside of the encoder were not in its files."""
+    return any(not name.startswith(model.base_model_prefix + ".") for name in found["missing_keys"])
 
 
 def pooler_of(encoder: str) -> nn.Module | None:
@@ -259,29 +276,3 @@ def averaging_note(encoder: str) -> str | None:
     pooling = json.loads(note)
     averages = bool(pooling.get("pooling_mode_mean_tokens")) or pooling.get("pooling_mode") == "mean"
     return note if averages else None
-
-
-@torch.no_grad()
-def _append_averaging_layer(model: PreTrainedModel) -> None:
-    """Append a BERT layer whose every state is the normalised mean of its unmasked inputs, and open the pooler for it.
-
-    Queries and keys of zero attend to all tokens alike; values pass unchanged; the projection scales the mean so that
-    the residual path vanishes in the layer norm; the feed-forward part adds zero.
-    """
-    config = model.config
-    base: Any = model.base_model  # torch gives no types to submodules
-    layer: Any = type(layers(model)[0])(config)
-    attention, width = layer.attention, config.hidden_size
-    for module in layer.modules():  # what is not set below has no say, and is the same on every run all the same
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-    attention.self.value.weight.copy_(torch.eye(width))
-    attention.output.dense.weight.copy_(_AVERAGING_SCALE * torch.eye(width))
-    base.encoder.layer.append(layer)
-    config.num_hidden_layers += 1
-    config.averaging_layer = True
-    # The checkpoint's pooler was made for the first token; start from a near-linear one that passes the mean on.
-    pooler = base.pooler.dense
-    pooler.weight.copy_(0.1 * torch.eye(width))
-    nn.init.zeros_(pooler.bias)

@@ -135,9 +135,12 @@ class RunDirectory:
         Args:
             notes: further files, by their path in the folder.
         """
+        from text_uda.linear_head import saved_form
+
         aside = self.path / ".model"
         shutil.rmtree(aside, ignore_errors=True)
-        model.save_pretrained(aside)
+        with saved_form(model):
+            model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
         for path in aside.iterdir():
             path.chmod(0o644)  # safetensors makes files that are their owner's alone

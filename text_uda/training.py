@@ -66,6 +66,7 @@ class Training:
             settings.encoder,
             split.classes,
             seed=settings.seed,
+            linear_head=settings.tune == "head",
             reinit_layers=settings.reinit_layers,
             dropout=settings.dropout,
         )
