@@ -3,18 +3,22 @@
 A linear head has a convex loss and loses nothing of a feature that is good already. BERT's and RoBERTa's classes put a
 tanh between the feature and the last layer, DistilBERT's a ReLU. So such a model has two forms:
 
-    in training    logits = W dropout(h) + b, with h the first state (B, D)
-    as saved       the class's own head, used where it is linear:  tanh(s h) ~ s h with W / s;  ReLU(h + c) = h + c
+    in training    logits = W dropout(h) / sqrt(D) + b, with h the first state, (B, D)
+    as saved       the class's own head, used where it is linear:  tanh(s h) ~ s h with W / (s sqrt(D));  ReLU(h + c)
 
-`saved_form` changes from the first to the second and back. Both give the same logits to 1e-4.
+Layer norm gives h a length of about sqrt(D), so W acts on vectors of length 1, as logistic regression on normalised
+features does, and is trained at the rates and penalties that suit it. `saved_form` changes to the second form and
+back. Both give the same logits to 1e-4.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 # tanh(s h) differs from s h by (s h)^2 / 3: 8e-6 of it at |h| = 20, which layer norm allows at a width of 400.
@@ -22,7 +26,15 @@ _SCALE = 2.0**-12
 # ReLU(h + c) is h + c for h > -c; adding c costs h the bits below 2^-18.
 _SHIFT = 32.0
 
+_KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 _ATTRIBUTE = "linear_head"  # of a model in training form
+
+
+class UnitLinear(nn.Linear):
+    """W h / sqrt(D) + b. (B, D) -> (B, C)"""
+
+    def forward(self, input: Tensor) -> Tensor:  # nn.Linear's name for it
+        return linear(input / math.sqrt(self.in_features), self.weight, self.bias)
 
 
 class _FirstState(nn.Module):
@@ -32,12 +44,12 @@ class _FirstState(nn.Module):
         return states[:, 0]
 
 
-class _LinearOfFirstState(nn.Module):
-    """(B, T, D) -> (B, C), with RoBERTa's name for the layer."""
+class _RobertaHead(nn.Module):
+    """(B, T, D) -> (B, C)"""
 
-    def __init__(self, dropout: nn.Module, out_proj: nn.Linear) -> None:
+    def __init__(self, dropout: nn.Module, last: UnitLinear) -> None:
         super().__init__()
-        self.dropout, self.out_proj = dropout, out_proj
+        self.dropout, self.out_proj = dropout, last
 
     def forward(self, states: Tensor) -> Tensor:
         return self.out_proj(self.dropout(states[:, 0]))
@@ -53,13 +65,10 @@ class _Add(nn.Module):
 
 
 @dataclass
-class _Parts:
-    """Modules of the other form, by their place in the model."""
+class _OtherForm:
+    """Modules of the form that the model is not in, by their place in it."""
 
     modules: dict[str, nn.Module]
-
-
-_KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 
 
 def can_be_linear(model: PreTrainedModel) -> bool:
@@ -71,67 +80,48 @@ def is_linear(model: PreTrainedModel) -> bool:
     return hasattr(model, _ATTRIBUTE)
 
 
-@torch.no_grad()
-def make_linear(model: PreTrainedModel, *, keep: bool = False) -> None:
-    """Give the model a linear head of zeros, in training form.
-
-    Zeros: the loss is convex in the head, so nothing is gained from noise, and an untrained head prefers no class.
-
-    Args:
-        keep: the head is one that `saved_form` left, and stays what it is.
-    """
-    width = model.config.hidden_size
-    match model.config.model_type:
-        case "bert":
-            dense: nn.Linear = model.bert.pooler.dense
-            parts: dict[str, nn.Module] = {"bert.pooler": _FirstState()}
-        case "distilbert":
-            dense = model.pre_classifier
-            dropout = nn.Sequential(_Add(-_SHIFT), model.dropout)
-            parts = {"pre_classifier": _Add(_SHIFT), "dropout": dropout}
-        case kind:
-            assert kind in _KINDS, "asked only of models that can be linear"
-            dense = model.classifier.dense
-            parts = {"classifier": _LinearOfFirstState(model.classifier.dropout, model.classifier.out_proj)}
-    shifted = model.config.model_type == "distilbert"
-    if not keep:
-        dense.weight.copy_((1.0 if shifted else _SCALE) * torch.eye(width))
-        nn.init.constant_(dense.bias, _SHIFT if shifted else 0.0)
-    dense.requires_grad_(False)
-    setattr(model, _ATTRIBUTE, _Parts(parts))
-    _swap(model)
-    last = last_layer(model)
-    if keep:
-        _into_training_form(last, shifted=shifted)
-    else:
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-
-
 def was_linear(model: PreTrainedModel) -> bool:
     """Whether a model as it was opened has a head that `saved_form` left."""
+    if not can_be_linear(model):
+        return False
+    dense, scale, shift = _dense(model)
+    eye = scale * torch.eye(dense.weight.shape[0])
+    return torch.equal(dense.weight.detach().cpu(), eye) and bool((dense.bias == shift).all())
+
+
+@torch.no_grad()
+def make_linear(model: PreTrainedModel) -> None:
+    """Bring the model into training form: with the head that `saved_form` left, or else with one of zeros.
+
+    Zeros: the loss is convex in the head, so nothing is gained from noise, and an untrained head prefers no class.
+    """
+    kept = _from_saved(model) if was_linear(model) else None
+    dense, scale, shift = _dense(model)
+    dense.weight.copy_(scale * torch.eye(dense.weight.shape[0]))
+    nn.init.constant_(dense.bias, shift)
+    last = UnitLinear(model.config.hidden_size, model.config.num_labels or 0).to(dense.weight)
     match model.config.model_type:
         case "bert":
-            dense, scale, shift = model.bert.pooler.dense, _SCALE, 0.0
+            modules: dict[str, nn.Module] = {"bert.pooler": _FirstState(), "classifier": last}
         case "distilbert":
-            dense, scale, shift = model.pre_classifier, 1.0, _SHIFT
-        case kind if kind in _KINDS:
-            dense, scale, shift = model.classifier.dense, _SCALE, 0.0
+            dropout = nn.Sequential(_Add(-_SHIFT), model.dropout)
+            modules = {"pre_classifier": _Add(_SHIFT), "dropout": dropout, "classifier": last}
         case _:
-            return False
-    eye = scale * torch.eye(dense.weight.shape[0])
-    return torch.equal(dense.weight.cpu(), eye) and bool((dense.bias == shift).all())
+            modules = {"classifier": _RobertaHead(model.classifier.dropout, last)}
+    setattr(model, _ATTRIBUTE, _OtherForm(modules))
+    _swap(model)
+    set_linear(model, *(kept or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))))
 
 
-def last_layer(model: PreTrainedModel) -> nn.Linear:
+def last_layer(model: PreTrainedModel) -> UnitLinear:
     """The linear layer of a model in training form, (C, D)."""
     head = model.classifier
-    return head.out_proj if isinstance(head, _LinearOfFirstState) else head
+    return head.out_proj if isinstance(head, _RobertaHead) else head
 
 
 def linear_logits(model: PreTrainedModel, features: Tensor) -> Tensor:
     """What a model in training form makes of the first states, (B, D) -> (B, C), with its dropout."""
-    if isinstance(model.classifier, _LinearOfFirstState):
+    if isinstance(model.classifier, _RobertaHead):
         return model.classifier(features[:, None])
     dropout = model.dropout[1] if model.config.model_type == "distilbert" else model.dropout
     return model.classifier(dropout(features))
@@ -139,7 +129,7 @@ def linear_logits(model: PreTrainedModel, features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def set_linear(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
-    """Give a model in training form the logits weight @ h + bias.
+    """Give a model in training form the logits weight @ h / sqrt(D) + bias.
 
     Args:
         weight: (C, D).
@@ -156,31 +146,50 @@ def saved_form(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
     if not is_linear(model):
         yield model
         return
-    last, shifted = last_layer(model), model.config.model_type == "distilbert"
-    weight, bias = last.weight.detach().clone(), last.bias.detach().clone()
-    with torch.no_grad():
-        if shifted:
-            last.bias.copy_(bias.double() - _SHIFT * weight.double().sum(dim=1))
-        else:
-            last.weight.copy_(weight / _SCALE)
+    last = last_layer(model)
     _swap(model)
     try:
+        _to_saved(model, last)
         yield model
     finally:
         _swap(model)
-        set_linear(model, weight, bias)
 
 
-def _into_training_form(last: nn.Linear, *, shifted: bool) -> None:
-    if shifted:
-        last.bias.copy_(last.bias.double() + _SHIFT * last.weight.double().sum(dim=1))
-    else:
-        last.weight.mul_(_SCALE)
+def _dense(model: PreTrainedModel) -> tuple[nn.Linear, float, float]:
+    """Of a model in its saved form the layer before the nonlinearity, and the scale and shift that make it linear."""
+    match model.config.model_type:
+        case "bert":
+            return model.bert.pooler.dense, _SCALE, 0.0
+        case "distilbert":
+            return model.pre_classifier, 1.0, _SHIFT
+        case _:
+            return model.classifier.dense, _SCALE, 0.0
+
+
+def _ordinary_last(model: PreTrainedModel) -> nn.Linear:
+    return model.classifier if isinstance(model.classifier, nn.Linear) else model.classifier.out_proj
+
+
+@torch.no_grad()
+def _to_saved(model: PreTrainedModel, last: UnitLinear) -> None:
+    _, scale, shift = _dense(model)
+    weight = last.weight.double() / math.sqrt(last.in_features)
+    _ordinary_last(model).weight.copy_(weight / scale)
+    _ordinary_last(model).bias.copy_(last.bias.double() - shift * weight.sum(dim=1))
+
+
+@torch.no_grad()
+def _from_saved(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
+    """(C, D) and (C,)"""
+    _, scale, shift = _dense(model)
+    last = _ordinary_last(model)
+    weight = last.weight.double() * scale
+    return weight * math.sqrt(last.in_features), last.bias.double() + shift * weight.sum(dim=1)
 
 
 def _swap(model: PreTrainedModel) -> None:
-    """Put the parts of the other form into the model, and keep those that were there."""
-    parts: _Parts = getattr(model, _ATTRIBUTE)
-    for name, other in parts.modules.items():
-        parts.modules[name] = model.get_submodule(name)
-        model.set_submodule(name, other)
+    """Put the modules of the other form into the model, and keep those that were there."""
+    other: _OtherForm = getattr(model, _ATTRIBUTE)
+    for name, module in other.modules.items():
+        other.modules[name] = model.get_submodule(name)
+        model.set_submodule(name, module)

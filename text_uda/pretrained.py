@@ -120,7 +120,7 @@ def load_classifier(
         take_the_mean(model)
     new_head = _is_new_head(model, found)
     if can_be_linear(model) and (was_linear(model) if not new_head else linear_head or averages):
-        make_linear(model, keep=not new_head)
+        make_linear(model)
     if dropout is not None:
         for module in model.modules():  # those that no field of the configuration names
             if isinstance(module, nn.Dropout):
