@@ -66,8 +66,9 @@ class CountOrFile(click.ParamType):
     name = "number or file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Path:
-        text = str(value)
-        return (COUNT if text.lstrip("-").isdecimal() else FILE).convert(text, param, ctx)
+        if str(value).lstrip("-").isdecimal():
+            return COUNT.convert(value, param, ctx)
+        return FILE.convert(value, param, ctx)
 
 
 class Shard(click.ParamType):
