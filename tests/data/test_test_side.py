@@ -67,3 +67,20 @@ def test_no_class_is_left_without_training_rows(drawn):
     assert {*train.labels} == {*rows.labels} and len(train) + len(test) == len(rows)
     assert not {*map(essence, train.texts)} & {*map(essence, test.texts)}
     assert pairs(hold_out_test(Rows(rows.texts[::-1], rows.labels[::-1]))[1]) == pairs(test)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_near_copies_of_two_classes_count_for_the_rarer_one(number):
+    often = [(f"text {number} {place}", 0) for place in range(30)]
+    rows = Rows(*zip(*often, (f"Text {number} 4!", 1), (f"Text {number} 9!", 1), strict=True))
+    train, test = hold_out_test(rows)
+    assert test.labels.count(1) == train.labels.count(1) == 1
+
+
+def test_a_class_whose_texts_all_have_near_copies_in_rarer_ones_keeps_a_row():
+    """Each of its three texts is one of the two of a rarer class, of which one is held out: one time in eight, all."""
+    for number in range(60):
+        pairs = [(f"{number} {rare}", 0) for rare in (1, 2, 3)]
+        pairs += [(text, rare) for rare in (1, 2, 3) for text in (f"{number}-{rare}", f"{number} of {rare} alone")]
+        train, _ = hold_out_test(Rows(*zip(*pairs, strict=True)))
+        assert {*train.labels} == {0, 1, 2, 3}
