@@ -19,6 +19,7 @@ from transformers import (
 from text_uda import distributed
 from text_uda.averaging_layer import take_the_mean
 from text_uda.data import Rows
+from text_uda.data.texts import distinct_places
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
 from text_uda.packing import pack
@@ -102,8 +103,11 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None) -> dict[str, Any]:
     """The error of a finished run on labeled rows, whose labels index the run's classes.
 
+    Each row counts as it stands: a text that stands three times counts three times, as it will in use.
+
     Returns:
-        run, rows, test_error (percent), confusion (true class by predicted class), seconds.
+        run, rows, repeated_rows (those of them whose text stands before), test_error (percent), confusion (true class
+        by predicted class), seconds.
     """
     started = time.monotonic()
     model, tokenizer = open_model(Path(run))
@@ -116,6 +120,7 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
     return {
         "run": str(run),
         "rows": len(rows.texts),
+        "repeated_rows": len(rows.texts) - len(distinct_places(rows.texts)),
         "test_error": evaluation.error,
         "confusion": evaluation.confusion,
         "seconds": time.monotonic() - started,

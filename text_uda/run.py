@@ -40,7 +40,7 @@ PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 # Of the data, what follows from its digest; earlier versions did not write it.
-_FROM_DIGEST = ("test_digest", "unlabeled")
+_FROM_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
 
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
 OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")

@@ -192,6 +192,38 @@ def test_a_test_file_and_unlabeled_texts(tmp_path: Path):
     assert corpus.test.texts == ("Text  number 3!", "another")
     assert len(corpus.train) == 59 and "text number 3" not in corpus.train.texts, "but for punctuation the same text"
     assert corpus.unlabeled == ("unheard of",)
+    assert len(corpus.unused) == 1
+
+
+def test_a_test_file_keeps_its_rows(tmp_path: Path, caplog):
+    rows = [("new", "0"), ("new", "0"), ("new", "1"), ("text number 3", "0")]
+    corpus = load(many(tmp_path), test=write(tmp_path / "test.csv", rows))
+    assert corpus.test.texts == ("new", "new", "new", "text number 3") and corpus.test.labels == (0, 0, 1, 0)
+    assert "1 rows have the text of an earlier row and another label, first row 4; each row counts" in caplog.text
+
+
+def test_unlabeled_near_copies_of_test_rows_are_left_out(tmp_path: Path, caplog):
+    held = load(many(tmp_path)).test.texts[0]
+    more = write(
+        tmp_path / "more.jsonl", [(f"{held.upper()}!", ""), (held, ""), ("unheard of", ""), ("unheard of", "")]
+    )
+    corpus = load(many(tmp_path), unlabeled=more)
+    assert corpus.unlabeled == ("unheard of",)
+    assert "a: 2 unlabeled texts are those of test rows" in caplog.text and len(caplog.records) == 1
+
+
+def test_a_file_of_development_rows(tmp_path: Path, caplog):
+    whole = load(many(tmp_path))
+    train, held = whole.train.texts[0], whole.test.texts[0]
+    rows = [(f"{train}!", "0"), ("new", "1"), ("new", "1"), (held.title(), "2")]
+    corpus = load(many(tmp_path), dev=write(tmp_path / "dev.csv", rows))
+    assert corpus.dev is not None and corpus.dev.texts == (f"{train}!", "new", "new") and corpus.test == whole.test
+    assert train not in corpus.train.texts and corpus.unused.texts == (train,)
+    assert "dev.csv: 1 rows (first row 5) have the text of a test row, and are left out" in caplog.text
+    with pytest.raises(DataError, match=r"dev\.csv: each of its texts is a test row too"):
+        load(many(tmp_path), dev=write(tmp_path / "dev.csv", rows[3:]))
+    with pytest.raises(DataError, match=r"dev\.csv, row 2: label '7' is none of the classes"):
+        load(many(tmp_path), dev=write(tmp_path / "dev.csv", [("fine", "7")]))
 
 
 def test_a_label_outside_the_set(tmp_path: Path):
@@ -201,9 +233,16 @@ def test_a_label_outside_the_set(tmp_path: Path):
 
 
 def test_a_text_that_stands_twice_counts_once(tmp_path: Path, caplog):
-    corpus = load(many(tmp_path, extra=[("text number 0", "0"), ("text number 0", "1")]))
-    assert len(corpus.train) + len(corpus.test) == 60
-    assert "1 texts stand there again with another label, first in row 63" in caplog.text
+    whole = load(many(tmp_path))
+    trained, held = whole.train.texts[0], whole.test.texts[0]
+    label, other = (str(label) for label in (whole.train.labels[0], (whole.train.labels[0] + 1) % 3))
+    extra = [(trained, label), (trained, other), (held, str(whole.test.labels[0])), ("text 3", "0")]
+    corpus = load(many(tmp_path, extra=extra))
+    assert {*corpus.train.texts} | {*corpus.test.texts} == {*whole.train.texts, *whole.test.texts, "text 3"}
+    assert corpus.train.texts.count(trained) == 1 and corpus.unused.texts == (trained, trained)
+    assert corpus.test.texts.count(held) == 2, "test rows count as they stand"
+    assert "have the text of an earlier row and another label, first row 63; training reads the first" in caplog.text
+    assert len(corpus.train) + len(corpus.test) + len(corpus.unused) == 64
 
 
 def test_one_class_is_no_task(tmp_path: Path):

@@ -151,3 +151,18 @@ def test_what_the_hub_has_not():
 def test_schemas_that_do_not_fit(columns: dict, said: str):
     with pytest.raises(DataError, match=said):
         from_parts("toy", parts(columns), text=None, label=None, description="")
+
+
+def test_hub_test_rows_count_as_they_stand_and_stand_nowhere_else(monkeypatch: pytest.MonkeyPatch):
+    local = parts(
+        {
+            "train": {"text": ["a", "A.", "b", "c", "c"], "label": [0, 0, 1, 1, 0]},
+            "test": {"text": ["b!", "b!", "d"], "label": [1, 1, 0]},
+            "unsupervised": {"text": ["D", "e", "B"]},
+        },
+        names=["low", "high"],
+    )
+    monkeypatch.setattr(datasets, "load_dataset", lambda _path: local)
+    corpus = load("imdb")
+    assert corpus.test.texts == ("b!", "b!", "d") and corpus.train.texts == ("a", "A.", "c")
+    assert corpus.train.labels == (0, 0, 1) and corpus.unused.texts == ("c", "b") and corpus.unlabeled == ("e",)

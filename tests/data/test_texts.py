@@ -83,11 +83,11 @@ def test_half_a_surrogate_pair():
 def test_a_split_does_not_depend_on_where_the_texts_lie(monkeypatch: pytest.MonkeyPatch):
     train = Rows(keep(MANY), tuple(n % 2 for n in range(100)))
     corpus = Corpus("toy", "", ("a", "b"), train, Rows(("test",), (0,)), keep([f"more {n}" for n in range(90)]))
-    mapped_parts = split(corpus, labels=10, seed=3)
+    mapped_parts = split(corpus, labels=10, seed=3, dev=18)
     assert isinstance(mapped_parts.unlabeled, MappedTexts) and isinstance(corpus.training_texts(), MappedTexts)
     monkeypatch.setattr(texts, "IN_MEMORY", 1 << 26)
     plain = Corpus("toy", "", ("a", "b"), Rows(MANY, train.labels), corpus.test, tuple(corpus.unlabeled))
-    parts = split(plain, labels=10, seed=3)
+    parts = split(plain, labels=10, seed=3, dev=18)
     assert parts == mapped_parts and isinstance(parts.unlabeled, tuple)
     assert parts.unlabeled == tuple(sorted(parts.unlabeled)) and plain.training_texts() == corpus.training_texts()
     # As it was before texts could lie in files, so that figures that were measured then can be made again.

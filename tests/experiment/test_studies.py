@@ -97,3 +97,16 @@ def test_what_is_given_takes_the_place_of_the_size():
     for wrong in ({"few": 5}, {"seeds": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             setting(CORPUS, "small", **wrong)  # pyright: ignore[reportArgumentType]
+
+
+def test_how_rows_are_drawn_reaches_every_trial_and_decides_its_digest():
+    labels = tuple(int(n >= 1000) + int(n >= 1190) for n in range(1200))
+    corpus = replace(CORPUS, classes=("a", "b", "c"), train=Rows(CORPUS.train.texts, labels))
+    skewed = setting(corpus, "small", few=24, label_sampling="proportional", dev=50)
+    trials = list(STUDIES["labels"](skewed))
+    assert {(trial.label_sampling, trial.dev) for trial in trials} == {("proportional", 50)}
+    assert [*dict.fromkeys(trial.labels for trial in trials)] == [10, 20, 50, 100, 200, 500, 1000, "all"]
+    balanced = setting(corpus, "small", few=24)
+    assert [*dict.fromkeys(trial.labels for trial in STUDIES["labels"](balanced))] == [10, 20, "all"]
+    one = trials[0]
+    assert len({t.digest() for t in (one, replace(one, dev=None), replace(one, label_sampling="balanced"))}) == 3

@@ -78,6 +78,15 @@ def test_side_by_side_is_as_one_after_another(reviews, head, tmp_path):
         assert all((mine[name] == other[name]).all() for name in mine), path
 
 
+def test_a_trial_says_how_rows_are_drawn(reviews, head, tmp_path):
+    lines = reviews.read_text().splitlines()
+    (tmp_path / "skewed.csv").write_text("\n".join(lines[:1] + lines[1:81] + lines[-20:]) + "\n")
+    trial = Trial(name="one", labels=10, settings=head, dev=5, label_sampling="proportional")
+    assert run_study([trial], {"source": str(tmp_path / "skewed.csv")}, out=tmp_path / "study", workers=1).finished
+    data = json.loads((tmp_path / "study" / "runs" / trial.folder / "config.json").read_text())["data"]
+    assert (data["labels_per_class"], data["label_sampling"], data["dev"]) == ([2, 8], "proportional", 5)
+
+
 def test_one_that_fails_is_told_and_tried_again(reviews, head, tmp_path):
     data, out = {"source": str(reviews)}, tmp_path / "study"
     greedy = Trial(name="greedy", labels=1000, settings=head)
@@ -88,7 +97,9 @@ def test_one_that_fails_is_told_and_tried_again(reviews, head, tmp_path):
 
 
 def test_missing_paraphrases_are_refused_with_the_command_that_makes_them(reviews, head, tmp_path):
-    trials, data = some(head), {"source": str(reviews), "limit": 50, "test": None}
+    dev = tmp_path / "dev.csv"
+    dev.write_text("text,label\nsuch a nice thing,good\nsuch a bad thing,bad\n")
+    trials, data = some(head), {"source": str(reviews), "limit": 50, "test": None, "dev": dev}
     trials[1] = replace(trials[1], augmentation=Typos(rate=0.2, protect=("plot", "a phone")))
     with pytest.raises(SettingsError, match=r"50 switchout paraphrases are missing .* give --fill") as refused:
         run_study(trials, data, out=tmp_path / "study", cache=tmp_path / "mine here")

@@ -32,6 +32,23 @@ def test_groups_of_one_method_are_told_apart(make_run):
     assert [group.label for group in comparison.groups] == ["synonym (rate 9)", "synonym (rate 10.5)"]
 
 
+def test_which_classes_have_a_label_more_is_of_the_seed_and_how_they_are_drawn_is_not(make_run):
+    data = {
+        "name": "a",
+        "classes": ["negative", "positive"],
+        "test_digest": "t",
+        "dev": 40,
+        "label_sampling": "balanced",
+    }
+    drawn = [data | {"digest": str(seed), "labels_per_class": [20 + seed, 21 - seed]} for seed in (0, 1)]
+    runs = [make_run("synonym", seed, data=drawn[seed], folder=f"balanced-{seed}") for seed in (0, 1)]
+    (comparison,) = compared(runs)
+    assert [group.seeds for group in comparison.groups] == [[0, 1]]
+    other = make_run("synonym", 0, data=drawn[0] | {"digest": "p", "label_sampling": "proportional"}, folder="other")
+    (comparison,) = compared([*runs, other])
+    assert [group.seeds for group in comparison.groups] == [[0, 1], [0]]
+
+
 def test_a_setting_is_named_once(make_run):
     runs = [make_run("none", 0, steps=n, settings={"steps": n}, folder=f"n{n}") for n in (10, 20)]
     assert [group.label for group in compared(runs)[0].groups] == ["labels alone (steps 10)", "labels alone (steps 20)"]

@@ -56,6 +56,8 @@ def test_another_number_of_test_rows_is_refused_without_any_digest_of_them(make_
     [
         (DATA | {"digest": "b", "unlabeled": 5}, 40),  # the study of the number of unlabeled texts
         (DATA | {"digest": "b"}, 80),
+        (DATA | {"digest": "b", "label_sampling": "proportional"}, 40),
+        (DATA | {"digest": "b", "dev": 40}, 40),
         (EARLIER, 40),
         (DATA | {"name": "other", "digest": "b", "test_digest": "u"}, 40),
     ],

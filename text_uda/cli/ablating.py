@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.options import CACHE_WORDS, COUNT, FOLDER, CacheLocation, DataChoice, Shard, data_options, ends
+from text_uda.cli.options import (
+    CACHE_WORDS,
+    COUNT,
+    FOLDER,
+    CacheLocation,
+    DataChoice,
+    Shard,
+    data_options,
+    dev_option,
+    ends,
+    label_sampling_option,
+)
 from text_uda.cli.output import emit_json, printable
 
 if TYPE_CHECKING:
@@ -23,6 +34,8 @@ SIZES = ("smoke", "small", "paper")
 @data_options(as_option=True)
 @click.option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="How much of it.")
 @click.option("--labels", "few", type=COUNT, metavar="N", help="Labels in all, where they are few.")
+@label_sampling_option
+@dev_option
 @click.option("--seeds", type=COUNT, metavar="N", help="Seeds, from 0. [default: 5; smoke 2]")
 @click.option("--encoder", metavar="NAME", help="Encoder. [default: minilm-l6; paper: google-bert/bert-base-uncased]")
 @click.option("--tune", metavar="head|last:N|all", help="Which weights are trained. [default: head; paper: all]")
@@ -39,6 +52,8 @@ def ablate(
     data: DataChoice,
     size: Any,
     few: int | None,
+    label_sampling: Any,
+    dev_rows: int | Path | None,
     seeds: int | None,
     encoder: str | None,
     tune: str | None,
@@ -76,8 +91,18 @@ def ablate(
     from text_uda.experiment.study import run_study, share
 
     check_parts()
-    data = data.limited(limit_of(size))
-    common = setting(data.load(), size, few=few, seeds=seeds, encoder=encoder, tune=tune, translator=translator)
+    data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
+    common = setting(
+        data.load(),
+        size,
+        few=few,
+        label_sampling=label_sampling,
+        dev=dev,
+        seeds=seeds,
+        encoder=encoder,
+        tune=tune,
+        translator=translator,
+    )
     trials = list(functions[study](common))
     if estimate or (size == "paper" and not (out / "study.json").exists()):
         found = cost(share(trials, shard), data.load(), workers=workers)

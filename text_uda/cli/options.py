@@ -60,6 +60,17 @@ class LabelCount(click.ParamType):
         return value if value == "all" else COUNT.convert(value, param, ctx)
 
 
+class CountOrFile(click.ParamType):
+    """A number above 0, or a file."""
+
+    name = "number or file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Path:
+        if str(value).lstrip("-").isdecimal():
+            return COUNT.convert(value, param, ctx)
+        return FILE.convert(value, param, ctx)
+
+
 class Shard(click.ParamType):
     """`i/n`, i from 1: this process's share of what there is to do, by a stable hash."""
 
@@ -74,6 +85,21 @@ class Shard(click.ParamType):
         return int(index), int(count)
 
 
+dev_option = click.option(
+    "--dev",
+    "dev_rows",
+    type=CountOrFile(),
+    metavar="N|FILE",
+    help="Development rows, which choose the model: N of the training side, or those of a file. [default: as many as"
+    " there are labels, at most a fifth of the rest and 1000]",
+)
+label_sampling_option = click.option(
+    "--label-sampling",
+    type=click.Choice(("balanced", "proportional")),
+    default="balanced",
+    show_default=True,
+    help="The labeled texts: as many of each class, or in the proportions of the classes (at least one of each).",
+)
 CACHE_WORDS = "Folder of paraphrases, or one on an object store (s3://bucket/folder)."
 encoder_option = click.option(
     "--encoder",
@@ -117,6 +143,7 @@ class DataChoice:
     unlabeled: Path | None
     test: Path | None
     limit: int | None
+    dev: Path | None = None
 
     def training_texts(self) -> Sequence[str]:
         """With and without a label: what is paraphrased."""
@@ -125,6 +152,10 @@ class DataChoice:
     def limited(self, limit: int | None) -> "DataChoice":
         """The same with this limit where none was given."""
         return self if self.limit is not None else dataclasses.replace(self, limit=limit)
+
+    def with_dev(self, rows: "int | Path | None") -> "tuple[DataChoice, int | None]":
+        """The same with these development rows where they are a file, else their number."""
+        return (dataclasses.replace(self, dev=rows), None) if isinstance(rows, Path) else (self, rows)
 
     def arguments(self) -> dict[str, Any]:
         """Those of text_uda.data.load."""
@@ -147,7 +178,7 @@ def data_options(*, required: bool = True, as_option: bool = False) -> Callable[
         click.option("--text-column", metavar="NAME", help="Column of the text (guessed where it is clear)."),
         click.option("--label-column", metavar="NAME", help="Column of the label (guessed where it is clear)."),
         click.option("--unlabeled", type=FILE, metavar="FILE", help="More texts, without labels."),
-        click.option("--test", type=FILE, metavar="FILE", help="Test rows (else a fixed fifth of DATA)."),
+        click.option("--test", type=FILE, metavar="FILE", help="Test rows (else a fixed fifth of each class of DATA)."),
         click.option("--limit", type=COUNT, metavar="N", help="Use no more than N texts of DATA."),
         under="data",
     )

@@ -58,6 +58,8 @@ def data(data: DataChoice, as_json: bool) -> None:
     for part in ("train", "test"):
         counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())
         click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
+    if len(corpus.unused):
+        click.echo(f"unused     {len(corpus.unused):,} rows, whose text is another training row's or a test row's")
     click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
     for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
         click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")
@@ -73,6 +75,7 @@ def _description(corpus: "Corpus") -> dict[str, Any]:
         "classes": list(corpus.classes),
         "train": counts(corpus.train.labels),
         "test": counts(corpus.test.labels),
+        "unused": len(corpus.unused),
         "unlabeled": len(corpus.unlabeled),
     }
 

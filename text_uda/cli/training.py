@@ -18,9 +18,11 @@ from text_uda.cli.options import (
     LabelCount,
     Verb,
     data_options,
+    dev_option,
     encoder_option,
     ends,
     gathered,
+    label_sampling_option,
 )
 from text_uda.cli.output import emit_json, is_main_process, printable
 from text_uda.errors import SettingsError
@@ -220,10 +222,16 @@ _loop_options = gathered(
 @click.command(short_help="Train a classifier from few labels and unlabeled texts.")
 @data_options()
 @click.option(
-    "--labels", type=LabelCount(), required=True, metavar="N|all", help="Labeled texts in all, balanced over classes."
+    "--labels",
+    type=LabelCount(),
+    required=True,
+    metavar="N|all",
+    help="Labeled texts in all (--label-sampling draws them); `all` labels every text of the training side but the"
+    " development rows.",
 )
+@label_sampling_option
 @click.option("--unlabeled-texts", type=COUNT, metavar="N", help="Use no more than N unlabeled texts.")
-@click.option("--dev", type=COUNT, metavar="N", help="Texts of the training side that choose the model.")
+@dev_option
 @augmentation_options(method="--augment", seed="--augment-seed", training=True)
 @click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=CACHE_WORDS)
 @_filter_options
@@ -241,8 +249,9 @@ _loop_options = gathered(
 def train(
     data: DataChoice,
     labels: Any,
+    label_sampling: Any,
     unlabeled_texts: int | None,
-    dev: int | None,
+    dev_rows: int | Path | None,
     augmentation: AugmentationChoice,
     cache_path: str | None,
     filters: FilterChoice,
@@ -267,6 +276,8 @@ def train(
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
           --temperature 0.5 --confidence-threshold 0.8 --distribution-alignment --ramp-up 0.3 --out run
       text-uda train movie-snippets --labels 60 --objective mean-teacher --tune last:2 --out run-mean-teacher
+      text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
+      text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
     """
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
@@ -283,15 +294,26 @@ def train(
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
 
+    data, dev = data.with_dev(dev_rows)
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
-    parts = split(data.load(), labels=labels, seed=loop.seed, dev=dev, unlabeled=unlabeled_texts)
+    parts = split(
+        data.load(),
+        labels=labels,
+        seed=loop.seed,
+        dev=dev,
+        unlabeled=unlabeled_texts,
+        label_sampling=label_sampling,
+    )
     if not as_json and is_main_process():
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
             f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
         )
+        if label_sampling != "balanced" or labels == "all":
+            counts = zip(parts.classes, parts.labels_per_class, strict=True)
+            click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
         click.echo(f"forward passes in {settings.precision_words()}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(

@@ -28,7 +28,8 @@ RUN = click.argument("run", metavar="RUN", type=click.Path(exists=True, file_oka
     type=click.Choice(("test", "all")),
     default="test",
     show_default=True,
-    help="The test rows of DATA, or all rows that have a label (for a file the run has never seen).",
+    help="The test rows of DATA, or all rows that have a label (for a file the run has never seen). Repeated rows"
+    " count as often as they stand.",
 )
 @ends
 def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
@@ -48,7 +49,8 @@ def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
     if as_json:
         emit_json(_beside_training(record, corpus, run))
         return
-    click.echo(f"{printable(str(run))} on {len(chosen.texts):,} rows of {printable(corpus.name)}:")
+    repeated = f" ({record['repeated_rows']:,} repeat a text, and count)" if record["repeated_rows"] else ""
+    click.echo(f"{printable(str(run))} on {len(chosen.texts):,} rows{repeated} of {printable(corpus.name)}:")
     click.echo(f"error {record['test_error']:.2f}%")
 
 
@@ -69,9 +71,8 @@ def _as_the_run_counts(corpus: "Corpus", source: str, run: Path, *, everything: 
     """The rows with the class numbers that the run was trained with; classes are told by name."""
     from text_uda.data import Rows
 
-    texts, labels = corpus.test.texts, corpus.test.labels
-    if everything:
-        texts, labels = (*corpus.train.texts, *texts), (*corpus.train.labels, *labels)
+    rows = Rows.joined(corpus.train, corpus.unused, corpus.test) if everything else corpus.test
+    texts, labels = rows.texts, rows.labels
     classes = run_classes(run)
     numbers = {name: number for number, name in enumerate(classes)}
     strange = sorted({corpus.classes[label] for label in labels} - set(numbers))

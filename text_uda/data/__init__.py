@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from text_uda.data.corpus import Corpus, Rows, Split
+from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split
 from text_uda.data.files import KINDS, read_labeled, read_texts
 from text_uda.data.glosses import load_glosses
 from text_uda.data.hub import KNOWN, class_order, load_hub
-from text_uda.data.labeled import Labeled, collect
+from text_uda.data.labeled import Labeled, collect, once
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
-from text_uda.data.splitting import Labels, hold_out_test, split, without_overlap
-from text_uda.data.texts import distinct_places, joined, keep, taken
+from text_uda.data.near_copies import copied_in
+from text_uda.data.splitting import split
+from text_uda.data.test_side import hold_out_test, without_overlap
+from text_uda.data.texts import distinct_places, keep, taken
 from text_uda.errors import DataError
 from text_uda.keyed import keyed_seed
 
-__all__ = ["Corpus", "Labels", "Rows", "Split", "known", "load", "split"]
+__all__ = ["Corpus", "LabelSampling", "Labels", "Rows", "Split", "known", "load", "split"]
 
 log = logging.getLogger("text_uda")
 
@@ -46,19 +48,23 @@ def load(
     label_column: str | None = None,
     unlabeled: str | Path | None = None,
     test: str | Path | None = None,
+    dev: str | Path | None = None,
     limit: int | None = None,
 ) -> Corpus:
     """A data set by its name, its hub id, or its file (csv, tsv, jsonl, parquet).
 
-    A text that stands twice counts once, with its first label. A text of the test side is taken out of the training
-    side.
+    Training reads a text that stands twice once, with its first label; test and development rows count as they stand.
+    A text of the test side and its near copies (case, punctuation, spaces) are taken out of the training side and of
+    the unlabeled texts.
 
     Args:
         text_column, label_column: guessed where the names are clear.
         unlabeled: a file of more texts, of any size: it is read in a stream and lies on disk, with 16 bytes of memory a
             text (64 while it is read); labels in it are not read.
-        test: a file of test rows; without one a fixed fifth of a file is the test side.
-        limit: no more than so many training texts (labeled ones first) and so many test texts.
+        test: a file of test rows; without one a fixed fifth of each class of a file is the test side.
+        dev: a file of development rows, in place of rows that a split draws from the training side, which loses their
+            texts. Those that are test rows too are left out, with a warning.
+        limit: no more than so many training texts (labeled ones first) and so many test rows.
     Raises:
         DataError: there is no such data set, or a file is not what it has to be; names file, row and mend.
         MissingPartError: what the data set is made from is not on this machine and cannot be fetched.
@@ -76,12 +82,13 @@ def load(
         raise DataError(f"no data set and no file {name!r}; {hint}")
     if test is not None:
         corpus = _with_test(corpus, Path(test), text_column, label_column)
+    if dev is not None:
+        corpus = _with_dev(corpus, Path(dev), text_column, label_column)
     more = corpus.unlabeled
     if unlabeled is not None:
         more = keep(chain(more, read_texts(Path(unlabeled), text_column=text_column)))
     if len(more):
-        there = (corpus.train.texts, corpus.test.texts)
-        corpus = replace(corpus, unlabeled=taken(more, distinct_places(more, but=there)))
+        corpus = replace(corpus, unlabeled=_without_test(corpus, more))
     return corpus if limit is None else _limited(corpus, limit)
 
 
@@ -94,32 +101,68 @@ def _from_file(path: Path, text_column: str | None, label_column: str | None) ->
         raise DataError(
             f"{path}: {len(classes):,} different labels in {len(labeled):,} rows; is --label-column the right column?"
         )
-    rows = _distinct(path, labeled, classes)
-    train, test = hold_out_test(rows)
+    _warn_of_conflicts(path, labeled, "training reads the first label")
+    train, test = hold_out_test(labeled.rows(classes))
     if not len(train) or not len(test):
         raise DataError(
-            f"{path}: {len(rows)} rows are too few for a training and a test side; give more, or a --test file"
+            f"{path}: {len(labeled)} rows are too few for a training and a test side; give more, or a --test file"
         )
-    return Corpus(path.stem, f"the file {path.name}", classes, train, test)
+    train, repeated = once(train)
+    return Corpus(path.stem, f"the file {path.name}", classes, train, test, unused=repeated)
 
 
 def _with_test(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:
-    labeled = read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes)
-    test = _distinct(path, collect(labeled), corpus.classes)
-    whole = Rows(joined(corpus.train.texts, corpus.test.texts), (*corpus.train.labels, *corpus.test.labels))
-    return replace(corpus, train=without_overlap(whole, test), test=test)
+    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes))
+    _warn_of_conflicts(path, labeled, "each row counts")
+    test = labeled.rows(corpus.classes)
+    train, overlap = without_overlap(Rows.joined(corpus.train, corpus.test, corpus.unused), test)
+    train, repeated = once(train)
+    return replace(corpus, train=train, test=test, unused=Rows.joined(repeated, overlap))
 
 
-def _distinct(path: Path, labeled: Labeled, classes: Sequence[str]) -> Rows:
-    once, conflicts = labeled.once()
+def _with_dev(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:
+    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes))
+    _warn_of_conflicts(path, labeled, "each row counts")
+    dev = labeled.rows(corpus.classes)
+    in_test = copied_in(dev.texts, corpus.test.texts)
+    if in_test.all():
+        raise DataError(f"{path}: each of its texts is a test row too; give development rows that no test row repeats")
+    if in_test.any():
+        log.warning(
+            "%s: %d rows (first row %d) have the text of a test row, and are left out of the development rows",
+            path,
+            in_test.sum(),
+            labeled.numbers[in_test][0],
+        )
+        dev = dev.take(np.flatnonzero(~in_test))
+    train, overlap = without_overlap(corpus.train, dev)
+    return replace(corpus, train=train, dev=dev, unused=Rows.joined(corpus.unused, overlap))
+
+
+def _without_test(corpus: Corpus, more: Sequence[str]) -> Sequence[str]:
+    """Each further text once, without those of the training side and the near copies of test rows."""
+    more = taken(more, distinct_places(more, but=(corpus.train.texts,)))
+    in_test = copied_in(more, corpus.test.texts)
+    if in_test.any():
+        log.warning(
+            "%s: %d unlabeled texts are those of test rows, but for case, punctuation and spaces, and are left out",
+            corpus.name,
+            in_test.sum(),
+        )
+        more = taken(more, np.flatnonzero(~in_test))
+    return more
+
+
+def _warn_of_conflicts(path: Path, labeled: Labeled, counts: str) -> None:
+    conflicts = labeled.conflicts()
     if len(conflicts):
         log.warning(
-            "%s: %d texts stand there again with another label, first in row %d; the first label counts",
+            "%s: %d rows have the text of an earlier row and another label, first row %d; %s",
             path,
             len(conflicts),
             conflicts[0],
+            counts,
         )
-    return once.rows(classes)
 
 
 def _limited(corpus: Corpus, limit: int) -> Corpus:
@@ -129,10 +172,9 @@ def _limited(corpus: Corpus, limit: int) -> Corpus:
         return [index for _, index in nsmallest(count, keyed)]
 
     def fewer(rows: Rows) -> Rows:
-        kept = sorted(first(rows.texts, limit))
-        return Rows(taken(rows.texts, np.array(kept, dtype=np.int64)), tuple(rows.labels[index] for index in kept))
+        return rows.take(np.array(sorted(first(rows.texts, limit)), dtype=np.int64))
 
     train = fewer(corpus.train)
     more = first(corpus.unlabeled, max(0, limit - len(train)))
     unlabeled = taken(corpus.unlabeled, np.array(more, dtype=np.int64))
-    return replace(corpus, train=train, test=fewer(corpus.test), unlabeled=unlabeled)
+    return replace(corpus, train=train, test=fewer(corpus.test), unlabeled=unlabeled, unused=Rows((), ()))

@@ -4,8 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import Literal
 
-from text_uda.data.texts import joined
+import numpy as np
+
+from text_uda.data.texts import joined, taken
+
+Labels = int | Literal["all"]
+LabelSampling = Literal["balanced", "proportional"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,16 @@ class Rows:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def take(self, places: np.ndarray) -> "Rows":
+        """The rows at these places (N,), in this order."""
+        return Rows(taken(self.texts, places), tuple(self.labels[place] for place in places.tolist()))
+
+    @staticmethod
+    def joined(*parts: "Rows") -> "Rows":
+        """The rows of all parts, one part after the other."""
+        labels = chain.from_iterable(part.labels for part in parts)
+        return Rows(joined(*(part.texts for part in parts)), tuple(labels))
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -31,9 +48,16 @@ class Corpus:
     description: str
     classes: tuple[str, ...]
     train: Rows
+    """Each text once."""
     test: Rows
+    """Every row as it stands: a text that stands twice counts twice."""
     unlabeled: Sequence[str] = ()
     """Further texts of the training side; a tuple, or in a memory-mapped file where they are many."""
+    dev: Rows | None = None
+    """Development rows of their own, as they stand; None where a split draws them from the training side."""
+    unused: Rows = Rows((), ())
+    """Labeled rows that no training reads: their text stands in `train` before, or on the test side or in `dev` but for
+    case, punctuation and spaces."""
 
     def training_texts(self) -> Sequence[str]:
         """With and without a label: what is paraphrased, and what an encoder may be pretrained on."""
@@ -41,9 +65,10 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits that stand for all texts and labels."""
+        """32 hex digits that stand for all texts and labels that a split may use."""
         sides = (self.train.texts, self.train.labels, self.test.texts, self.test.labels)
-        return digest_of(self.classes, *sides, self.unlabeled)
+        dev = () if self.dev is None else (self.dev.texts, self.dev.labels)
+        return digest_of(self.classes, *sides, self.unlabeled, *dev)
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,12 @@ class Split:
     test: Rows
     digest: str
     """32 hex digits that stand for all of the above."""
+    label_sampling: LabelSampling | None = None
+    """How the labeled rows were drawn; None where they are all that there are."""
+
+    @property
+    def labels_per_class(self) -> list[int]:
+        return np.bincount(np.asarray(self.labeled.labels, dtype=np.int64), minlength=len(self.classes)).tolist()
 
     @cached_property
     def test_digest(self) -> str:

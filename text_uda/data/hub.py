@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from text_uda.data.corpus import Corpus
+from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.files import LABEL_NAMES, TEXT_NAMES
-from text_uda.data.labeled import LabeledRow, collect
-from text_uda.data.splitting import hold_out_test, without_overlap
+from text_uda.data.labeled import LabeledRow, collect, once
+from text_uda.data.test_side import hold_out_test, without_overlap
 from text_uda.data.texts import keep
 from text_uda.errors import DataError
 
@@ -86,23 +86,25 @@ def from_parts(
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
     feature = parts["train"].features[label]
     classes = tuple(feature.names) if hasattr(feature, "names") else None
-    train, _ = collect(_rows(name, "train", parts["train"], text, label, classes)).once()
+    train = collect(_rows(name, "train", parts["train"], text, label, classes))
     if classes is None:
         classes = tuple(sorted(train.labels_there(), key=class_order))
     rows = train.rows(classes)
+    overlap = Rows((), ())
     if "test" in parts:
-        found, _ = collect(_rows(name, "test", parts["test"], text, label, classes)).once()
+        found = collect(_rows(name, "test", parts["test"], text, label, classes))
         strange = sorted({*found.labels_there()} - {*classes})
         if strange:
             raise DataError(f"{name}, split test: label {strange[0]!r} is not in the training split; correct the data")
         test = found.rows(classes)
-        rows = without_overlap(rows, test)
+        rows, overlap = without_overlap(rows, test)
     else:
         rows, test = hold_out_test(rows)
+    rows, repeated = once(rows)
     more: Sequence[str] = ()
     if unlabeled and unlabeled in parts:
         more = keep(each for each, _ in _joined(parts[unlabeled], text) if each.strip())
-    return Corpus(name, description, classes, rows, test, more)
+    return Corpus(name, description, classes, rows, test, more, unused=Rows.joined(repeated, overlap))
 
 
 def class_order(name: str) -> tuple[int, float, str]:

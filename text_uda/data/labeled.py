@@ -1,4 +1,4 @@
-"""Labeled rows as they come, of which only the texts are large: collected, and each text once."""
+"""Labeled rows as they come, of which only the texts are large."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from text_uda.data.corpus import Rows
-from text_uda.data.texts import keep, taken, text_keys
+from text_uda.data.texts import distinct_places, keep, text_keys
 from translation_cache.keyset import KeySet
 
 LabeledRow = tuple[int, str, str]  # where it stands in its file, from 1; the text; its label's name
@@ -25,13 +25,10 @@ class Labeled:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def once(self) -> tuple["Labeled", np.ndarray]:
-        """Each text where it stands first, and the numbers of those rows that have it with another label."""
+    def conflicts(self) -> np.ndarray:
+        """The numbers of those rows whose text stands before with another label."""
         keys = KeySet(text_keys(self.texts))
-        first = keys.first()
-        conflicts = self.numbers[self.codes != self.codes[first[keys.inverse]]]
-        kept = np.sort(first)
-        return Labeled(self.numbers[kept], taken(self.texts, kept), self.codes[kept], self.names), conflicts
+        return self.numbers[self.codes != self.codes[keys.first()[keys.inverse]]]
 
     def labels_there(self) -> list[str]:
         return [self.names[code] for code in np.unique(self.codes)]
@@ -55,3 +52,10 @@ def collect(rows: Iterable[LabeledRow]) -> Labeled:
 
     kept = keep(texts())
     return Labeled(np.array(numbers, dtype=np.int64), kept, np.array(codes, dtype=np.int64), tuple(names))
+
+
+def once(rows: Rows) -> tuple[Rows, Rows]:
+    """(each text where it stands first, the other rows)."""
+    repeated = np.ones(len(rows), dtype=bool)
+    repeated[distinct_places(rows.texts)] = False
+    return rows.take(np.flatnonzero(~repeated)), rows.take(np.flatnonzero(repeated))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from text_uda.data.corpus import Corpus, Rows
-from text_uda.data.splitting import hold_out_test
+from text_uda.data.test_side import hold_out_test
 from text_uda.errors import DataError, MissingPartError
 from text_uda.home import home
 

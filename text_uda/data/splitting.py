@@ -1,149 +1,191 @@
-"""Seeded, class-balanced splits. A hash of (seed, text) tells who is where: the order of a file changes nothing."""
+"""Seeded splits by class. A hash of (seed, text) tells who is where: the order of a file changes nothing."""
 
 from collections.abc import Sequence
 from heapq import nsmallest
 from itertools import chain
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
-from text_uda.data.corpus import Corpus, Rows, Split, digest_of
-from text_uda.data.texts import sorted_distinct, taken, text_keys
-from text_uda.errors import SettingsError
+from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split, digest_of
+from text_uda.data.near_copies import copy_groups, essence, first_copies
+from text_uda.data.texts import sorted_distinct, taken
+from text_uda.errors import DataError, SettingsError
 from text_uda.keyed import keyed_seed
 from translation_cache.key import KEY_BYTES, keys_from_bytes
-from translation_cache.keyset import KeySet
 
-TEST_SHARE = 5  # one text in five is a test row, where a data set has no test file
-DEV_MOST = 1000  # rows of a development split that nobody asked for
-
-
-def hold_out_test(rows: Rows) -> tuple[Rows, Rows]:
-    """(train, test): a fixed fifth of the texts. It depends on the text alone, so no seed moves a row across.
-
-    Texts that differ in case, spaces or punctuation only go to the same side.
-    """
-    drawn = (keyed_seed("test", _essence(text)) % TEST_SHARE == 0 for text in rows.texts)
-    in_test = np.fromiter(drawn, dtype=bool, count=len(rows))
-    return _take(rows, np.flatnonzero(~in_test)), _take(rows, np.flatnonzero(in_test))
+DEV_SHARE = 5  # at most one in five of the texts that are not labeled,
+DEV_MOST = 1000  # and at most so many, choose where the number of development rows is not given
 
 
-def _essence(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
-
-
-def _take(rows: Rows, indices: np.ndarray) -> Rows:
-    return Rows(taken(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
-
-
-def without_overlap(train: Rows, test: Rows) -> Rows:
-    """The training rows whose text is not in the test set too."""
-    seen, asked = (text_keys(map(_essence, rows.texts)) for rows in (test, train))
-    return _take(train, np.flatnonzero(KeySet(seen).find(asked) < 0))
-
-
-Labels = int | Literal["all"]
-
-
-def split(corpus: Corpus, *, labels: Labels, seed: int, dev: int | None = None, unlabeled: int | None = None) -> Split:
+def split(
+    corpus: Corpus,
+    *,
+    labels: Labels,
+    seed: int,
+    dev: int | None = None,
+    unlabeled: int | None = None,
+    label_sampling: LabelSampling = "balanced",
+) -> Split:
     """Choose labeled and development rows from the training side, class by class; the rest is unlabeled.
 
+    Near copies (case, punctuation, spaces) are one text: it is labeled, or a development row, or unlabeled. So nothing
+    of a development row is in training, without a label neither. Their number does not depend on the seed.
+
     Args:
-        labels: labeled rows in all, the same number of each class (classes drawn by the seed get one more where it
-            does not divide). "all" is every row that is not for development; the unlabeled texts are then those of the
-            labeled rows, besides what the corpus has without labels.
-        dev: development rows, in the proportions of the classes; None takes a fifth, at most 1,000.
+        labels: labeled rows in all. "all" is every text that is not for development; the unlabeled texts are then those
+            of the labeled rows, besides what the corpus has without labels.
+        dev: development rows, drawn in the proportions of the classes, of each class one where it has one to spare.
+            None takes as many as there are labeled rows: what chooses among models is to be no larger than what trains
+            them (Oliver et al. 2018, arXiv 1804.09170, Section 4.6). It takes at most a fifth of what is left and at
+            most 1,000; with all labels a fifth, at most 1,000. The rows of `corpus.dev` take the place of all this.
         unlabeled: no more than so many unlabeled texts, drawn by the seed; those of fewer are among those of more.
+        label_sampling: "balanced" labels the same number of rows of each class (classes drawn by the seed get one more
+            where it does not divide), "proportional" the classes in their proportions (largest remainder), at least one
+            row of each. "all" labels ask for neither.
     Raises:
         SettingsError: more rows are asked for than there are, or fewer labels than classes.
+        DataError: a class has no row on the training side.
     """
     if unlabeled is not None and unlabeled < 1:
         raise SettingsError(f"unlabeled={unlabeled}: give 1 or more, or leave it out")
-    classes = len(corpus.classes)
-    if labels != "all" and labels < classes:
-        raise SettingsError(f"labels={labels}: {corpus.name} has {classes} classes and needs a label for each")
-    seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
-    keys = keys_from_bytes(b"".join(seeds))
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    label_of = np.asarray(corpus.train.labels, dtype=np.int64)[order]
-    by_class = [order[label_of == number] for number in range(classes)]
-    wanted = [0] * classes if labels == "all" else _balanced(corpus, by_class, labels, seed)
+    if label_sampling not in get_args(LabelSampling):
+        raise SettingsError(f"label_sampling={label_sampling!r}: choose {' or '.join(get_args(LabelSampling))}")
+    if dev is not None and corpus.dev is not None:
+        raise SettingsError(f"dev={dev}: {corpus.name} has development rows of its own; leave dev out")
+    if labels != "all" and labels < len(corpus.classes):
+        raise SettingsError(f"labels={labels}: {corpus.name} has {len(corpus.classes)} classes; label a row of each")
+    by_class = _drawing_order(corpus, seed)
+    wanted = [0] * len(by_class) if labels == "all" else _wanted(corpus, by_class, labels, label_sampling, seed)
     left = [rows[count:] for rows, count in zip(by_class, wanted, strict=True)]
-    dev_rows = np.sort(_proportional(left, _dev_size(corpus, left, dev)))
+    dev_places = np.zeros(0, dtype=np.int64) if corpus.dev else np.sort(_draw_dev(corpus, left, labels, dev))
     if labels == "all":
-        labeled = np.setdiff1d(order, dev_rows)
-        if missing := set(range(classes)) - {corpus.train.labels[row] for row in labeled.tolist()}:
-            name = corpus.classes[min(missing)]
-            raise SettingsError(f"dev={len(dev_rows)} takes every text of class {name!r}; ask for fewer, or more texts")
+        labeled_places = np.setdiff1d(np.concatenate(by_class), dev_places)
     else:
-        labeled = np.sort(np.concatenate([rows[:count] for rows, count in zip(by_class, wanted, strict=True)]))
-    labeled_rows, development = _take(corpus.train, labeled), _take(corpus.train, dev_rows)
-    without_label = dev_rows if labels == "all" else np.concatenate([labeled, dev_rows])
-    pool = _rest(corpus, but=(development,) if labels == "all" else (labeled_rows, development), places=without_label)
+        labeled_places = np.sort(_first(by_class, wanted))
+    labeled = corpus.train.take(labeled_places)
+    development = corpus.train.take(dev_places) if corpus.dev is None else corpus.dev
+    pool = _rest(corpus, but=(development,) if labels == "all" else (labeled, development))
     if unlabeled is not None and unlabeled < len(pool):
         pool = _fewer(pool, unlabeled, seed)
     return Split(
         name=corpus.name,
         classes=corpus.classes,
-        labeled=labeled_rows,
+        labeled=labeled,
         unlabeled=pool,
         dev=development,
         test=corpus.test,
-        digest=_digest(corpus.classes, labeled_rows, pool, development, corpus.test),
+        digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
+        label_sampling=None if labels == "all" else label_sampling,
     )
 
 
-def _balanced(corpus: Corpus, by_class: Sequence[np.ndarray], labels: int, seed: int) -> list[int]:
+def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
+    """Of each class the places of its training rows, in the order in which they are drawn; of near copies one.
+
+    Where near copies have several labels, it is one of the rarest class.
+    """
+    groups = copy_groups(corpus.train.texts)
+    seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
+    keys = keys_from_bytes(b"".join(seeds))
+    label_of = np.asarray(corpus.train.labels, dtype=np.int64)
+    size = np.bincount(label_of, minlength=len(corpus.classes))
+    order = np.lexsort((keys[:, 1], keys[:, 0], size[label_of], groups))
+    _, first = np.unique(groups[order], return_index=True)
+    places = order[first]
+    places = places[np.lexsort((keys[places, 1], keys[places, 0]))]
+    by_class = [places[label_of[places] == number] for number in range(len(corpus.classes))]
+    for name, rows in zip(corpus.classes, by_class, strict=True):
+        if not len(rows):
+            raise DataError(
+                f"{corpus.name} has no text of class {name!r} for training; add some, use more texts (--limit), or "
+                "leave the class out of the data"
+            )
+    return by_class
+
+
+def _most(corpus: Corpus, by_class: Sequence[np.ndarray]) -> list[int]:
+    """Rows of each class that can be labeled: one is left for development where the class has two."""
+    return [len(rows) if corpus.dev is not None else max(1, len(rows) - 1) for rows in by_class]
+
+
+def _wanted(
+    corpus: Corpus, by_class: Sequence[np.ndarray], labels: int, label_sampling: LabelSampling, seed: int
+) -> list[int]:
     """How many labeled rows of each class."""
+    most = _most(corpus, by_class)
+    if label_sampling == "proportional":
+        if labels > sum(most):
+            raise SettingsError(
+                f"labels={labels}: {corpus.name} has {sum(most):,} distinct texts to label, beside development rows; "
+                "ask for fewer, or for all"
+            )
+        return _in_proportion([len(rows) for rows in by_class], labels, most)
     classes = len(by_class)
     first = sorted(range(classes), key=lambda number: keyed_seed("one more", seed, number))
     wanted = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
-    for name, rows, count in zip(corpus.classes, by_class, wanted, strict=True):
-        if len(rows) <= count:
-            most = classes * (min(map(len, by_class)) - 1)
+    for name, rows, count, able in zip(corpus.classes, by_class, wanted, most, strict=True):
+        if count > able:
+            kept = " (one of them for dev)" if able < len(rows) else ""
+            ways = [f"ask for at most {classes * min(most):,}"]
+            if labels <= sum(most):
+                ways.append("draw the labels in the proportions of the classes (--label-sampling proportional)")
             raise SettingsError(
                 f"labels={labels} asks for {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
-                f"training (one of them for dev); ask for at most {most:,}"
+                f"training{kept}; {', or '.join([*ways, 'take all (--labels all)'])}"
             )
     return wanted
 
 
-def _rest(corpus: Corpus, *, but: Sequence[Rows], places: np.ndarray) -> Sequence[str]:
-    """All but some rows, which lie at these places, each text once, sorted: so that neither the order of a file nor its
-    size changes a row."""
-    left = np.ones(len(corpus.train), dtype=bool)
-    left[places] = False
-    seen = {text for rows in but for text in rows.texts}
-    texts = chain(taken(corpus.train.texts, np.flatnonzero(left)), corpus.unlabeled)
-    return sorted_distinct(text for text in texts if text not in seen)
+def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: int | None) -> np.ndarray:
+    """The places of the development rows."""
+    sizes = [len(rows) for rows in left]
+    most = [size - 1 for size in sizes] if labels == "all" else sizes  # a row of each class is labeled
+    least = sum(count > 0 for count in most)
+    if not least:
+        raise SettingsError(
+            f"labels={labels} leaves no text of {corpus.name} for development; ask for fewer, or give development rows "
+            "(--dev FILE)"
+        )
+    if dev is None:
+        share = min(DEV_MOST, sum(sizes) // DEV_SHARE)
+        dev = min(sum(most), max(least, share if labels == "all" else min(share, labels)))
+    if not least <= dev <= sum(most):
+        raise SettingsError(
+            f"dev={dev}: {corpus.name} has {sum(most):,} texts left for development; ask for {least} to {sum(most):,}"
+        )
+    return _first(left, _in_proportion(sizes, dev, most))
+
+
+def _first(groups: Sequence[np.ndarray], counts: Sequence[int]) -> np.ndarray:
+    return np.concatenate([rows[:count] for rows, count in zip(groups, counts, strict=True)])
+
+
+def _in_proportion(sizes: Sequence[int], total: int, most: Sequence[int]) -> list[int]:
+    """`total` in the proportions of `sizes` by largest remainder; of each at least one, where `most` allows any."""
+    shares = [total * size / sum(sizes) for size in sizes]
+    least = [min(1, limit) for limit in most]
+    counts = [min(limit, max(low, int(share))) for share, low, limit in zip(shares, least, most, strict=True)]
+    while sum(counts) != total:
+        step = 1 if sum(counts) < total else -1
+        able = [n for n in range(len(sizes)) if (counts[n] < most[n] if step > 0 else counts[n] > least[n])]
+        counts[max(able, key=lambda n: (step * (shares[n] - counts[n]), -n))] += step
+    return counts
+
+
+def _rest(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
+    """All texts of the training side that are no near copy of some rows, sorted, so that neither the order of a file
+    nor its size changes a row; of near copies the first."""
+    seen = {essence(text) for rows in but for text in rows.texts}
+    texts = chain(corpus.train.texts, corpus.unlabeled)
+    pool = sorted_distinct(text for text in texts if essence(text) not in seen)
+    first = first_copies(pool)
+    return pool if len(first) == len(pool) else taken(pool, first)
 
 
 def _fewer(texts: Sequence[str], count: int, seed: int) -> Sequence[str]:
     keyed = ((keyed_seed("unlabeled", seed, text), index) for index, text in enumerate(texts))
     return taken(texts, np.array(sorted(index for _, index in nsmallest(count, keyed)), dtype=np.int64))
-
-
-def _dev_size(corpus: Corpus, left: Sequence[np.ndarray], dev: int | None) -> int:
-    there = sum(map(len, left))
-    if dev is None:
-        return max(len(left), min(DEV_MOST, there // TEST_SHARE))
-    if dev < len(left) or dev > there:
-        raise SettingsError(
-            f"dev={dev}: {corpus.name} has {there:,} texts left for training; ask for {len(left)} to {there:,}"
-        )
-    return dev
-
-
-def _proportional(groups: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """The first rows of each group, in proportion to the groups (largest remainder), at least one of each."""
-    total = sum(map(len, groups))
-    shares = [size * len(group) / total for group in groups]
-    counts = [max(1, int(share)) for share in shares]
-    while sum(counts) != size:
-        step = 1 if sum(counts) < size else -1
-        able = [n for n in range(len(groups)) if (counts[n] < len(groups[n]) if step > 0 else counts[n] > 1)]
-        counts[max(able, key=lambda n: (step * (shares[n] - counts[n]), -n))] += step
-    return np.concatenate([group[:count] for group, count in zip(groups, counts, strict=True)])
 
 
 def _digest(classes: Sequence[str], labeled: Rows, unlabeled: Sequence[str], dev: Rows, test: Rows) -> str:

@@ -72,6 +72,7 @@ def _how(bench: Bench, job: Job, samples: int) -> str:
         return "make them first with text_uda.paraphrase(texts, augmentation, cache)"
     data = {"source": "", **bench.data}
     words = ["text-uda", "paraphrase", str(data.pop("source"))]
+    data.pop("dev", None)  # the texts are then fewer: those that are missing are among those that are made
     given = [(name.replace("_", "-"), str(value)) for name, value in data.items() if value is not None]
     given += [("method", str(job.settings()["method"])), ("cache", bench.cache), *((n, str(v)) for n, v in options)]
     given += [("samples", str(samples))] if samples > 1 else []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from text_uda.augment import BackTranslation, SwitchOut, Synonym
-from text_uda.data import Corpus, Labels
+from text_uda.data import Corpus, Labels, LabelSampling
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Trial
 from text_uda.objectives import UDA, Supervised
@@ -99,9 +99,13 @@ class Setting:
     rows: int
     """Rows of the training side that have a label."""
     most_labels: int
-    """As many labels as the smallest class allows, when each has the same number."""
+    """As many labels as the smallest class allows, when each has the same number; drawn in proportion, all but a
+    development row of each class."""
     few: int
     """Labels in all, where they are few."""
+    label_sampling: LabelSampling
+    dev: int | None
+    """Development rows; None for as many as there are labels (see `split`)."""
     seeds: int
     """From 0."""
     settings: TrainSettings
@@ -139,7 +143,8 @@ class Setting:
         """
         settings = settings or (self.with_all if labels == "all" else self.settings)
         losses = (Supervised(),) if augmentation is None else (self.supervised, self.consistency)
-        given: dict[str, Any] = {"objectives": losses} | others
+        drawn = {"label_sampling": self.label_sampling, "dev": self.dev}
+        given: dict[str, Any] = {"objectives": losses} | drawn | others
         for seed in range(self.seeds):
             yield Trial(
                 name=name,
@@ -155,6 +160,8 @@ def setting(
     size: Size,
     *,
     few: int | None = None,
+    label_sampling: LabelSampling = "balanced",
+    dev: int | None = None,
     seeds: int | None = None,
     encoder: str | None = None,
     tune: str | None = None,
@@ -181,12 +188,15 @@ def setting(
     if translator is not None:
         temperature = None if "apertium:" in translator else 0.9
         back_translation = replace(back_translation, translator=translator, temperature=temperature)
-    smallest = min(Counter(corpus.train.labels).values())
+    sizes = Counter(corpus.train.labels).values()
+    balanced = label_sampling == "balanced"
     return Setting(
         classes=classes,
         rows=len(corpus.train),
-        most_labels=classes * (smallest - 1),
+        most_labels=classes * (min(sizes) - 1) if balanced else sum(sizes) - classes,
         few=few,
+        label_sampling=label_sampling,
+        dev=dev,
         seeds=seeds or scale.seeds,
         settings=settings,
         with_all=replace(settings, **scale.with_all),

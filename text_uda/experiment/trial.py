@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from text_uda.averaging import Averaging
-from text_uda.data import Corpus, Labels, load, split
+from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_seed
 from text_uda.objectives import Objective, Supervised
@@ -48,6 +48,12 @@ class Trial:
     unlabeled: int | None = None
     """No more than so many unlabeled texts."""
 
+    dev: int | None = None
+    """Development rows; None for as many as there are labeled ones (see `split`), or those of the corpus."""
+
+    label_sampling: LabelSampling = "balanced"
+    """How the labeled rows are drawn (see `split`)."""
+
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", self.name):
             raise SettingsError(f"name={self.name!r}: letters, digits, dots and hyphens, no dot or hyphen first")
@@ -62,6 +68,8 @@ class Trial:
         parts = [
             self.labels,
             self.unlabeled,
+            self.dev,
+            self.label_sampling,
             settings,
             [repr(objective) for objective in self.objectives],
             repr(self.averaging),
@@ -103,7 +111,14 @@ class Bench:
         settings = trial.settings
         with _alone(self.runs / ".locks" / trial.folder):
             return train(
-                split(self.corpus, labels=trial.labels, seed=settings.seed, unlabeled=trial.unlabeled),
+                split(
+                    self.corpus,
+                    labels=trial.labels,
+                    seed=settings.seed,
+                    dev=trial.dev,
+                    unlabeled=trial.unlabeled,
+                    label_sampling=trial.label_sampling,
+                ),
                 objectives=trial.objectives,
                 averaging=trial.averaging,
                 augmentation=trial.augmentation,

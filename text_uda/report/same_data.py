@@ -12,17 +12,19 @@ def check_same_data(runs: Iterable[Run]) -> None:
     """Raise SettingsError where errors of the same data set were measured or trained for on different rows.
 
     That is the same name of the data with other test rows; or the same labels, unlabeled texts and seed with another
-    split. Another number of unlabeled texts is another setting, which a study may be about.
+    split. Another number of unlabeled texts or of development rows is another setting, which a study may be about, and
+    so is another way to draw the labels.
     """
     by_name: dict[str, list[Run]] = {}
     for run in runs:
         by_name.setdefault(run.config["data"]["name"], []).append(run)
     for name, same in by_name.items():
         _check_test_rows(name, same)
-        drawn: dict[tuple[int, int], list[Run]] = {}
+        drawn: dict[tuple[int, int, object, object], list[Run]] = {}
         for run in same:
-            drawn.setdefault((run.config["labels"], run.seed), []).append(run)
-        for (labels, seed), alike in drawn.items():
+            how = run.config["data"].get("label_sampling"), run.config["data"].get("dev")
+            drawn.setdefault((run.config["labels"], run.seed, *how), []).append(run)
+        for (labels, seed, *_), alike in drawn.items():
             _check_split(name, labels, seed, alike)
 
 
