@@ -280,6 +280,9 @@ def train(
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
     preset = objective.build(augmentation.method)
     from text_uda.data import split
+    from text_uda.precision import words
+    from text_uda.pretrained import hidden_width
+    from text_uda.run import RunDirectory
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
 
@@ -292,7 +295,9 @@ def train(
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
             f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
         )
-        click.echo(f"forward passes in {settings.precision_words()}")
+        width = hidden_width(settings.encoder)
+        numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
+        click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,
