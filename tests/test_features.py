@@ -24,9 +24,16 @@ TEXTS = ["a good film", "the worst movie with the best actor", "love", "a good f
 
 
 def encoder(
-    folder: Path, kept: Path | None = None, *, classes=("a", "b"), max_tokens: int = 32, **options: Any
+    folder: Path,
+    kept: Path | None = None,
+    *,
+    classes=("a", "b"),
+    seed: int = 0,
+    linear_head: bool = False,
+    max_tokens: int = 32,
+    **options: Any,
 ) -> FrozenEncoder:
-    made = load_classifier(str(folder), classes, seed=0)
+    made = load_classifier(str(folder), classes, seed=seed, linear_head=linear_head)
     return FrozenEncoder(made.model, made.tokenizer, folder=kept, max_tokens=max_tokens, **options)
 
 
@@ -60,6 +67,8 @@ def test_what_decides_a_feature_has_a_folder_of_its_own(tiny_bert, tmp_path):
     def digest(folder: Path = tiny_bert, **options) -> str:
         return encoder(folder, **options).digest
 
+    assert encoder(tiny_bert, seed=1).digest == digest(), "whatever its head began with"
+    assert encoder(tiny_bert, linear_head=True).digest == digest(), "and of whichever form that is"
     digests = [digest(), digest(max_tokens=5), digest(keep_tokens="first"), digest(precision="bf16")]
     other = tmp_path / "other"
     shutil.copytree(tiny_bert, other)

@@ -154,6 +154,12 @@ def test_texts_are_encoded_once_for_all_calls(reviews, head, tmp_path, monkeypat
     assert len(run_study(trials, data, out=out, workers=1).finished) == 4
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_number_of_workers_that_cannot_be(reviews, head, tmp_path, workers):
+    with pytest.raises(SettingsError, match=f"workers={workers}: give 1 or more"):
+        run_study(some(head), {"source": str(reviews)}, out=tmp_path / "study", workers=workers)
+
+
 def test_studies_share_features(reviews, head, tmp_path, monkeypatch):
     data, trials = {"source": str(reviews)}, some(head)
     monkeypatch.setenv("TEXT_UDA_FEATURES", str(tmp_path / "features"))
