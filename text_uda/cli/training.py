@@ -278,7 +278,7 @@ def train(
         raise SettingsError("--augment-seed is that of a cache; in the training step --seed decides: leave it out")
     if augmentation.method == "cutoff" and cache_path is not None:
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
-    preset = objective.build(augmentation.method)
+    preset, judges = objective.build(augmentation.method), filters.build(augmentation.method)
     from text_uda.data import split
     from text_uda.precision import words
     from text_uda.pretrained import hidden_width
@@ -305,7 +305,7 @@ def train(
             averaging=preset.averaging,
             augmentation=job,
             cache=cache_path,
-            filters=filters.build(augmentation.method),
+            filters=judges,
             settings=settings,
             out=out,
             name=name,
