@@ -46,6 +46,7 @@ from text_uda.model import Classifier
 from text_uda.noise import keyed_random
 from text_uda.objectives import UDA, Supervised
 from text_uda.packing import pack
+from text_uda.precision import resolve
 from text_uda.pretrained import load_tokenizer
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
@@ -91,7 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bf16", action="store_true", help="also where the processor is slow at it")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    options.bf16 |= TrainSettings().in_bf16()
+    options.bf16 |= resolve("auto") == "bf16"
     return options
 
 
@@ -351,8 +352,7 @@ def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, flo
         load_tokenizer("minilm-l6").save_pretrained(encoder)
         settings = TrainSettings(
             encoder=encoder, steps=steps + 2, labeled_batch=options.labeled, unlabeled_ratio=options.ratio,
-            max_tokens=options.max_tokens, evaluate_every=steps + 3, precision="fp32",
-        )  # fmt: skip
+            max_tokens=options.max_tokens, evaluate_every=steps + 3, precision="fp32")  # fmt: skip
         split = Split("benchmark", CLASSES, few, tuple(texts[len(few) :]), few, few, "0" * 32)
         with (
             patch.object(Step, "forward", timed("forward", Step.forward)),

@@ -15,6 +15,7 @@ _hugging_face = tempfile.TemporaryDirectory(prefix="text-uda-tests-")
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=_hugging_face.name, TOKENIZERS_PARALLELISM="false")
 os.environ.pop("HF_DATASETS_CACHE", None)
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny tensors: two threads wait for each other, above all on a busy machine
+os.environ["TEXT_UDA_FEATURES"] = "off"  # a test encodes what it encodes, and leaves nothing in the user's cache folder
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background, and so in our subprocesses
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -44,18 +44,6 @@ def test_each_text_is_encoded_once(frozen: FrozenEncoder, monkeypatch):
     assert calls == [1]
 
 
-def test_what_was_encoded_is_kept_on_disk(tiny_bert: Path, frozen: FrozenEncoder, tmp_path, monkeypatch):
-    expected = frozen.rows(TEXTS).batch(range(5)).values
-    frozen.save(tmp_path / "features.safetensors")
-    other = load_classifier(str(tiny_bert), ("a", "b"), seed=0)
-    again = FrozenEncoder(other.model, other.tokenizer, max_tokens=32)
-    assert len(again) == 0
-    again.read(tmp_path / "features.safetensors")
-    assert len(again) == len(frozen)
-    monkeypatch.setattr("text_uda.rows.encode", lambda *_: pytest.fail("encoded again"))
-    assert again.rows(TEXTS).batch(range(5)).values.equal(expected)
-
-
 @pytest.mark.parametrize("keep", ["first", "last"])
 def test_a_longer_text_keeps_its_first_or_last_tokens(tiny_bert: Path, keep):
     made = load_classifier(str(tiny_bert), ("a", "b"), seed=0)

@@ -98,8 +98,8 @@ class Batch:
         return Batch(
             self.labeled.to(device),
             self.labels.to(device, non_blocking=True),
-            self.original and self.original.to(device),
-            self.augmented and self.augmented.to(device),
+            None if self.original is None else self.original.to(device),
+            None if self.augmented is None else self.augmented.to(device),
             None if self.labeled_rows is None else self.labeled_rows.to(device, non_blocking=True),
             None if self.unlabeled_rows is None else self.unlabeled_rows.to(device, non_blocking=True),
         )
@@ -109,8 +109,8 @@ class Batch:
         return Batch(
             self.labeled.pinned(),
             self.labels.pin_memory(),
-            self.original and self.original.pinned(),
-            self.augmented and self.augmented.pinned(),
+            None if self.original is None else self.original.pinned(),
+            None if self.augmented is None else self.augmented.pinned(),
             None if self.labeled_rows is None else self.labeled_rows.pin_memory(),
             None if self.unlabeled_rows is None else self.unlabeled_rows.pin_memory(),
         )

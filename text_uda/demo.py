@@ -9,6 +9,7 @@ from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError
 from text_uda.experiment.setting import CONSISTENCY, SETTINGS
+from text_uda.features import features_folder
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.pretrained import load_classifier
@@ -63,7 +64,14 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
     """Train on the labels alone, and with each augmentation, on the split of each seed. The run directories."""
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
-    frozen = FrozenEncoder(pretrained.model, pretrained.tokenizer, max_tokens=SETTINGS.max_tokens)
+    frozen = FrozenEncoder(
+        pretrained.model,
+        pretrained.tokenizer,
+        max_tokens=SETTINGS.max_tokens,
+        keep_tokens=SETTINGS.keep_tokens,
+        precision=SETTINGS.precision,
+        folder=features_folder(),
+    )
     runs = []
     for seed, part in splits.items():
         settings = replace(SETTINGS, seed=seed)

@@ -23,6 +23,7 @@ from text_uda.data.texts import distinct_places
 from text_uda.errors import SettingsError
 from text_uda.model import class_names, logits, number_of_classes
 from text_uda.packing import pack
+from text_uda.precision import Numbers, autocast
 from text_uda.rows import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.run import RunDirectory
 
@@ -44,12 +45,14 @@ def probabilities(
     rows: ModelRows,
     *,
     max_tokens_per_batch: int = TOKENS_PER_BATCH,
+    numbers: Numbers = "fp32",
     progress: OnProgress | None = None,
 ) -> np.ndarray:
     """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back.
 
     Args:
         max_tokens_per_batch: places of a batch, padding counted; rows of similar length go together.
+        numbers: of the forward pass; the softmax is in float32.
     """
     was_training = model.training
     model.eval()
@@ -57,7 +60,7 @@ def probabilities(
     done = 0
     if progress is not None:
         progress(done, len(rows))
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(model.device, numbers):
         batches = batches_by_tokens(rows, max_tokens_per_batch)
         for indices in batches[distributed.rank() :: distributed.processes()]:  # the others have zeros elsewhere
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()

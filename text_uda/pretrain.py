@@ -10,7 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,9 +31,11 @@ from text_uda.noise import keyed_random
 from text_uda.optimizer import parameter_groups
 from text_uda.packing import is_packed
 from text_uda.passes import deal, extents
+from text_uda.precision import Numbers, Precision, autocast, check_precision, resolve
 from text_uda.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
+    hidden_width,
     load_masked_language_model,
     load_tokenizer,
     pooler_of,
@@ -43,7 +45,6 @@ from text_uda.rows import TokenRows
 from text_uda.run import PRETRAINING, RunDirectory, machine, provenance
 from text_uda.sampling import TokenBudgetStream
 from text_uda.schedules import linear_decay
-from text_uda.settings import Precision, check_precision, in_bf16
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 500  # of the texts
 HELD_OUT_DRAWS = 4  # masks of each held-out text, which are the same in each run
@@ -159,19 +160,22 @@ def pretrain(
     directory = RunDirectory(Path(out))
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; the processes meet here
     distributed.check(accelerator)
+    width = hidden_width(settings.encoder)
+    numbers: Numbers = distributed.on_main(lambda: directory.numbers(settings.precision, width, resume=resume))
     config = {
         "name": name or f"{PRETRAINING} seed {settings.seed}",
         "method": PRETRAINING,
         "data": {"texts": len(texts), "digest": _digest(texts)},
         "settings": asdict(settings),
         **provenance(),
-        "machine": machine(accelerator, settings.precision),
+        "machine": machine(accelerator, numbers),
     }
     began = distributed.on_main(lambda: directory.open(config, resume=resume))
     if (finished := directory.result()) is not None:
         return finished
+    decided = replace(settings, precision=numbers)
     try:
-        training = _Pretraining(texts, settings, directory, accelerator.device)
+        training = _Pretraining(texts, decided, directory, accelerator.device)
     except (SettingsError, DataError):
         accelerator.wait_for_everyone()  # no process is to write into what goes
         if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way
@@ -306,7 +310,7 @@ class _Pretraining:
         device = self.model.device
         if not len(part.labels):
             return torch.zeros((), device=device, requires_grad=True)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=in_bf16(self.settings.precision)):
+        with autocast(device, resolve(self.settings.precision)):
             said = masked_logits(self.model, part.tokens.to(device), part.places.to(device), cut=self.cut)
         return cross_entropy(said, part.labels.to(device), reduction="sum")
 

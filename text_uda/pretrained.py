@@ -175,6 +175,11 @@ def _is_new_head(model: PreTrainedModel, found: dict[str, Any]) -> bool:
     return any(not name.startswith(model.base_model_prefix + ".") for name in found["missing_keys"])
 
 
+def hidden_width(encoder: str) -> int | None:
+    """Of the states that its layers pass on; None where its configuration has no such number."""
+    return getattr(_from_pretrained(AutoConfig.from_pretrained, encoder), "hidden_size", None)
+
+
 def pooler_of(encoder: str) -> nn.Module | None:
     """The pooler that an encoder came with, which a masked-language model leaves out; None where it has none."""
     with keyed_random(0):

@@ -2,22 +2,23 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda.batch import Features, Inputs, Tokens, pad
 from text_uda.data.texts import in_blocks, taken
+from text_uda.features import FeatureStore, keys_of
 from text_uda.model import encode
+from text_uda.precision import Numbers, Precision, autocast, resolve
 from text_uda.token_ids import in_memory, in_nameless_file, made_once, type_for
-from translation_cache.whole import whole_file
 
 OnProgress = Callable[[int, int], None]  # (done, total)
 
@@ -25,7 +26,11 @@ TOKENS_PER_BATCH = 16_384
 """Places of a batch that is only read: 64 rows of 256 tokens, or more of shorter ones."""
 
 _IN_MEMORY = 1 << 13  # texts whose ids are not worth a file
+_KEPT_AT_ONCE = 1 << 14  # texts that are encoded before what was made of them is kept: a kill loses no more
 _AT_ONCE = 1 << 10  # texts that the tokenizer is given: it takes some hundred bytes a token while it works
+
+# Of a configuration, what says nothing of the encoder in evaluation mode.
+_OF_THE_HEAD = re.compile(r"^_|label|classes|problem|dropout|drop$|architectures|dtype|transformers_version|initializ")
 
 
 class ModelRows(Protocol):
@@ -109,6 +114,17 @@ def _tokenised(
 
 def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int) -> str:
     """32 hex digits that stand for what decides the ids: texts, tokenizer, how many tokens of which side."""
+    decides = [1, *_means(tokenizer), most, tokenizer.truncation_side]
+    digest = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode("ascii"), digest_size=16)
+    for block in in_blocks(texts):
+        for text in block:
+            content = text.encode("utf-8", "surrogatepass")
+            digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def _means(tokenizer: PreTrainedTokenizerBase) -> list[Any]:
+    """What decides the ids of a text that is not cut."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         means = json.loads(backend.to_str())
@@ -116,13 +132,7 @@ def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: int) ->
             means.pop(set_by_call, None)
     else:
         means = {"vocabulary": tokenizer.get_vocab(), "settings": {k: str(v) for k, v in tokenizer.init_kwargs.items()}}
-    decides = [1, type(tokenizer).__name__, means, most, tokenizer.truncation_side]
-    digest = hashlib.blake2b(json.dumps(decides, sort_keys=True).encode("ascii"), digest_size=16)
-    for block in in_blocks(texts):
-        for text in block:
-            content = text.encode("utf-8", "surrogatepass")
-            digest.update(len(content).to_bytes(8, "little") + content)
-    return digest.hexdigest()
+    return [type(tokenizer).__name__, means]
 
 
 class FeatureRows:
@@ -163,12 +173,16 @@ def batches_by_tokens(rows: ModelRows, max_tokens: int) -> list[np.ndarray]:
 
 
 class FrozenEncoder:
-    """An encoder that is not trained: each text is encoded once, however many runs ask for it.
+    """An encoder that is not trained: each text is encoded once, however many runs and commands ask for it.
 
-    Memory grows with the distinct texts: 4 D bytes each, and some hundred.
+    In bf16 a feature of the packaged encoder is off by 0.6% of its norm on average, at most 0.9%, and has a cosine of
+    0.99996 or more with the one in fp32 (2,000 sentences of movie reviews).
 
     Args:
         keep_tokens: which ones of a text that is longer than `max_tokens`, the first or the last.
+        precision: of the forward passes (see `text_uda.precision`); features are float32.
+        folder: where features are kept by content; None keeps them in memory alone, 4 D + 16 bytes a text. On disk it
+            is that too; memory then holds what is asked for.
     """
 
     def __init__(
@@ -178,68 +192,73 @@ class FrozenEncoder:
         *,
         max_tokens: int,
         keep_tokens: Literal["first", "last"] = "last",
+        precision: Precision = "fp32",
+        folder: Path | None = None,
     ) -> None:
         self.max_tokens = max_tokens
+        self.width: int = model.config.hidden_size
+        self.numbers: Numbers = resolve(precision, width=self.width)
+        self.encoded = 0
+        """How many texts went through the encoder."""
         self._model = model.eval()
         self._tokenizer = tokenizer
         tokenizer.truncation_side = "left" if keep_tokens == "last" else "right"
-        self._known: dict[bytes, int] = {}  # by a 128-bit hash of the text
-        self._features = torch.empty(0, model.config.hidden_size)
-
-    def __len__(self) -> int:
-        """Distinct texts that were encoded."""
-        return len(self._known)
+        self._store = FeatureStore(None if folder is None else folder / self.digest)
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits that stand for what decides the features: the weights, and which tokens are read."""
-        side = self._tokenizer.truncation_side
-        digest = hashlib.blake2b(f"{self.max_tokens} {side}".encode(), digest_size=16)
-        for name, weights in self._model.base_model.state_dict().items():
+        """32 hex digits that stand for what decides the features: the weights and how they are used, the tokenizer,
+        which tokens are read, and the numbers."""
+        model, tokenizer = self._model, self._tokenizer
+        how = {name: value for name, value in model.config.to_dict().items() if not _OF_THE_HEAD.search(name)}
+        decides = [1, *_means(tokenizer), tokenizer.truncation_side, self.max_tokens, self.numbers, how]
+        digest = hashlib.blake2b(json.dumps(decides, sort_keys=True, default=str).encode("ascii"), digest_size=16)
+        for name, weights in model.base_model.state_dict().items():
+            if name.startswith("pooler."):  # of the head: it reads features, and may begin at random
+                continue
             digest.update(f"{name} {tuple(weights.shape)} ".encode())
             digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
-        """What was encoded, in a safetensors file, whole or absent: `features` (N, D) and `keys` (N, 16)."""
-        keys = torch.from_numpy(np.frombuffer(b"".join(self._known), dtype=np.uint8).reshape(-1, 16).copy())
-        with whole_file(path) as aside:
-            save_file({"features": self._features, "keys": keys}, aside)
-
-    def read(self, path: Path) -> None:
-        """Take over what an encoder like this one has saved, memory-mapped, in place of what this one knows."""
-        saved = load_file(path)
-        self._features = saved["features"]
-        self._known = {key.tobytes(): place for place, key in enumerate(saved["keys"].numpy())}
-
     def rows(self, texts: Sequence[str], *, progress: OnProgress | None = None) -> FeatureRows:
-        """The features of the texts, (N, D)."""
-        new: dict[bytes, int] = {}
-        first, wanted = [], []
-        for index, text in enumerate(texts):
-            key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            place = self._known.get(key, new.get(key))
-            if place is None:
-                place = new[key] = len(self._known) + len(new)
-                first.append(index)
-            wanted.append(place)
-        if new:
-            features = self._encode(taken(texts, np.array(first)), progress)
-            self._features = torch.cat([self._features, features])
-            self._known |= new
-        return FeatureRows(self._features[wanted])
+        """The features of the texts, (N, D).
 
-    def _encode(self, texts: Sequence[str], progress: OnProgress | None) -> Tensor:
-        tokens = TokenRows(texts, self._tokenizer, max_tokens=self.max_tokens)
-        features = torch.empty(len(texts), self._features.shape[1])
-        done = 0
+        Args:
+            progress: called with (done, total) texts where there are some to encode.
+        """
+        keys = keys_of(texts)
+        features = torch.empty(len(texts), self.width)
+        missing = self._store.take(keys, features)
+        _, first = np.unique(keys[missing], return_index=True)
+        new = np.flatnonzero(missing)[np.sort(first)]
+        if not len(new):
+            return FeatureRows(features)
         if progress is not None:
-            progress(done, len(texts))
+            progress(0, len(new))
+        for start in range(0, len(new), _KEPT_AT_ONCE):
+            part = new[start : start + _KEPT_AT_ONCE]
+            follow = None if progress is None else partial(_further, progress, start, len(new))
+            self._store.add(keys[part], self._encode(taken(texts, part), follow))
+        rest = np.flatnonzero(missing)
+        made = torch.empty(len(rest), self.width)
+        assert not self._store.take(keys[rest], made).any(), "all of them were encoded"
+        features[torch.from_numpy(rest)] = made
+        return FeatureRows(features)
+
+    def _encode(self, texts: Sequence[str], on_done: Callable[[int], None] | None) -> Tensor:
+        tokens = TokenRows(texts, self._tokenizer, max_tokens=self.max_tokens)
+        features = torch.empty(len(texts), self.width)
+        done = 0
         for indices in batches_by_tokens(tokens, TOKENS_PER_BATCH):
-            batch = tokens.batch(indices)
-            with torch.inference_mode():
-                features[indices] = encode(self._model, batch.to(self._model.device)).float().cpu()
+            batch = tokens.batch(indices).to(self._model.device)
+            with torch.inference_mode(), autocast(self._model.device, self.numbers):
+                features[indices] = encode(self._model, batch).float().cpu()
             done += len(indices)
-            if progress is not None:
-                progress(done, len(texts))
+            self.encoded += len(indices)
+            if on_done is not None:
+                on_done(done)
         return features
+
+
+def _further(progress: OnProgress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)

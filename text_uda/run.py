@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from text_uda.settings import Precision
+    from text_uda.precision import Numbers, Precision
 
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 
@@ -153,6 +153,17 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         return self._read("config.json")
 
+    def numbers(self, precision: "Precision", width: int | None, *, resume: bool) -> "Numbers":
+        """In which numbers the encoder's forward passes are: of a run that goes on, and was left the choice, those that
+        it was begun with; else what `resolve` takes here."""
+        from text_uda.precision import resolve
+
+        if precision == "auto" and resume and (self.path / "config.json").exists():
+            begun = (self.config().get("machine") or {}).get("precision")
+            if begun in ("fp32", "bf16"):
+                return begun
+        return resolve(precision, width=width)
+
     def result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""
         return self._read("result.json") if (self.path / "result.json").exists() else None
@@ -240,16 +251,14 @@ def provenance() -> dict[str, Any]:
     return {"versions": versions, "code_revision": _code_revision()}
 
 
-def machine(accelerator: "Accelerator", precision: "Precision") -> dict[str, Any]:
+def machine(accelerator: "Accelerator", numbers: "Numbers") -> dict[str, Any]:
     """Where a run is, and in which numbers its forward passes are."""
     import torch
-
-    from text_uda.settings import in_bf16
 
     on_cuda = accelerator.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if on_cuda else accelerator.device.type,
-        "precision": "bf16" if in_bf16(precision) else "fp32",
+        "precision": numbers,
         "processes": accelerator.num_processes,
     }
 

@@ -4,12 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from accelerate.utils import parse_flag_from_env
-
 from text_uda.errors import SettingsError
-
-Precision = Literal["auto", "fp32", "bf16"]
+from text_uda.precision import Precision, check_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,9 @@ class TrainSettings:
     """Steps between two lines of metrics."""
 
     precision: Precision = "auto"
-    """auto: bf16 where it is fast (CUDA of compute capability 8 or more; CPUs with AMX), else fp32."""
+    """Of the encoder's forward passes; auto: bf16 where it was measured to be faster, else fp32 (see
+    `text_uda.precision`). A head on features that are computed once is trained in fp32: it is too small to be faster in
+    bf16. Test errors are those of the fp32 passes in which the model will be used."""
 
     tokens_per_pass: int | None = None
     """How many tokens go through the encoder at one time, where a step has more than memory; what a pass remembers for
@@ -122,33 +120,3 @@ class TrainSettings:
 
     def unlabeled_batch(self) -> int:
         return self.labeled_batch * self.unlabeled_ratio
-
-    def in_bf16(self) -> bool:
-        """Whether the forward pass is in bf16 on this machine."""
-        return in_bf16(self.precision)
-
-    def precision_words(self) -> str:
-        """The numbers of the forward passes on this machine, and why these."""
-        if self.precision != "auto":
-            return f"{self.precision}, as asked"
-        fast, where = _has_fast_bf16()
-        return f"{'bf16' if fast else 'fp32'}, the faster on {where}"
-
-
-def check_precision(precision: str) -> None:
-    if precision not in ("auto", "fp32", "bf16"):
-        raise SettingsError(f"precision={precision!r}: choose auto, fp32 or bf16")
-
-
-def in_bf16(precision: Precision) -> bool:
-    """Whether a forward pass of this precision is in bf16 on this machine."""
-    return precision == "bf16" if precision != "auto" else _has_fast_bf16()[0]
-
-
-def _has_fast_bf16() -> tuple[bool, str]:
-    """Whether this machine has, and what it is that has or has not."""
-    if torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU"):
-        return torch.cuda.get_device_capability()[0] >= 8, torch.cuda.get_device_name()
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-    fast = has_amx is not None and bool(has_amx())
-    return fast, f"this CPU, with{'' if fast else 'out'} AMX"

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from text_uda.filters import Filters
 from text_uda.interruption import Stop
 from text_uda.objectives import UDA, Objective, Supervised, all_needs, check_together, in_use, method_name
 from text_uda.paraphrase import Location
+from text_uda.precision import Numbers
+from text_uda.pretrained import hidden_width
 from text_uda.rows import FrozenEncoder
 from text_uda.run import RunDirectory, machine, provenance
 from text_uda.settings import TrainSettings
@@ -100,6 +102,8 @@ def train(
     distributed.check(accelerator)
     check_parts(settings)
     method = method_name(objectives, averaging, views and views.method)
+    width = hidden_width(settings.encoder)
+    numbers: Numbers = distributed.on_main(lambda: directory.numbers(settings.precision, width, resume=resume))
     config = {
         "name": name or f"{method} seed {settings.seed}",
         "method": method,
@@ -122,19 +126,20 @@ def train(
         "encoder": settings.encoder,
         "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
         "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
-        "augmentation": used and used.settings(),
-        "cache_digest": digest(cache, used.settings()) if used and cache else None,
-        "filters": asdict(filters) if used and filters else None,
+        "augmentation": None if used is None else used.settings(),
+        "cache_digest": digest(cache, used.settings()) if used is not None and cache is not None else None,
+        "filters": asdict(filters) if used is not None and filters is not None else None,
         "settings": asdict(settings),
-        **({"in_step": kind_of(used)} if used and cache is None else {}),
+        **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
         **provenance(),
-        "machine": machine(accelerator, settings.precision),
+        "machine": machine(accelerator, numbers),
     }
     began = distributed.on_main(lambda: directory.open(config, resume=resume))
     if (finished := directory.result()) is not None:
         return finished
+    decided = replace(settings, precision=numbers)
     try:
-        training = Training(split, objectives, averaging, views, settings, directory, accelerator, frozen)
+        training = Training(split, objectives, averaging, views, decided, directory, accelerator, frozen)
     except SettingsError:
         accelerator.wait_for_everyone()  # no process is to write into what goes
         if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way

@@ -22,6 +22,7 @@ from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
+from text_uda.features import features_folder
 from text_uda.feed import Feed
 from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
@@ -36,6 +37,7 @@ from text_uda.noise import keyed_random
 from text_uda.objectives import Needs, Objective, all_needs, in_use
 from text_uda.optimizer import parameter_groups
 from text_uda.packing import compile_layers
+from text_uda.precision import Numbers, autocast, resolve
 from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
@@ -76,7 +78,10 @@ class Training:
         in_step = views.in_step if views is not None else None
         self.needs = all_needs(in_use(objectives).values())
         _check_model(model, self.needs, in_step, settings)
+        self._numbers: Numbers = "fp32" if settings.tune == "head" else resolve(settings.precision)
         self._encoder = frozen
+        if frozen is not None and frozen.numbers != resolve(settings.precision):  # a run goes on as it was begun
+            self._encoder = None
         labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts)
         self.unlabeled = views and views.rows(self._rows)
         self.test = self._rows(split.test.texts)
@@ -108,9 +113,15 @@ class Training:
         """Texts as the model reads them: token ids, or features that are computed once."""
         settings, tokenizer = self.settings, self.pretrained.tokenizer
         if settings.tune == "head":
-            self._encoder = self._encoder or FrozenEncoder(
-                self.pretrained.model, tokenizer, max_tokens=settings.max_tokens, keep_tokens=settings.keep_tokens
-            )
+            if self._encoder is None:
+                self._encoder = FrozenEncoder(
+                    self.pretrained.model,
+                    tokenizer,
+                    max_tokens=settings.max_tokens,
+                    keep_tokens=settings.keep_tokens,
+                    precision=settings.precision,
+                    folder=features_folder(),
+                )
             with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
                 return self._encoder.rows(texts, progress=on_progress)
         with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
@@ -173,7 +184,7 @@ class Training:
             group["lr"] = rate * group["factor"]
         noise = keyed_seed(settings.seed, "noise", step, distributed.rank()) >> 65  # torch: 63 bits
         key = keyed_seed(settings.seed, "draws", step) >> 65
-        with keyed_random(noise), torch.autocast(device, dtype=torch.bfloat16, enabled=settings.in_bf16()):
+        with keyed_random(noise), autocast(device, self._numbers):
             result: Sum = self.step(batch, step, key, self.averaged and self.averaged.model)
         broken = [name for name, part in result.parts.items() if not torch.isfinite(part)]
         if distributed.any_of(bool(broken)):
@@ -222,10 +233,15 @@ class Training:
 
     def _consider(self, done: int) -> Evaluation:
         """Evaluate on the development split, and keep the best weights."""
-        evaluation = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
+        evaluation = self._looked()
         if self.best is None or evaluation.error < self.best.error:
             self.best = checkpoint.Best(evaluation.error, done, self._weights())
         return evaluation
+
+    def _looked(self) -> Evaluation:
+        """Of the development split, in the numbers of the training: four times as fast, and it only chooses."""
+        answers = probabilities(self._judged, self.dev, numbers=self._numbers)
+        return score(answers, np.asarray(self.split.dev.labels))
 
     def _weights(self) -> dict[str, Tensor]:
         """A copy of the weights that are evaluated: those in training, or their average."""
@@ -254,11 +270,12 @@ class Training:
         assert self.best is not None, "the last step is always evaluated"
         test_labels = np.asarray(self.split.test.labels)
         last = score(probabilities(self._judged, self.test), test_labels)
-        last_dev = score(probabilities(self._judged, self.dev), np.asarray(self.split.dev.labels))
+        last_dev = self._looked()
         checkpoint.put_weights(self._unwrapped, self.best.weights)
         model = self._unwrapped.model
         answers = probabilities(model, self.test)
         chosen = score(answers, test_labels)
+        coverage = None if self.unlabeled is None else self.unlabeled.coverage
         result = {
             "run": str(self.directory.path),
             "dev_error": self.best.error,
@@ -271,7 +288,7 @@ class Training:
             "confusion": chosen.confusion,
             "calibration": calibration(answers, test_labels),
             "test_correct": packed(answers.argmax(axis=-1) == test_labels),
-            "augmentation": asdict(self.unlabeled.coverage) if self.unlabeled and self.unlabeled.coverage else None,
+            "augmentation": None if coverage is None else asdict(coverage),
             "changed": self.directory.mean_of("changed"),
             "warnings": warnings_in(self.directory.read_metrics(), steps=self.settings.steps),
         }

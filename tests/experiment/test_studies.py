@@ -94,7 +94,7 @@ def test_what_is_given_takes_the_place_of_the_size():
     assert own.settings.base_learning_rate() == 1e-4, "not that of a head"
     assert own.switchout.tokenizer == "roberta-base"
     assert setting(replace(CORPUS, name="mine"), "small").few == 60, "ten of each class"
-    for wrong in ({"few": 5}, {"seeds": 0}):
+    for wrong in ({"few": 5}, {"few": 0}, {"seeds": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             setting(CORPUS, "small", **wrong)  # pyright: ignore[reportArgumentType]
 

@@ -165,6 +165,21 @@ def test_texts_are_encoded_once_for_all_calls(reviews, head, tmp_path, monkeypat
     assert len(run_study(trials, data, out=out, workers=1).finished) == 4
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_number_of_workers_that_cannot_be(reviews, head, tmp_path, workers):
+    with pytest.raises(SettingsError, match=f"workers={workers}: give 1 or more"):
+        run_study(some(head), {"source": str(reviews)}, out=tmp_path / "study", workers=workers)
+
+
+def test_studies_share_features(reviews, head, tmp_path, monkeypatch):
+    data, trials = {"source": str(reviews)}, some(head)
+    monkeypatch.setenv("TEXT_UDA_FEATURES", str(tmp_path / "features"))
+    run_study(trials[:2], data, out=tmp_path / "one", fill=True, workers=1)
+    monkeypatch.setattr("text_uda.rows.encode", lambda *_: pytest.fail("encoded again"))
+    run_study(trials[:2], data, out=tmp_path / "other", cache=tmp_path / "one" / "cache", workers=1)
+    assert not (tmp_path / "other" / "features").exists()
+
+
 def test_each_encoder_has_features_of_its_own(reviews, head, tmp_path):
     """Read with fewer tokens, or by other weights in the same folder, a text has other features."""
     encoder = tmp_path / "encoder"
@@ -177,15 +192,16 @@ def test_each_encoder_has_features_of_its_own(reviews, head, tmp_path):
     assert results(tmp_path / "together")["short-seed-0"] == results(tmp_path / "alone")["short-seed-0"]
     assert results(tmp_path / "together")["short-seed-0"] != results(tmp_path / "together")["one-seed-0"]
     assert len(together.finished) == 2 and len(alone.finished) == 1
-    before = sorted((tmp_path / "together" / "features").iterdir())
-    assert len(before) == 2
+    features = tmp_path / "together" / "features"
+    before = sorted(features.glob("*/*.safetensors"))
+    assert len(list(features.iterdir())) == 2
     weights = load_file(encoder / "model.safetensors")
     weights["embeddings.word_embeddings.weight"] += 0.5
     save_file(weights, encoder / "model.safetensors", metadata={"format": "pt"})
     run_study([replace(one, name="retrained")], data, out=tmp_path / "together")
-    assert len(list((tmp_path / "together" / "features").iterdir())) == 3
-    before[0].write_bytes(b"cut short")
-    before[1].write_bytes(b"cut short")
+    assert len(list(features.iterdir())) == 3
+    for file in before:
+        file.write_bytes(b"cut short")
     assert len(run_study([replace(short, name="again")], data, out=tmp_path / "together", workers=1).finished) == 1
 
 

@@ -289,8 +289,11 @@ def train(
         raise SettingsError("--augment-seed is that of a cache; in the training step --seed decides: leave it out")
     if augmentation.method == "cutoff" and cache_path is not None:
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
-    preset = objective.build(augmentation.method)
+    preset, judges = objective.build(augmentation.method), filters.build(augmentation.method)
     from text_uda.data import split
+    from text_uda.precision import words
+    from text_uda.pretrained import hidden_width
+    from text_uda.run import RunDirectory
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
 
@@ -314,7 +317,9 @@ def train(
         if label_sampling != "balanced" or labels == "all":
             counts = zip(parts.classes, parts.labels_per_class, strict=True)
             click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
-        click.echo(f"forward passes in {settings.precision_words()}")
+        width = hidden_width(settings.encoder)
+        numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
+        click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,
@@ -322,7 +327,7 @@ def train(
             averaging=preset.averaging,
             augmentation=job,
             cache=cache_path,
-            filters=filters.build(augmentation.method),
+            filters=judges,
             settings=settings,
             out=out,
             name=name,

@@ -59,7 +59,7 @@ def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None,
     Raises:
         as `train`.
     """
-    workers = min(len(trials), workers or default_workers(trials))
+    workers = min(len(trials), default_workers(trials) if workers is None else workers)
     sample = replace(corpus, train=_first(corpus.train), test=_first(corpus.test), unlabeled=())
     largest = max(trials, key=_rows).settings
     lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths

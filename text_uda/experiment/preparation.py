@@ -97,7 +97,6 @@ def _options(job: Job) -> Iterator[tuple[str, str | int | float | None]]:
 def _encode(heads: Sequence[Trial], bench: Bench) -> None:
     """Encode, once for all processes and all calls, what trials that train a head alone will read."""
     frozen = bench.frozen(heads[0].settings)
-    before = len(frozen)
     corpus = bench.corpus
     for label, texts in (("encode", corpus.training_texts()), ("encode (test)", corpus.test.texts)):
         with followed(label, "texts") as on_progress:
@@ -107,8 +106,6 @@ def _encode(heads: Sequence[Trial], bench: Bench) -> None:
         usable = [each.text for each in chain.from_iterable(made) if each.status == "ok" and each.text is not None]
         with followed(f"encode ({job.settings()['method']})", "texts") as on_progress:
             frozen.rows(usable, progress=on_progress)
-    if len(frozen) != before:
-        bench.keep(frozen)
 
 
 def _let_go_of_the_gpu() -> None:

@@ -148,7 +148,7 @@ class Setting:
         for seed in range(self.seeds):
             yield Trial(
                 name=name,
-                labels=labels or self.few,
+                labels=self.few if labels is None else labels,
                 settings=replace(settings, seed=seed),
                 augmentation=augmentation,
                 **given,
@@ -176,7 +176,7 @@ def setting(
         raise SettingsError(f"size={size!r}: choose {', '.join(_scales())}")
     scale = _scales()[size]
     classes = len(corpus.classes)
-    few = few or _FEW.get(corpus.name, _FEW_PER_CLASS * classes)
+    few = _FEW.get(corpus.name, _FEW_PER_CLASS * classes) if few is None else few
     if few < classes:
         raise SettingsError(f"few={few}: {corpus.name} has {classes} classes and needs a label for each")
     if seeds is not None and seeds < 1:

@@ -5,7 +5,7 @@
 OUT/
   study.json              what was asked for; a study that is another is refused
   cache/                  paraphrases, unless they lie elsewhere
-  features/               what a frozen encoder makes of the texts
+  features/               what a frozen encoder makes of the texts, where TEXT_UDA_FEATURES is off
   runs/NAME-seed-N/       run directories
   logs/                   what the processes said, and the traceback of what failed
 """
@@ -22,6 +22,7 @@ from text_uda.errors import SettingsError
 from text_uda.experiment import side_by_side
 from text_uda.experiment.preparation import prepare
 from text_uda.experiment.trial import Bench, Trial
+from text_uda.features import features_folder
 from text_uda.interruption import Interrupted
 from text_uda.keyed import keyed_seed
 from text_uda.progress import progress
@@ -70,13 +71,15 @@ def run_study(
     """
     if getattr(current_process(), "_inheriting", False):  # as multiprocessing asks of itself
         raise SettingsError('its processes import your script: call run_study under if __name__ == "__main__"')
+    if workers is not None and workers < 1:
+        raise SettingsError(f"workers={workers}: give 1 or more, or None")
     out = Path(out)
     trials = _checked(trials)
     bench = Bench(
         data=data,
-        cache=str(cache or out / "cache"),
+        cache=str(out / "cache" if cache is None else cache),
         runs=out / "runs",
-        features=out / "features",
+        features=features_folder() or out / "features",
     )
     if fill and shard is not None:
         raise SettingsError(
@@ -96,7 +99,7 @@ def run_study(
     if todo:
         _check_corpus(out, bench)
         prepare(todo, bench, fill=fill)
-    workers = min(len(todo), workers or default_workers(todo)) or 1
+    workers = max(1, min(len(todo), default_workers(todo) if workers is None else workers))
     with progress(len(mine), "study", "runs", done=len(mine) - len(todo)) as bar:
         try:
             for trial, why in side_by_side.run(todo, bench, workers=workers, logs=out / "logs"):

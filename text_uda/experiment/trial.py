@@ -5,19 +5,18 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from text_uda.averaging import Averaging
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_seed
 from text_uda.objectives import Objective, Supervised
+from text_uda.precision import Precision
 from text_uda.pretrained import load_classifier
 from text_uda.rows import FrozenEncoder
 from text_uda.run import OF_THE_WAY, RunDirectory
@@ -92,7 +91,7 @@ class Bench:
     """A folder for the run directories."""
 
     features: Path
-    """A folder for what frozen encoders make of the texts."""
+    """A folder for what frozen encoders make of the texts (see `text_uda.features`)."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -146,29 +145,24 @@ class Bench:
             self._encoders.clear()  # one at a time is enough: the trials of a study share theirs
             made = load_classifier(settings.encoder, self.corpus.classes, seed=0)
             frozen = FrozenEncoder(
-                made.model, made.tokenizer, max_tokens=settings.max_tokens, keep_tokens=settings.keep_tokens
+                made.model,
+                made.tokenizer,
+                max_tokens=settings.max_tokens,
+                keep_tokens=settings.keep_tokens,
+                precision=settings.precision,
+                folder=self.features,
             )
-            with suppress(FileNotFoundError, SafetensorError):  # what is damaged is made anew
-                frozen.read(self._file(frozen))
             self._encoders[key] = frozen
         return self._encoders[key]
 
-    def keep(self, frozen: FrozenEncoder) -> None:
-        """Save what it has encoded, for the other processes and later calls."""
-        self.features.mkdir(parents=True, exist_ok=True)
-        frozen.save(self._file(frozen))
-
-    def _file(self, frozen: FrozenEncoder) -> Path:
-        return self.features / f"{frozen.digest}.safetensors"
-
     @cached_property
-    def _encoders(self) -> dict[tuple[str, int, str], FrozenEncoder]:
+    def _encoders(self) -> dict[tuple[str, int, str, Precision], FrozenEncoder]:
         return {}
 
 
-def encoding(settings: TrainSettings) -> tuple[str, int, str]:
+def encoding(settings: TrainSettings) -> tuple[str, int, str, Precision]:
     """The settings that decide what a frozen encoder makes of a text."""
-    return settings.encoder, settings.max_tokens, settings.keep_tokens
+    return settings.encoder, settings.max_tokens, settings.keep_tokens, settings.precision
 
 
 @contextmanager
