@@ -1,4 +1,4 @@
-"""What an error hides where classes are not equally frequent: precision, recall and F1 of each class, and their means."""
+"""What an error hides where classes are not equally frequent: precision, recall and F1 of each, and their means."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -43,20 +43,20 @@ def class_scores(confusion: Sequence[Sequence[int]]) -> Scores:
 
     counts = np.asarray(confusion)  # (C, C)
     true, predicted = np.nonzero(counts)
-    precision, recall, f1, support = precision_recall_fscore_support(
+    precision, recall, f1, _ = precision_recall_fscore_support(
         true,
         predicted,
         labels=np.arange(len(counts)),
         sample_weight=counts[true, predicted],
         zero_division=np.nan,  # pyright: ignore[reportArgumentType]
     )
-    assert support is not None
+    shares = np.stack([precision, recall, f1], axis=-1)  # (C, 3)
     return Scores(
-        macro_f1=100.0 * float(np.nanmean(f1)),
-        balanced_error=100.0 * (1.0 - float(np.nanmean(recall))),
+        macro_f1=100.0 * float(np.nanmean(shares[:, 2])),
+        balanced_error=100.0 * (1.0 - float(np.nanmean(shares[:, 1]))),
         per_class=tuple(
-            ClassScores(precision=_percent(p), recall=_percent(r), f1=_percent(f), support=round(float(s)))
-            for p, r, f, s in zip(precision, recall, f1, support, strict=True)
+            ClassScores(precision=_percent(p), recall=_percent(r), f1=_percent(f), support=rows)
+            for (p, r, f), rows in zip(shares, counts.sum(axis=1).tolist(), strict=True)
         ),
     )
 

@@ -5,7 +5,7 @@ metrics.jsonl         one line a logged step, one a development evaluation
 examples.jsonl        some of the unlabeled pairs
 test_examples.jsonl   some of the test rows, with what the chosen weights say of them
 diverged.json         where the loss or its gradient was no number, if it ever was: step, terms, rows
-result.json           errors, scores of each class, confusion, calibration, coverage; there only when the run is finished
+result.json           errors, scores of classes, confusion, calibration, coverage; there only when the run is finished
 checkpoints/          the newest one, until the run is finished
 tokens/               ids of texts that are many, until the run is finished
 model/                an ordinary transformers folder, of the chosen weights
