@@ -200,7 +200,7 @@ class Comparison:
         if most > self.config["labels"]:
             yield (
                 f"{most:,} labeled development rows chose the weights, more than the {self.config['labels']:,} labels "
-                "that are trained on: with so few labels nobody has them (Oliver et al. 2018)."
+                "that are trained on: who has so few labels has no such rows (Oliver et al. 2018)."
             )
         if self.baseline is None and len(self.groups) > 1:
             alone = "no run" if all(group.method != "none" for group in self.groups) else "more than one setting"
