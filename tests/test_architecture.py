@@ -105,7 +105,18 @@ def test_cache_knows_nothing_of_torch_or_text_uda(name: str) -> None:
 )
 def test_importing_is_quick(module: str, allowed: set[str]) -> None:
     """`text-uda --help` need not wait for torch, nor the cache for anything but Arrow."""
-    heavy = {"torch", "transformers", "datasets", "accelerate", "nltk", "pyarrow", "matplotlib", "pandas"}
+    heavy = {
+        "torch",
+        "transformers",
+        "datasets",
+        "accelerate",
+        "nltk",
+        "pyarrow",
+        "matplotlib",
+        "pandas",
+        "sklearn",
+        "scipy",
+    }
     code = f"import {module}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert module.split(".")[0] in done.stdout.split()

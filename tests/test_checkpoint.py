@@ -53,7 +53,7 @@ def test_going_on_is_the_same_as_not_having_stopped(make, tune, tmp_path):
     checkpoint.save(tmp_path, step, optimizer, done=3, best=best)
     other, other_optimizer, other_update = make(tune)
     done, other_best = checkpoint.load(tmp_path, other, other_optimizer)
-    assert done == 3 and other_best is not None and (other_best.error, other_best.step) == (12.5, 2)
+    assert done == 3 and other_best is not None and (other_best.criterion, other_best.step) == (12.5, 2)
     assert all(torch.equal(value, other_best.weights[name]) for name, value in best.weights.items())
     for number in range(3, 6):
         update(number)

@@ -25,9 +25,10 @@ from translation_cache.storage import sync
 
 @dataclass
 class Best:
-    """The weights with the lowest development error so far."""
+    """The weights that the development split would choose so far."""
 
-    error: float
+    criterion: float
+    """Of the development split, the lower, the better (see `Evaluation.criterion`)."""
     step: int
     weights: dict[str, Tensor]
 
@@ -88,7 +89,7 @@ def save(
         if best is not None:
             save_file(best.weights, aside / "best.safetensors")
         files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
-        state = {"step": done, "best": best and {"error": best.error, "step": best.step}, "files": files}
+        state = {"step": done, "best": best and {"criterion": best.criterion, "step": best.step}, "files": files}
         (aside / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
         for path in (*aside.iterdir(), aside):
             sync(path)
@@ -125,7 +126,9 @@ def load(
         moments = load_file(newest / "optimizer.safetensors")
         best = None
         if state["best"] is not None:
-            best = Best(state["best"]["error"], state["best"]["step"], load_file(newest / "best.safetensors"))
+            kept = state["best"]
+            criterion = kept["criterion"] if "criterion" in kept else kept["error"]  # the name before `select_by`
+            best = Best(criterion, kept["step"], load_file(newest / "best.safetensors"))
         objective_state = _objective_state(step)
         for name, value in objective_state.items():
             value.copy_(weights.pop(name))

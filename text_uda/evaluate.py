@@ -1,4 +1,4 @@
-"""What a trained classifier is worth, and what it says: error, confusion, predictions."""
+"""What a trained classifier is worth, and what it says: error, scores of each class, confusion, predictions."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +18,7 @@ from transformers import (
 
 from text_uda import distributed
 from text_uda.averaging_layer import take_the_mean
+from text_uda.class_scores import ClassScores, class_scores, named
 from text_uda.data import Rows
 from text_uda.data.texts import distinct_places
 from text_uda.errors import SettingsError
@@ -26,6 +27,7 @@ from text_uda.packing import pack
 from text_uda.precision import Numbers, autocast
 from text_uda.rows import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.run import RunDirectory
+from text_uda.settings import SelectBy
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,46 @@ class Evaluation:
 
     error: float
     """Percent of the rows whose most probable class is not the label."""
+    macro_f1: float
+    """Percent, as in `class_scores`; so are the two below."""
+    balanced_error: float
+    per_class: tuple[ClassScores, ...]
     confusion: list[list[int]]
     """C x C counts, true class by predicted class."""
-    largest_class_share: float
-    """Share of the rows that get the class predicted most often; near 1 the model has collapsed."""
+
+    @property
+    def rows(self) -> int:
+        return sum(map(sum, self.confusion))
+
+    def figures(self, prefix: str) -> dict[str, float]:
+        """error, macro_f1 and balanced_error under names that begin with `prefix_`."""
+        return {f"{prefix}_{name}": getattr(self, name) for name in ("error", "macro_f1", "balanced_error")}
+
+    def shares(self) -> dict[str, float]:
+        """What tells a collapse, as counts and as shares of the rows.
+
+        Returns:
+            rows, and classes, those that have rows; majority_share: of the most frequent label; largest_class_share: of
+            the class predicted most often; label_share_of_it: how frequent that class is among the labels;
+            never_predicted, share_never_predicted: of the classes that have rows and are never predicted.
+        """
+        support, predicted = np.sum(self.confusion, axis=1), np.sum(self.confusion, axis=0)  # (C,)
+        most = predicted.max()
+        never = (predicted == 0) & (support > 0)
+        return {
+            "rows": self.rows,
+            "classes": int((support > 0).sum()),
+            "largest_class_share": float(most / self.rows),
+            "label_share_of_it": float(support[predicted == most].max() / self.rows),
+            "majority_share": float(support.max() / self.rows),
+            "never_predicted": int(never.sum()),
+            "share_never_predicted": float(support[never].sum() / self.rows),
+        }
+
+    def criterion(self, select_by: SelectBy) -> float:
+        """What weights are chosen by: the lower, the better."""
+        by = {"error": self.error, "macro-f1": 100.0 - self.macro_f1, "balanced-error": self.balanced_error}
+        return by.get(select_by, 0.0)  # "last" tells no weights from others
 
 
 def probabilities(
@@ -72,15 +110,18 @@ def probabilities(
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Error and confusion of predicted probabilities (N, C) against labels (N,)."""
+    """What predicted probabilities (N, C) are worth against labels (N,)."""
     predicted = probabilities.argmax(axis=-1)
     classes = probabilities.shape[-1]
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
+    scores = class_scores(confusion.tolist())
     return Evaluation(
         error=100.0 * float((predicted != labels).mean()),
+        macro_f1=scores.macro_f1,
+        balanced_error=scores.balanced_error,
+        per_class=scores.per_class,
         confusion=confusion.tolist(),
-        largest_class_share=float(confusion.sum(axis=0).max() / len(labels)),
     )
 
 
@@ -109,8 +150,9 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
     Each row counts as it stands: a text that stands three times counts three times, as it will in use.
 
     Returns:
-        run, rows, repeated_rows (those of them whose text stands before), test_error (percent), confusion (true class
-        by predicted class), seconds.
+        run, rows, repeated_rows (those of them whose text stands before), test_error, test_macro_f1,
+        test_balanced_error (percent), per_class (class, precision, recall, f1 in percent, support), confusion (true
+        class by predicted class), seconds.
     """
     started = time.monotonic()
     model, tokenizer = open_model(Path(run))
@@ -124,7 +166,8 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
         "run": str(run),
         "rows": len(rows.texts),
         "repeated_rows": len(rows.texts) - len(distinct_places(rows.texts)),
-        "test_error": evaluation.error,
+        **evaluation.figures("test"),
+        "per_class": named(evaluation.per_class, class_names(model)),
         "confusion": evaluation.confusion,
         "seconds": time.monotonic() - started,
     }

@@ -114,8 +114,8 @@ class Metrics:
         self._append({"kind": "train", "step": done} | {name: float(f"{value:.6g}") for name, value in terms.items()})
 
     def look(self, done: int, evaluation: Evaluation) -> None:
-        share = evaluation.largest_class_share
-        self._append({"kind": "dev", "step": done, "error": evaluation.error, "largest_class_share": share})
+        figures = {name: getattr(evaluation, name) for name in ("error", "macro_f1", "balanced_error")}
+        self._append({"kind": "dev", "step": done} | figures | evaluation.shares())
 
     def held_out(self, done: int, *, loss: float) -> None:
         """Of a language model, nats a masked token."""

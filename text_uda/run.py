@@ -5,10 +5,10 @@ metrics.jsonl         one line a logged step, one a development evaluation
 examples.jsonl        some of the unlabeled pairs
 test_examples.jsonl   some of the test rows, with what the chosen weights say of them
 diverged.json         where the loss or its gradient was no number, if it ever was: step, terms, rows
-result.json           errors, confusion, calibration, coverage; there only when the run is finished
+result.json           errors, scores of classes, confusion, calibration, coverage; there only when the run is finished
 checkpoints/          the newest one, until the run is finished
 tokens/               ids of texts that are many, until the run is finished
-model/                an ordinary transformers folder, of the weights that the development split chose
+model/                an ordinary transformers folder, of the chosen weights
 """
 
 import json
@@ -41,6 +41,9 @@ PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
 # Of the data, what follows from its digest; earlier versions did not write it.
 _FROM_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
+
+# What runs did before there was a setting.
+BEFORE_THERE_WAS = {"select_by": "error"}
 
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
 OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
@@ -222,7 +225,7 @@ def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
         decisive["data"] = {name: value for name, value in data.items() if name not in _FROM_DIGEST}
     settings = decisive.get("settings")
     if isinstance(settings, dict):
-        decisive["settings"] = {name: value for name, value in settings.items() if name not in OF_THE_WAY}
+        decisive["settings"] = BEFORE_THERE_WAS | {n: value for n, value in settings.items() if n not in OF_THE_WAY}
     return decisive
 
 

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from text_uda.errors import SettingsError
 from text_uda.precision import Precision, check_precision
+
+SelectBy = Literal["error", "macro-f1", "balanced-error", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,10 @@ class TrainSettings:
 
     evaluate_every: int = 100
     """Steps between two looks at the development split."""
+
+    select_by: SelectBy = "error"
+    """By which figure of the development split the weights are chosen, the earlier of equal ones: the error, macro-F1,
+    or the balanced error (see `text_uda.class_scores`). "last" takes the weights after the last step."""
 
     checkpoint_every: int = 500
     """Steps between two checkpoints."""
@@ -93,6 +99,8 @@ class TrainSettings:
         if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
             raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
         check_precision(self.precision)
+        if self.select_by not in get_args(SelectBy):
+            raise SettingsError(f"select_by={self.select_by!r}: choose {', '.join(get_args(SelectBy))}")
         if self.keep_tokens not in ("first", "last"):
             raise SettingsError(f"keep_tokens={self.keep_tokens!r}: choose first or last")
         self._check_fine_tuning()

@@ -71,9 +71,11 @@ def train(
         track: also send the metrics to these: tensorboard (into `out`), trackio, wandb.
         frozen: an encoder shared between runs with tune="head", so that each text is encoded once.
     Returns:
-        what result.json holds: dev_error, test_error (of the weights that the development split chose),
-        last_dev_error, last_test_error (percent), best_step, steps, seconds, confusion, augmentation, warnings; of the
-        chosen weights on the test rows also calibration (see `calibration`) and test_correct (see `answers.packed`).
+        what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
+        each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
+        development rows chose), best_step, steps, seconds, augmentation, warnings; per_class (of dev, test, last_dev
+        and last_test: precision, recall, f1 and support of each class); of the chosen weights on the test rows also
+        confusion, calibration (see `calibration`) and test_correct (see `answers.packed`).
     Raises:
         SettingsError: settings that do not go together, or a folder that holds another run.
         DivergedError: the loss is not finite.

@@ -1,5 +1,6 @@
 """One run of training: what is prepared once, and the loop over it, which calls everything by name."""
 
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
 from text_uda.averaging import Averaged, Averaging
 from text_uda.batch import Batch
 from text_uda.calibration import calibration
+from text_uda.class_scores import named
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
 from text_uda.errors import SettingsError
@@ -46,7 +48,9 @@ from text_uda.schedules import linear_decay
 from text_uda.settings import TrainSettings
 from text_uda.step import Step, Sum
 from text_uda.views import Views
-from text_uda.watch import warnings_in
+from text_uda.watch import warnings_at_the_end, warnings_in
+
+log = logging.getLogger("text_uda")
 
 
 class Training:
@@ -232,16 +236,16 @@ class Training:
         return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
 
     def _consider(self, done: int) -> Evaluation:
-        """Evaluate on the development split, and keep the best weights."""
-        evaluation = self._looked()
-        if self.best is None or evaluation.error < self.best.error:
-            self.best = checkpoint.Best(evaluation.error, done, self._weights())
+        """Evaluate on the development split, and keep the weights that it chooses."""
+        evaluation, by = self._judged_by_dev(self._judged), self.settings.select_by
+        value = evaluation.criterion(by)
+        if done == self.settings.steps if by == "last" else self.best is None or value < self.best.criterion:
+            self.best = checkpoint.Best(value, done, self._weights())
         return evaluation
 
-    def _looked(self) -> Evaluation:
-        """Of the development split, in the numbers of the training: four times as fast, and it only chooses."""
-        answers = probabilities(self._judged, self.dev, numbers=self._numbers)
-        return score(answers, np.asarray(self.split.dev.labels))
+    def _judged_by_dev(self, model: PreTrainedModel) -> Evaluation:
+        """In the numbers of the training: four times as fast, and it only chooses."""
+        return score(probabilities(model, self.dev, numbers=self._numbers), np.asarray(self.split.dev.labels))
 
     def _weights(self) -> dict[str, Tensor]:
         """A copy of the weights that are evaluated: those in training, or their average."""
@@ -270,30 +274,34 @@ class Training:
         assert self.best is not None, "the last step is always evaluated"
         test_labels = np.asarray(self.split.test.labels)
         last = score(probabilities(self._judged, self.test), test_labels)
-        last_dev = self._looked()
+        last_dev = self._judged_by_dev(self._judged)
         checkpoint.put_weights(self._unwrapped, self.best.weights)
         model = self._unwrapped.model
         answers = probabilities(model, self.test)
-        chosen = score(answers, test_labels)
+        chosen, chosen_dev = score(answers, test_labels), self._judged_by_dev(model)
+        evaluations = {"dev": chosen_dev, "test": chosen, "last_dev": last_dev, "last_test": last}
+        metrics, classes = self.directory.read_metrics(), self.split.classes
         coverage = None if self.unlabeled is None else self.unlabeled.coverage
         result = {
             "run": str(self.directory.path),
-            "dev_error": self.best.error,
-            "test_error": chosen.error,
-            "last_dev_error": last_dev.error,
-            "last_test_error": last.error,
+            **{name: value for of, each in evaluations.items() for name, value in each.figures(of).items()},
+            "selected_by": self.settings.select_by,
+            "dev_rows": chosen_dev.rows,
             "best_step": self.best.step,
             "steps": self.settings.steps,
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
+            "per_class": {of: named(each.per_class, classes) for of, each in evaluations.items()},
             "calibration": calibration(answers, test_labels),
             "test_correct": packed(answers.argmax(axis=-1) == test_labels),
             "augmentation": None if coverage is None else asdict(coverage),
             "changed": self.directory.mean_of("changed"),
-            "warnings": warnings_in(self.directory.read_metrics(), steps=self.settings.steps),
+            "warnings": warnings_in(metrics, steps=self.settings.steps),
         }
 
         def write() -> None:
+            for words in warnings_at_the_end(metrics, steps=self.settings.steps):
+                log.warning(words)
             self.directory.write_model(model, self.pretrained.tokenizer)
             self.directory.write_test_examples(examples_of(self.split.test, self.split.classes, answers))
             self.directory.write("result.json", result)

@@ -120,6 +120,46 @@ def test_evaluate_gives_the_error_that_training_gave(record, trained, reviews):
     assert record("evaluate", folder, reviews, "--rows", "all")["rows"] == 360
 
 
+def test_evaluate_tells_the_scores_of_each_class(record, run, trained, reviews):
+    folder, result = trained
+    found = record("evaluate", folder, reviews)
+    assert [one["class"] for one in found["per_class"]] == ["bad", "fine", "good"]
+    assert found["per_class"] == [
+        {
+            name: value if name in ("class", "support") or value is None else pytest.approx(value)
+            for name, value in one.items()
+        }
+        for one in result["per_class"]["test"]
+    ]
+    assert found["test_macro_f1"] == pytest.approx(result["test_macro_f1"])
+    assert found["test_balanced_error"] == pytest.approx(result["test_balanced_error"])
+    error, head, *lines = run("evaluate", folder, reviews).stdout.splitlines()[-5:]
+    assert error.startswith(
+        f"error {found['test_error']:.2f}%, balanced error {found['test_balanced_error']:.2f}%, macro"
+    )
+    assert head.split() == ["class", "precision", "recall", "F1", "rows"]
+    assert [(line.split()[0], line.split()[-1]) for line in lines] == [
+        (one["class"], str(one["support"])) for one in found["per_class"]
+    ]
+
+
+def test_train_tells_what_chose_and_what_rare_classes_get(run, reviews, tiny_bert, tmp_path):
+    words = ["train", reviews, "--labels", 6, "--dev", 9, "--encoder", tiny_bert, "--tune", "head", "--steps", 2]
+    said = run(*words, "--select-by", "macro-f1", "--out", tmp_path / "a").stdout
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert f"chosen by dev macro-f1 of 9 texts (step 2): dev error {result['dev_error']:.2f}%, test error" in said
+    assert f"balanced error {result['test_balanced_error']:.2f}%, macro-F1 {result['test_macro_f1']:.2f}%, cal" in said
+    assert "last (step 2): dev error" in said
+    assert json.loads((tmp_path / "a" / "config.json").read_text())["settings"]["select_by"] == "macro-f1"
+    said = run(*words, "--select-by", "last", "--out", tmp_path / "b").stdout
+    assert "last (step 2): dev error" in said and "chosen" not in said
+    for name in ("selected_by", "dev_rows", "per_class", "test_macro_f1", "last_test_balanced_error"):
+        del result[name]  # as an earlier version left it
+    (tmp_path / "a" / "result.json").write_text(json.dumps(result))
+    said = run(*words, "--select-by", "macro-f1", "--out", tmp_path / "a").stdout
+    assert "chosen by dev (step 2): dev error" in said
+
+
 def test_evaluate_tells_classes_by_name(record, trained, reviews, tmp_path):
     folder, _ = trained
     lines = reviews.read_text().splitlines()

@@ -53,6 +53,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         settings: dict[str, Any] | None = None,
         augmentation: dict[str, Any] | None = None,
         folder: str | None = None,
+        confusion: list[list[int]] | None = None,
         **config: Any,
     ) -> Path:
         path = tmp_path / (folder or f"{method}-{seed}")
@@ -105,7 +106,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             size, rows = len(classes), 1000
             wrong = round(rows * error / 100 / max(1, size - 1))
             right = rows - wrong * (size - 1)
-            confusion = [[right if i == j else wrong for j in range(size)] for i in range(size)]
+            confusion = confusion or [[right if i == j else wrong for j in range(size)] for i in range(size)]
             statuses = {"ok": 1860, "unchanged": 90, "negation": 50}
             coverage = {"method": method, "change_rate": 0.31, "usable": 0.93, "statuses": statuses}
             figures = {"dev_error": error - 0.8, "test_error": error, "last_dev_error": error, "seconds": 41.5}
@@ -123,12 +124,13 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 def _answers(run: str, confusion: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) and probabilities (N, C) that have this confusion. A row that is hard for one run is for others."""
-    size, rows = len(confusion), sum(confusion[0])
+    size, rows = len(confusion), [sum(row) for row in confusion]
     labels = np.repeat(np.arange(size), rows)
     hardness = keyed_generator("hardness").random(len(labels)) + 0.7 * keyed_generator(run).random(len(labels))
     predicted = labels.copy()
     for label, counts in enumerate(confusion):
-        hardest = label * rows + np.argsort(-hardness[label * rows : (label + 1) * rows], kind="stable")
+        first = sum(rows[:label])
+        hardest = first + np.argsort(-hardness[first : first + rows[label]], kind="stable")
         others = [np.full(count, other) for other, count in enumerate(counts) if other != label]
         wrong = np.concatenate([*others, np.empty(0, dtype=np.int64)])
         predicted[hardest[: len(wrong)]] = wrong

@@ -58,6 +58,10 @@ OBJECTIVES = (
 )
 
 
+# The names of text_uda.settings.SelectBy, not imported here because it imports torch. A test compares.
+SELECT_BY = ("error", "macro-f1", "balanced-error", "last")
+
+
 # The names of text_uda.tracking.Tracker, not imported here. A test compares.
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
@@ -180,6 +184,7 @@ class LoopChoice:
     max_tokens: int | None
     keep_tokens: str | None
     evaluate_every: int | None
+    select_by: str | None
     checkpoint_every: int | None
     precision: str | None
     tokens_per_pass: int | None
@@ -208,6 +213,7 @@ _loop_options = gathered(
     _optional("--max-tokens", kind=COUNT, metavar="N", words="Tokens of a text that are read."),
     click.option("--keep-tokens", type=click.Choice(("first", "last")), help="Which ones of a longer text."),
     _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
+    click.option("--select-by", type=click.Choice(SELECT_BY), help="What of the dev texts chooses the weights."),
     _optional("--checkpoint-every", kind=COUNT, metavar="N", words="Steps between checkpoints."),
     click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
     _optional("--tokens-per-pass", kind=COUNT, metavar="N", words="Tokens in the encoder at one time, to save memory."),
@@ -344,16 +350,13 @@ def train(
 
 
 def _say(result: dict[str, Any], out: Path) -> None:
-    calibration = result.get("calibration")  # a run that an earlier version finished has none
-    calibrated = f", calibration error {calibration['error']:.1f}%" if calibration else ""
-    click.echo(
-        f"chosen by dev (step {result['best_step']:,}): dev error {result['dev_error']:.2f}%,"
-        f" test error {result['test_error']:.2f}%{calibrated}"
-    )
-    click.echo(
-        f"last (step {result['steps']:,}): dev error {result['last_dev_error']:.2f}%,"
-        f" test error {result['last_test_error']:.2f}%"
-    )
+    last = _figures(result, "last", "steps", "last_")
+    if result.get("selected_by") == "last":
+        click.echo(last + _calibrated(result))
+    else:
+        by = f"dev {result['selected_by']} of {result['dev_rows']:,} texts" if "dev_rows" in result else "dev"
+        click.echo(_figures(result, f"chosen by {by}", "best_step") + _calibrated(result))
+        click.echo(last)
     if coverage := result["augmentation"]:
         click.echo(
             f"{coverage['method']}: {coverage['usable']:.1%} of the texts have a usable paraphrase,"
@@ -362,3 +365,16 @@ def _say(result: dict[str, Any], out: Path) -> None:
     if result.get("changed") is not None:
         click.echo(f"the view made in the step changes {result['changed']:.1%} of the tokens or of their numbers")
     click.echo(f"the run is in {printable(str(out))}, its model in {printable(str(out / 'model'))}")
+
+
+def _figures(result: dict[str, Any], words: str, step: str, prefix: str = "") -> str:
+    """Of a run that an earlier version finished, the errors alone are known."""
+    told = f"{words} (step {result[step]:,}): dev error {result[f'{prefix}dev_error']:.2f}%"
+    names = {"error": "test error", "balanced_error": "balanced error", "macro_f1": "macro-F1"}
+    known = {name: result[f"{prefix}test_{name}"] for name in names if f"{prefix}test_{name}" in result}
+    return ", ".join([told, *(f"{names[name]} {value:.2f}%" for name, value in known.items())])
+
+
+def _calibrated(result: dict[str, Any]) -> str:
+    calibration = result.get("calibration")  # a run that an earlier version finished has none
+    return f", calibration error {calibration['error']:.1f}%" if calibration else ""

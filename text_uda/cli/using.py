@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.options import COUNT, DataChoice, data_options, ends
-from text_uda.cli.output import emit_json, printable
+from text_uda.cli.output import emit_json, printable, table
 from text_uda.errors import DataError
 from text_uda.progress import followed
 from text_uda.run import RunDirectory
@@ -33,7 +33,7 @@ RUN = click.argument("run", metavar="RUN", type=click.Path(exists=True, file_oka
 )
 @ends
 def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
-    """Error of the model in RUN on DATA, in percent.
+    """Error of the model in RUN on DATA, and precision, recall and F1 of each class, in percent.
 
     \b
     Example:
@@ -51,7 +51,17 @@ def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
         return
     repeated = f" ({record['repeated_rows']:,} repeat a text, and count)" if record["repeated_rows"] else ""
     click.echo(f"{printable(str(run))} on {len(chosen.texts):,} rows{repeated} of {printable(corpus.name)}:")
-    click.echo(f"error {record['test_error']:.2f}%")
+    click.echo(
+        f"error {record['test_error']:.2f}%, balanced error {record['test_balanced_error']:.2f}%,"
+        f" macro-F1 {record['test_macro_f1']:.2f}%"
+    )
+    click.echo(table([("class", "precision", "recall", "F1", "rows"), *map(_class_line, record["per_class"])]))
+
+
+def _class_line(scores: dict[str, Any]) -> tuple[str, ...]:
+    shares = (scores[name] for name in ("precision", "recall", "f1"))
+    cells = ("-" if share is None else f"{share:.1f}" for share in shares)
+    return (printable(scores["class"], 40), *cells, f"{scores['support']:,}")
 
 
 def _beside_training(record: dict[str, Any], corpus: "Corpus", run: Path) -> dict[str, Any]:

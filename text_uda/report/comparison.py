@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from text_uda.class_scores import Scores, class_scores, is_skewed
 from text_uda.report.contrast import Contrast, Pair, contrasts
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.reading import Run
 from text_uda.report.same_data import check_same_data
-from text_uda.run import OF_THE_WAY, PROVENANCE
+from text_uda.run import BEFORE_THERE_WAS, OF_THE_WAY, PROVENANCE
 
 HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
 
@@ -74,6 +75,12 @@ class Group:
         return [[sum(counts) for counts in zip(*rows, strict=True)] for rows in zip(*tables, strict=True)]
 
     @property
+    def scores(self) -> Scores | None:
+        """Of the rows of all runs together, as in the confusion; the figures of the table are means over seeds."""
+        confusion = self.confusion
+        return class_scores(confusion) if any(map(any, confusion)) else None
+
+    @property
     def statuses(self) -> dict[str, int]:
         """How many paraphrases of all runs ended how, `ok` first."""
         total: dict[str, int] = {}
@@ -111,6 +118,31 @@ class Comparison:
     @property
     def test_rows(self) -> int:
         return self.groups[0].runs[0].test_rows
+
+    @property
+    def largest_class(self) -> tuple[str, float]:
+        """The most frequent class of the test rows, and its share of them."""
+        support = [sum(row) for row in self.groups[0].runs[0].result["confusion"]]
+        most = support.index(max(support))
+        return self.classes[most], support[most] / max(1, sum(support))
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the test error says little of the rare classes."""
+        return is_skewed([sum(row) for row in self.groups[0].runs[0].result["confusion"]])
+
+    @property
+    def chosen_by(self) -> str:
+        """What chose the weights, in words; empty where earlier versions did not say by how many rows."""
+        rows: dict[str, set[int]] = {}
+        for run in self._runs:
+            if run.dev_rows is not None or run.selected_by == "last":
+                rows.setdefault(run.selected_by, set()).add(run.dev_rows or 0)
+        return ", or ".join(_choice(by, rows[by]) for by in sorted(rows))
+
+    @property
+    def _runs(self) -> list[Run]:
+        return [run for group in self.groups for run in group.runs]
 
     @property
     def baseline(self) -> Group | None:
@@ -164,6 +196,12 @@ class Comparison:
                 yield f"{group.label}: its runs were made by different revisions of the code."
             if len({json.dumps(run.config.get("machine"), sort_keys=True) for run in group.runs}) > 1:
                 yield f"{group.label}: its runs were made on different kinds of machines."
+        most = max((run.dev_rows or 0 for run in self._runs if run.selected_by != "last"), default=0)
+        if most > self.config["labels"]:
+            yield (
+                f"{most:,} labeled development rows chose the weights, more than the {self.config['labels']:,} labels "
+                "that are trained on: who has so few labels has no such rows (Oliver et al. 2018)."
+            )
         if self.baseline is None and len(self.groups) > 1:
             alone = "no run" if all(group.method != "none" for group in self.groups) else "more than one setting"
             yield f"There is {alone} with labels alone: no method is held against it."
@@ -197,6 +235,16 @@ def compare(runs: list[Run]) -> list[Comparison]:
     ]
 
 
+_CRITERIA = {"macro-f1": "macro-F1", "balanced-error": "balanced error"}
+
+
+def _choice(by: str, rows: set[int]) -> str:
+    if by == "last":
+        return "the last step"
+    few, most = min(rows), max(rows)
+    return f"the {_CRITERIA.get(by, by)} of {few:,}{f' to {most:,}' if most > few else ''} dev rows"
+
+
 def _natural(label: str) -> list[tuple[float, str]]:
     """Of two labels that differ in a number, the smaller one comes first."""
     parts = re.split(r"(\d+(?:\.\d+)?)", label)  # words, number, words, ...
@@ -223,6 +271,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
         unlabeled: how many texts a run had that does not say: all there are, as earlier versions knew no other way.
     """
     config = {name: value for name, value in run.config.items() if name not in _NOT_DECISIVE}
+    config["settings"] = BEFORE_THERE_WAS | config["settings"]
     settings = config["settings"].keys()  # some of them stand at the top too
     left_out = (*_SEEDS, *(f"settings.{name}" for name in OF_THE_WAY), *settings)
     found = {name: value for name, value in flat(config).items() if name not in left_out}

@@ -35,7 +35,8 @@ _LABELED = Metric(
 )
 _WHOLE = Metric("train", "loss", "Loss", "A sum over objectives: its height says nothing across methods.")
 _SHOWN = (
-    Metric("dev", "error", "Development error, %", "The lowest chose the weights that were tested.", 100.0),
+    Metric("dev", "error", "Development error, %", "Of rows that are not trained on.", 100.0),
+    Metric("dev", "macro_f1", "Development macro-F1, %", "Mean over the classes, each counts the same.", 100.0),
     _LABELED,
     Metric(
         "train",
@@ -70,6 +71,8 @@ def training(comparison: Comparison) -> list[Chart]:
     """A chart for each quantity that the runs logged at two steps or more."""
     found = []
     for metric in _SHOWN:
+        if metric.field == "macro_f1" and not comparison.skewed:
+            continue
         chart = _chart(comparison, metric)
         if chart is None and metric is _LABELED:
             chart = _chart(comparison, _WHOLE)

@@ -129,6 +129,12 @@ def _findings(comparison: Comparison) -> Iterator[str]:
         unsure = change.low <= 0 <= change.high
         doubt = f": {change.count} seeds do not tell them apart" if unsure else ""
         yield f"{said} Seed by seed that is {change.text(sign=True)} points{doubt}."
+    own, base = (each.estimate("test_macro_f1") for each in (group, comparison.baseline))
+    if comparison.skewed and own is not None and base is not None:
+        yield (
+            f"Classes are not equally frequent: by macro-F1, where each counts the same, {group.label} has "
+            f"{own.text()}% against {base.text()}%."
+        )
 
 
 def _remarks(comparisons: list[Comparison]) -> list[tuple[str, list[str]]]:

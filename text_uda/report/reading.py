@@ -13,6 +13,7 @@ import numpy as np
 
 from text_uda.answers import unpacked
 from text_uda.calibration import BINS
+from text_uda.class_scores import Scores, class_scores
 from text_uda.errors import SettingsError
 from text_uda.run import RunDirectory
 
@@ -30,7 +31,12 @@ _CONFIG: _Fields = {
     **dict.fromkeys(("data", "settings"), (dict,)),
 }
 _DATA: _Fields = {"name": (str,), "classes": (list,), "digest": (str,)}
-_DATA_LATER: _Fields = {"test_digest": (str,), "unlabeled": (int,)}  # earlier versions wrote none of these
+_DATA_LATER: _Fields = {
+    "test_digest": (str,),
+    "unlabeled": (int,),
+    "dev": (int,),
+}  # earlier versions wrote none of these
+_RESULT_LATER: _Fields = {"selected_by": (str,), "dev_rows": (int,)}
 _RESULT: _Fields = {
     **dict.fromkeys(("dev_error", "test_error", "last_test_error", "seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "warnings"), (list,)),
@@ -85,8 +91,23 @@ class Run:
         return self.config["data"].get("unlabeled")
 
     @property
+    def selected_by(self) -> str:
+        """What of the development rows chose the weights (see `TrainSettings.select_by`); first it was the error."""
+        return self.result.get("selected_by", "error")
+
+    @property
+    def dev_rows(self) -> int | None:
+        """Labeled rows that chose the weights; None for a run of an earlier version, which did not say."""
+        return self.result.get("dev_rows", self.config["data"].get("dev"))
+
+    @property
     def test_rows(self) -> int:
         return sum(map(sum, self.result["confusion"]))
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """Of the chosen weights on the test rows: by the confusion, which runs of all versions have."""
+        return class_scores(self.result["confusion"]) if self.test_rows else None
 
     @cached_property
     def right(self) -> np.ndarray | None:
@@ -100,9 +121,13 @@ class Run:
         return self.result.get("augmentation") or {}
 
     def value(self, name: str) -> float | None:
-        """A figure of the result or of the augmentation, or `calibration_error`; None where this run has none."""
+        """A figure of the result or of the augmentation, or one of them by another name; None where there is none."""
         found = self.result.get(name, self.coverage.get(name))
-        if name == "calibration_error":
+        if name == "dev_rows":
+            found = self.dev_rows
+        elif name in ("test_macro_f1", "test_balanced_error"):
+            found = getattr(self.scores, name.removeprefix("test_"), None)
+        elif name == "calibration_error":
             found = (self.result.get("calibration") or {}).get("error")
         return float(found) if isinstance(found, _NUMBER) and math.isfinite(found) else None
 
@@ -151,6 +176,7 @@ def read_run(path: Path) -> Run:
     _check(config["data"], _DATA, path / "config.json")
     _check(config["data"], _DATA_LATER, path / "config.json", absent=True)
     _check(result, _RESULT, path / "result.json")
+    _check(result, _RESULT_LATER, path / "result.json", absent=True)
     classes, rows = config["data"]["classes"], result["confusion"]
     if not classes or not all(isinstance(name, str) for name in classes):
         raise _damaged(path / "config.json", f"the classes are {classes}")

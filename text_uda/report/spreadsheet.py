@@ -8,8 +8,14 @@ from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast
 from text_uda.report.reading import Run
 
-_MEASURES = ("test_error", "last_test_error", "dev_error", "calibration_error", "change_rate", "usable", "seconds")
-_SETTING = ("level", "data", "labels", "encoder", "tune", "method", "run", "seed", "seeds", "against")
+_MEASURES = (
+    *("test_error", "test_balanced_error", "test_macro_f1", "last_test_error", "dev_error", "calibration_error"),
+    *("change_rate", "usable", "seconds"),
+)
+_SETTING = (
+    *("level", "data", "labels", "dev_rows", "selected_by", "encoder", "tune", "method", "run", "seed", "seeds"),
+    "against",
+)
 _CONTRAST = (
     *("difference", "difference_half_width", "p_t_holm", "difference_low_with_rows", "difference_high_with_rows"),
     "p_mcnemar_holm",
@@ -25,7 +31,7 @@ def comma_separated(comparisons: Sequence[Comparison]) -> str:
     """`level` says what a line is: "method" holds means over seeds with half their 95% intervals, "run" one run,
     "pair" a method against another. A difference is to the method of `against`.
 
-    Errors and differences are in percent, `change_rate` and `usable` shares. What is not known is empty.
+    Errors, F1 and differences are in percent, `change_rate` and `usable` shares. What is not known is empty.
     """
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, HEAD, restval="")
@@ -85,6 +91,7 @@ def _difference(contrast: Contrast, other: str) -> dict[str, object]:
 
 def _run_line(comparison: Comparison, group: Group, run: Run) -> dict[str, object]:
     line = _setting(comparison, group, "run") | {"run": text(run.name), "seed": run.seed}
+    line |= {"dev_rows": _or_empty(run.dev_rows), "selected_by": text(run.selected_by)}
     line |= {measure: _or_empty(run.value(measure)) for measure in _MEASURES}
     if len([other for other in group.runs if other.seed == run.seed]) == 1:  # else the difference is of their mean
         line["difference"] = _or_empty(comparison.differences(group).get(run.seed))

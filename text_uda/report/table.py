@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from text_uda.report.chart import Numbers, number
 from text_uda.report.comparison import LABELS_ALONE, Comparison, Group
 from text_uda.report.contrast import Contrast
 from text_uda.report.interval import Estimate, signed
@@ -23,7 +24,9 @@ class Column:
 _FAMILY = "Holm-adjusted over this column of each table by itself"
 
 COLUMNS = (
-    Column("test_error", "test error %", "of the weights that the development split chose"),
+    Column("test_error", "test error %", "of the chosen weights"),
+    Column("test_balanced_error", "balanced error %", "100 minus the mean recall over the classes"),
+    Column("test_macro_f1", "macro-F1 %", "mean F1 over the classes, each of which counts the same"),
     Column("against", f"vs {LABELS_ALONE}", f"difference of the test error to {LABELS_ALONE}, paired by seed"),
     Column("p", "p", f"of the paired t test over seeds on these test rows, {_FAMILY}"),
     Column(
@@ -37,23 +40,30 @@ COLUMNS = (
         f"of McNemar's exact test on the test rows, {_FAMILY}: one seed, so of these two models alone",
     ),
     Column("last_test_error", "last step %", "test error of the weights after the last step"),
-    Column("dev_error", "dev error %", "lowest error on the development split, which chose the weights"),
+    Column("dev_error", "dev error %", "of the chosen weights on the development rows"),
+    Column("dev_rows", "dev rows", "labeled rows of the development split"),
     Column("calibration_error", "calibration %", "mean distance of confidence and accuracy on the test rows, 15 bins"),
     Column("change_rate", "changed %", "mean share of the words that a usable paraphrase changed"),
     Column("usable", "usable %", "share of the unlabeled texts with a usable paraphrase"),
     Column("seconds", "seconds", "of training and evaluation, without the paraphrasing"),
 )
 
+_WHERE_SKEWED = ("test_balanced_error", "test_macro_f1")
 _DIFFERENCE = Column("against", "difference", "of the test errors, first method minus second, paired by seed")
 _CONTRAST = ("against", "p", "seeds_and_rows", "p_rows")  # in the order of the columns
 
 
 def columns(comparison: Comparison) -> list[Column]:
-    """Those that have something to show."""
+    """Those that have something to show; where classes are equally frequent the error says what their means do."""
+    hidden: set[str] = set() if comparison.skewed else set(_WHERE_SKEWED)
+    rows = {run.dev_rows for group in comparison.groups for run in group.runs}
+    if len(rows - {None}) < 2:  # the caption says how many
+        hidden.add("dev_rows")
     return [
         column
         for column in COLUMNS
-        if any(group_cell(comparison, group, column.key) != NOTHING for group in comparison.groups)
+        if column.key not in hidden
+        and any(group_cell(comparison, group, column.key) != NOTHING for group in comparison.groups)
     ]
 
 
@@ -76,7 +86,7 @@ def group_cell(comparison: Comparison, group: Group, key: str) -> str:
     found = group.estimate(key)
     if found is None:
         return NOTHING
-    if key.endswith("error"):
+    if _is_percent(key):
         return found.text()
     return _plain(key, found.mean)
 
@@ -104,17 +114,34 @@ def run_cell(comparison: Comparison, group: Group, run: Run, key: str) -> str:
     value = run.value(key)
     if value is None:
         return NOTHING
-    return f"{value:.1f}" if key.endswith("error") else _plain(key, value)
+    return f"{value:.1f}" if _is_percent(key) else _plain(key, value)
+
+
+def _is_percent(key: str) -> bool:
+    return key.endswith(("error", "_f1"))
 
 
 def _plain(key: str, value: float) -> str:
+    if key == "dev_rows":
+        return f"{value:,.0f}"
     if key == "seconds":
         return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
     return f"{100 * value:.0f}"
 
 
 def caption(comparison: Comparison) -> str:
-    return f"{comparison.title}, {comparison.model}"
+    chosen = f"; weights chosen by {comparison.chosen_by}" if comparison.chosen_by else ""
+    return f"{comparison.title}, {comparison.model}{chosen}"
+
+
+def by_class(group: Group) -> Numbers:
+    """A line a class: its test rows over all seeds, precision, recall and F1 of the chosen weights."""
+    scores = group.scores.per_class if group.scores else ()
+    lines = [
+        [name, f"{one.support:,}", *(number(share, 1) for share in (one.precision, one.recall, one.f1))]
+        for name, one in zip(group.runs[0].classes, scores, strict=bool(scores))
+    ]
+    return Numbers(["class", "rows", "precision %", "recall %", "F1 %"], lines)
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
