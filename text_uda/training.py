@@ -29,6 +29,7 @@ from text_uda.metrics import Metrics, Pace
 from text_uda.model import (
     check_embeddings_can_be_given,
     check_head_can_be_cut,
+    check_hidden_is_trained,
     check_last_layer_is_linear,
     layers,
 )
@@ -216,8 +217,9 @@ class Training:
 
     def _rows_per_step(self) -> int:
         """Texts of a step, each view of one counted."""
-        views = 0 if self.unlabeled is None else 1 + self.needs.second_view
-        again = "labeled again" in self.needs.views
+        needs = self._unwrapped.needs  # of the step that was made
+        views = 1 + needs.second_view if needs.unlabeled_rows else 0
+        again = "labeled again" in needs.views
         return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
 
     def _consider(self, done: int) -> Evaluation:
@@ -295,5 +297,7 @@ def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, s
         check_embeddings_can_be_given(model)
     if needs.hidden:
         check_last_layer_is_linear(model)
+    if needs.trained_hidden:
+        check_hidden_is_trained(model, tune=settings.tune)
     if needs.layers:
         layers(model)

@@ -15,9 +15,11 @@ from text_uda.objectives import (
     UDA,
     VAT,
     FixMatch,
+    InfoNCE,
     MeanTeacher,
     MixMatch,
     RDrop,
+    SupCon,
     Supervised,
     TMix,
     all_needs,
@@ -111,12 +113,32 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
     assert not (tmp_path / "run").exists(), "or the next try would find a run with other settings there"
 
 
+@pytest.mark.parametrize("contrast", [SupCon(), InfoNCE()])
+@pytest.mark.parametrize(("trains", "refused"), [(("classifier",), True), (("pooler", "classifier"), False)])
+def test_contrast_of_a_frozen_vector(contrast, trains, refused, tiny_bert, tmp_path, monkeypatch):
+    def choose(model, tune):
+        assert tune == "head"
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(any(part in name for part in trains))
+
+    monkeypatch.setattr(import_module("text_uda.training"), "choose_trained_weights", choose)
+    arguments = {
+        "objectives": (Supervised(), contrast),
+        "settings": TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, tune="head"),
+    }
+    if refused:
+        assert "the hidden vector is frozen" in said(tmp_path / "run", tiny_bert, **arguments)
+    else:
+        train(SPLIT, **arguments, out=tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("objectives", "words"),
     [
         ((Supervised(tsa="exp"), RDrop()), "leave out tsa"),
         ((Supervised(), MixMatch()), "MixMatch has a labeled loss of its own: leave out Supervised"),
         ((MixMatch(), TMix()), "MixMatch has a labeled loss of its own"),
+        ((SupCon(), InfoNCE()), "SupCon, InfoNCE alone would leave the last layer as it began: add Supervised()"),
     ],
 )
 def test_objectives_that_do_not_go_together(objectives, words, tiny_bert, tmp_path):

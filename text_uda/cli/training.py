@@ -53,6 +53,8 @@ OBJECTIVES = (
     "adamatch",
     "dash",
     "r-drop",
+    "supcon",
+    "infonce",
 )
 
 
