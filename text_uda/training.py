@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from text_uda import checkpoint, distributed
 from text_uda.answers import examples_of, packed
 from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
-from text_uda.averaging import Averaged, Averaging
+from text_uda.averaging import Averaged, Averaging, FastSWA
 from text_uda.batch import Batch
 from text_uda.calibration import calibration
 from text_uda.data import Split
@@ -41,7 +41,7 @@ from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory
-from text_uda.schedules import linear_decay
+from text_uda.schedules import cosine_7_16, linear_decay
 from text_uda.settings import TrainSettings
 from text_uda.step import Step, Sum
 from text_uda.views import Views
@@ -181,7 +181,7 @@ class Training:
             what = f"the loss of {', '.join(broken) or 'another process'}"
             raise self._diverged(what, step, batch, result, kept=bool(broken))
         self.accelerator.backward(result.loss)
-        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm or np.inf)
         if norm is not None and not np.isfinite(float(norm)):
             raise self._diverged("the gradient", step, batch, result, kept=distributed.is_main())
         self._accelerated.step()
@@ -200,7 +200,9 @@ class Training:
         )
 
     def _learning_rate_factor(self, step: int) -> float:
-        schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
+        schedule = cosine_7_16 if self.settings.schedule == "cosine-7-16" else linear_decay
+        if isinstance(self.averaging, FastSWA):  # its cycles are the method
+            schedule = self.averaging.learning_rate_factor
         return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:

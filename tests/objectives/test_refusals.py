@@ -1,6 +1,6 @@
 """What a method cannot do is refused with a reason before the first step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -114,22 +114,12 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("contrast", [SupCon(), InfoNCE()])
-@pytest.mark.parametrize(("trains", "refused"), [(("classifier",), True), (("pooler", "classifier"), False)])
-def test_contrast_of_a_frozen_vector(contrast, trains, refused, tiny_bert, tmp_path, monkeypatch):
-    def choose(model, tune):
-        assert tune == "head"
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(any(part in name for part in trains))
-
-    monkeypatch.setattr(import_module("text_uda.training"), "choose_trained_weights", choose)
-    arguments = {
-        "objectives": (Supervised(), contrast),
-        "settings": TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, tune="head"),
-    }
-    if refused:
-        assert "the hidden vector is frozen" in said(tmp_path / "run", tiny_bert, **arguments)
-    else:
-        train(SPLIT, **arguments, out=tmp_path / "run")
+def test_contrast_of_a_frozen_vector(contrast, tiny_bert, tmp_path):
+    settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, tune="head")
+    words = said(tmp_path / "run", tiny_bert, objectives=(Supervised(), contrast), settings=settings)
+    assert "the hidden vector is frozen" in words and "last:2" in words
+    settings = replace(settings, tune="last:1")
+    train(SPLIT, objectives=(Supervised(), contrast), settings=settings, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(
