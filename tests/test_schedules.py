@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from text_uda.schedules import linear_decay, linear_ramp, ramp_up, tsa_threshold
+from text_uda.schedules import cosine_7_16, linear_decay, linear_ramp, ramp_up, tsa_threshold
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_linear_decay_warms_up_and_ends_near_zero():
 def test_linear_ramp(start, end, expected):
     found = {step: linear_ramp(step=step, steps=10, start=start, end=end) for step in expected}
     assert found == pytest.approx(expected)
+
+
+def test_cosine_over_7_16():
+    rates = [cosine_7_16(step=step, steps=110, warmup_steps=10) for step in range(111)]
+    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3]) and rates[9] == rates[10] == 1
+    assert rates[60] == pytest.approx(math.cos(7 * math.pi / 32))
+    assert rates[110] == pytest.approx(0.19509, abs=1e-5), "it does not come to 0"
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))

@@ -1,5 +1,6 @@
 """A step: which views carry gradient, that it moves the weights, that objectives add up and keep their state."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from text_uda.augment.in_step import special_ids
 from text_uda.batch import Batch
 from text_uda.keyed import keyed_seed
 from text_uda.noise import keyed_random
-from text_uda.objectives import UDA, Loss, Needs, Supervised
+from text_uda.objectives import UDA, InfoNCE, Loss, Needs, SupCon, Supervised
 from text_uda.pretrained import load_classifier
 from text_uda.rows import TokenRows
 from text_uda.step import Step
@@ -141,3 +142,21 @@ class Looks:
 def test_targets_have_no_gradient_though_they_come_from_a_view_that_has(made):
     model, batch = made
     assert Step(model, (Looks(),), steps=10)(batch, 0).loss.requires_grad
+
+
+def test_what_no_longer_counts_is_left_out_with_its_rows(made):
+    model, batch = made
+    batch = replace(batch, unlabeled_rows=torch.arange(4))
+    step = Step(model, (Supervised(), SupCon(until=0.5), InfoNCE(until=0.3)), steps=10)
+    alone = Step(model, (Supervised(),), steps=10)(batch, 7)
+    results = {number: step(batch, number) for number in (0, 2, 3, 4, 5, 7)}
+    named = {number: list(result.parts) for number, result in results.items()}
+    both = ["Supervised", "SupCon", "InfoNCE"]
+    assert named == {0: both, 2: both, 3: both[:2], 4: both[:2], 5: both[:1], 7: both[:1]}
+    assert torch.equal(results[7].loss, alone.loss) and results[7].unlabeled is None
+    step(batch, 7)
+    after = step.traffic.tokens
+    step(batch, 4)
+    assert step.traffic.tokens == 2 * after, "the labeled rows, and again; no unlabeled ones"
+    step(batch, 1)
+    assert step.traffic.tokens > 2 * after, "what counts depends on the step alone"

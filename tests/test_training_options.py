@@ -205,3 +205,20 @@ def test_a_run_of_a_version_that_wrote_less_goes_on(split, settings, tmp_path):
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(SettingsError, match="digest"):
         train(split, **call)
+
+
+def test_the_schedule_of_the_benchmark_and_gradients_of_any_length(split, settings, tmp_path):
+    rates = {}
+    for schedule in ("linear", "cosine-7-16"):
+        one = replace(settings, schedule=schedule, learning_rate=1e-3, warmup_steps=2, max_grad_norm=None)
+        run(split, one, tmp_path / schedule)
+        rates[schedule] = [record["learning_rate"] for record in metrics_of(tmp_path / schedule)]
+    assert rates["linear"] == pytest.approx([5e-4, 1e-3, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    cosine = [1e-3 * math.cos(7 / 16 * math.pi * share) for share in (0, 0.25, 0.5, 0.75)]
+    assert rates["cosine-7-16"] == pytest.approx([5e-4, 1e-3, *cosine])
+    run(split, replace(one, max_grad_norm=1e6), tmp_path / "long")
+    same, cut = weights_of(tmp_path / "cosine-7-16"), weights_of(tmp_path / "long")
+    assert all(torch.equal(same[name], value) for name, value in cut.items())
+    for wrong in ({"schedule": "cosine"}, {"max_grad_norm": 0.0}):
+        with pytest.raises(SettingsError, match=next(iter(wrong))):
+            replace(settings, **wrong)

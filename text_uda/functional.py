@@ -5,7 +5,7 @@ Shapes: B rows, C classes. Nothing here knows of models, batches or steps.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch.nn.functional import log_softmax, normalize
 
 
 def kl_divergence(target: Tensor, logits: Tensor) -> Tensor:
@@ -55,3 +55,9 @@ def align(probabilities: Tensor, mean: Tensor) -> Tensor:
 def entropy(probabilities: Tensor) -> Tensor:
     """- sum p log p of each row, in nats. (B, C) -> (B,)"""
     return -torch.xlogy(probabilities, probabilities).sum(dim=-1)
+
+
+def cosines(vectors: Tensor, others: Tensor) -> Tensor:
+    """Of each vector with each other, also in a bf16 pass as exact as they come. (A, H), (B, H) -> (A, B)"""
+    with torch.autocast(vectors.device.type, enabled=False):  # divided by a temperature, two digits are not enough
+        return normalize(vectors, dim=-1) @ normalize(others, dim=-1).T

@@ -252,6 +252,19 @@ def check_last_layer_is_linear(model: PreTrainedModel) -> None:
         )
 
 
+def check_hidden_is_trained(model: PreTrainedModel, *, tune: str) -> None:
+    """Raise SettingsError where no trained weight is below the vector that the last linear layer reads."""
+    ids = torch.tensor([_words(model)], device=model.device)
+    classifier = Classifier(model)
+    with classifier.without_dropout():
+        output = classifier(Tokens(ids, torch.ones_like(ids)))
+    if not output.hidden.requires_grad:
+        raise SettingsError(
+            f"with tune={tune!r} the hidden vector is frozen, and SupCon and InfoNCE train nothing else: give "
+            "--tune last:2 or all, or another objective"
+        )
+
+
 def check_head_can_be_cut(model: PreTrainedModel) -> None:
     """Raise SettingsError unless `encode` and the head together give what the whole model gives, as it is saved."""
     known = model.config.model_type in _HEADS or is_linear(model)

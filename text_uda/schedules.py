@@ -46,3 +46,13 @@ def linear_decay(*, step: int, steps: int, warmup_steps: int) -> float:
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return max(0.0, (steps - step) / max(1, steps - warmup_steps))
+
+
+def cosine_7_16(*, step: int, steps: int, warmup_steps: int) -> float:
+    """The factor on the learning rate: up from 0 over the warm-up, then cos(7/16 pi t), t from 0 to 1.
+
+    Sohn et al. 2020 (FixMatch, arXiv 2001.07685), Section 2.4. It ends at 0.195, not at 0.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return math.cos(7 / 16 * math.pi * (step - warmup_steps) / max(1, steps - warmup_steps))

@@ -38,7 +38,11 @@ class TrainSettings:
 
     warmup_steps: int = 0
     weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
+    schedule: Literal["linear", "cosine-7-16"] = "linear"
+    """Of the learning rate after the warm-up: down to 0, or as the benchmark USB has it (see `text_uda.schedules`)."""
+
+    max_grad_norm: float | None = 1.0
+    """Longer gradients are cut to this length; None for none."""
 
     max_tokens: int = 256
     """Tokens of a text that the encoder sees."""
@@ -82,15 +86,16 @@ class TrainSettings:
     """Of all dropouts of the encoder and its head; None leaves what the encoder came with."""
 
     def __post_init__(self) -> None:
-        positive = (
-            "steps labeled_batch unlabeled_ratio samples max_grad_norm max_tokens "
-            "evaluate_every checkpoint_every log_every"
-        )
+        positive = "steps labeled_batch unlabeled_ratio samples max_tokens evaluate_every checkpoint_every log_every"
         for name in positive.split():
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
-        if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
-            raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
+        for name in ("tokens_per_pass", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise SettingsError(f"{name}={value}: give a number above 0, or None")
+        if self.schedule not in ("linear", "cosine-7-16"):
+            raise SettingsError(f"schedule={self.schedule!r}: choose linear or cosine-7-16")
         for name in ("warmup_steps", "weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")

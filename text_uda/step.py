@@ -14,7 +14,7 @@ from text_uda.batch import Batch, Embedded, Inputs, Tokens, concatenate, widened
 from text_uda.functional import entropy
 from text_uda.keyed import keyed_seed
 from text_uda.model import Classifier, Output, Traffic, embed, number_of_classes
-from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, in_use
+from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, counts, in_use
 
 
 class Sum(NamedTuple):
@@ -58,18 +58,14 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.student = Classifier(model, tokens_per_pass=tokens_per_pass)
-        self.objectives = in_use(objectives)
-        self.needs = all_needs(self.objectives.values())
+        self._used = in_use(objectives)
         self.steps = steps
-        self._leaves_out = (
-            leave_out_masked
-            and "second" in self.needs.views
-            and all(isinstance(each, Selective) for each in self.objectives.values() if "second" in each.needs.views)
-        )
+        self._leave_out_masked = leave_out_masked
+        self._begin(0)
         self.augmentation = augmentation
         self.register_buffer("special", torch.empty(0).long() if special is None else special, persistent=False)
         self._state_names: dict[int, dict[str, str]] = {}
-        for index, objective in self.objectives.items():
+        for index, objective in self._used.items():
             state = objective.initial_state(self._classes, unlabeled) if isinstance(objective, Stateful) else {}
             self._state_names[index] = {name: f"objective_{index}_{name}" for name in state}
             for name, value in state.items():
@@ -83,6 +79,7 @@ class Step(nn.Module):
             key: decides every draw but dropout; another one for each step.
             teacher: the model with averaged weights, where an objective needs it.
         """
+        self._begin(step)
         self.student.traffic = Traffic()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
@@ -110,6 +107,16 @@ class Step(nn.Module):
         needs = {type(each).__name__: each.needs for each in self.objectives.values()}
         unlabeled = [part for name, part in parts.items() if needs[name].unlabeled_rows and not needs[name].labeled]
         return Sum(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
+
+    def _begin(self, step: int) -> None:
+        """The objectives that count in this step, and what they need; the rows of others are not run."""
+        self.objectives = {n: each for n, each in self._used.items() if counts(each, step=step, steps=self.steps)}
+        self.needs = all_needs(self.objectives.values())
+        self._leaves_out = (
+            self._leave_out_masked
+            and "second" in self.needs.views
+            and all(isinstance(each, Selective) for each in self.objectives.values() if "second" in each.needs.views)
+        )
 
     @property
     def traffic(self) -> Traffic:

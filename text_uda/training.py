@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from text_uda import checkpoint, distributed
 from text_uda.answers import examples_of, packed
 from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
-from text_uda.averaging import Averaged, Averaging
+from text_uda.averaging import Averaged, Averaging, FastSWA
 from text_uda.batch import Batch
 from text_uda.calibration import calibration
 from text_uda.class_scores import named
@@ -32,6 +32,7 @@ from text_uda.metrics import Metrics, Pace
 from text_uda.model import (
     check_embeddings_can_be_given,
     check_head_can_be_cut,
+    check_hidden_is_trained,
     check_last_layer_is_linear,
     layers,
 )
@@ -44,7 +45,7 @@ from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory
-from text_uda.schedules import linear_decay
+from text_uda.schedules import cosine_7_16, linear_decay
 from text_uda.settings import TrainSettings
 from text_uda.step import Step, Sum
 from text_uda.views import Views
@@ -195,7 +196,7 @@ class Training:
             what = f"the loss of {', '.join(broken) or 'another process'}"
             raise self._diverged(what, step, batch, result, kept=bool(broken))
         self.accelerator.backward(result.loss)
-        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm)
+        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm or np.inf)
         if norm is not None and not np.isfinite(float(norm)):
             raise self._diverged("the gradient", step, batch, result, kept=distributed.is_main())
         self._accelerated.step()
@@ -214,7 +215,9 @@ class Training:
         )
 
     def _learning_rate_factor(self, step: int) -> float:
-        schedule = linear_decay if self.averaging is None else self.averaging.learning_rate_factor
+        schedule = cosine_7_16 if self.settings.schedule == "cosine-7-16" else linear_decay
+        if isinstance(self.averaging, FastSWA):  # its cycles are the method
+            schedule = self.averaging.learning_rate_factor
         return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:
@@ -231,8 +234,9 @@ class Training:
 
     def _rows_per_step(self) -> int:
         """Texts of a step, each view of one counted."""
-        views = 0 if self.unlabeled is None else 1 + self.needs.second_view
-        again = "labeled again" in self.needs.views
+        needs = self._unwrapped.needs  # of the step that was made
+        views = 1 + needs.second_view if needs.unlabeled_rows else 0
+        again = "labeled again" in needs.views
         return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
 
     def _consider(self, done: int) -> Evaluation:
@@ -320,5 +324,7 @@ def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, s
         check_embeddings_can_be_given(model)
     if needs.hidden:
         check_last_layer_is_linear(model)
+    if needs.trained_hidden:
+        check_hidden_is_trained(model, tune=settings.tune)
     if needs.layers:
         layers(model)

@@ -10,7 +10,10 @@ from text_uda.cli.ablating import STUDIES as NAMES
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting
-from text_uda.objectives import PRESETS, UDA
+from text_uda.experiment import usb as usb_module
+from text_uda.experiment.setting import limit_of
+from text_uda.experiment.usb import usb_labels, usb_settings
+from text_uda.objectives import PRESETS, UDA, MeanTeacher, MixMatch, PiModel, Supervised
 
 CORPUS = Corpus(
     "wordnet-6",
@@ -24,7 +27,7 @@ SMALL = setting(CORPUS, "small")
 
 def test_the_command_line_knows_them():
     assert tuple(STUDIES) == NAMES
-    assert all(setting(CORPUS, size).few == 24 for size in SIZES)  # pyright: ignore[reportArgumentType]
+    assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("name", sorted(set(STUDIES) - {"temperature"}))
@@ -86,6 +89,49 @@ def test_the_size_of_the_paper_has_its_settings():
     )
     assert (one.learning_rate, one.warmup_steps, one.tune, paper.supervised.tsa) == (2e-5, 1000, "all", "linear")
     assert paper.back_translation.temperature == 0.9 and paper.consistency.weight == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "few", "learning_rate", "layer_decay"),
+    [("yelp-5", 250, 5e-5, 0.75), ("amazon-5", 250, 1e-5, 0.75), ("imdb", 20, 5e-5, 0.75), ("ag-news", 40, 5e-5, 0.65)],
+)
+def test_the_size_of_the_benchmark_has_its_settings(data, few, learning_rate, layer_decay):
+    usb = setting(replace(CORPUS, name=data), "usb")
+    one = usb.settings
+    assert (usb.few, usb.seeds, one.encoder, one.tune) == (few, 3, "google-bert/bert-base-uncased", "all")
+    assert (one.learning_rate, one.layer_decay) == (learning_rate, layer_decay)
+    assert (one.steps, one.warmup_steps, one.labeled_batch, one.unlabeled_batch()) == (102_400, 5120, 8, 8)
+    assert (one.schedule, one.weight_decay, one.max_grad_norm) == ("cosine-7-16", 5e-4, None)
+    assert (one.max_tokens, one.keep_tokens, one.evaluate_every) == (512, "first", 2048)
+    assert usb.with_all == one and limit_of("usb") is None
+    assert (usb.supervised, usb.consistency) == (
+        Supervised(tsa="exp"),
+        UDA(temperature=0.4, confidence_threshold=0.8),
+    )
+
+
+def test_the_methods_of_the_benchmark_have_its_weights():
+    usb = setting(replace(CORPUS, name="imdb"), "usb")
+    trials = {trial.name: trial for trial in STUDIES["objectives"](usb)}
+    assert trials["uda"].objectives == (usb.supervised, usb.consistency)
+    assert trials["mean-teacher"].objectives == (Supervised(), MeanTeacher(weight=50.0))
+    assert trials["pi-model"].objectives == (Supervised(), PiModel(weight=10.0))
+    assert trials["mixmatch"].objectives == (MixMatch(unlabeled_weight=100.0),)
+    changed = {"uda", "mean-teacher", "pi-model", "mixmatch"}
+    assert all(trials[name].objectives == preset.objectives for name, preset in PRESETS.items() if name not in changed)
+
+
+def test_the_benchmark_has_settings_for_its_own_data_alone():
+    assert usb_labels("yelp-5") == usb_labels("amazon-5") == (250, 1000)
+    assert (usb_labels("imdb"), usb_labels("ag-news")) == ((20, 100), (40, 200))
+    for call in (lambda: setting(CORPUS, "usb"), lambda: usb_settings("dbpedia")):
+        with pytest.raises(SettingsError, match=r"yelp-5, amazon-5, imdb, ag-news, and .* is none of them"):
+            call()
+
+
+@pytest.mark.parametrize("difference", ["two layers", "back-translations", "Mean Teacher", "samples", "warm-up"])
+def test_what_differs_from_the_benchmark_is_said(difference):
+    assert usb_module.__doc__ is not None and difference in usb_module.__doc__.partition("What differs")[2]
 
 
 def test_what_is_given_takes_the_place_of_the_size():

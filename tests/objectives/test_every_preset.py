@@ -65,6 +65,13 @@ def run(model, preset: Preset, batch: Batch, *, step: int = 6):
     return result, {name: p.grad for name, p in model.named_parameters()}
 
 
+def but_of_the_last_layer(model, gradients: dict, *, left_out: bool) -> dict:
+    """Contrast trains the vector that the last layer reads, and gives that layer no gradient."""
+    last = [name for name, p in model.named_parameters() if p.shape[0] == 3 and "classifier" in name]
+    assert len(last) == 2 and all((gradients[name] is None) == left_out for name in last)
+    return {name: gradient for name, gradient in gradients.items() if not left_out or name not in last}
+
+
 @pytest.mark.parametrize("kind", ENCODERS)
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_weight_of_every_encoder_gets_a_gradient(name, kind, eager):
@@ -79,6 +86,7 @@ def test_every_weight_of_every_encoder_gets_a_gradient(name, kind, eager):
     pack(model)
     result, gradients = run(model, preset, new_batch())
     assert torch.isfinite(result.loss) and result.parts.keys() == {type(each).__name__ for each in preset.objectives}
+    gradients = but_of_the_last_layer(model, gradients, left_out=needs.trained_hidden)
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients.values())
     assert all(gradient.abs().sum() > 0 for weight, gradient in gradients.items() if "word_embed" in weight)
     assert all(gradient.abs().sum() > 0 for weight, gradient in gradients.items() if "classifier" in weight)
@@ -110,10 +118,15 @@ def test_it_works_on_features_of_a_frozen_encoder(name, eager):
     with keyed_random(4):
         labeled, original, second = (Features(torch.randn(rows, 16)) for rows in (4, 6, 6))
     batch = replace(tokens, labeled=labeled, original=original, augmented=second)
-    result, gradients = run(model, alone(eager, name), batch)
+    preset = alone(eager, name)
+    result, gradients = run(model, preset, batch)
     assert torch.isfinite(result.loss)
+    left_out = all_needs(preset.objectives).trained_hidden
+    gradients = but_of_the_last_layer(model, gradients, left_out=left_out)
     heads = [gradient for weight, gradient in gradients.items() if "classifier" in weight or "pooler" in weight]
-    assert len(heads) == 4 and all(gradient is not None and gradient.abs().sum() > 0 for gradient in heads)
+    assert len(heads) == (2 if left_out else 4) and all(
+        gradient is not None and gradient.abs().sum() > 0 for gradient in heads
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)

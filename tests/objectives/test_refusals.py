@@ -1,6 +1,6 @@
 """What a method cannot do is refused with a reason before the first step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from text_uda.objectives import (
     UDA,
     VAT,
     FixMatch,
+    InfoNCE,
     MeanTeacher,
     MixMatch,
     RDrop,
+    SupCon,
     Supervised,
     TMix,
     all_needs,
@@ -111,12 +113,22 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
     assert not (tmp_path / "run").exists(), "or the next try would find a run with other settings there"
 
 
+@pytest.mark.parametrize("contrast", [SupCon(), InfoNCE()])
+def test_contrast_of_a_frozen_vector(contrast, tiny_bert, tmp_path):
+    settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, tune="head")
+    words = said(tmp_path / "run", tiny_bert, objectives=(Supervised(), contrast), settings=settings)
+    assert "the hidden vector is frozen" in words and "last:2" in words
+    settings = replace(settings, tune="last:1")
+    train(SPLIT, objectives=(Supervised(), contrast), settings=settings, out=tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("objectives", "words"),
     [
         ((Supervised(tsa="exp"), RDrop()), "leave out tsa"),
         ((Supervised(), MixMatch()), "MixMatch has a labeled loss of its own: leave out Supervised"),
         ((MixMatch(), TMix()), "MixMatch has a labeled loss of its own"),
+        ((SupCon(), InfoNCE()), "SupCon, InfoNCE alone would leave the last layer as it began: add Supervised()"),
     ],
 )
 def test_objectives_that_do_not_go_together(objectives, words, tiny_bert, tmp_path):

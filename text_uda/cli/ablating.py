@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
 STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled")
-SIZES = ("smoke", "small", "paper")
+SIZES = ("smoke", "small", "paper", "usb")
 
 
 @click.command(short_help="Run a study: many runs over methods and seeds, a table, a page.")
@@ -36,9 +36,11 @@ SIZES = ("smoke", "small", "paper")
 @click.option("--labels", "few", type=COUNT, metavar="N", help="Labels in all, where they are few.")
 @label_sampling_option
 @dev_option
-@click.option("--seeds", type=COUNT, metavar="N", help="Seeds, from 0. [default: 5; smoke 2]")
-@click.option("--encoder", metavar="NAME", help="Encoder. [default: minilm-l6; paper: google-bert/bert-base-uncased]")
-@click.option("--tune", metavar="head|last:N|all", help="Which weights are trained. [default: head; paper: all]")
+@click.option("--seeds", type=COUNT, metavar="N", help="Seeds, from 0. [default: 5; smoke 2, usb 3]")
+@click.option(
+    "--encoder", metavar="NAME", help="Encoder. [default: minilm-l6; paper, usb: google-bert/bert-base-uncased]"
+)
+@click.option("--tune", metavar="head|last:N|all", help="Which weights are trained. [default: head; paper, usb: all]")
 @click.option("--translator", metavar="ENGINE", help="Of the back-translation, as in `text-uda paraphrase`.")
 @click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=f"{CACHE_WORDS} [default: OUT/cache]")
 @click.option("--fill", is_flag=True, help="Make the paraphrases that are missing.")
@@ -76,6 +78,9 @@ def ablate(
     temperature  at which back-translation samples
     unlabeled    how many unlabeled texts there are
 
+    The sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, usb those of the
+    USB benchmark (yelp-5, amazon-5, imdb, ag-news; what differs stands in text_uda/experiment/usb.py).
+
     DIR then holds report.html, table.md, table.tex, table.csv, figures, and a run directory for each run.
 
     \b
@@ -104,7 +109,7 @@ def ablate(
         translator=translator,
     )
     trials = list(functions[study](common))
-    if estimate or (size == "paper" and not (out / "study.json").exists()):
+    if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
         found = cost(share(trials, shard), data.load(), workers=workers)
         if estimate and as_json:
             emit_json(found.record())

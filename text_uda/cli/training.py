@@ -55,6 +55,8 @@ OBJECTIVES = (
     "adamatch",
     "dash",
     "r-drop",
+    "supcon",
+    "infonce",
 )
 
 

@@ -39,6 +39,7 @@ KNOWN = {
     "dbpedia": HubData(
         "fancyzhx/dbpedia_14", ("title", "content"), "label", "Wikipedia abstracts, 14 classes, 560,000 texts"
     ),
+    "ag-news": HubData("fancyzhx/ag_news", ("text",), "label", "News, 4 classes, 120,000 texts"),
 }
 
 _BLOCK = 4096  # rows in memory at one time

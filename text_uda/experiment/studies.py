@@ -19,7 +19,7 @@ from text_uda.data import Labels
 from text_uda.errors import SettingsError
 from text_uda.experiment.setting import Setting
 from text_uda.experiment.trial import Trial
-from text_uda.objectives import PRESETS, all_needs
+from text_uda.objectives import all_needs
 
 _COUNTS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 500_000)
 
@@ -38,7 +38,7 @@ def labels(setting: Setting) -> Iterator[Trial]:
 
 
 def objectives(setting: Setting) -> Iterator[Trial]:
-    for name, preset in PRESETS.items():
+    for name, preset in setting.presets.items():
         reads_another_view = all_needs(preset.objectives).second_view
         yield from setting.trials(
             name,

@@ -7,6 +7,7 @@ from text_uda.objectives.fixmatch import FixMatch
 from text_uda.objectives.flexmatch import FlexMatch
 from text_uda.objectives.freematch import FreeMatch
 from text_uda.objectives.ict import ICT
+from text_uda.objectives.infonce import InfoNCE
 from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
@@ -21,6 +22,7 @@ from text_uda.objectives.objective import (
     Stateful,
     View,
     all_needs,
+    counts,
     in_use,
 )
 from text_uda.objectives.pi_model import PiModel
@@ -29,6 +31,7 @@ from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
 from text_uda.objectives.sntg import SNTG
 from text_uda.objectives.softmatch import SoftMatch
+from text_uda.objectives.supcon import SupCon
 from text_uda.objectives.supervised import Supervised
 from text_uda.objectives.tmix import TMix
 from text_uda.objectives.uda import UDA
@@ -50,6 +53,7 @@ __all__ = [
     "FixMatch",
     "FlexMatch",
     "FreeMatch",
+    "InfoNCE",
     "Loss",
     "MeanTeacher",
     "MixMatch",
@@ -63,12 +67,14 @@ __all__ = [
     "Selective",
     "SoftMatch",
     "Stateful",
+    "SupCon",
     "Supervised",
     "TMix",
     "VAdD",
     "View",
     "all_needs",
     "check_together",
+    "counts",
     "in_use",
     "method_name",
 ]

@@ -14,6 +14,11 @@ def check_share(name: str, value: float) -> None:
         raise SettingsError(f"{name}={value}: give a share in [0, 1]")
 
 
+def check_share_of_the_run(until: float) -> None:
+    if not 0 < until <= 1:
+        raise SettingsError(f"until={until}: give a share of the steps above 0, at most 1")
+
+
 def check_temperature(value: float) -> None:
     if not 0 < value <= 10:
         raise SettingsError(f"temperature={value}: give a number above 0, at most 10")

@@ -51,6 +51,9 @@ class Needs:
     hidden: bool = False
     """A model whose logits are a linear layer of one vector a row."""
 
+    trained_hidden: bool = False
+    """Trained weights below that vector: it trains them alone, and leaves the last linear layer to other objectives."""
+
     layers: bool = False
     """A model whose layers are known."""
 
@@ -153,6 +156,11 @@ def in_use(objectives: Sequence[Objective]) -> dict[int, Objective]:
     return {place: each for place, each in enumerate(objectives) if getattr(each, "weight", 1) != 0}
 
 
+def counts(objective: Objective, *, step: int, steps: int) -> bool:
+    """Whether it says something in this step: one with `until` does so in that share of the steps, from the first."""
+    return step < getattr(objective, "until", 1) * steps
+
+
 def all_needs(objectives: Iterable[Objective]) -> Needs:
     """What any of them needs."""
     together = [objective.needs for objective in objectives]
@@ -160,7 +168,18 @@ def all_needs(objectives: Iterable[Objective]) -> Needs:
     return Needs(views=views, **{name: any(getattr(needs, name) for needs in together) for name in _FLAGS})
 
 
-_FLAGS = ("targets", "teacher", "labeled", "unlabeled", "second", "augmentation", "embeddings", "hidden", "layers")
+_FLAGS = (
+    "targets",
+    "teacher",
+    "labeled",
+    "unlabeled",
+    "second",
+    "augmentation",
+    "embeddings",
+    "hidden",
+    "trained_hidden",
+    "layers",
+)
 
 
 def agreement(labels: Tensor, logits: Tensor, counted: Tensor) -> Tensor:

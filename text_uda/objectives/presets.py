@@ -13,6 +13,7 @@ from text_uda.objectives.fixmatch import FixMatch
 from text_uda.objectives.flexmatch import FlexMatch
 from text_uda.objectives.freematch import FreeMatch
 from text_uda.objectives.ict import ICT
+from text_uda.objectives.infonce import InfoNCE
 from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
@@ -23,6 +24,7 @@ from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
 from text_uda.objectives.sntg import SNTG
 from text_uda.objectives.softmatch import SoftMatch
+from text_uda.objectives.supcon import SupCon
 from text_uda.objectives.supervised import Supervised
 from text_uda.objectives.tmix import TMix
 from text_uda.objectives.uda import UDA
@@ -90,6 +92,8 @@ PRESETS: dict[str, Preset] = {
     "adamatch": Preset((Supervised(), AdaMatch())),
     "dash": Preset((Supervised(), Dash())),
     "r-drop": Preset((Supervised(), RDrop())),
+    "supcon": Preset((Supervised(), SupCon())),
+    "infonce": Preset((Supervised(), InfoNCE())),
 }
 
 
@@ -118,6 +122,12 @@ def check_together(objectives: Sequence[Objective]) -> None:
         )
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
+    used = in_use(objectives).values()
+    if all(each.needs.trained_hidden or getattr(each, "until", 1) < 1 for each in used):
+        raise SettingsError(
+            f"{', '.join(type(each).__name__ for each in used)} alone would leave the last layer as it began: "
+            "add Supervised()"
+        )
     kinds = [type(each).__name__ for each in objectives]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:
