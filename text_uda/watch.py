@@ -39,6 +39,9 @@ class Watch:
         if record.get("largest_class_share", 0) > COLLAPSED_SHARE and "collapse" not in self._told:
             self._told.add("collapse")
             yield _collapse_words(record["step"], record["largest_class_share"])
+        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._told:
+            self._told.add("thresholds")
+            yield _thresholds_words(record)
         for name, words in _SILENT.items():
             if name not in record or name in self._told:
                 continue
@@ -57,9 +60,18 @@ def warnings_in(records: Iterable[Mapping[str, Any]], *, steps: int) -> list[str
     return [words for record in records for words in watch.see(record)]
 
 
+def _thresholds_words(record: Mapping[str, Any]) -> str:
+    return (
+        "the thresholds of FlexMatch leave no row out: the run visits so few of the unlabeled texts that the highest "
+        f"threshold at its end is {record['highest_threshold']:.2g}, where the confidence of a row is at least "
+        f"{record['least_confidence']:.2g}. Use fewer unlabeled texts (--unlabeled-texts), more steps, or fixmatch"
+    )
+
+
 def _collapse_words(step: int, share: float) -> str:
     return (
         f"step {step:,}: {share:.0%} of the development rows are predicted as one class: the model has collapsed. "
         "Lower the weight of the unlabeled loss or the learning rate, or ramp the weight up over more steps; where the "
-        "method has them, raise the confidence threshold or the temperature, or align the distribution"
+        "method has them, raise the confidence threshold or the temperature, or align the targets to how "
+        "often each class is expected (--alignment)"
     )

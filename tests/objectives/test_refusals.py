@@ -115,6 +115,9 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
     ("objectives", "words"),
     [
         ((Supervised(tsa="exp"), RDrop()), "leave out tsa"),
+        ((Supervised(label_smoothing=0.1), RDrop()), "leave out label_smoothing"),
+        ((RDrop(), Supervised(class_weights="balanced")), "leave out class_weights"),
+        ((Supervised(class_weights=(1.0,) * 7),), "class_weights has 7 weights and the data"),
         ((Supervised(), MixMatch()), "MixMatch has a labeled loss of its own: leave out Supervised"),
         ((MixMatch(), TMix()), "MixMatch has a labeled loss of its own"),
     ],

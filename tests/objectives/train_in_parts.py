@@ -77,7 +77,7 @@ def eager(preset: Preset):
         "ramp_start": 0.0,
         "ramp_end": 0.0,
         "keep": 0.5,  # VAdD: at 0.9 often all of 32 units stay, and none is worst
-        "distribution_alignment": True,
+        "alignment": "labels",
     }
     for objective in preset.objectives:
         changes = {name: value for name, value in chosen.items() if name in vars(objective)}
