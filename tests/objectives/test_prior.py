@@ -135,7 +135,7 @@ def test_the_uniform_prior_makes_exact_posteriors_of_skewed_data_wrong_and_the_t
     labels, likelihoods = texts()
     exact = logits_under(SKEWED, likelihoods)
     none, uniform, true = (wrong_targets(aligning(kind, each), exact, labels) for each in (None, "uniform", SKEWED))
-    assert none < 15 and uniform > 2 * none, (none, uniform)
+    assert none < 15 and uniform > 1.8 * none, (none, uniform)
     assert true == pytest.approx(none, abs=0.5)
     assert wrong_targets(aligning(kind, "labels"), exact, labels, torch.tensor(SKEWED)) == true
     assert wrong_targets(aligning(kind, "labels"), exact, labels) == uniform, "labels drawn class-balanced"

@@ -19,7 +19,7 @@ from text_uda.objectives.thresholds import running, told
 class AdaMatch:
     """lambda mu(t) * mean 1[max p~(y|x) >= c_tau] CE( sg p~(y|x), p(y|x^) ) over all unlabeled rows.
 
-    p~ is p aligned to the predictions on labeled rows, or to a prior; c_tau is tau times the mean of max p(y|x) over the
+    p~ is p aligned to the predictions on labeled rows or a prior; c_tau is tau times the mean of max p(y|x) over the
     labeled rows of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
 
     Source: Berthelot et al. 2022, "AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation"
