@@ -39,9 +39,15 @@ teacher's passes among the forward ones, counted on a model while a step runs; w
 a threshold, the second view of the others is left out, and this is the most it runs. **Second view**: *augmented* where
 the method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout;
 *none* where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the
-settings `tsa`, `weight` (and `unlabeled_weight`, which `--weight` sets), `temperature`, `confidence_threshold`,
-`ramp_up`, `distribution_alignment` and the decay of the average are options of the command line; all can be set in
-Python.
+settings `tsa`, `class_weights`, `label_smoothing`, `weight` (and `unlabeled_weight`, which `--weight` sets),
+`temperature`, `confidence_threshold`, `ramp_up`, `alignment` (and `prior`, which `--alignment` sets) and the decay of
+the average are options of the command line; all can be set in Python.
+
+**How often each class is expected** (`alignment`, `prior`): "uniform", each class as often as the others; "labels", as
+often as among the labeled rows; or the share of each class, in their order. "labels" stands for the unlabeled texts
+only where the labeled rows were drawn from them in proportion. Labeled rows that were drawn class-balanced from skewed
+data have a uniform marginal, which says nothing of the data: draw them in proportion (`--label-sampling proportional`),
+or give the shares.
 """
 
 

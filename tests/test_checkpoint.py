@@ -24,7 +24,7 @@ def make(tiny_bert: Path):
     def new(tune: str = "last:1"):
         classifier = load_classifier(str(tiny_bert), ("bad", "good"), seed=0)
         choose_trained_weights(classifier.model, tune)
-        step = Step(classifier.model, (Supervised(), UDA(distribution_alignment=True)), steps=10)
+        step = Step(classifier.model, (Supervised(), UDA(alignment="uniform")), steps=10)
         optimizer = torch.optim.AdamW([p for p in step.parameters() if p.requires_grad], lr=1e-2)
         rows = TokenRows(["a good film", "a bad plot"], classifier.tokenizer, max_tokens=16).batch([0, 1])
         batch = Batch(rows, torch.tensor([1, 0]), rows, rows)

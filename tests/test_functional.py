@@ -60,15 +60,29 @@ def test_sharpen_by_hand():
     torch.testing.assert_close(sharpen(torch.tensor([[0.8, 0.2]]), 0.5), torch.tensor([[16 / 17, 1 / 17]]))
 
 
-def test_align_divides_by_the_mean_and_renormalises():
+def test_align_to_uniform_divides_by_the_mean_and_renormalises():
     # (0.6, 0.4) / (0.75, 0.25) = (0.8, 1.6), so (1/3, 2/3)
-    aligned = align(torch.tensor([[0.6, 0.4]]), torch.tensor([0.75, 0.25]))
+    aligned = align(torch.tensor([[0.6, 0.4]]), torch.tensor([0.75, 0.25]), torch.tensor([0.5, 0.5]))
     torch.testing.assert_close(aligned, torch.tensor([[1 / 3, 2 / 3]]))
 
 
-def test_align_to_a_uniform_mean_changes_nothing():
+def test_align_multiplies_by_the_prior():
+    # (1/2, 1/2) * (0.6 / 0.8, 0.4 / 0.2) = (3/8, 1), which is 3/11 and 8/11
+    aligned = align(torch.tensor([[0.5, 0.5]]), torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4]))
+    torch.testing.assert_close(aligned, torch.tensor([[3 / 11, 8 / 11]]))
+
+
+def test_align_to_the_mean_changes_nothing():
     target, _ = random_case(3)
-    torch.testing.assert_close(align(target, torch.full((5,), 0.2, dtype=torch.float64)), target)
+    mean = target.mean(dim=0)
+    torch.testing.assert_close(align(target, mean, mean), target)
+
+
+def test_align_turns_posteriors_under_one_prior_into_those_under_another():
+    likelihood = random_case(4)[0]
+    one, other = (random_case(seed)[0][0] for seed in (5, 6))
+    normalised = [(likelihood * prior) / (likelihood * prior).sum(dim=-1, keepdim=True) for prior in (one, other)]
+    torch.testing.assert_close(align(normalised[0], one.clamp_min(1e-6), other), normalised[1], atol=1e-6, rtol=1e-4)
 
 
 def test_entropy():

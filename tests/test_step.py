@@ -72,7 +72,7 @@ def test_objectives_add_up(made):
 
 def test_the_state_of_an_objective_is_in_the_state_of_the_step(made):
     model, batch = made
-    step = Step(model, (Supervised(), UDA(distribution_alignment=True)), steps=10)
+    step = Step(model, (Supervised(), UDA(alignment="uniform")), steps=10)
     name = "objective_1_mean_prediction"
     before = step.state_dict()[name].clone()
     step(batch, 0)

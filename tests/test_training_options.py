@@ -112,6 +112,42 @@ def test_what_is_logged_of_a_step(split, settings, tmp_path):
         assert record["loss"] == pytest.approx(record["supervised"] + record["unlabeled_loss"], rel=1e-4)
 
 
+def test_objectives_know_the_shares_of_the_labeled_rows_and_go_on_with_what_they_made_of_them(
+    split, settings, tmp_path, monkeypatch
+):
+    """Six labeled rows of class 0 and two of class 1: weights of 8 / 12 and 8 / 4, a prior of 3/4 and 1/4."""
+    skewed = replace(split, labeled=Rows(split.labeled.texts, (0,) * 6 + (1,) * 2))
+    objectives = (Supervised(class_weights="balanced", label_smoothing=0.1), UDA(alignment="labels"))
+    run(skewed, settings, tmp_path / "whole", objectives=objectives)
+    forward, seen = Step.forward, {}
+
+    def killed(self, batch, step, *others):
+        seen.setdefault(step, {name: value.clone() for name, value in self.named_buffers() if "objective_" in name})
+        if step == 5:
+            raise KeyboardInterrupt
+        return forward(self, batch, step, *others)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Step, "forward", killed)
+        run(skewed, settings, tmp_path / "killed", objectives=objectives)
+    assert seen[0]["objective_0_class_weights"].tolist() == pytest.approx([8 / 12, 8 / 4])
+    assert seen[0]["objective_1_mean_prediction"].tolist() == seen[5]["objective_1_prior"].tolist() == [0.75, 0.25]
+    assert seen[5]["objective_1_mean_prediction"].tolist() != [0.75, 0.25]
+    run(skewed, settings, tmp_path / "killed", objectives=objectives)
+    whole, resumed = (weights_of(tmp_path / name) for name in ("whole", "killed"))
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    with pytest.raises(SettingsError, match=r"other settings \(objectives"):
+        run(skewed, settings, tmp_path / "killed", objectives=(Supervised(), objectives[1]))
+
+
+def test_a_class_without_a_labeled_row_leaves_no_run_behind(split, settings, tmp_path):
+    one_class = replace(split, labeled=Rows(split.labeled.texts, (0,) * 8))
+    for objectives in ((Supervised(class_weights="balanced"), UDA()), (Supervised(), UDA(alignment="labels"))):
+        with pytest.raises(SettingsError, match="there is none of class 1"):
+            run(one_class, settings, tmp_path / "run", objectives=objectives)
+        assert not (tmp_path / "run").exists(), "or the mended call would find a run with other settings there"
+
+
 def test_a_threshold_that_nothing_reaches_is_warned_of(split, settings, tmp_path, caplog):
     """And the warning is in the result."""
     long = replace(settings, steps=110, log_every=10, evaluate_every=50, learning_rate=1e-6)

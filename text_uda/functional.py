@@ -38,17 +38,19 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     return log_softmax(torch.log(probabilities.clamp_min(1e-30)) / temperature, dim=-1).exp()
 
 
-def align(probabilities: Tensor, mean: Tensor) -> Tensor:
-    """Distribution alignment to a uniform marginal: divide by the running mean of the predictions, renormalise.
+def align(probabilities: Tensor, mean: Tensor, prior: Tensor) -> Tensor:
+    """Distribution alignment: p * (prior / running mean of the predictions), renormalised.
 
-    Berthelot et al. 2020 (ReMixMatch, arXiv 1911.09785), Section 3.1, with the labeled marginal uniform, as our labeled
-    splits are class-balanced.
+    Berthelot et al. 2020 (ReMixMatch, arXiv 1911.09785), Section 3.1, where the prior is the marginal of the labels;
+    Berthelot et al. 2022 (AdaMatch, arXiv 2106.04732), Section 3, where it is the mean prediction on labeled rows. It
+    is exact for posteriors that were made under the prior `mean`: it turns them into those under `prior`.
 
     Args:
         probabilities: (B, C).
         mean: the running mean of the predictions, (C,).
+        prior: how often each class is expected, (C,).
     """
-    aligned = probabilities / mean.clamp_min(1e-6)
+    aligned = probabilities * (prior / mean.clamp_min(1e-6))
     return aligned / aligned.sum(dim=-1, keepdim=True)
 
 

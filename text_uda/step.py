@@ -39,6 +39,7 @@ class Step(nn.Module):
         augmentation: makes the second view of a batch that comes without.
         special: the ids that an augmentation leaves alone, (S,); see `special_ids`.
         unlabeled: how many unlabeled rows the data has, for objectives that remember something of each.
+        label_share: of each class among the labeled rows of the data, (C,); None for balanced classes.
     """
 
     special: Tensor
@@ -52,6 +53,7 @@ class Step(nn.Module):
         augmentation: InStep | None = None,
         special: Tensor | None = None,
         unlabeled: int = 0,
+        label_share: Tensor | None = None,
         tokens_per_pass: int | None = None,
         leave_out_masked: bool = True,
     ) -> None:
@@ -64,9 +66,11 @@ class Step(nn.Module):
         self._begin(0)
         self.augmentation = augmentation
         self.register_buffer("special", torch.empty(0).long() if special is None else special, persistent=False)
+        if label_share is None:
+            label_share = torch.full((self._classes,), 1 / self._classes)
         self._state_names: dict[int, dict[str, str]] = {}
         for index, objective in self._used.items():
-            state = objective.initial_state(self._classes, unlabeled) if isinstance(objective, Stateful) else {}
+            state = objective.initial_state(label_share, unlabeled) if isinstance(objective, Stateful) else {}
             self._state_names[index] = {name: f"objective_{index}_{name}" for name in state}
             for name, value in state.items():
                 self.register_buffer(self._state_names[index][name], value)

@@ -38,6 +38,7 @@ from text_uda.model import (
 )
 from text_uda.noise import keyed_random
 from text_uda.objectives import Needs, Objective, all_needs, in_use
+from text_uda.objectives.thresholds import histogram
 from text_uda.optimizer import parameter_groups
 from text_uda.packing import compile_layers
 from text_uda.precision import Numbers, autocast, resolve
@@ -100,6 +101,7 @@ class Training:
             augmentation=in_step,
             special=special_ids(self.pretrained.tokenizer),
             unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
+            label_share=histogram(torch.tensor(split.labeled.labels), len(split.classes)),
             tokens_per_pass=settings.tokens_per_pass,
         )
         self.optimizer = torch.optim.AdamW(

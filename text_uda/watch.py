@@ -48,6 +48,9 @@ class Watch:
             self._looks.append(record)
             if self._lasts("collapse", step, _is_collapsed(record)):
                 yield _collapse_words(record)
+        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._told:
+            self._told.add("thresholds")
+            yield _thresholds_words(record)
         for name, words in _SILENT.items():
             if name in record and self._lasts(name, step, record[name] == 0):
                 yield f"step {step:,}: {words.format(since=self._since[name])}"
@@ -117,6 +120,9 @@ def _collapse_words(record: Mapping[str, Any]) -> str:
     return (
         f"step {record['step']:,}: {record['largest_class_share']:.0%} of the development rows are predicted as one "
         f"class, which {record['label_share_of_it']:.0%} are of: the model has collapsed. {_MEND}"
+        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._told:
+            self._told.add("thresholds")
+            yield _thresholds_words(record)
     )
 
 

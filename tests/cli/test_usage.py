@@ -235,12 +235,18 @@ def test_no_option_has_two_meanings(verb):
     [
         (["--objective", "uda"], "--augment METHOD --cache DIR"),
         (["--augment", "synonym"], "--cache DIR"),
-        (["--temperature", 0.5], "supervised has no --temperature (of the options it has --tsa;"),
+        (["--temperature", 0.5], "supervised has no --temperature (of the options it has --tsa, --class-weights, "),
         (["--objective", "pi-model", "--ema-decay", 0.9], "pi-model has no --ema-decay"),
         (["--objective", "mean-teacher", "--ema-decay", 1], "decay=1"),
         (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),
         (["--augment", "synonym", "--cache", "c", "--temperature", 0], "temperature=0"),
         (["--tune", "first:2"], "last:2"),
+        (["--class-weights", "even"], "'even': give balanced, or a number for each class, such as 0.7,0.2,0.1"),
+        (["--class-weights", "1,0"], "class_weights=(1.0, 0.0)"),
+        (["--label-smoothing", 1], "label_smoothing=1"),
+        (["--alignment", "labels"], "supervised has no --alignment"),
+        (["--augment", "switchout", "--alignment", "0.5,0.4"], "alignment=(0.5, 0.4): the shares sum to 0.9"),
+        (["--augment", "switchout", "--objective", "freematch", "--alignment", "none"], "prior=None"),
     ],
 )
 def test_training_options_that_do_not_go_together_are_refused(refused, tmp_path, words, said):

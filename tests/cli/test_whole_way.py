@@ -46,7 +46,12 @@ def trained(reviews, cache, tiny_bert, tmp_path_factory) -> tuple[Path, dict]:
         0.5,
         "--tsa",
         "log",
-        "--distribution-alignment",
+        "--alignment",
+        "0.5,0.2,0.3",
+        "--class-weights",
+        "balanced",
+        "--label-smoothing",
+        0.1,
     ]
     done = text_uda(*words, "--json")
     return folder, json.loads(done.stdout.splitlines()[-1])
@@ -77,12 +82,12 @@ def test_train_says_its_errors_and_writes_what_was_asked(trained, tiny_bert):
     assert config["data"]["classes"] == ["bad", "fine", "good"] and config["labels"] == 12
     assert config["method"] == "synonym" and config["encoder"] == str(tiny_bert)
     supervised, uda = config["objectives"]
-    assert supervised["tsa"] == "log"
-    assert (uda["weight"], uda["temperature"], uda["ramp_up"], uda["distribution_alignment"]) == (
+    assert (supervised["tsa"], supervised["class_weights"], supervised["label_smoothing"]) == ("log", "balanced", 0.1)
+    assert (uda["weight"], uda["temperature"], uda["ramp_up"], uda["alignment"]) == (
         0.5,
         0.8,
         0.5,
-        True,
+        [0.5, 0.2, 0.3],
     )
 
 

@@ -70,7 +70,11 @@ def evaluate() -> Callable[..., Loss]:
 
 
 def new_state(objective, classes: int, unlabeled: int = 8) -> dict[str, Tensor]:
-    return objective.initial_state(classes, unlabeled) if isinstance(objective, Stateful) else {}
+    return (
+        objective.initial_state(torch.full((classes,), 1 / classes), unlabeled)
+        if isinstance(objective, Stateful)
+        else {}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.objectives.adamatch import AdaMatch, aligned
+from text_uda.objectives.adamatch import AdaMatch
 
 FULL = {"step": 5, "steps": 10}
 
@@ -23,19 +23,11 @@ def softmax(z: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def test_the_alignment_by_hand():
-    # (1/2, 1/2) * (0.6 / 0.8, 0.4 / 0.2) = (3/8, 1), which is 3/11 and 8/11
-    found = aligned(torch.tensor([[0.5, 0.5]]), torch.tensor([0.8, 0.2]), torch.tensor([0.6, 0.4]))
-    assert found[0].tolist() == pytest.approx([3 / 11, 8 / 11])
-    same = torch.tensor([[0.7, 0.3]])
-    torch.testing.assert_close(aligned(same, torch.tensor([0.8, 0.2]), torch.tensor([0.8, 0.2])), same)
-
-
 def test_by_hand(evaluate):
     # Labeled: (0.8, 0.2) and (0.4, 0.6), mean (0.6, 0.4), mean confidence 0.7. Unlabeled: (0.9, 0.1) and (0.7, 0.3),
     # mean (0.8, 0.2). Aligned: (27/35, 8/35) and (7/15, 8/15), so that at 0.9 * 0.7 = 0.63 the first alone counts.
     objective = AdaMatch(momentum=0.0, weight=2.0)
-    state = objective.initial_state(2, 1)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     labeled = torch.tensor([[math.log(4.0), 0.0], [0.0, math.log(1.5)]])
     weak = torch.tensor([[math.log(9.0), 0.0], [math.log(7 / 3), 0.0]])
     strong = torch.tensor([[math.log(3.0), 0.0], [5.0, 0.0]])
@@ -52,7 +44,7 @@ def test_by_hand(evaluate):
 
 def test_the_running_means_by_hand(evaluate):
     objective = AdaMatch(momentum=0.9)
-    state = objective.initial_state(2, 1)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     certain = torch.tensor([[50.0, 0.0]])
     for share in (0.55, 0.595):  # 0.9 * 0.5 + 0.1, 0.9 * 0.55 + 0.1
         evaluate(objective, labeled=certain, targets=-certain, second=certain, state=state)
@@ -73,7 +65,7 @@ def test_the_weight_follows_a_cosine_to_the_middle_of_the_run(evaluate, random_l
 @pytest.mark.parametrize("relative", [0.7, 0.95])
 def test_agrees_with_numpy_over_several_steps(evaluate, random_logits, momentum, relative):
     objective = AdaMatch(momentum=momentum, relative_threshold=relative)
-    state = {name: value.double() for name, value in objective.initial_state(4, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((4,), 1 / 4), 1).items()}
     means, m = [np.full(4, 0.25), np.full(4, 0.25)], momentum
     for seed in range(4):
         labeled, weak, strong = random_logits(seed + 20, 5), random_logits(seed), random_logits(seed + 10)
@@ -97,7 +89,7 @@ def test_the_numbers_of_the_authors_code(evaluate):
         (3.66934636211743, 0.5, 0.7308897370822964, 1.0),
     ]
     objective = AdaMatch(momentum=0.5)
-    state = {name: value.double() for name, value in objective.initial_state(3, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((3,), 1 / 3), 1).items()}
     for number, step in enumerate((0, 5, 8, 12)):
         weak, strong = waves((0.0, 1.0, 2.0, 0.3)[number]), waves(number + 0.5)
         views = {"labeled": waves(number + 3.0, 4), "targets": weak, "second": strong}

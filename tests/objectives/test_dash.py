@@ -47,7 +47,7 @@ def test_by_hand(evaluate):
 
 def test_the_labeled_loss_of_the_first_step_is_kept(evaluate, random_logits):
     objective = Dash()
-    state = objective.initial_state(2, 1)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     assert state["initial_loss"].isnan()
     unlabeled = {"targets": random_logits(0, 6, 2), "second": random_logits(1, 6, 2)}
     labeled, labels = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]]), torch.tensor([1, 0])

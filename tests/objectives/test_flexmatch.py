@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.objectives.flexmatch import FlexMatch, class_thresholds, remember
+from text_uda.objectives.flexmatch import FlexMatch, class_thresholds, highest_threshold, remember
+from text_uda.watch import warnings_in
+
+THIRDS = torch.full((3,), 1 / 3)
 
 
 def waves(start: float) -> torch.Tensor:
@@ -37,16 +40,55 @@ def numpy_step(known: np.ndarray, rows, weak: np.ndarray, strong: np.ndarray, ta
 def test_the_thresholds_by_hand():
     # of 8 rows 4 are of class 0, 2 of class 1, none of class 2: beta = 1, 1/2, 0, and M = 1, 1/3, 0
     known = torch.tensor([0, 0, 0, 0, 1, 1, -1, -1])
-    assert class_thresholds(known, 3, threshold=0.9).tolist() == pytest.approx([0.9, 0.3, 0.0])
+    assert class_thresholds(known, THIRDS, threshold=0.9).tolist() == pytest.approx([0.9, 0.3, 0.0])
     # at first the rows without a class are the most, 6 of 8: beta = 1/6, 1/6, 0, and M = 1/11, 1/11, 0
     known = torch.tensor([0, 1, -1, -1, -1, -1, -1, -1])
-    assert class_thresholds(known, 3, threshold=0.9).tolist() == pytest.approx([0.9 / 11, 0.9 / 11, 0.0])
-    assert class_thresholds(torch.full((4,), -1), 3, threshold=0.9).tolist() == [0.0, 0.0, 0.0]
+    assert class_thresholds(known, THIRDS, threshold=0.9).tolist() == pytest.approx([0.9 / 11, 0.9 / 11, 0.0])
+    assert class_thresholds(torch.full((4,), -1), THIRDS, threshold=0.9).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_class_that_is_expected_to_be_rare_is_not_taken_for_one_that_is_learnt_badly():
+    # of 10 rows 6 are of class 0, 3 of class 1, 1 of class 2, as expected: all have the same threshold, tau itself
+    known = torch.tensor([0] * 6 + [1] * 3 + [2])
+    prior = torch.tensor([0.6, 0.3, 0.1])
+    assert class_thresholds(known, prior, threshold=0.9).tolist() == pytest.approx([0.9] * 3)
+    assert class_thresholds(known, THIRDS, threshold=0.9).tolist() == pytest.approx([0.9, 0.3, 0.9 / 11])
+    # class 0 is predicted for 3 rows in the place of 6: beta = 1/2
+    known = torch.tensor([0] * 3 + [1] * 3 + [2] + [-1] * 3)
+    # s = 3 / 1.8, 3 / 0.9, 1 / 0.3; the largest is 10/3
+    assert class_thresholds(known, prior, threshold=0.9).tolist() == pytest.approx([0.3, 0.9, 0.9])
+
+
+def test_the_highest_threshold_of_a_run_by_hand():
+    # 24,000 of 650,000 rows in five classes: 4,800 each beside 626,000 that were never seen
+    beta = 4800 / 626_000
+    found = highest_threshold(visits=1000 * 24, unlabeled=650_000, classes=5, threshold=0.95)
+    assert found == pytest.approx(0.95 * beta / (2 - beta)) and round(found, 4) == 0.0037
+    assert highest_threshold(visits=100, unlabeled=100, classes=5, threshold=0.95) == 0.95
+    assert highest_threshold(visits=1000, unlabeled=100, classes=5, threshold=0.95) == 0.95
+
+
+def test_it_is_what_the_thresholds_come_to_when_every_row_that_was_seen_is_sure():
+    known = torch.cat([torch.arange(60) % 3, torch.full((140,), -1)])
+    expected = highest_threshold(visits=60, unlabeled=200, classes=3, threshold=0.9)
+    assert class_thresholds(known, THIRDS, threshold=0.9).tolist() == pytest.approx([expected] * 3)
+
+
+def test_a_run_that_sees_too_few_rows_is_warned(evaluate):
+    for unlabeled, warned in ((4000, True), (20, False)):
+        objective = FlexMatch()
+        state = objective.initial_state(THIRDS, unlabeled)
+        weak = certain(0, 1)
+        rows = torch.tensor([0, 1])
+        loss = evaluate(objective, targets=weak, second=weak, unlabeled_rows=rows, state=state, steps=20)
+        record = {"step": 1, **{name: float(value) for name, value in loss.terms.items()}}
+        words = warnings_in([record, record], steps=20)
+        assert len(words) == warned and all("highest threshold at its end is 0.0016" in each for each in words), words
 
 
 def test_the_state_over_several_steps_by_hand(evaluate):
     objective = FlexMatch(confidence_threshold=0.9)
-    state = objective.initial_state(3, 5)
+    state = objective.initial_state(torch.full((3,), 1 / 3), 5)
     assert state["known"].tolist() == [-1] * 5 and state["known"].dtype == torch.int64
 
     def step(rows, weak):
@@ -74,7 +116,7 @@ def test_of_a_row_that_is_in_a_batch_twice_the_last_confident_class_stays():
 @pytest.mark.parametrize("tau", [0.6, 0.8, 0.95])
 def test_agrees_with_numpy_over_several_steps(evaluate, random_logits, tau):
     objective, known = FlexMatch(confidence_threshold=tau), np.full(20, -1)
-    state = objective.initial_state(4, 20)
+    state = objective.initial_state(torch.full((4,), 1 / 4), 20)
     for seed in range(6):
         rows = (torch.arange(12) * 3 + 7 * seed) % 20
         weak, strong = random_logits(seed), random_logits(seed + 10)
@@ -95,7 +137,7 @@ def test_the_numbers_of_the_authors_code(evaluate):
         (3.72507398868794, 0.5, [1, 2, 0, 1, 1, 1, 2, 2, 0, 2]),
     ]
     objective = FlexMatch(confidence_threshold=0.9)
-    state = objective.initial_state(3, 10)
+    state = objective.initial_state(torch.full((3,), 1 / 3), 10)
     for first, weak, strong, (loss, confident, known) in zip(
         (0, 8, 6, 4), (0.0, 1.0, 2.0, 0.3), (0.5, 1.5, 2.5, 3.5), expected, strict=True
     ):

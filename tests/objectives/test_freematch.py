@@ -33,7 +33,7 @@ def numpy_fairness(strong: np.ndarray, counted: np.ndarray, mean: np.ndarray, sh
 def test_the_state_and_the_thresholds_by_hand(evaluate):
     # p = (0.9, 0.1) and (0.4, 0.6); half of the running means is what they start with
     objective = FreeMatch(momentum=0.5, fairness=0.0)
-    state = objective.initial_state(2, 1)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     weak = torch.tensor([[math.log(9.0), 0.0], [0.0, math.log(1.5)]])
     loss = evaluate(objective, targets=weak, second=torch.zeros(2, 2), state=state)
     assert state["threshold"].item() == pytest.approx(0.5 * 0.5 + 0.5 * 0.75)
@@ -90,7 +90,7 @@ def test_the_fairness_loss_is_added_with_its_own_factor(evaluate, random_logits)
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 def test_agrees_with_numpy_over_several_steps(evaluate, random_logits, momentum):
     objective = FreeMatch(momentum=momentum, fairness=0.3)
-    state = {name: value.double() for name, value in objective.initial_state(4, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((4,), 1 / 4), 1).items()}
     tau, mean, share, m = 0.25, np.full(4, 0.25), np.full(4, 0.25), momentum
     for seed in range(4):
         weak, strong = random_logits(seed), random_logits(seed + 10)
@@ -116,7 +116,7 @@ def test_the_numbers_of_the_authors_code(evaluate):
         (3.72507398868794, -8.11195923204716, 0.5, 0.7441863610520525),
     ]
     objective = FreeMatch(momentum=0.5)
-    state = {name: value.double() for name, value in objective.initial_state(3, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((3,), 1 / 3), 1).items()}
     for weak, strong, numbers in zip((0.0, 1.0, 2.0, 0.3), (0.5, 1.5, 2.5, 3.5), expected, strict=True):
         terms = evaluate(objective, targets=waves(weak), second=waves(strong), state=state).terms
         found = [terms[name].item() for name in ("freematch", "fairness", "confident", "threshold")]

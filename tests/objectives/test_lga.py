@@ -101,7 +101,7 @@ def test_a_step_by_hand():
 @pytest.mark.parametrize("step_size", [0.5, 4.0])
 def test_agrees_with_numpy_over_two_steps(evaluate, views, step_size):
     objective, labels = LGA(step_size=step_size, weight=3.0, ramp_up=0), torch.tensor([0, 2, 1, 1])
-    state = objective.initial_state(3, 8)
+    state = objective.initial_state(torch.full((3,), 1 / 3), 8)
     logits = views["original"][0].numpy()
     imputed = softmax(logits)  # of rows that were not seen before
     given = {"labels": labels, "unlabeled_rows": ROWS, "state": state}
@@ -118,14 +118,18 @@ def test_agrees_with_numpy_over_two_steps(evaluate, views, step_size):
 
 def test_small_steps_bring_the_gradients_together(evaluate, views):
     objective = LGA(step_size=0.2)
-    given = {"labels": torch.tensor([0, 2, 1, 1]), "unlabeled_rows": ROWS, "state": objective.initial_state(3, 8)}
+    given = {
+        "labels": torch.tensor([0, 2, 1, 1]),
+        "unlabeled_rows": ROWS,
+        "state": objective.initial_state(torch.full((3,), 1 / 3), 8),
+    }
     distances = [evaluate(objective, **given, **views).terms["gradient_distance"].item() for _ in range(20)]
     assert all(later < before for before, later in pairwise(distances))
 
 
 def test_the_gradient_goes_through_the_predictions_on_the_unlabeled_rows_only(evaluate, views):
     parts = [part.requires_grad_() for view in views.values() for part in view]
-    state = LGA().initial_state(3, 8)
+    state = LGA().initial_state(torch.full((3,), 1 / 3), 8)
     evaluate(LGA(ramp_up=0), unlabeled_rows=ROWS, state=state, **views).total.backward()
     assert [part.grad is None for part in parts] == [True, True, False, True]
     logits, imputed = views["original"][0], state["labels"][ROWS].double()
@@ -137,7 +141,7 @@ def test_the_gradient_goes_through_the_predictions_on_the_unlabeled_rows_only(ev
 
 def test_a_row_that_is_there_twice_gets_the_mean_of_both_steps(evaluate, views):
     copies = torch.tensor([1, 7, 1, 0, 4])
-    alone, twice = (LGA().initial_state(3, 8) for _ in range(2))
+    alone, twice = (LGA().initial_state(torch.full((3,), 1 / 3), 8) for _ in range(2))
     evaluate(LGA(), unlabeled_rows=ROWS, state=alone, **views)
     evaluate(LGA(), unlabeled_rows=copies, state=twice, **views)
     torch.testing.assert_close(twice["labels"][1], (alone["labels"][1] + alone["labels"][3]) / 2)
@@ -148,14 +152,14 @@ def test_rows_of_other_processes_are_remembered_too(evaluate, views, monkeypatch
     monkeypatch.setattr(
         distributed, "gathered", lambda each: torch.cat([each, each + 1 if each.ndim == 1 else each.flip(1)])
     )
-    state = LGA().initial_state(3, 9)
+    state = LGA().initial_state(torch.full((3,), 1 / 3), 9)
     evaluate(LGA(), unlabeled_rows=torch.tensor([0, 2, 4, 6, 7]), state=state, **views)
     assert torch.equal(state["labels"][1], state["labels"][0].flip(0)) and state["labels"][8].any()
 
 
 def test_in_bf16_the_labels_are_those_of_float32(evaluate, views):
     views = {name: tuple(part.float() for part in view) for name, view in views.items()}
-    states = [LGA().initial_state(3, 8) for _ in range(2)]
+    states = [LGA().initial_state(torch.full((3,), 1 / 3), 8) for _ in range(2)]
     for state, enabled in zip(states, (False, True), strict=True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
             evaluate(LGA(), unlabeled_rows=ROWS, state=state, **views)
@@ -164,7 +168,11 @@ def test_in_bf16_the_labels_are_those_of_float32(evaluate, views):
 
 def test_labels_that_agree_with_a_confident_model_stay_and_cost_about_zero(evaluate):
     right = 30 * torch.eye(3, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float64)
-    given = {"labels": torch.arange(3), "unlabeled_rows": torch.arange(3), "state": LGA().initial_state(3, 3)}
+    given = {
+        "labels": torch.arange(3),
+        "unlabeled_rows": torch.arange(3),
+        "state": LGA().initial_state(torch.full((3,), 1 / 3), 3),
+    }
     loss = evaluate(LGA(ramp_up=0), labeled=right, original=right, **given)
     assert loss.total.item() == pytest.approx(0, abs=1e-9)
     torch.testing.assert_close(given["state"]["labels"], torch.eye(3))

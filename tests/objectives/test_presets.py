@@ -9,6 +9,7 @@ from text_uda.objectives import (
     UDA,
     VAT,
     EntMin,
+    FlexMatch,
     MixMatch,
     PiModel,
     Preset,
@@ -23,7 +24,20 @@ def test_an_option_reaches_every_objective_that_has_it():
     assert changed.objectives == (Supervised(), VAT(ramp_up=0.5), EntMin(ramp_up=0.5))
     assert PRESETS["vat-entmin"].objectives[1] == VAT()
     assert PRESETS["vat"].having("weight", 0.5, name="vat").objectives == (Supervised(), VAT(weight=0.5))
-    assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (Supervised(tsa="exp"), UDA())
+    assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (
+        Supervised(tsa="exp"),
+        UDA(alignment="labels"),
+    )
+
+
+def test_the_alignment_is_the_prior_of_methods_with_a_threshold_for_each_class():
+    assert PRESETS["uda"].having("alignment", None, name="uda").objectives == (Supervised(), UDA())
+    changed = PRESETS["flexmatch"].having("alignment", "labels", name="flexmatch")
+    assert changed.objectives == (Supervised(), FlexMatch(prior="labels"))
+    with pytest.raises(SettingsError, match=r"it has .*--alignment; more"):
+        PRESETS["flexmatch"].having("temperature", 0.5, name="flexmatch")
+    with pytest.raises(SettingsError, match="prior=None"):
+        PRESETS["freematch"].having("alignment", None, name="freematch")
 
 
 def test_the_weight_of_a_method_with_its_own_labeled_loss_is_that_of_its_unlabeled_one():
@@ -37,7 +51,11 @@ def test_the_decay_is_that_of_the_average():
 @pytest.mark.parametrize(
     ("name", "field", "said"),
     [
-        ("supervised", "temperature", r"supervised has no --temperature \(of the options it has --tsa;"),
+        (
+            "supervised",
+            "temperature",
+            r"supervised has no --temperature \(of the options it has --tsa, --class-weights, --label-smoothing;",
+        ),
         ("fixmatch", "ema_decay", "fixmatch has no --ema-decay"),
         ("vat-entmin", "weight", r"several weights: .* VAT\(weight=...\), EntMin\(weight=...\)"),
         ("fast-swa", "ema_decay", "fast-swa has no --ema-decay"),

@@ -19,7 +19,8 @@ from text_uda.train import train
 REMEMBERS = [
     name
     for name, preset in PRESETS.items()
-    if preset.averaging is not None or any(isinstance(each, Stateful) for each in preset.objectives)
+    if preset.averaging is not None
+    or any(isinstance(each, Stateful) and each.initial_state(torch.ones(1), 1) for each in preset.objectives)
 ]
 FROM_THE_SECOND_STEP = FastSWA(decay_until=0.5, cosine_length=0.5, cycle=1 / 6, every=1)
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")

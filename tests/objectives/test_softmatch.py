@@ -38,7 +38,7 @@ def test_a_variance_of_zero_gives_weights_that_are_numbers():
 def test_the_state_by_hand(evaluate):
     # p = (0.9, 0.1) and (0.3, 0.7): the mean is (0.6, 0.4), and with half of (0.5, 0.5) it is (0.55, 0.45)
     objective = SoftMatch(momentum=0.5)
-    state = objective.initial_state(2, 1)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     weak = torch.tensor([[math.log(9.0), 0.0], [0.0, math.log(7 / 3)]])
     loss = evaluate(objective, targets=weak, second=torch.zeros(2, 2), state=state)
     assert state["mean_prediction"].tolist() == pytest.approx([0.55, 0.45])
@@ -56,7 +56,7 @@ def test_the_state_by_hand(evaluate):
 def test_the_alignment_decides_the_weight_and_not_the_label(evaluate):
     # nearly everything is class 0, so that (0.6, 0.4) is aligned to class 1; the label stays 0
     objective = SoftMatch(momentum=0.999999)
-    state = objective.initial_state(2, 1) | {"mean_prediction": torch.tensor([0.9, 0.1])}
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1) | {"mean_prediction": torch.tensor([0.9, 0.1])}
     state |= {"mean": torch.tensor(0.9), "variance": torch.tensor(0.01)}
     strong = torch.tensor([[math.log(3.0), 0.0]])
     loss = evaluate(objective, targets=torch.tensor([[math.log(1.5), 0.0]]), second=strong, state=state)
@@ -69,7 +69,7 @@ def test_the_alignment_decides_the_weight_and_not_the_label(evaluate):
 @pytest.mark.parametrize("deviations", [1.0, 2.0])
 def test_agrees_with_numpy_over_several_steps(evaluate, random_logits, momentum, deviations):
     objective = SoftMatch(momentum=momentum, deviations=deviations)
-    state = {name: value.double() for name, value in objective.initial_state(4, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((4,), 1 / 4), 1).items()}
     mu, variance, marginal, m = 0.25, 1.0, np.full(4, 0.25), momentum
     for seed in range(4):
         weak, strong = random_logits(seed), random_logits(seed + 10)
@@ -95,7 +95,7 @@ def test_the_numbers_of_the_authors_code(evaluate):
         (4.53118751539692, 0.695510274865119, 0.742125391882746, 0.1153264482053894),
     ]
     objective = SoftMatch(momentum=0.5)
-    state = {name: value.double() for name, value in objective.initial_state(3, 1).items()}
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((3,), 1 / 3), 1).items()}
     for weak, strong, numbers in zip((0.0, 1.0, 2.0, 0.3), (0.5, 1.5, 2.5, 3.5), expected, strict=True):
         terms = evaluate(objective, targets=waves(weak), second=waves(strong), state=state).terms
         found = [terms["softmatch"], terms["confident"], state["mean"], state["variance"]]

@@ -10,10 +10,10 @@ from text_uda.batch import Batch, Features
 from text_uda.errors import SettingsError
 from text_uda.model import Output
 from text_uda.objectives import Context, Supervised
-from text_uda.objectives.supervised import annealed_cross_entropy
+from text_uda.objectives.supervised import annealed_cross_entropy, row_losses
 
 
-def call(objective: Supervised, logits: torch.Tensor, labels: torch.Tensor, *, step: int = 0, steps: int = 10):
+def call(objective: Supervised, logits: torch.Tensor, labels: torch.Tensor, *, step=0, steps=10, share=None):
     context = Context(
         student=None,  # pyright: ignore[reportArgumentType]
         views={"labeled": Output(logits, logits)},
@@ -21,7 +21,9 @@ def call(objective: Supervised, logits: torch.Tensor, labels: torch.Tensor, *, s
         steps=steps,
         classes=logits.shape[-1],
         key=0,
-        state={},
+        state=objective.initial_state(
+            torch.full((logits.shape[-1],), 1 / logits.shape[-1]) if share is None else share, 0
+        ),
     )
     return objective(context, Batch(Features(logits), labels))
 
@@ -77,3 +79,91 @@ def test_the_threshold_rises_over_the_run():
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(SettingsError, match="choose one of linear, log, exp"):
         Supervised(tsa="cosine")
+
+
+# --- class weights and label smoothing --------------------------------------------------------------------------------
+
+
+def numpy_supervised(logits, labels, weights, smoothing: float, threshold: float = 2.0) -> float:
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    total, number = 0.0, 0
+    for row, label in zip(log_p, labels, strict=True):
+        if np.exp(row[label]) < threshold:
+            target = np.full(len(row), smoothing / len(row))
+            target[label] += 1 - smoothing
+            total, number = total - weights[label] * float((target * row).sum()), number + 1
+    return total / max(1, number)
+
+
+def test_class_weights_and_label_smoothing_by_hand():
+    # p = (3/4, 1/4) of class 0 with weight 2, p = (1/2, 1/2) of class 1 with weight 4: divided by two rows
+    logits, labels = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
+    loss = call(Supervised(class_weights=(2.0, 4.0)), logits, labels)
+    assert loss.total.item() == pytest.approx((2 * math.log(4 / 3) + 4 * math.log(2)) / 2, abs=1e-6)
+    # e = 0.2 of two classes: 0.9 and 0.1
+    loss = call(Supervised(label_smoothing=0.2), logits[:1], labels[:1])
+    assert loss.total.item() == pytest.approx(0.9 * math.log(4 / 3) + 0.1 * math.log(4), abs=1e-6)
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    labels = np.repeat([0, 1, 2], [12, 6, 2])
+    share = torch.from_numpy(np.bincount(labels) / len(labels)).float()
+    state = Supervised(class_weights="balanced").initial_state(share, 0)
+    assert state["class_weights"].tolist() == pytest.approx([20 / 36, 20 / 18, 20 / 6])
+    weights = pytest.importorskip("sklearn.utils.class_weight")
+    expected = weights.compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    assert state["class_weights"].tolist() == pytest.approx(expected.tolist())
+    balanced = Supervised(class_weights="balanced").initial_state(torch.full((4,), 1 / 4), 0)
+    assert balanced["class_weights"].tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("tsa", [None, "linear"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0, 1.0), (0.5, 1.0, 2.0, 4.0)])
+def test_both_agree_with_numpy_with_and_without_annealing(random_logits, weights, smoothing, tsa):
+    logits = random_logits(0)
+    labels = torch.cat([logits.argmax(dim=-1)[:6], torch.tensor([1, 3, 3, 0, 1, 2])])
+    loss = call(Supervised(class_weights=weights, label_smoothing=smoothing, tsa=tsa), logits, labels, step=5)
+    threshold = 2.0 if tsa is None else 0.5 * 0.75 + 0.25
+    expected = numpy_supervised(logits.numpy(), labels.numpy(), weights, smoothing, threshold)
+    assert loss.total.item() == pytest.approx(expected, abs=1e-6)
+    assert tsa is None or 0 < loss.terms["labeled_counted"] < 1
+
+
+def test_annealing_looks_at_the_probability_and_not_at_the_weighted_or_smoothed_loss():
+    # p(correct) is 0.6 and 0.4 at a threshold of 0.5: the second row counts, whatever its loss is made of
+    logits, labels = torch.tensor([[math.log(1.5), 0.0], [0.0, math.log(1.5)]]), torch.tensor([0, 0])
+    for options in ({}, {"class_weights": torch.tensor([0.01, 1.0])}, {"class_weights": torch.tensor([100.0, 1.0])}):
+        for smoothing in (0.0, 0.5):
+            loss, counted = annealed_cross_entropy(logits, labels, threshold=0.5, label_smoothing=smoothing, **options)
+            assert counted.tolist() == [False, True], (options, smoothing)
+            alone = row_losses(logits[1:], labels[1:], label_smoothing=smoothing, **options)
+            torch.testing.assert_close(loss, alone[0])
+
+
+def test_the_gradient_equals_finite_differences(random_logits):
+    logits, labels = random_logits(1).requires_grad_(), torch.arange(12) % 4
+    objective = Supervised(class_weights="balanced", label_smoothing=0.1, tsa="log")
+    share = torch.tensor([0.4, 0.3, 0.2, 0.1])
+    total = lambda z: call(objective, z, labels, step=4, share=share).total  # noqa: E731
+    assert torch.autograd.gradcheck(total, (logits,), fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"class_weights": "even"}, "choose balanced"),
+        ({"class_weights": (1.0, 0.0)}, "a number above 0 for each class"),
+        ({"class_weights": [1.0, 2.0]}, "give a tuple"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
+        ({"label_smoothing": -0.1}, "label_smoothing=-0.1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong, said):
+    with pytest.raises(SettingsError, match=said):
+        Supervised(**wrong)
+
+
+def test_weights_of_another_number_of_classes_are_refused():
+    with pytest.raises(SettingsError, match="has 2 weights and the data 3 classes"):
+        Supervised(class_weights=(1.0, 2.0)).initial_state(torch.full((3,), 1 / 3), 0)

@@ -17,14 +17,15 @@ from text_uda.objectives.thresholds import histogram, pseudo_label_loss, running
 
 U, C = 8, 3
 LATE = {"step": 5, "steps": 10}  # when every ramp is over
-KEPT = {"mean_prediction": torch.full((C,), 1 / C)}
+UNIFORM = {"prior": torch.full((C,), 1 / C)}
+KEPT = UNIFORM | {"mean_prediction": torch.full((C,), 1 / C)}
 CERTAIN_LABELED = torch.eye(C) * 20
 
 # Each with a state in which predictions that are nearly uniform do not count.
 METHODS = {
     "pseudo-label": (PseudoLabel(), {}),
     "fixmatch": (FixMatch(), {}),
-    "flexmatch": (FlexMatch(confidence_threshold=0.9), {"known": torch.arange(U) % C}),
+    "flexmatch": (FlexMatch(confidence_threshold=0.9), UNIFORM | {"known": torch.arange(U) % C}),
     "freematch": (
         FreeMatch(momentum=0.999),
         KEPT | {"threshold": torch.tensor(0.9), "label_share": torch.full((C,), 1 / C)},

@@ -25,7 +25,7 @@ def call(objective: UDA, original: torch.Tensor, augmented: torch.Tensor, *, ste
         steps=steps,
         classes=classes,
         key=0,
-        state=objective.initial_state(classes, 1) if state is None else state,
+        state=objective.initial_state(torch.full((classes,), 1 / classes), 1) if state is None else state,
     )
     return objective(context, ROWS)
 
@@ -114,14 +114,37 @@ def test_the_ramp_up_ends_where_it_says():
 
 
 def test_alignment_keeps_a_running_mean_and_pulls_the_targets_away_from_it():
-    objective = UDA(distribution_alignment=True, alignment_momentum=0.5)
-    state = objective.initial_state(2, 1)
+    objective = UDA(alignment="uniform", alignment_momentum=0.5)
+    state = objective.initial_state(torch.full((2,), 1 / 2), 1)
     original = torch.tensor([[math.log(9.0), 0.0]]).repeat(4, 1)  # everything is class 0 with 0.9
     for _ in range(20):
         call(objective, original, torch.zeros(4, 2), state=state)
     torch.testing.assert_close(state["mean_prediction"], torch.tensor([0.9, 0.1]), atol=1e-4, rtol=0)
     # the target is now (0.9/0.9, 0.1/0.1) renormalised: uniform, as is the augmented view
     assert call(objective, original, torch.zeros(4, 2), state=state).total.item() == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("prior", [(0.25, 0.25, 0.25, 0.25), (0.6, 0.2, 0.1, 0.1)])
+def test_alignment_agrees_with_numpy_over_several_steps(prior):
+    objective = UDA(alignment=prior, alignment_momentum=0.6, temperature=0.5, confidence_threshold=0.5)
+    state = {name: value.double() for name, value in objective.initial_state(torch.full((4,), 1 / 4), 1).items()}
+    mean = np.array(prior)
+    for seed in range(4):
+        original, augmented = random_views(seed)
+        p = np.exp(original.numpy()) / np.exp(original.numpy()).sum(axis=1, keepdims=True)
+        mean = 0.6 * mean + 0.4 * p.mean(axis=0)
+        aligned = p * np.array(prior) / mean
+        aligned /= aligned.sum(axis=1, keepdims=True)
+        loss = call(objective, original, augmented, state=state)
+        expected = numpy_uda(np.log(aligned), augmented.numpy(), 0.5, 0.5)
+        assert loss.total.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_gradient_under_an_alignment_equals_finite_differences():
+    original, augmented = random_views(1)
+    augmented.requires_grad_()
+    objective = UDA(alignment=(0.4, 0.3, 0.2, 0.1), alignment_momentum=0.5)
+    assert torch.autograd.gradcheck(lambda z: call(objective, original, z).total, (augmented,))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +155,7 @@ def test_alignment_keeps_a_running_mean_and_pulls_the_targets_away_from_it():
         ("confidence_threshold", 1),
         ("ramp_up", 1.5),
         ("alignment_momentum", 1),
+        ("alignment", "even"),
     ],
 )
 def test_settings_out_of_range_are_refused(argument, value):

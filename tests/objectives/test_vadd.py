@@ -78,7 +78,7 @@ def test_the_mask_is_that_of_the_authors_code(mask, flips, expected):
 @pytest.mark.parametrize("keep", [0.5, 0.9])
 def test_agrees_with_numpy(evaluate, random_logits, linear, hidden, delta, keep):
     loss = evaluate(
-        VAdD(delta=delta, keep=keep, ramp_up=0),
+        VAdD(delta=delta, keep=keep, ramp_up=0, entropy_weight=0),
         original=(random_logits(0, 6, 3), hidden),
         student=SimpleNamespace(last_layer=linear),
         key=KEY,
@@ -90,6 +90,22 @@ def test_agrees_with_numpy(evaluate, random_logits, linear, hidden, delta, keep)
     assert expected > 0
     assert loss.total.item() == pytest.approx(expected, abs=1e-6)
     assert 0 < loss.terms["vadd_flipped"] <= 40 * delta
+
+
+def test_the_entropy_of_the_first_prediction_is_added_without_a_ramp(evaluate, random_logits, linear, hidden):
+    hidden.requires_grad_()
+    views = {"original": (random_logits(0, 6, 3), hidden), "student": SimpleNamespace(last_layer=linear), "key": KEY}
+    with_it, without = (evaluate(VAdD(entropy_weight=e), **views, step=0) for e in (0.7, 0.0))
+    mask = noise.uniform(noise.row_keys(KEY, 6, device=hidden.device), 40) < 0.9
+    kept = (hidden * mask * 40 / mask.sum(dim=1, keepdim=True)).detach().numpy()
+    logits = kept @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = -(p * np.log(p)).sum(axis=1).mean()
+    assert with_it.terms["vadd_entropy"].item() == pytest.approx(expected, abs=1e-6)
+    assert (with_it.total - without.total).item() == pytest.approx(0.7 * expected, abs=1e-6)
+    assert VAdD().entropy_weight == 1.0
+    (gradient,) = torch.autograd.grad(with_it.total - without.total, hidden)
+    assert gradient.abs().sum() > 0, "through p and log p, into the encoder too"
 
 
 def test_the_gradient_goes_through_the_adversarial_pass_only(linear, hidden):
@@ -127,7 +143,9 @@ def test_no_flips_give_zero(linear, hidden):
     assert torch.equal(adversarial, mask) and loss.item() == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(("argument", "value"), [("weight", -1), ("delta", 1.5), ("keep", 0), ("ramp_up", -1)])
+@pytest.mark.parametrize(
+    ("argument", "value"), [("weight", -1), ("entropy_weight", -1), ("delta", 1.5), ("keep", 0), ("ramp_up", -1)]
+)
 def test_settings_out_of_range_are_refused(argument, value):
     with pytest.raises(SettingsError, match=argument):
         VAdD(**{argument: value})

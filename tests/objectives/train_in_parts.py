@@ -23,6 +23,7 @@ from text_uda.step import Step
 STEPS = 3
 LABELED = ["a good film", "a bad film and a bad plot", "not fine", "the best", "the worst plot", "an average story"]
 LABELS = [2, 0, 1, 2, 0, 1]
+LABEL_SHARE = torch.tensor([0.5, 0.3, 0.2])  # as of a data set from which this batch is drawn
 ORIGINAL = [
     "the actor was great", "the worst scene of all", "love this phone", "really dull",
     "it is fine", "poor plot", "a love story", "never good",
@@ -42,7 +43,7 @@ def train(preset: Preset, encoder: str, rank: int, processes: int) -> dict[str, 
             module.p = 0.0
     with torch.no_grad():
         model.get_parameter("classifier.weight").mul_(20)
-    step = Step(model, tuple(eager(preset)), steps=STEPS, unlabeled=len(ORIGINAL))
+    step = Step(model, tuple(eager(preset)), steps=STEPS, unlabeled=len(ORIGINAL), label_share=LABEL_SHARE)
     averaged = preset.averaging and Averaged(model, preset.averaging, steps=STEPS)
     run = step if processes == 1 else DistributedDataParallel(step, broadcast_buffers=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -77,7 +78,9 @@ def eager(preset: Preset):
         "ramp_start": 0.0,
         "ramp_end": 0.0,
         "keep": 0.5,  # VAdD: at 0.9 often all of 32 units stay, and none is worst
-        "distribution_alignment": True,
+        "prior": "labels",
+        "class_weights": "balanced",
+        "label_smoothing": 0.1,
     }
     for objective in preset.objectives:
         changes = {name: value for name, value in chosen.items() if name in vars(objective)}

@@ -123,7 +123,9 @@ class TfIdf:
     """Of the corpus: `Statistics.of(texts)`, of the training texts."""
 
     rate: float = 0.7
-    """Share of the words to replace, in (0, 1]: expected, before what may not be replaced is left alone."""
+    """p, in (0, 1]: the expected share of the words to replace, before p_i is cut at 1 and what may not be replaced is
+    left alone. The authors' 0.7 is of tokens of any kind; here names, numbers, negations and the like stay, so that a
+    smaller share of a text changes."""
 
     seed: int = 0
 

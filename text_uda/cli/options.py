@@ -71,6 +71,24 @@ class CountOrFile(click.ParamType):
         return FILE.convert(value, param, ctx)
 
 
+class NumbersOr(click.ParamType):
+    """One of the words, or numbers with commas between them, one for each class in their order."""
+
+    name = "numbers"
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | tuple[float, ...]:
+        if isinstance(value, tuple) or value in self._words:
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            words = ", ".join(self._words)
+            self.fail(f"{value!r}: give {words}, or a number for each class, such as 0.7,0.2,0.1", param, ctx)
+
+
 class Shard(click.ParamType):
     """`i/n`, i from 1: this process's share of what there is to do, by a stable hash."""
 

@@ -16,6 +16,7 @@ from text_uda.cli.options import (
     CacheLocation,
     DataChoice,
     LabelCount,
+    NumbersOr,
     Verb,
     data_options,
     dev_option,
@@ -76,7 +77,9 @@ class ObjectiveChoice:
     temperature: float | None
     confidence_threshold: float | None
     ramp_up: float | None
-    distribution_alignment: bool
+    alignment: str | tuple[float, ...] | None
+    class_weights: str | tuple[float, ...] | None
+    label_smoothing: float | None
     ema_decay: float | None
 
     def build(self, method: str) -> "Preset":
@@ -99,12 +102,14 @@ class ObjectiveChoice:
             "temperature": self.temperature,
             "confidence_threshold": self.confidence_threshold,
             "ramp_up": self.ramp_up,
-            "distribution_alignment": self.distribution_alignment or None,
+            "alignment": self.alignment,
+            "class_weights": self.class_weights,
+            "label_smoothing": self.label_smoothing,
             "ema_decay": self.ema_decay,
         }
         for option, value in given.items():
             if value is not None:
-                preset = preset.having(option, value, name=name)
+                preset = preset.having(option, None if value == "none" else value, name=name)
         return preset
 
 
@@ -126,7 +131,19 @@ _objective_options = gathered(
     click.option("--temperature", type=float, metavar="T", help="Below 1 sharpens the targets."),
     click.option("--confidence-threshold", type=float, metavar="P", help="Only unlabeled rows predicted above P."),
     click.option("--ramp-up", type=float, metavar="SHARE", help="Share of the steps to grow the weight."),
-    click.option("--distribution-alignment", is_flag=True, help="Divide the targets by their running mean."),
+    click.option(
+        "--alignment",
+        type=NumbersOr("none", "uniform", "labels"),
+        metavar="none|uniform|labels|P,P,...",
+        help="How often each class is expected among the unlabeled texts; labels: as among the labeled.",
+    ),
+    click.option(
+        "--class-weights",
+        type=NumbersOr("balanced"),
+        metavar="balanced|W,W,...",
+        help="Factor on the labeled loss of each class.",
+    ),
+    click.option("--label-smoothing", type=float, metavar="E", help="Share of a label that all classes get alike."),
     click.option("--ema-decay", type=float, metavar="D", help="How much of the averaged weights a step keeps."),
     under="objective",
 )
@@ -282,7 +299,7 @@ def train(
       text-uda train movie-snippets --labels 60 --out run-none --tune head
       text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
-          --temperature 0.5 --confidence-threshold 0.8 --distribution-alignment --ramp-up 0.3 --out run
+          --temperature 0.5 --confidence-threshold 0.8 --ramp-up 0.3 --out run
       text-uda train movie-snippets --labels 60 --objective mean-teacher --tune last:2 --out run-mean-teacher
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all

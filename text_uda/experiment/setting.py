@@ -27,7 +27,7 @@ SETTINGS = TrainSettings(
     learning_rate=3e-3,
     max_tokens=128,
 )
-CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.8, ramp_up=0.3, distribution_alignment=True)
+CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.8, ramp_up=0.3, alignment="labels")
 
 # Labels where they are few; those of Xie et al. 2019, Table 4 for the data sets of the paper.
 _FEW = {

@@ -27,6 +27,7 @@ from text_uda.objectives.objective import (
 )
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.presets import PRESETS, Preset, check_together, method_name
+from text_uda.objectives.prior import Prior
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
 from text_uda.objectives.sntg import SNTG
@@ -62,6 +63,7 @@ __all__ = [
     "Objective",
     "PiModel",
     "Preset",
+    "Prior",
     "PseudoLabel",
     "RDrop",
     "Selective",

@@ -2,38 +2,25 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from text_uda import distributed
 from text_uda.batch import Batch
-from text_uda.functional import soft_cross_entropy
+from text_uda.functional import align, soft_cross_entropy
 from text_uda.objectives.checks import check_momentum, check_threshold, check_weight
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.prior import Prior, alignment_state, check_prior
 from text_uda.objectives.thresholds import running, told
-
-
-def aligned(probabilities: Tensor, mean: Tensor, labeled_mean: Tensor) -> Tensor:
-    """p * (mean prediction on labeled rows / mean prediction on unlabeled rows), renormalised.
-
-    Berthelot et al. 2022 (arXiv 2106.04732), Section 3, distribution alignment.
-
-    Args:
-        probabilities: (U, C).
-        mean, labeled_mean: (C,).
-    """
-    values = probabilities * (labeled_mean / mean.clamp_min(1e-6))
-    return values / values.sum(dim=-1, keepdim=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaMatch:
     """lambda mu(t) * mean 1[max p~(y|x) >= c_tau] CE( sg p~(y|x), p(y|x^) ) over all unlabeled rows.
 
-    p~ is p aligned to the predictions on labeled rows; c_tau is tau times the mean of max p(y|x) over the labeled rows
-    of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
+    p~ is p aligned to the predictions on labeled rows or a prior; c_tau is tau times the mean of max p(y|x) over the
+    labeled rows of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
 
     Source: Berthelot et al. 2022, "AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation"
     (arXiv 2106.04732), Section 3 (tau -> relative_threshold, mu -> the ramp, which `weight` multiplies).
@@ -41,8 +28,11 @@ class AdaMatch:
     For text: the weak view is the original text, the strong one the augmented; labeled rows have no strong view. The
     paper's random logit interpolation is left out: it blends logits under two batch statistics, and a model with layer
     norm has none. The means behind the alignment are running ones, as in the authors' code (which keeps 0.999 of the
-    labeled one a step, and takes the unlabeled one over 128 steps). The targets are soft, as in the paper; the authors'
-    code takes the class that is most probable after the alignment.
+    labeled one a step, and takes the unlabeled one over 128 steps); they start at the marginal of the labels. The
+    targets are soft, as in the paper; the authors' code takes the class that is most probable after the alignment.
+
+    The mean prediction on labeled rows follows their marginal. Labeled rows that were drawn class-balanced from skewed
+    data align everything to equal classes: draw them in proportion, or give the prior.
     """
 
     weight: float = 1.0
@@ -50,6 +40,10 @@ class AdaMatch:
 
     relative_threshold: float = 0.9
     """tau, in the mean confidence on labeled rows."""
+
+    alignment: Prior | Literal["predictions"] | None = "predictions"
+    """What p is aligned to: "predictions", the running mean prediction on labeled rows, as in the paper; "uniform",
+    "labels" or the share of each class (see `Prior`); None for no alignment."""
 
     momentum: float = 0.99
     """How much of the running means a step keeps."""
@@ -59,19 +53,26 @@ class AdaMatch:
     def __post_init__(self) -> None:
         check_weight(self.weight)
         check_threshold(self.relative_threshold, "relative_threshold")
+        if self.alignment is not None:
+            check_prior(self.alignment, "alignment", words=("predictions", "uniform", "labels"))
         check_momentum(self.momentum)
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
-        uniform = torch.full((classes,), 1 / classes)
-        return {"mean_prediction": uniform, "labeled_mean": uniform.clone()}
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
+        if self.alignment == "predictions":
+            return {"mean_prediction": label_share.clone(), "labeled_mean": label_share.clone()}
+        return alignment_state(self.alignment, label_share)
 
     def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
         labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
-        probabilities = context.targets.detach().softmax(dim=-1)  # the targets are soft, so they have to be cut off
-        mean = running(context.state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
-        labeled_mean = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
-        targets = aligned(probabilities, mean, labeled_mean)
+        targets = context.targets.detach().softmax(dim=-1)  # the targets are soft, so they have to be cut off
+        if self.alignment is not None:
+            mean = running(context.state["mean_prediction"], targets.mean(dim=0), self.momentum)
+            if self.alignment == "predictions":
+                prior = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
+            else:
+                prior = context.state["prior"]
+            targets = align(targets, mean, prior)
         threshold = self.relative_threshold * distributed.mean(labeled.amax(dim=-1).mean())
         return Chosen(targets, targets.amax(dim=-1) >= threshold, threshold)
 

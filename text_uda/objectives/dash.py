@@ -71,7 +71,7 @@ class Dash:
         if self.decays < 1:
             raise SettingsError(f"decays={self.decays}: give 1 or more")
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
         return {"initial_loss": torch.tensor(math.nan)}
 
     def choose(self, context: Context, batch: Batch) -> Chosen:

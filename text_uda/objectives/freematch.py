@@ -10,6 +10,7 @@ from text_uda import distributed
 from text_uda.batch import Batch
 from text_uda.objectives.checks import check_momentum, check_weight
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.prior import Prior, check_prior, distribution
 from text_uda.objectives.thresholds import histogram, pseudo_label_loss, running, told
 
 
@@ -47,11 +48,16 @@ def _normalised(values: Tensor) -> Tensor:
 class FreeMatch:
     """mean 1[max p(y|x) >= tau_t(argmax p)] CE( argmax sg p(y|x), p(y|x^) ) * w_u + w_f L_f.
 
-    tau_t(c) = tau_t p~_t(c) / max p~_t, where tau_t is a running mean of max p and p~_t of p, both from 1/K; L_f is
-    `fairness_loss`.
+    tau_t(c) = tau_t r_t(c) / max r_t with r_t(c) = p~_t(c) / pi(c), where tau_t is a running mean of max p, from 1/K,
+    p~_t of p, from the prior pi, and pi is uniform in the paper; L_f is `fairness_loss`.
 
     Source: Wang et al. 2023, "FreeMatch: Self-adaptive Thresholding for Semi-supervised Learning" (arXiv 2205.07246),
     Section 4.1 for the thresholds and Section 4.2 for L_f (w_u -> weight, w_f -> fairness, lambda -> momentum).
+
+    The paper takes a class that is predicted seldom for one that is learnt badly, and lowers its threshold. That
+    assumes equal classes: on skewed data nearly every row that is predicted as a rare class counts. With a prior a
+    class is learnt badly where it is predicted less than expected. L_f assumes nothing of the kind: both of its means
+    are divided by how often each class is predicted.
 
     For text: the weak view is the original text, the strong one the augmented. The momentum is 0.99 and not the paper's
     0.999: fine-tuning an encoder takes hundreds of steps where the paper has a million.
@@ -61,7 +67,11 @@ class FreeMatch:
     """w_u; 0 leaves L_f out too."""
 
     fairness: float = 0.01
-    """w_f."""
+    """w_f. The field's benchmark (USB) has 0.001 in its configurations for text."""
+
+    prior: Prior = "uniform"
+    """pi, how often each class is expected (see `Prior`): "uniform", the paper, "labels", or the share of each class;
+    `--alignment` sets it."""
 
     momentum: float = 0.99
     """How much of the running means a step keeps."""
@@ -71,14 +81,16 @@ class FreeMatch:
     def __post_init__(self) -> None:
         check_weight(self.weight)
         check_weight(self.fairness, "fairness")
+        check_prior(self.prior, "prior")
         check_momentum(self.momentum)
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
-        uniform = torch.full((classes,), 1 / classes)
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
+        prior = distribution(self.prior, label_share, "prior")
         return {
-            "threshold": torch.tensor(1 / classes),
-            "mean_prediction": uniform,
-            "label_share": uniform.clone(),
+            "threshold": torch.tensor(1 / len(label_share)),
+            "prior": prior,
+            "mean_prediction": prior.clone(),
+            "label_share": prior.clone(),
         }
 
     def choose(self, context: Context, batch: Batch) -> Chosen:
@@ -89,8 +101,8 @@ class FreeMatch:
         running(state["threshold"], confidence.mean(), self.momentum)
         running(state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
         running(state["label_share"], histogram(labels, context.classes), self.momentum)
-        relative = state["mean_prediction"] / state["mean_prediction"].max()
-        counted = confidence >= (state["threshold"] * relative)[labels]
+        learnt = state["mean_prediction"] / state["prior"]
+        counted = confidence >= (state["threshold"] * (learnt / learnt.max()))[labels]
         return Chosen(labels, counted, state["threshold"].clone())
 
     def __call__(self, context: Context, batch: Batch) -> Loss:

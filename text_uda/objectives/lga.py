@@ -96,8 +96,8 @@ class LGA:
         check_positive("step_size", self.step_size)
         check_share("ramp_up", self.ramp_up)
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
-        return {"labels": torch.zeros(unlabeled, classes)}  # all zeros: never seen
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
+        return {"labels": torch.zeros(unlabeled, len(label_share))}  # all zeros: never seen
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
         assert batch.unlabeled_rows is not None

@@ -40,6 +40,11 @@ class MixMatch:
     Algorithm 1 and Equations 3 to 11 (lambda_u -> unlabeled_weight, times a linear ramp as in the authors' code; T ->
     temperature; K = 2 views).
 
+    The authors' code has lambda_u = 100 unless told, reached over the first 1/64 of the training, alpha = 0.5 unless
+    told (0.75 in the paper), two augmented views, and evaluates an average of the weights (decay 0.999). Here lambda_u
+    is smaller and its ramp longer, since a run is much shorter and a new head guesses at random for the first part of
+    it, and averaging is asked for beside it (`averaging=EMA()`). The field's benchmark (USB) keeps 100 for text.
+
     For text: the views are the original text and the augmented one, or without an augmentation the original twice, with
     other dropout. Word embeddings are mixed, place by place, and a place is attended to when either text has it.
     """

@@ -146,8 +146,15 @@ class Selective(Protocol):
 class Stateful(Protocol):
     """An objective that remembers something from step to step."""
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
-        """Its buffers by name, for N = `unlabeled` rows. What they become is the same in all processes."""
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
+        """Its buffers by name; {} where its settings ask for none. What they become is the same in all processes.
+
+        Args:
+            label_share: of each class among the labeled rows, (C,) float32.
+            unlabeled: N, the number of unlabeled rows.
+        Raises:
+            SettingsError: settings that do not go with these classes.
+        """
         ...
 
 

@@ -42,15 +42,15 @@ class Preset:
     def having(self, field: str, value: Any, *, name: str) -> "Preset":
         """The same with another value in every objective that has this field.
 
-        "weight" is also the `unlabeled_weight` of those with a labeled loss of their own, "ema_decay" the decay of the
-        average.
+        "weight" is also the `unlabeled_weight` of those with a labeled loss of their own, "alignment" the `prior` of
+        those with a threshold for each class, "ema_decay" the decay of the average.
 
         Raises:
             SettingsError: the method, called `name`, has no such field, or several weights, or not this value.
         """
         if field == "ema_decay" and isinstance(self.averaging, EMA):
             return replace(self, averaging=EMA(decay=value))
-        wanted = {field, "unlabeled_weight"} if field == "weight" else {field}
+        wanted = {field, _ALSO[field]} if field in _ALSO else {field}
         found = {place: wanted & set(_fields(each)) for place, each in enumerate(self.objectives)}
         having = [type(self.objectives[place]).__name__ for place, own in found.items() if own]
         if field == "weight" and len(having) > 1:
@@ -71,7 +71,7 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "supervised": Preset((Supervised(),)),
-    "uda": Preset((Supervised(), UDA())),
+    "uda": Preset((Supervised(), UDA(alignment="labels"))),
     "pi-model": Preset((Supervised(), PiModel())),
     "mean-teacher": Preset((Supervised(), MeanTeacher()), EMA()),
     "vat": Preset((Supervised(), VAT())),
@@ -97,15 +97,17 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+_ALSO = {"weight": "unlabeled_weight", "alignment": "prior"}  # what else the option of the command line sets
 _OPTIONS = (
-    *("tsa", "weight", "unlabeled_weight", "temperature", "confidence_threshold", "ramp_up"),
-    "distribution_alignment",
+    *("tsa", "class_weights", "label_smoothing", "weight", "unlabeled_weight", "temperature", "confidence_threshold"),
+    *("ramp_up", "alignment", "prior"),
 )
 
 
 def _option(field: str) -> str:
     """As the command line has it."""
-    return f"--{field.removeprefix('unlabeled_').replace('_', '-')}"
+    option = next((option for option, also in _ALSO.items() if also == field), field)
+    return f"--{option.replace('_', '-')}"
 
 
 def _fields(objective: Objective) -> list[str]:
@@ -132,12 +134,20 @@ def check_together(objectives: Sequence[Objective]) -> None:
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:
         raise SettingsError(f"{twice} is there twice, and their terms have one name: give one of them")
-    annealed = any(isinstance(each, Supervised) and each.tsa is not None for each in objectives)
-    if annealed and any(isinstance(each, RDrop) for each in objectives):
-        raise SettingsError("the second pass of RDrop trains on all labeled rows: leave out tsa, or RDrop")
+    if any(isinstance(each, RDrop) for each in objectives):
+        _check_plain(next((each for each in objectives if isinstance(each, Supervised)), Supervised()))
     own = [type(each).__name__ for each in objectives if each.needs.labeled]
     if own and (len(own) > 1 or any(isinstance(each, Supervised) for each in objectives)):
         raise SettingsError(f"{own[0]} has a labeled loss of its own: leave out Supervised() and others that have one")
+
+
+def _check_plain(supervised: Supervised) -> None:
+    """Raise SettingsError where the first pass of R-Drop would have another cross entropy than the second."""
+    for name in ("tsa", "class_weights", "label_smoothing"):
+        if getattr(supervised, name):
+            raise SettingsError(
+                f"the second pass of RDrop trains on all labeled rows alike: leave out {name}, or RDrop"
+            )
 
 
 def method_name(objectives: Sequence[Objective], averaging: Averaging | None, augmentation: str | None) -> str:

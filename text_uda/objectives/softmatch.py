@@ -11,6 +11,7 @@ from text_uda.batch import Batch
 from text_uda.functional import align
 from text_uda.objectives.checks import check_momentum, check_positive, check_weight
 from text_uda.objectives.objective import Context, Loss, Needs
+from text_uda.objectives.prior import Prior, alignment_state, check_prior
 from text_uda.objectives.thresholds import pseudo_label_loss, running, told
 
 
@@ -36,12 +37,12 @@ class SoftMatch:
     """lambda * mean w(max p~(y|x)) CE( argmax sg p(y|x), p(y|x^) ) over all unlabeled rows.
 
     w is a Gaussian of running mean and variance below its mean, and 1 above it (`gaussian_weight`); p~ is p aligned
-    to the uniform distribution by its running mean, and decides the weight but not the label.
+    to a prior by its running mean, and decides the weight but not the label.
 
     Source: Chen et al. 2023, "SoftMatch: Addressing the Quantity-Quality Trade-off in Semi-supervised Learning" (arXiv
     2301.10921), Section 3.1, and 3.2 for the uniform alignment (lambda -> weight, m -> momentum, n_sigma of the
     authors' code -> deviations). The mean starts at 1/K and the variance at 1; the variance is the unbiased one of a
-    batch. The running mean of p starts uniform, where the authors' code starts with that of the first batch.
+    batch. The running mean of p starts at the prior, where the authors' code starts with that of the first batch.
 
     For text: the weak view is the original text, the strong one the augmented. The momentum is 0.99 and not the paper's
     0.999: fine-tuning an encoder takes hundreds of steps where the paper has a million.
@@ -53,6 +54,11 @@ class SoftMatch:
     deviations: float = 2.0
     """n_sigma: the larger, the faster the weight falls."""
 
+    alignment: Prior | None = "uniform"
+    """What p is aligned to for its weight (see `Prior`). "uniform" is the paper, for classes that are equally frequent:
+    it gives rows of rare classes more weight than rows of frequent ones. "labels" or the share of each class expects a
+    skew; None weighs p as it is."""
+
     momentum: float = 0.99
     """How much of the running means a step keeps."""
 
@@ -61,22 +67,23 @@ class SoftMatch:
     def __post_init__(self) -> None:
         check_weight(self.weight)
         check_positive("deviations", self.deviations)
+        if self.alignment is not None:
+            check_prior(self.alignment, "alignment")
         check_momentum(self.momentum)
 
-    def initial_state(self, classes: int, unlabeled: int) -> dict[str, Tensor]:
-        return {
-            "mean": torch.tensor(1 / classes),
-            "variance": torch.tensor(1.0),
-            "mean_prediction": torch.full((classes,), 1 / classes),
-        }
+    def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
+        threshold = {"mean": torch.tensor(1 / len(label_share)), "variance": torch.tensor(1.0)}
+        return threshold | alignment_state(self.alignment, label_share)
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
         assert context.targets is not None
         state, logits = context.state, context.views["second"].logits
         probabilities = context.targets.softmax(dim=-1)
         labels = probabilities.argmax(dim=-1)  # (U,)
-        running(state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
-        confidence = align(probabilities, state["mean_prediction"]).amax(dim=-1)
+        if self.alignment is not None:
+            mean = running(state["mean_prediction"], probabilities.mean(dim=0), self.momentum)
+            probabilities = align(probabilities, mean, state["prior"])
+        confidence = probabilities.amax(dim=-1)
         everywhere = distributed.gathered(confidence)
         running(state["mean"], everywhere.mean(), self.momentum)
         if len(everywhere) > 1:

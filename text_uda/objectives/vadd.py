@@ -13,6 +13,7 @@ from text_uda.batch import Batch
 from text_uda.errors import SettingsError
 from text_uda.functional import kl_divergence
 from text_uda.objectives.checks import check_share, check_weight
+from text_uda.objectives.entmin import conditional_entropy
 from text_uda.objectives.objective import Context, Loss, Needs
 from text_uda.schedules import ramp_up
 
@@ -65,12 +66,13 @@ def dropout_divergence(
 
 @dataclass(frozen=True, kw_only=True)
 class VAdD:
-    """w(t) * mean KL( sg p(y|h * eps^s) || p(y|h * eps^adv) ) over the unlabeled rows.
+    """mean [ w(t) KL( sg p(y|h * eps^s) || p(y|h * eps^adv) ) + e H( p(y|h * eps^s) ) ] over the unlabeled rows.
 
     Source: Park et al. 2018, "Adversarial Dropout for Supervised and Semi-Supervised Learning" (arXiv 1707.03631): the
     virtual form with the Kullback-Leibler divergence, "VAdD (KL)", and Algorithm 1 (delta -> delta; eps^s is drawn with
     the probability `keep`; H units; lambda -> weight times the ramp-up). At most floor(delta H) units are flipped, and
-    kept units are scaled by H over their number.
+    kept units are scaled by H over their number. The entropy is not in the paper: the authors' code adds it with weight
+    1 from the first step on, for either divergence (e -> entropy_weight).
 
     For text: h is what the last linear layer reads, of the original view, whose own dropout eps^s comes on top of. Only
     the last layer is run again. Departs from the authors' code, which compares two passes with two augmentations, flips
@@ -83,6 +85,9 @@ class VAdD:
     delta: float = 0.05
     """Share of the units that may be flipped; at least 1 / H for any to be."""
 
+    entropy_weight: float = 1.0
+    """e, without a ramp-up; 0 is the paper."""
+
     keep: float = 0.9
     """Probability that eps^s keeps a unit: the rate that encoders are fine-tuned with. In the paper's networks, 0.5."""
 
@@ -93,6 +98,7 @@ class VAdD:
 
     def __post_init__(self) -> None:
         check_weight(self.weight)
+        check_weight(self.entropy_weight, "entropy_weight")
         check_share("delta", self.delta)
         if not 0 < self.keep <= 1:
             raise SettingsError(f"keep={self.keep}: give a probability above 0, at most 1")
@@ -105,6 +111,13 @@ class VAdD:
         flips = math.floor(self.delta * hidden.shape[1])
         with torch.autocast(hidden.device.type, enabled=False):  # one small layer, and J is a difference
             loss, adversarial = dropout_divergence(hidden, mask, context.student.last_layer, flips=flips)
+            entropy = conditional_entropy(context.student.last_layer(hidden * rescaled(mask, hidden.dtype)))
         weight = self.weight * ramp_up(step=context.step, steps=context.steps, share=self.ramp_up)
         flipped = (adversarial ^ mask).sum(dim=-1).float().mean()
-        return Loss(weight * loss, {"vadd": loss.detach(), "vadd_weight": weight, "vadd_flipped": flipped})
+        terms: dict[str, Tensor | float] = {
+            "vadd": loss.detach(),
+            "vadd_weight": weight,
+            "vadd_flipped": flipped,
+            "vadd_entropy": entropy.detach(),
+        }
+        return Loss(weight * loss + self.entropy_weight * entropy, terms)
