@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
-from text_uda.schedules import linear_decay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +33,6 @@ class EMA:
     def weight_of(self, step: int, steps: int) -> float:
         """The part that the weights after step number `step`, from 0, have in the new average."""
         return max(1 - self.decay, 1 / (step + 2))
-
-    def learning_rate_factor(self, *, step: int, steps: int, warmup_steps: int) -> float:
-        return linear_decay(step=step, steps=steps, warmup_steps=warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)

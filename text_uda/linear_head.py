@@ -140,6 +140,14 @@ def set_linear(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
     last.bias.copy_(bias)
 
 
+@torch.no_grad()
+def add_penalty(model: PreTrainedModel, penalty: float) -> None:
+    """Add to the gradient of a linear head that of penalty/2 |W|^2: with it the loss is that of logistic regression."""
+    last = last_layer(model)
+    if last.weight.grad is not None:
+        last.weight.grad.add_(last.weight, alpha=penalty)
+
+
 @contextmanager
 def saved_form(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
     """Within this block the model is an ordinary one of its class; one without a linear head is that already."""

@@ -1,9 +1,11 @@
 """What changes over a run, as pure functions of the step. So a resumed run needs no schedule state."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 TSASchedule = Literal["linear", "log", "exp"]
+Schedule = Literal["linear", "cosine", "cosine-7-16", "constant"]
 
 
 def tsa_threshold(schedule: TSASchedule, *, step: int, steps: int, classes: int) -> float:
@@ -56,3 +58,27 @@ def cosine_7_16(*, step: int, steps: int, warmup_steps: int) -> float:
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return math.cos(7 / 16 * math.pi * (step - warmup_steps) / max(1, steps - warmup_steps))
+
+
+def cosine_decay(*, step: int, steps: int, warmup_steps: int) -> float:
+    """The factor on the learning rate: up from 0 over the warm-up, then along half a cosine down to 0 at the last step.
+
+    Loshchilov & Hutter 2017 (SGDR, arXiv 1608.03983), Equation 5, without restarts.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, steps - warmup_steps)))
+
+
+def constant_rate(*, step: int, steps: int, warmup_steps: int) -> float:
+    """The factor on the learning rate: up from 0 over the warm-up, then 1."""
+    return min(1.0, (step + 1) / max(1, warmup_steps))
+
+
+SCHEDULES: dict[Schedule, Callable[..., float]] = {
+    "linear": linear_decay,
+    "cosine": cosine_decay,
+    "cosine-7-16": cosine_7_16,
+    "constant": constant_rate,
+}
+"""Each called with step, steps and warmup_steps."""

@@ -99,8 +99,6 @@ class TrainSettings:
         for name in ("warmup_steps", "weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise SettingsError(f"learning_rate={self.learning_rate}: give a number above 0")
         if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
             raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
         check_precision(self.precision)
@@ -129,7 +127,23 @@ class TrainSettings:
     def base_learning_rate(self) -> float:
         if self.learning_rate is not None:
             return self.learning_rate
-        return {"all": 2e-5, "head": 1e-3}.get(self.tune, 1e-4)
+        return {"all": 2e-5, "head": 0.1}.get(self.tune, 1e-4)
+
+    def head_factor(self, *, linear: bool) -> float:
+        """By what the head's rate is larger than the base rate.
+
+        Args:
+            linear: whether the head is one (see `linear_head`).
+        """
+        if self.head_learning_rate is not None:
+            return self.head_learning_rate / self.base_learning_rate()
+        return 100.0 if linear and self.tune != "head" else 1.0
+
+    def penalty(self, rows: int) -> float:
+        """Of a linear head that is trained on so many rows."""
+        if self.head_penalty is not None:
+            return self.head_penalty
+        return 1 / rows if self.tune == "head" else 0.0
 
     def unlabeled_batch(self) -> int:
         return self.labeled_batch * self.unlabeled_ratio

@@ -28,6 +28,7 @@ from text_uda.features import features_folder
 from text_uda.feed import Feed
 from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
+from text_uda.linear_head import is_linear
 from text_uda.metrics import Metrics, Pace
 from text_uda.model import (
     check_embeddings_can_be_given,
@@ -105,7 +106,12 @@ class Training:
             tokens_per_pass=settings.tokens_per_pass,
         )
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(model, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay),
+            parameter_groups(
+                model,
+                weight_decay=settings.weight_decay,
+                layer_decay=settings.layer_decay,
+                head_factor=settings.head_factor(linear=is_linear(model)),
+            ),
             lr=settings.base_learning_rate(),
             fused=True,
         )
@@ -115,6 +121,8 @@ class Training:
         if settings.compile:  # after the average was copied, which is not compiled
             compile_layers(layers(model))
         self.best: checkpoint.Best | None = None
+        rows = len(labeled) + (0 if self.unlabeled is None else len(self.unlabeled))
+        self._penalty = settings.penalty(rows) if is_linear(model) else 0.0
 
     def _rows(self, texts: Sequence[str]) -> ModelRows:
         """Texts as the model reads them: token ids, or features that are computed once."""
@@ -153,6 +161,8 @@ class Training:
         started = time.monotonic()
         done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
         distributed.on_main(lambda: directory.keep_metrics_until(done))
+        if self._has_waited(done):  # it was stopped after its last evaluation
+            return self._finish(done, time.monotonic() - started)
         self.step.train()
         with (
             Metrics(directory, self.accelerator, steps=settings.steps) as metrics,
@@ -171,14 +181,17 @@ class Training:
                         evaluation = self._consider(step + 1)
                     metrics.look(step + 1, evaluation)
                     bar.note(f"loss {float(result.loss):.3f}, dev error {evaluation.error:.1f}%")
+                    last = last or self._has_waited(step + 1)
                 bar.advance()
                 if distributed.any_of(stop.is_set()):
                     self._save(step + 1)
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
-                if (step + 1) % settings.checkpoint_every == 0 and not last:
+                if last:
+                    return self._finish(step + 1, time.monotonic() - started)
+                if (step + 1) % settings.checkpoint_every == 0:
                     with pace.paused():
                         self._save(step + 1)
-            return self._finish(time.monotonic() - started)
+            return self._finish(done, time.monotonic() - started)
 
     def _update(self, step: int, batch: Batch) -> tuple[Sum, float]:
         """One step of the optimiser; what it came to, and its learning rate.
@@ -253,6 +266,13 @@ class Training:
         """In the numbers of the training: four times as fast, and it only chooses."""
         return score(probabilities(model, self.dev, numbers=self._numbers), np.asarray(self.split.dev.labels))
 
+    def _has_waited(self, done: int) -> bool:
+        """Whether the last `patience` evaluations were no better: a pure function of what checkpoints keep."""
+        settings = self.settings
+        if settings.patience is None or self.best is None:
+            return False
+        return done - self.best.step >= settings.patience * settings.evaluate_every
+
     def _weights(self) -> dict[str, Tensor]:
         """A copy of the weights that are evaluated: those in training, or their average."""
         return checkpoint.trained_weights(self._unwrapped, self.averaged)
@@ -275,8 +295,8 @@ class Training:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, seconds: float) -> dict[str, Any]:
-        """Read the test set, once, with the last and with the chosen weights; write model and result."""
+    def _finish(self, steps: int, seconds: float) -> dict[str, Any]:
+        """After so many steps: read the test set, once, with the last and the chosen weights; write model and result."""
         assert self.best is not None, "the last step is always evaluated"
         test_labels = np.asarray(self.split.test.labels)
         last = score(probabilities(self._judged, self.test), test_labels)
@@ -294,7 +314,7 @@ class Training:
             "selected_by": self.settings.select_by,
             "dev_rows": chosen_dev.rows,
             "best_step": self.best.step,
-            "steps": self.settings.steps,
+            "steps": steps,
             "seconds": round(seconds, 2),
             "confusion": chosen.confusion,
             "per_class": {of: named(each.per_class, classes) for of, each in evaluations.items()},

@@ -120,9 +120,6 @@ def _collapse_words(record: Mapping[str, Any]) -> str:
     return (
         f"step {record['step']:,}: {record['largest_class_share']:.0%} of the development rows are predicted as one "
         f"class, which {record['label_share_of_it']:.0%} are of: the model has collapsed. {_MEND}"
-        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._told:
-            self._told.add("thresholds")
-            yield _thresholds_words(record)
     )
 
 
@@ -148,3 +145,11 @@ def _never_by_chance(look: Mapping[str, Any]) -> float:
     if not look["never_predicted"]:
         return 1.0
     return comb(look["classes"], look["never_predicted"]) * (1 - look["share_never_predicted"]) ** look["rows"]
+
+
+def _thresholds_words(record: Mapping[str, Any]) -> str:
+    return (
+        "the thresholds of FlexMatch leave no row out: the run visits so few of the unlabeled texts that the highest "
+        f"threshold at its end is {record['highest_threshold']:.2g}, where the confidence of a row is at least "
+        f"{record['least_confidence']:.2g}. Use fewer unlabeled texts (--unlabeled-texts), more steps, or fixmatch"
+    )

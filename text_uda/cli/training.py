@@ -65,6 +65,10 @@ OBJECTIVES = (
 SELECT_BY = ("error", "macro-f1", "balanced-error", "last")
 
 
+# The names of text_uda.schedules.SCHEDULES, not imported here. A test compares.
+SCHEDULES = ("linear", "cosine", "cosine-7-16", "constant")
+
+
 # The names of text_uda.tracking.Tracker, not imported here. A test compares.
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
@@ -199,7 +203,13 @@ class LoopChoice:
     labeled_batch: int | None
     unlabeled_ratio: int | None
     learning_rate: float | None
+    head_learning_rate: float | None
+    schedule: str | None
     warmup_steps: int | None
+    weight_decay: float | None
+    head_penalty: float | None
+    max_grad_norm: float | None
+    patience: int | None
     max_tokens: int | None
     keep_tokens: str | None
     evaluate_every: int | None
@@ -228,7 +238,20 @@ _loop_options = gathered(
     _optional("--labeled-batch", kind=COUNT, metavar="N", words="Labeled texts a step."),
     _optional("--unlabeled-ratio", kind=COUNT, metavar="N", words="Unlabeled texts a step, for each labeled one."),
     _optional("--learning-rate", kind=click.FloatRange(0, min_open=True), metavar="R", words="Highest rate."),
+    _optional(
+        "--head-learning-rate",
+        kind=click.FloatRange(0, min_open=True),
+        metavar="R",
+        words="Highest rate of the head, beside an encoder that is trained.",
+    ),
+    click.option("--schedule", type=click.Choice(SCHEDULES), help="What the rate does after the warm-up."),
     _optional("--warmup-steps", kind=int, metavar="N", words="Steps over which the rate grows."),
+    _optional("--weight-decay", kind=click.FloatRange(0), metavar="D", words="Decay of matrices (AdamW)."),
+    _optional("--head-penalty", kind=click.FloatRange(0), metavar="P", words="L2 penalty on a linear head."),
+    _optional(
+        "--max-grad-norm", kind=click.FloatRange(0, min_open=True), metavar="G", words="Scale larger gradients down."
+    ),
+    _optional("--patience", kind=COUNT, metavar="N", words="End after N evaluations without a better one."),
     _optional("--max-tokens", kind=COUNT, metavar="N", words="Tokens of a text that are read."),
     click.option("--keep-tokens", type=click.Choice(("first", "last")), help="Which ones of a longer text."),
     _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
