@@ -296,7 +296,7 @@ class Training:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self, steps: int, seconds: float) -> dict[str, Any]:
-        """After so many steps: read the test set, once, with the last and the chosen weights; write model and result."""
+        """After so many steps: read the test set, once, with last and chosen weights; write model and result."""
         assert self.best is not None, "the last step is always evaluated"
         test_labels = np.asarray(self.split.test.labels)
         last = score(probabilities(self._judged, self.test), test_labels)
