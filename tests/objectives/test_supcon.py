@@ -58,6 +58,16 @@ def test_agrees_with_numpy(evaluate, temperature):
     assert loss.total.item() == pytest.approx(2 * expected, rel=1e-9)
 
 
+def test_the_other_dropout_is_no_neighbor(evaluate):
+    """Else each row would have its class in the most similar one, whatever the model does."""
+    first = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    neighbors = [
+        evaluate(SupCon(), labels=torch.tensor(labels), **views(first, first)).terms["supcon_nearest"].item()
+        for labels in ([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])
+    ]
+    assert neighbors == [1.0, 0.0, 0.5]
+
+
 def test_rows_without_another_of_their_class_are_negatives_alone():
     hidden, labels = rows(2), torch.tensor([0, 1, 2, 3, 0, 4])
     loss, _ = supervised_contrast(hidden, labels, temperature=0.2)

@@ -77,7 +77,9 @@ class SupCon:
     def __call__(self, context: Context, batch: Batch) -> Loss:
         hidden = [distributed.gathered(context.views[view].hidden) for view in self.needs.views]
         labels = distributed.gathered(batch.labels)
-        loss, neighbors = supervised_contrast(
+        loss, _ = supervised_contrast(
             torch.cat(hidden), torch.cat([labels] * len(hidden)), temperature=self.temperature
         )
+        # Of the first pass alone: the nearest row of all is the same text with the other dropout.
+        _, neighbors = supervised_contrast(hidden[0].detach(), labels, temperature=self.temperature)
         return Loss(self.weight * loss, {"supcon": loss.detach(), "supcon_nearest": shares(neighbors)})
