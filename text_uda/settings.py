@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from text_uda.errors import SettingsError
 from text_uda.precision import Precision, check_precision
+from text_uda.schedules import SCHEDULES, Schedule
 
 SelectBy = Literal["error", "macro-f1", "balanced-error", "last"]
 
@@ -34,15 +35,32 @@ class TrainSettings:
     """Paraphrases of a text that take turns from epoch to epoch."""
 
     learning_rate: float | None = None
-    """None: 2e-5 for a whole encoder, 1e-4 for its last layers, 1e-3 for a head."""
+    """The highest rate of the encoder, or of the head where that alone is trained. None: 2e-5 for a whole encoder, 1e-4
+    for its last layers, 0.1 for a linear head (see `text_uda.linear_head`)."""
+
+    head_learning_rate: float | None = None
+    """That of the head beside an encoder that is trained. None: 100 times `learning_rate` for a linear head, which acts
+    on vectors of length 1, else the same."""
+
+    schedule: Schedule = "linear"
+    """What the rates do after the warm-up: fall to 0 in a straight line ("linear") or along half a cosine ("cosine"),
+    fall along 7/16 of a cosine, as in FixMatch and the benchmark USB ("cosine-7-16"), or stay ("constant")."""
 
     warmup_steps: int = 0
+    """Steps over which the rates grow from 0."""
+
     weight_decay: float = 0.01
-    schedule: Literal["linear", "cosine-7-16"] = "linear"
-    """Of the learning rate after the warm-up: down to 0, or as the benchmark USB has it (see `text_uda.schedules`)."""
+    """Of AdamW, on matrices; a linear head has `head_penalty` in its place."""
+
+    head_penalty: float | None = None
+    """lambda of lambda/2 |W|^2 on the weights of a linear head. None: with tune="head" 1/n, where n counts the rows that
+    are trained on, unlabeled ones too, which is scikit-learn's C = 1; else 0."""
 
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this length; None for none."""
+
+    patience: int | None = None
+    """Evaluations without a better one after which the run ends; None runs all steps."""
 
     max_tokens: int = 256
     """Tokens of a text that the encoder sees."""
@@ -90,12 +108,22 @@ class TrainSettings:
         for name in positive.split():
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
-        for name in ("tokens_per_pass", "max_grad_norm"):
+        for name in ("tokens_per_pass", "learning_rate", "head_learning_rate", "max_grad_norm", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"{name}={value}: give a number above 0, or None")
-        if self.schedule not in ("linear", "cosine-7-16"):
-            raise SettingsError(f"schedule={self.schedule!r}: choose linear or cosine-7-16")
+        if self.head_penalty is not None and not self.head_penalty >= 0:
+            raise SettingsError(f"head_penalty={self.head_penalty}: give 0 or more, or None")
+        if self.schedule not in SCHEDULES:
+            raise SettingsError(f"schedule={self.schedule!r}: choose {', '.join(SCHEDULES)}")
+        if self.patience is not None and self.select_by == "last":
+            raise SettingsError(
+                "patience waits for a better evaluation, and select_by='last' chooses none: leave one out"
+            )
+        if self.head_learning_rate is not None and self.tune == "head":
+            raise SettingsError(
+                "head_learning_rate is for a head beside an encoder; with tune='head' give learning_rate"
+            )
         for name in ("warmup_steps", "weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")

@@ -47,7 +47,7 @@ from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory
-from text_uda.schedules import cosine_7_16, linear_decay
+from text_uda.schedules import SCHEDULES
 from text_uda.settings import TrainSettings
 from text_uda.step import Step, Sum
 from text_uda.views import Views
@@ -211,7 +211,10 @@ class Training:
             what = f"the loss of {', '.join(broken) or 'another process'}"
             raise self._diverged(what, step, batch, result, kept=bool(broken))
         self.accelerator.backward(result.loss)
-        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), settings.max_grad_norm or np.inf)
+        if self._penalty:
+            add_penalty(self._unwrapped.model, self._penalty)
+        most = np.inf if settings.max_grad_norm is None else settings.max_grad_norm
+        norm = self.accelerator.clip_grad_norm_(self.step.parameters(), most)
         if norm is not None and not np.isfinite(float(norm)):
             raise self._diverged("the gradient", step, batch, result, kept=distributed.is_main())
         self._accelerated.step()
@@ -230,9 +233,8 @@ class Training:
         )
 
     def _learning_rate_factor(self, step: int) -> float:
-        schedule = cosine_7_16 if self.settings.schedule == "cosine-7-16" else linear_decay
-        if isinstance(self.averaging, FastSWA):  # its cycles are the method
-            schedule = self.averaging.learning_rate_factor
+        own = isinstance(self.averaging, FastSWA)  # its cycles are the method
+        schedule = self.averaging.learning_rate_factor if own else SCHEDULES[self.settings.schedule]
         return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:
