@@ -28,7 +28,7 @@ from text_uda.features import features_folder
 from text_uda.feed import Feed
 from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
-from text_uda.linear_head import is_linear
+from text_uda.linear_head import add_penalty, is_linear
 from text_uda.metrics import Metrics, Pace
 from text_uda.model import (
     check_embeddings_can_be_given,
