@@ -19,6 +19,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from text_uda.averaging import EMA, Averaged, FastSWA
+from text_uda.baselines import LogisticRegression, SelfTraining
 from text_uda.batch import Batch, Tokens
 from text_uda.noise import keyed_random
 from text_uda.objectives import PRESETS, Needs, Preset, all_needs
@@ -31,8 +32,10 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 OPENING = """# Methods
 
 Each is a name for `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are added:
-`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`, or a tuple of your own. This
-page is written by `scripts/write_methods.py` from the docstrings; do not edit it by hand.
+`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`, or a tuple of your own. The
+first two are baselines, which the others are held against: each stands alone, takes no step, and fits one linear layer
+on the features of the frozen encoder. This page is written by `scripts/write_methods.py` from the docstrings; do not
+edit it by hand.
 
 **Forward and backward**: how many times the L labeled and the U unlabeled rows of a step go through the encoder, the
 teacher's passes among the forward ones, counted on a model while a step runs; where a method counts only rows that pass
@@ -92,7 +95,8 @@ def _section(kind: type) -> str:
     words = _field_docstrings(kind)
     parts += [f"| `{each.name}` | `{_default(each)}` | {_plain(words[each.name])} |" for each in fields(kind)]
     needs = getattr(kind, "needs", None)
-    return "\n".join(parts) + "\n" + (f"\n{_figure(kind.__name__, needs)}" if needs is not None else "")
+    takes_steps = needs is not None and not issubclass(kind, (LogisticRegression, SelfTraining))
+    return "\n".join(parts) + "\n" + (f"\n{_figure(kind.__name__, needs)}" if takes_steps else "")
 
 
 def _default(field: Field[Any]) -> str:
@@ -148,6 +152,8 @@ def _node(view: str) -> str:
 
 def cost(preset: Preset) -> tuple[str, str]:
     """Rows through the encoder in one step, forward and backward, as multiples of L and U."""
+    if not preset.losses:
+        return "0", "0"
     base, more_labeled, more_unlabeled = (_count(preset, *rows) for rows in ((4, 6), (8, 6), (4, 10)))
     told = []
     for way in ("forward", "backward"):
@@ -184,7 +190,7 @@ def _count(preset: Preset, labeled: int, unlabeled: int) -> Counter[str]:
     for each in (model, teacher):
         if each is not None:
             each.base_model.register_forward_hook(forward)
-    step = Step(model, preset.objectives, steps=10, unlabeled=unlabeled, leave_out_masked=False)
+    step = Step(model, preset.losses, steps=10, unlabeled=unlabeled, leave_out_masked=False)
     labels = torch.arange(labeled) % 3
     batch = Batch(known, labels, original, second, torch.arange(labeled), torch.arange(unlabeled))
     step(batch, 9, 1, teacher).loss.backward()

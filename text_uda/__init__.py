@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from text_uda.augment.typos import Typos
     from text_uda.augment.uniform import Uniform
     from text_uda.averaging import EMA, FastSWA
+    from text_uda.baselines import LogisticRegression, SelfTraining
     from text_uda.cached import Cached
     from text_uda.data import load, split
     from text_uda.evaluate import evaluate, predict
@@ -92,6 +93,7 @@ __all__ = [
     "FreeMatch",
     "InfoNCE",
     "Insertion",
+    "LogisticRegression",
     "MaskedLanguageModel",
     "MeanTeacher",
     "MixMatch",
@@ -102,6 +104,7 @@ __all__ = [
     "PseudoLabel",
     "RDrop",
     "RandAugment",
+    "SelfTraining",
     "SoftMatch",
     "Sometimes",
     "Statistics",
@@ -149,6 +152,7 @@ _HOMES = {
     "ICT": "text_uda.objectives",
     "Insertion": "text_uda.augment.insertion",
     "LGA": "text_uda.objectives",
+    "LogisticRegression": "text_uda.baselines",
     "MaskedLanguageModel": "text_uda.augment.mlm",
     "MeanTeacher": "text_uda.objectives",
     "MixMatch": "text_uda.objectives",
@@ -161,6 +165,7 @@ _HOMES = {
     "RDrop": "text_uda.objectives",
     "RandAugment": "text_uda.augment.randaugment",
     "SNTG": "text_uda.objectives",
+    "SelfTraining": "text_uda.baselines",
     "SoftMatch": "text_uda.objectives",
     "Sometimes": "text_uda.augment.compose",
     "Statistics": "text_uda.augment.tfidf",

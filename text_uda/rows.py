@@ -139,17 +139,17 @@ class FeatureRows:
     """Features that stay the same during training, (N, D)."""
 
     def __init__(self, values: Tensor) -> None:
-        self._values = values
+        self.values = values
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     @property
     def lengths(self) -> np.ndarray:
         return np.ones(len(self), dtype=np.int32)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Features:
-        return Features(self._values[torch.as_tensor(np.asarray(indices))])
+        return Features(self.values[torch.as_tensor(np.asarray(indices))])
 
 
 def batches_by_tokens(rows: ModelRows, max_tokens: int) -> list[np.ndarray]:

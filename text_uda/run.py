@@ -244,7 +244,7 @@ def _differences(there: Any, asked: Any, where: str = "") -> list[str]:
 
 def provenance() -> dict[str, Any]:
     """Versions and code revision: what made a result."""
-    packages = ("text-uda", "torch", "transformers", "accelerate", "datasets", "numpy")
+    packages = ("text-uda", "torch", "transformers", "accelerate", "datasets", "numpy", "scikit-learn")
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in packages:
         try:

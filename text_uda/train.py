@@ -11,13 +11,24 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from text_uda import distributed
 from text_uda.augment.in_step import InStep, kind_of
 from text_uda.averaging import EMA, Averaging, FastSWA
+from text_uda.baselines.fitting import DECISIVE, Fitting
 from text_uda.data import Split
 from text_uda.divergence import DivergedError
 from text_uda.errors import SettingsError
 from text_uda.feed import check_parts
 from text_uda.filters import Filters
 from text_uda.interruption import Stop
-from text_uda.objectives import UDA, Objective, Supervised, all_needs, check_together, in_use, method_name
+from text_uda.objectives import (
+    UDA,
+    Method,
+    Supervised,
+    all_needs,
+    baseline_of,
+    check_together,
+    in_use,
+    losses,
+    method_name,
+)
 from text_uda.paraphrase import Location
 from text_uda.precision import Numbers
 from text_uda.pretrained import hidden_width
@@ -35,7 +46,7 @@ __all__ = ["DivergedError", "TrainSettings", "train"]
 def train(
     split: Split,
     *,
-    objectives: Sequence[Objective] = (Supervised(), UDA()),
+    objectives: Sequence[Method] = (Supervised(), UDA()),
     averaging: Averaging | None = None,
     augmentation: Job | InStep | None = None,
     cache: Cache | Location | None = None,
@@ -56,6 +67,7 @@ def train(
     Args:
         split: labeled, unlabeled, development and test rows.
         objectives: their losses are added. `PRESETS["mean-teacher"].objectives` and so on are those of the papers.
+            A baseline stands alone, `(LogisticRegression(),)`; it takes no step, and no augmentation.
         averaging: what is evaluated and kept is this average of the weights; None for the weights themselves.
             Objectives that need a teacher get `EMA()` where nothing is said.
         augmentation: makes the second view of the unlabeled texts: what made the paraphrases, or, without a cache, one
@@ -75,7 +87,8 @@ def train(
         each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
         development rows chose), best_step, steps, seconds, augmentation, warnings; per_class (of dev, test, last_dev
         and last_test: precision, recall, f1 and support of each class); of the chosen weights on the test rows also
-        confusion, calibration (see `calibration`) and test_correct (see `answers.packed`).
+        confusion, calibration (see `calibration`) and test_correct (see `answers.packed`); baseline, the dev error of
+        logistic regression on the labels, beside a run that reads unlabeled texts.
     Raises:
         SettingsError: settings that do not go together, or a folder that holds another run.
         DivergedError: the loss is not finite.
@@ -86,7 +99,12 @@ def train(
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
     check_together(objectives)
-    needs = all_needs(in_use(objectives).values())
+    baseline = baseline_of(objectives)
+    if baseline is not None and averaging is not None:
+        raise SettingsError(
+            f"{type(baseline).__name__} takes no step, so there is nothing to average: leave out averaging"
+        )
+    needs = all_needs(in_use(losses(objectives)).values())
     if averaging is not None and not isinstance(averaging, EMA | FastSWA):
         raise SettingsError(f"averaging is EMA(), FastSWA() or None; this is {averaging!r}")
     if needs.teacher and isinstance(averaging, FastSWA):
@@ -106,6 +124,9 @@ def train(
     method = method_name(objectives, averaging, views and views.method)
     width = hidden_width(settings.encoder)
     numbers: Numbers = distributed.on_main(lambda: directory.numbers(settings.precision, width, resume=resume))
+    decisive = asdict(settings)
+    if baseline is not None:
+        decisive = {setting: decisive[setting] for setting in DECISIVE}
     config = {
         "name": name or f"{method} seed {settings.seed}",
         "method": method,
@@ -123,7 +144,7 @@ def train(
         },
         "labels": len(split.labeled.texts),
         "seed": settings.seed,
-        "steps": settings.steps,
+        "steps": settings.steps if baseline is None else 0,
         "tune": settings.tune,
         "encoder": settings.encoder,
         "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
@@ -131,7 +152,7 @@ def train(
         "augmentation": None if used is None else used.settings(),
         "cache_digest": digest(cache, used.settings()) if used is not None and cache is not None else None,
         "filters": asdict(filters) if used is not None and filters is not None else None,
-        "settings": asdict(settings),
+        "settings": decisive,
         **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
         **provenance(),
         "machine": machine(accelerator, numbers),
@@ -141,7 +162,11 @@ def train(
         return finished
     decided = replace(settings, precision=numbers)
     try:
-        training = Training(split, objectives, averaging, views, decided, directory, accelerator, frozen)
+        training = (
+            Training(split, losses(objectives), averaging, views, decided, directory, accelerator, frozen)
+            if baseline is None
+            else Fitting(split, baseline, decided, directory, accelerator, frozen)
+        )
     except SettingsError:
         accelerator.wait_for_everyone()  # no process is to write into what goes
         if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way

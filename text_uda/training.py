@@ -1,7 +1,6 @@
 """One run of training: what is prepared once, and the loop over it, which calls everything by name."""
 
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,14 +13,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from text_uda import checkpoint, distributed
-from text_uda.answers import examples_of, packed
 from text_uda.augment.in_step import InStep, OnEmbeddings, special_ids
 from text_uda.averaging import Averaged, Averaging, FastSWA
+from text_uda.baselines.labels_alone import LabelsAlone, labels_alone, worse_than
 from text_uda.batch import Batch
-from text_uda.calibration import calibration
-from text_uda.class_scores import named
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
+from text_uda.ending import Answers, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.features import features_folder
@@ -300,44 +298,44 @@ class Training:
     def _finish(self, steps: int, seconds: float) -> dict[str, Any]:
         """After so many steps: read the test set, once, with last and chosen weights; write model and result."""
         assert self.best is not None, "the last step is always evaluated"
-        test_labels = np.asarray(self.split.test.labels)
-        last = score(probabilities(self._judged, self.test), test_labels)
-        last_dev = self._judged_by_dev(self._judged)
+        split, directory, by_dev = self.split, self.directory, self._numbers
+        last = Answers.of(self._judged, self.dev, self.test, dev_numbers=by_dev)
         checkpoint.put_weights(self._unwrapped, self.best.weights)
         model = self._unwrapped.model
-        answers = probabilities(model, self.test)
-        chosen, chosen_dev = score(answers, test_labels), self._judged_by_dev(model)
-        evaluations = {"dev": chosen_dev, "test": chosen, "last_dev": last_dev, "last_test": last}
-        metrics, classes = self.directory.read_metrics(), self.split.classes
-        coverage = None if self.unlabeled is None else self.unlabeled.coverage
-        result = {
-            "run": str(self.directory.path),
-            **{name: value for of, each in evaluations.items() for name, value in each.figures(of).items()},
-            "selected_by": self.settings.select_by,
-            "dev_rows": chosen_dev.rows,
-            "best_step": self.best.step,
-            "steps": steps,
-            "seconds": round(seconds, 2),
-            "confusion": chosen.confusion,
-            "per_class": {of: named(each.per_class, classes) for of, each in evaluations.items()},
-            "calibration": calibration(answers, test_labels),
-            "test_correct": packed(answers.argmax(axis=-1) == test_labels),
-            "augmentation": None if coverage is None else asdict(coverage),
-            "changed": self.directory.mean_of("changed"),
-            "warnings": warnings_in(metrics, steps=self.settings.steps),
-        }
-
-        def write() -> None:
-            for words in warnings_at_the_end(metrics, steps=self.settings.steps):
+        chosen = Answers.of(model, self.dev, self.test, dev_numbers=by_dev)
+        metrics, warnings = directory.read_metrics(), []
+        alone = self._labels_alone()
+        if alone is not None and (words := worse_than(alone, chosen.dev, split.dev.labels)) is not None:
+            warnings.append(words)
+        if distributed.is_main():
+            for words in (*warnings_at_the_end(metrics, steps=self.settings.steps), *warnings):
                 log.warning(words)
-            self.directory.write_model(model, self.pretrained.tokenizer)
-            self.directory.write_test_examples(examples_of(self.split.test, self.split.classes, answers))
-            self.directory.write("result.json", result)
-            shutil.rmtree(self.directory.checkpoints, ignore_errors=True)
-            shutil.rmtree(self.directory.tokens, ignore_errors=True)
+        coverage = None if self.unlabeled is None else self.unlabeled.coverage
+        return finish(
+            directory,
+            split,
+            model,
+            self.pretrained.tokenizer,
+            last=last,
+            chosen=chosen,
+            selected_by=self.settings.select_by,
+            best_step=self.best.step,
+            steps=steps,
+            seconds=seconds,
+            more={
+                "augmentation": None if coverage is None else asdict(coverage),
+                "changed": directory.mean_of("changed"),
+                "baseline": None if alone is None else alone.record(),
+                "warnings": [*warnings_in(metrics, steps=self.settings.steps), *warnings],
+            },
+        )
 
-        distributed.on_main(write)
-        return result
+    def _labels_alone(self) -> LabelsAlone | None:
+        """What the run is held against where it reads unlabeled texts."""
+        if not self.needs.unlabeled_rows:
+            return None
+        frozen = self._encoder if self.settings.tune == "head" else None
+        return labels_alone(self.split, self.settings, self.accelerator.device, frozen)
 
 
 def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:

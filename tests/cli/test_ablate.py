@@ -18,10 +18,13 @@ def words(reviews, tiny_bert, tmp_path):
 def test_a_study_and_again(run, record, words, tmp_path):
     made = record("ablate", "tsa", *words, "--fill")
     out = tmp_path / "study"
-    assert len(made["finished"]) == 5 and made["failed"] == {} and made["elsewhere"] == 0
+    assert len(made["finished"]) == 6 and made["failed"] == {} and made["elsewhere"] == 0
     assert made["report"] == str(out / "report.html") and (out / "report.html").stat().st_size > 10_000
     for name in ("table.md", "table.tex", "table.csv"):
         assert "tsa" in (out / name).read_text()
+    methods = [line.split("|")[1].strip() for line in (out / "table.md").read_text().splitlines() if "|" in line]
+    assert methods[2:4] == ["logistic regression", "labels alone"], methods
+    assert "vs logistic regression" in (out / "table.md").read_text()
     said = run("ablate", "tsa", *words)
     assert said.exit_code == 0 and (out / "table.md").read_text() in said.stdout and "report.html" in said.stdout
     data = json.loads((out / "runs" / "none-seed-0" / "config.json").read_text())["data"]
@@ -57,7 +60,7 @@ def test_interrupted_it_says_what_is_kept(run, words, monkeypatch):
     monkeypatch.setattr(Bench, "run", stop)
     said = run("ablate", "tsa", *words, "--fill")
     assert said.exit_code == 130
-    assert said.stderr.splitlines()[-1].startswith("interrupted: 0 of 5 runs are finished and kept in ")
+    assert said.stderr.splitlines()[-1].startswith("interrupted: 0 of 6 runs are finished and kept in ")
 
 
 def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, monkeypatch):
@@ -71,6 +74,6 @@ def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, mon
     monkeypatch.setattr(Bench, "run", refuse)
     said = run("ablate", "tsa", *words, "--seeds", 2, "--fill")
     assert said.exit_code == 1
-    assert "failed: tsa-log-seed-1: tsa-log is too greedy" in said.stderr and "5 runs failed" in said.stderr
+    assert "failed: tsa-log-seed-1: tsa-log is too greedy" in said.stderr and "6 runs failed" in said.stderr
     assert "the page:" in said.stdout
     assert "tsa-log-seed-1: failed: tsa-log is too greedy" in said.stdout

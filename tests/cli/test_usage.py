@@ -9,7 +9,7 @@ import pytest
 
 from text_uda.cli import main
 from text_uda.cli.methods import METHODS
-from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, SELECT_BY, TRACKERS
+from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, OF_FEATURES, SELECT_BY, TRACKERS
 
 VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -36,6 +36,7 @@ def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
 
 def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
+    from text_uda.baselines.fitting import DECISIVE
     from text_uda.filters import ACCEPTABLE as acceptable
     from text_uda.objectives import PRESETS
     from text_uda.settings import SelectBy
@@ -43,6 +44,7 @@ def test_choices_are_the_lists_of_the_library():
 
     assert set(METHODS) == set(augmentations)
     assert tuple(OBJECTIVES) == tuple(PRESETS)
+    assert set(DECISIVE) - {"encoder"} == OF_FEATURES
     assert set(ACCEPTABLE) == set(acceptable)
     assert get_args(Tracker) == TRACKERS
     assert get_args(SelectBy) == SELECT_BY

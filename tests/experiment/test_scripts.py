@@ -56,7 +56,7 @@ def script(request, reviews, tiny_bert, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("script", ["yelp5_table2"], indirect=True)
 def test_yelp_from_the_cost_to_the_table(script, capsys, tmp_path, monkeypatch):
-    assert script("--estimate") == 0 and "4 runs cost" in capsys.readouterr().out
+    assert script("--estimate") == 0 and "6 runs cost" in capsys.readouterr().out
     assert not (tmp_path / "study").exists()
     assert script("--workers", "1") == 0
     said = capsys.readouterr().out

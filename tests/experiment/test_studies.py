@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from text_uda.baselines import LogisticRegression, SelfTraining
 from text_uda.cli.ablating import SIZES
 from text_uda.cli.ablating import STUDIES as NAMES
 from text_uda.data import Corpus, Rows
@@ -45,8 +46,21 @@ def test_table2_has_four_ways_at_both_numbers_of_labels():
         (trial.labels, trial.augmentation and trial.augmentation.settings()["method"]) for trial in trials
     )
     ways = (None, "synonym", "switchout", "back-translation")
-    assert methods == {(labels, way): 5 for labels in (24, "all") for way in ways}
+    few, every = ({(labels, way): 5 for way in ways} for labels in (24, "all"))
+    assert methods == few | every | {(24, None): 15, ("all", None): 10}, "with two baselines, and with one"
     assert all(any(isinstance(o, UDA) for o in t.objectives) == (t.augmentation is not None) for t in trials)
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_the_baselines_come_first(name):
+    common = setting(CORPUS, "small", translator="marian:there,back")
+    trials = list(STUDIES[name](common))
+    kinds = list(dict.fromkeys(type(trial.objectives[0]) for trial in trials))
+    both = name in ("table2", "labels", "objectives")
+    assert kinds[: 1 + both] == [LogisticRegression, SelfTraining][: 1 + both] and (SelfTraining in kinds) == both
+    assert {trial.labels for trial in trials if isinstance(trial.objectives[0], LogisticRegression)} == {
+        trial.labels for trial in trials
+    }
 
 
 def test_labels_go_up_to_all():
@@ -57,12 +71,13 @@ def test_labels_go_up_to_all():
 def test_objectives_are_all_and_have_the_view_they_read():
     found = {trial.name: trial for trial in STUDIES["objectives"](SMALL)}
     assert list(found) == list(PRESETS)
+    assert found["self-training"].augmentation is None
     assert found["fixmatch"].augmentation is not None and found["pseudo-label"].augmentation is None
     assert found["mean-teacher"].averaging == PRESETS["mean-teacher"].averaging
 
 
 def test_what_each_study_varies():
-    tsa = {trial.objectives[0].tsa for trial in STUDIES["tsa"](SMALL)}  # pyright: ignore[reportAttributeAccessIssue]
+    tsa = {getattr(trial.objectives[0], "tsa", None) for trial in STUDIES["tsa"](SMALL)}
     assert tsa == {None, "log", "linear", "exp"}
     assert {trial.settings.unlabeled_ratio for trial in STUDIES["ratio"](SMALL)} == {1, 2, 4, 7, 15, 31}
     assert {trial.unlabeled for trial in STUDIES["unlabeled"](SMALL)} == {None, 100, 300}

@@ -5,6 +5,7 @@ import pytest
 from text_uda.report import markdown_table
 from text_uda.report.comparison import compare, flat
 from text_uda.report.reading import read_runs
+from text_uda.report.table import NOTHING, group_cell, run_cell
 
 DATA = {"name": "movie-snippets", "classes": ["negative", "positive"], "test_digest": "test-rows"}
 
@@ -119,6 +120,40 @@ def test_differences_are_paired_by_seed(make_run):
     assert change is not None and change.count == 3
     assert change.mean == pytest.approx(-1.0) and change.half_width == pytest.approx(0.2484, abs=1e-3)
     assert comparison.against_baseline(comparison.groups[0]) is None
+
+
+BASELINES = ("self-training", "logistic-regression")
+
+
+def test_the_baselines_come_first_then_labels_alone(make_run):
+    runs = [make_run(method, 0) for method in ("synonym", "none", "eda", *BASELINES)]
+    assert labels_of(runs) == ["logistic regression", "self-training", "labels alone", "eda", "synonym"]
+    (comparison,) = compared(runs)
+    assert comparison.baseline is not None and comparison.baseline.method == "none"
+    assert list(comparison.between) == [("eda", "synonym")], "methods against methods"
+    assert set(comparison.contrasts) == {"logistic regression", "self-training", "eda", "synonym"}
+
+
+def test_the_difference_to_logistic_regression_is_paired_by_seed(make_run):
+    runs = [make_run("logistic-regression", seed, error=error) for seed, error in enumerate((10.0, 20.0))]
+    runs += [make_run("synonym", seed, error=error) for seed, error in enumerate((9.0, 18.0, 50.0))]
+    (comparison,) = compared(runs)
+    regression, synonym = comparison.groups
+    assert comparison.against_regression(synonym) == {0: -1.0, 1: -2.0}
+    assert comparison.against_regression(regression) == {}
+    assert group_cell(comparison, synonym, "against_regression").startswith("\N{MINUS SIGN}1.5")
+    assert run_cell(comparison, synonym, synonym.runs[0], "against_regression") == "\N{MINUS SIGN}1.0"
+    assert group_cell(comparison, regression, "against_regression") == NOTHING
+
+
+def test_unlabeled_texts_are_no_setting_of_logistic_regression(make_run):
+    for method, groups in (("logistic-regression", 1), ("self-training", 2)):
+        runs = []
+        for seed, unlabeled in enumerate((100, 200)):
+            data = {"name": "movie-snippets", "classes": ["negative", "positive"], "digest": str(unlabeled)}
+            data |= {"test_digest": "test-rows", "unlabeled": unlabeled}
+            runs.append(make_run(method, seed, data=data))
+        assert len(compared(runs)[0].groups) == groups
 
 
 def test_a_seed_run_twice_is_no_second_seed(make_run):

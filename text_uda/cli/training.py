@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
 OBJECTIVES = (
+    "logistic-regression",
+    "self-training",
     "supervised",
     "uda",
     "pi-model",
@@ -225,6 +227,16 @@ class LoopChoice:
     def given(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if value is not None}
 
+    def check_reads_features(self, objective: str | None) -> None:
+        """Raise SettingsError where something is given that says nothing to a method without a step."""
+        if unread := self.given().keys() - OF_FEATURES:
+            option = min(unread).replace("_", "-")
+            raise SettingsError(f"--objective {objective} takes no step, and reads no --{option}: leave it out")
+
+
+# Of those what a baseline reads: text_uda.baselines.fitting.DECISIVE, not imported here. A test compares.
+OF_FEATURES = frozenset(("seed", "tune", "max_tokens", "keep_tokens", "precision"))
+
 
 def _optional(*names: str, kind: Any, metavar: str, words: str) -> Callable[[Verb], Verb]:
     return click.option(*names, type=kind, default=None, metavar=metavar, help=words)
@@ -319,6 +331,7 @@ def train(
 
     \b
     Example:
+      text-uda train movie-snippets --labels 60 --objective logistic-regression --out run-regression
       text-uda train movie-snippets --labels 60 --out run-none --tune head
       text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
@@ -338,6 +351,8 @@ def train(
     if augmentation.method == "cutoff" and cache_path is not None:
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
     preset, judges = objective.build(augmentation.method), filters.build(augmentation.method)
+    if not preset.losses:
+        loop.check_reads_features(objective.objective)
     from text_uda.data import split
     from text_uda.precision import words
     from text_uda.pretrained import hidden_width

@@ -18,7 +18,7 @@ from text_uda.errors import SettingsError
 from text_uda.experiment.study import default_workers
 from text_uda.experiment.trial import Trial
 from text_uda.interruption import Interrupted
-from text_uda.objectives import UDA, PiModel, Supervised, all_needs
+from text_uda.objectives import UDA, PiModel, Supervised, all_needs, baseline_of
 from text_uda.pretrained import load_tokenizer
 from text_uda.rows import TokenRows
 from text_uda.run import RunDirectory
@@ -81,7 +81,9 @@ def _first(rows: Rows) -> Rows:
 
 
 def _rows(trial: Trial) -> int:
-    """Texts of a step, each view of one counted, as a run counts them."""
+    """Texts of a step, each view of one counted, as a run counts them; none of a baseline, which takes no step."""
+    if baseline_of(trial.objectives) is not None:
+        return 0
     needs = all_needs(trial.objectives)
     views = 1 + needs.second_view if needs.unlabeled_rows else 0
     return trial.settings.labeled_batch * (1 + views * trial.settings.unlabeled_ratio)

@@ -145,6 +145,16 @@ class Setting:
             "back-translation": self.back_translation,
         }
 
+    def baselines(self, *names: str, labels: Labels | None = None, suffix: str = "") -> Iterator[Trial]:
+        """What the methods are held against, for each seed: those of these names in `PRESETS`.
+
+        Args:
+            labels: None for few.
+            suffix: of the trials' names.
+        """
+        for name in names:
+            yield from self.trials(f"{name}{suffix}", labels=labels, objectives=PRESETS[name].objectives)
+
     def trials(
         self,
         name: str,

@@ -8,8 +8,9 @@
     ratio         unlabeled rows for each labeled one of a step
     unlabeled     how many unlabeled texts there are
 
-With all labels the unlabeled texts are those of the labeled rows: consistency is asked of texts that have a label too.
-(The paper's rows with 650,000 labels train on augmented copies of them.)
+Each begins with the baselines: logistic regression on the features of the frozen encoder, and in the first three
+self-training from it. With all labels the unlabeled texts are those of the labeled rows: consistency is asked of texts
+that have a label too. (The paper's rows with 650,000 labels train on augmented copies of them.)
 """
 
 from collections.abc import Callable, Iterator
@@ -24,8 +25,17 @@ from text_uda.objectives import all_needs
 _COUNTS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 500_000)
 
 
+REGRESSION, SELF_TRAINING = "logistic-regression", "self-training"
+
+
+def _baselines(labels: Labels) -> tuple[str, ...]:
+    """Where all rows have a label, there is no other text to label."""
+    return (REGRESSION,) if labels == "all" else (REGRESSION, SELF_TRAINING)
+
+
 def table2(setting: Setting) -> Iterator[Trial]:
     for labels in (setting.few, "all"):
+        yield from setting.baselines(*_baselines(labels), labels=labels, suffix=f"-{labels}")
         for name, job in {"none": None, **setting.augmentations}.items():
             yield from setting.trials(f"{name}-{labels}", labels=labels, augmentation=job)
 
@@ -33,13 +43,14 @@ def table2(setting: Setting) -> Iterator[Trial]:
 def labels(setting: Setting) -> Iterator[Trial]:
     counts: list[Labels] = [count for count in _COUNTS if setting.classes <= count <= setting.most_labels]
     for count in (*counts, "all"):
+        yield from setting.baselines(*_baselines(count), labels=count, suffix=f"-{count}")
         for name, job in {"none": None, "switchout": setting.switchout}.items():
             yield from setting.trials(f"{name}-{count}", labels=count, augmentation=job)
 
 
 def objectives(setting: Setting) -> Iterator[Trial]:
     for name, preset in setting.presets.items():
-        reads_another_view = all_needs(preset.objectives).second_view
+        reads_another_view = all_needs(preset.losses).second_view
         yield from setting.trials(
             name,
             objectives=preset.objectives,
@@ -49,6 +60,7 @@ def objectives(setting: Setting) -> Iterator[Trial]:
 
 
 def tsa(setting: Setting) -> Iterator[Trial]:
+    yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")
     for schedule in (None, "log", "linear", "exp"):
         yield from setting.trials(
@@ -64,6 +76,7 @@ def temperature(setting: Setting) -> Iterator[Trial]:
             "Apertium translates a sentence in one way and has no temperature; give --translator marian:THERE,BACK "
             "(or ctranslate2:THERE,BACK)"
         )
+    yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")
     for degrees in (0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2):
         job = replace(setting.back_translation, temperature=degrees)
@@ -71,6 +84,7 @@ def temperature(setting: Setting) -> Iterator[Trial]:
 
 
 def ratio(setting: Setting) -> Iterator[Trial]:
+    yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")
     for rows in (1, 2, 4, 7, 15, 31):
         settings = replace(setting.settings, unlabeled_ratio=rows)
@@ -78,6 +92,7 @@ def ratio(setting: Setting) -> Iterator[Trial]:
 
 
 def unlabeled(setting: Setting) -> Iterator[Trial]:
+    yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")
     for count in (*(count for count in (100, 300, 1000, 3000, *_COUNTS[9:]) if count < setting.rows / 2), None):
         yield from setting.trials(f"unlabeled-{count or 'all'}", augmentation=setting.switchout, unlabeled=count)

@@ -15,7 +15,7 @@ from text_uda.averaging import Averaging
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed import keyed_seed
-from text_uda.objectives import Objective, Supervised
+from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.precision import Precision
 from text_uda.pretrained import load_classifier
 from text_uda.rows import FrozenEncoder
@@ -38,7 +38,7 @@ class Trial:
     """Labeled rows in all, or "all"."""
 
     settings: TrainSettings
-    objectives: tuple[Objective, ...] = (Supervised(),)
+    objectives: tuple[Method, ...] = (Supervised(),)
     averaging: Averaging | None = None
 
     augmentation: Job | None = None
@@ -60,6 +60,11 @@ class Trial:
     @property
     def folder(self) -> str:
         return f"{self.name}-seed-{self.settings.seed}"
+
+    @property
+    def reads_features(self) -> bool:
+        """Of a frozen encoder."""
+        return self.settings.tune == "head" or baseline_of(self.objectives) is not None
 
     def digest(self) -> str:
         """32 hex digits that stand for all that decides what it comes to, but for the data."""
@@ -125,7 +130,7 @@ class Bench:
                 settings=settings,
                 out=self.runs / trial.folder,
                 name=trial.folder,
-                frozen=self.frozen(settings) if settings.tune == "head" else None,
+                frozen=self.frozen(settings) if trial.reads_features else None,
             )
 
     def has_finished(self, trial: Trial) -> bool:

@@ -16,6 +16,7 @@ from text_uda.objectives.objective import (
     Chosen,
     Context,
     Loss,
+    Method,
     Needs,
     Objective,
     Selective,
@@ -26,7 +27,7 @@ from text_uda.objectives.objective import (
     in_use,
 )
 from text_uda.objectives.pi_model import PiModel
-from text_uda.objectives.presets import PRESETS, Preset, check_together, method_name
+from text_uda.objectives.presets import PRESETS, Preset, baseline_of, check_together, losses, method_name
 from text_uda.objectives.prior import Prior
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
@@ -57,6 +58,7 @@ __all__ = [
     "InfoNCE",
     "Loss",
     "MeanTeacher",
+    "Method",
     "MixMatch",
     "MixMixup",
     "Needs",
@@ -75,8 +77,10 @@ __all__ = [
     "VAdD",
     "View",
     "all_needs",
+    "baseline_of",
     "check_together",
     "counts",
     "in_use",
+    "losses",
     "method_name",
 ]

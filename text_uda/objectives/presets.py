@@ -5,6 +5,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from text_uda.averaging import EMA, Averaging, FastSWA
+from text_uda.baselines.baseline import Baseline
+from text_uda.baselines.logistic_regression import LogisticRegression
+from text_uda.baselines.self_training import SelfTraining
 from text_uda.errors import SettingsError
 from text_uda.objectives.adamatch import AdaMatch
 from text_uda.objectives.dash import Dash
@@ -18,7 +21,7 @@ from text_uda.objectives.lga import LGA
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
-from text_uda.objectives.objective import Objective, in_use
+from text_uda.objectives.objective import Method, Objective, in_use
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
@@ -36,8 +39,13 @@ from text_uda.objectives.vat import VAT
 class Preset:
     """A method of the field with settings of its paper, adapted to text where a docstring says so."""
 
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Method, ...]
     averaging: Averaging | None = None
+
+    @property
+    def losses(self) -> tuple[Objective, ...]:
+        """The objectives; none of a baseline, which takes no step."""
+        return losses(self.objectives)
 
     def having(self, field: str, value: Any, *, name: str) -> "Preset":
         """The same with another value in every objective that has this field.
@@ -65,11 +73,13 @@ class Preset:
             )
             return replace(self, objectives=tuple(changed))
         there = [name for name in _OPTIONS if any(name in _fields(each) for each in self.objectives)]
-        has = ", ".join(_option(each) for each in there)
+        has = ", ".join(_option(each) for each in there) or "none"
         raise SettingsError(f"{name} has no {_option(field)} (of the options it has {has}; more can be set in Python)")
 
 
 PRESETS: dict[str, Preset] = {
+    "logistic-regression": Preset((LogisticRegression(),)),
+    "self-training": Preset((SelfTraining(),)),
     "supervised": Preset((Supervised(),)),
     "uda": Preset((Supervised(), UDA(alignment="labels"))),
     "pi-model": Preset((Supervised(), PiModel())),
@@ -110,18 +120,34 @@ def _option(field: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _fields(objective: Objective) -> list[str]:
+def _fields(objective: Method) -> list[str]:
     return [field.name for field in fields(objective)]  # pyright: ignore[reportArgumentType]
 
 
-def check_together(objectives: Sequence[Objective]) -> None:
+def losses(objectives: Sequence[Method]) -> tuple[Objective, ...]:
+    """Those that are objectives."""
+    return tuple(each for each in objectives if isinstance(each, Objective))
+
+
+def baseline_of(objectives: Sequence[Method]) -> Baseline | None:
+    """The baseline that stands in their place, if one does."""
+    return next((each for each in objectives if not isinstance(each, Objective)), None)
+
+
+def check_together(objectives: Sequence[Method]) -> None:
     """Raise SettingsError where objectives do not add up to what either of them is for, or are none."""
     several = isinstance(objectives, tuple | list)
-    if not several or any(isinstance(each, type) or not isinstance(each, Objective) for each in objectives):
+    if not several or any(isinstance(each, type) or not isinstance(each, Objective | Baseline) for each in objectives):
         raise SettingsError(
             'give a tuple of objectives, such as (Supervised(), FixMatch()) or PRESETS["fixmatch"].objectives; '
             f"this is {objectives!r}"
         )
+    if (baseline := baseline_of(objectives)) is not None:
+        if len(objectives) > 1:
+            kind = type(baseline).__name__
+            raise SettingsError(f"{kind} is a method of its own, and has no loss to add: give ({kind}(),) alone")
+        return
+    objectives = losses(objectives)
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     used = in_use(objectives).values()
@@ -150,7 +176,7 @@ def _check_plain(supervised: Supervised) -> None:
             )
 
 
-def method_name(objectives: Sequence[Objective], averaging: Averaging | None, augmentation: str | None) -> str:
+def method_name(objectives: Sequence[Method], averaging: Averaging | None, augmentation: str | None) -> str:
     """What a run is called: "none" for labels alone, the augmentation alone with UDA, else the method with it."""
     kinds = list(map(type, objectives))
     named = {

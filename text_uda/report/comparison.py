@@ -21,6 +21,10 @@ HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction 
 
 TOLD = 3  # settings in a group's name, and more only where these leave two groups alike
 
+# Methods that take no step, shown first; what a report calls them.
+BASELINES = {"logistic-regression": "logistic regression", "self-training": "self-training"}
+REGRESSION = "logistic-regression"
+
 LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or not the others augment theirs
 
 _NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
@@ -150,6 +154,19 @@ class Comparison:
         found = [group for group in self.groups if group.method == "none"]
         return found[0] if len(found) == 1 and len(self.groups) > 1 else None
 
+    @property
+    def regression(self) -> Group | None:
+        """The group with logistic regression, where there is just one and something to hold against it."""
+        found = [group for group in self.groups if group.method == REGRESSION]
+        return found[0] if len(found) == 1 and len(self.groups) > 1 else None
+
+    def against_regression(self, group: Group) -> dict[int, float]:
+        """Difference of the test error to logistic regression, by the seeds that both have; empty for itself."""
+        if self.regression is None or group is self.regression:
+            return {}
+        own, base = group.by_seed("test_error"), self.regression.by_seed("test_error")
+        return {seed: own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())}
+
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:
         """Each method against the baseline, by label; empty without a baseline. Takes a second or so a method."""
@@ -161,10 +178,12 @@ class Comparison:
 
     @cached_property
     def between(self) -> dict[Pair, Contrast]:
-        """Each method but the baseline against each other; empty where there are too many of them."""
-        if len(self._methods) > HELD_AGAINST_EACH_OTHER:
+        """Each method but the baselines against each other; empty where there are too many of them."""
+        baselines = {group.label for group in self.groups if group.method in BASELINES}
+        methods = [label for label in self._methods if label not in baselines]
+        if len(methods) > HELD_AGAINST_EACH_OTHER:
             return {}
-        return self._contrasts(list(combinations(self._methods, 2)))
+        return self._contrasts(list(combinations(methods, 2)))
 
     @property
     def _methods(self) -> list[str]:
@@ -208,7 +227,7 @@ class Comparison:
 
 
 def compare(runs: list[Run]) -> list[Comparison]:
-    """Comparisons by data, labels and encoder; in each the groups, labels alone first, then by name.
+    """Comparisons by data, labels and encoder; in each the groups: baselines, labels alone, then by name.
 
     Raises:
         SettingsError: runs of the same data set that were trained or tested on different rows.
@@ -222,7 +241,7 @@ def compare(runs: list[Run]) -> list[Comparison]:
         labels = _labels([group[0] for group in groups], decisive)
         assert len(set(labels)) == len(groups), "groups are known by their labels"
         ordered = sorted(
-            zip(labels, groups, strict=True), key=lambda item: (item[1][0].method != "none", _natural(item[0]))
+            zip(labels, groups, strict=True), key=lambda item: (_place(item[1][0].method), _natural(item[0]))
         )
         found.append(
             [(label, tuple(sorted(group, key=lambda run: run.seed)), decisive[group[0]]) for label, group in ordered]
@@ -243,6 +262,12 @@ def _choice(by: str, rows: set[int]) -> str:
         return "the last step"
     few, most = min(rows), max(rows)
     return f"the {_CRITERIA.get(by, by)} of {few:,}{f' to {most:,}' if most > few else ''} dev rows"
+
+
+def _place(method: str) -> int:
+    """Among the groups: the baselines, labels alone, the others."""
+    order = [*BASELINES, "none"]
+    return order.index(method) if method in order else len(order)
 
 
 def _natural(label: str) -> list[tuple[float, str]]:
@@ -275,7 +300,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
     settings = config["settings"].keys()  # some of them stand at the top too
     left_out = (*_SEEDS, *(f"settings.{name}" for name in OF_THE_WAY), *settings)
     found = {name: value for name, value in flat(config).items() if name not in left_out}
-    if run.method == "none":
+    if run.method in ("none", REGRESSION):
         found.pop("data.unlabeled", None)  # it reads none of them
     else:
         found.setdefault("data.unlabeled", str(unlabeled))
@@ -303,7 +328,8 @@ def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
     for method in {run.method for run in runs}:
         own = [run for run in runs if run.method == method]
         named |= zip(own, _told_apart([decisive[run] for run in own]), strict=True)
-    labels = [(LABELS_ALONE if run.method == "none" else run.method) + named[run] for run in runs]
+    shown = {"none": LABELS_ALONE, **BASELINES}
+    labels = [shown.get(run.method, run.method) + named[run] for run in runs]
     # Only names and values that hold such words themselves are alike by now.
     before = [labels[:place].count(label) for place, label in enumerate(labels)]
     return [f"{label} #{count + 1}" if count else label for label, count in zip(labels, before, strict=True)]

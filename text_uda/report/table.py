@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text_uda.report.chart import Numbers, number
-from text_uda.report.comparison import LABELS_ALONE, Comparison, Group
+from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comparison, Group
 from text_uda.report.contrast import Contrast
-from text_uda.report.interval import Estimate, signed
+from text_uda.report.interval import Estimate, estimate, signed
 from text_uda.report.reading import Run
 
 NOTHING = "\N{EN DASH}"
@@ -28,6 +28,11 @@ COLUMNS = (
     Column("test_balanced_error", "balanced error %", "100 minus the mean recall over the classes"),
     Column("test_macro_f1", "macro-F1 %", "mean F1 over the classes, each of which counts the same"),
     Column("against", f"vs {LABELS_ALONE}", f"difference of the test error to {LABELS_ALONE}, paired by seed"),
+    Column(
+        "against_regression",
+        f"vs {BASELINES[REGRESSION]}",
+        "difference of the test error to logistic regression on the frozen features, paired by seed",
+    ),
     Column("p", "p", f"of the paired t test over seeds on these test rows, {_FAMILY}"),
     Column(
         "seeds_and_rows",
@@ -83,6 +88,9 @@ def group_cell(comparison: Comparison, group: Group, key: str) -> str:
     """Mean over seeds, with the 95% interval for errors."""
     if key in _CONTRAST:
         return _contrast_cell(comparison, group, key)
+    if key == "against_regression":
+        change = estimate(list(comparison.against_regression(group).values()))
+        return NOTHING if change is None else change.text(sign=True)
     found = group.estimate(key)
     if found is None:
         return NOTHING
@@ -108,8 +116,9 @@ def _of_contrast(contrast: Contrast, key: str) -> str:
 
 def run_cell(comparison: Comparison, group: Group, run: Run, key: str) -> str:
     """The same of one run."""
-    if key == "against":
-        difference = comparison.differences(group).get(run.seed)
+    if key in ("against", "against_regression"):
+        of_seeds = comparison.differences(group) if key == "against" else comparison.against_regression(group)
+        difference = of_seeds.get(run.seed)
         return NOTHING if difference is None else Estimate(difference, None, 1).text(sign=True)
     value = run.value(key)
     if value is None:

@@ -1,0 +1,53 @@
+"""`text-uda train --objective logistic-regression` and `self-training`: what they say, and what they refuse."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def words(reviews: Path, tiny_bert: Path) -> tuple[object, ...]:
+    return ("train", reviews, "--labels", 6, "--encoder", tiny_bert, "--max-tokens", 16)
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    lines = [
+        f"the {thing} is {word},{label}" for label, words in VERDICTS.items() for thing in THINGS for word in words
+    ]
+    path = tmp_path / "reviews.csv"
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+    return path
+
+
+VERDICTS = {"good": ("great", "fine", "best", "love"), "bad": ("poor", "dull", "worst", "not")}
+THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review")
+
+
+@pytest.mark.parametrize("name", ["logistic-regression", "self-training"])
+def test_a_run_and_what_reads_it(run, record, words, name, tmp_path):
+    made = record(*words, "--objective", name, "--out", tmp_path / "run")
+    assert (made["steps"], made["best_step"], made["fit"]["folds"]) == (0, 0, 3)
+    again = run(*words, "--objective", name, "--out", tmp_path / "run")
+    assert again.exit_code == 0 and "chosen by dev (step 0)" in again.stdout and "last (step 0)" in again.stdout
+    said = run("predict", tmp_path / "run", input="the film is great\n")
+    assert said.exit_code == 0 and ("good" in said.stdout or "bad" in said.stdout)
+    table = run("report", tmp_path / "run", "--out", tmp_path / "report.html")
+    assert table.exit_code == 0, table.output
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--steps", 10), "--objective logistic-regression takes no step, and reads no --steps: leave it out"),
+        (("--learning-rate", 0.1), "reads no --learning-rate"),
+        (("--layer-decay", 0.5), "reads no --layer-decay"),
+        (("--augment", "switchout"), "reads no augmented texts; leave out --augment"),
+        (("--temperature", 0.5), "has no --temperature (of the options it has none;"),
+        (("--ema-decay", 0.9), "has no --ema-decay"),
+        (("--tsa", "exp"), "has no --tsa"),
+    ],
+)
+def test_options_that_say_nothing_are_refused(refused, words, given, said, tmp_path):
+    line = refused(*words, "--objective", "logistic-regression", *given, "--out", tmp_path / "run")
+    assert said in line and not (tmp_path / "run").exists()

@@ -1,0 +1,111 @@
+"""A run of a baseline: features, one fit, and the run directory that training leaves."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from text_uda import distributed
+from text_uda.baselines.baseline import Baseline
+from text_uda.data import Split
+from text_uda.ending import Answers, finish
+from text_uda.errors import SettingsError
+from text_uda.evaluate import score
+from text_uda.features import features_folder
+from text_uda.interruption import Stop
+from text_uda.linear_head import can_be_linear, is_linear, make_linear, set_linear
+from text_uda.metrics import Metrics
+from text_uda.pretrained import load_classifier
+from text_uda.progress import followed
+from text_uda.rows import FeatureRows, FrozenEncoder
+from text_uda.run import RunDirectory
+from text_uda.settings import TrainSettings
+from text_uda.watch import warnings_in
+
+# Settings that decide what a baseline comes to; the others are of steps, and it takes none. `tune` tells beside which
+# runs a report shows it.
+DECISIVE = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
+
+
+class Fitting:
+    """A baseline's run. It takes no step and keeps no checkpoint: one that was stopped begins again."""
+
+    def __init__(
+        self,
+        split: Split,
+        baseline: Baseline,
+        settings: TrainSettings,
+        directory: RunDirectory,
+        accelerator: Accelerator,
+        frozen: FrozenEncoder | None,
+    ) -> None:
+        self.split, self.baseline, self.settings = split, baseline, settings
+        self.directory, self.accelerator = directory, accelerator
+        if baseline.needs.unlabeled and not split.unlabeled:
+            raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
+        if missing := set(range(len(split.classes))) - set(split.labeled.labels):
+            raise SettingsError(f"no text of class {split.classes[min(missing)]!r} has a label; give each class one")
+        self._made = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
+        model = self._made.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
+        if not can_be_linear(model):
+            raise SettingsError(
+                f"the head of a {model.config.model_type!r} model cannot be one linear layer, and a baseline is one; "
+                "choose another encoder (BERT, RoBERTa, DistilBERT)"
+            )
+        if not is_linear(model):  # a classifier that came with a head of its own
+            make_linear(model)
+        self._made.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
+        if frozen is not None and frozen.numbers != settings.precision:  # a run goes on as it was begun
+            frozen = None
+        self._encoder = frozen or FrozenEncoder(
+            model,
+            self._made.tokenizer,
+            max_tokens=settings.max_tokens,
+            keep_tokens=settings.keep_tokens,
+            precision=settings.precision,
+            folder=features_folder(),
+        )
+
+    def run(self, _stop: Stop) -> dict[str, Any]:
+        split, settings, directory = self.split, self.settings, self.directory
+        started = time.monotonic()
+        labeled, dev, test = (self._rows(rows.texts) for rows in (split.labeled, split.dev, split.test))
+        unlabeled = self._rows(split.unlabeled) if self.baseline.needs.unlabeled else FeatureRows(labeled.values[:0])
+        linear = self.baseline.fit(
+            labeled.values.numpy(),
+            np.asarray(split.labeled.labels),
+            unlabeled.values.numpy(),
+            classes=len(split.classes),
+            seed=settings.seed,
+        )
+        model = self._made.model
+        set_linear(model, torch.from_numpy(linear.weight), torch.from_numpy(linear.bias))
+        answers = Answers.of(model, dev, test)
+        distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
+        with Metrics(directory, self.accelerator, steps=1) as metrics:
+            metrics.look(0, score(answers.dev, np.asarray(split.dev.labels)))
+        return finish(
+            directory,
+            split,
+            model,
+            self._made.tokenizer,
+            last=answers,
+            chosen=answers,
+            selected_by="last",
+            best_step=0,
+            steps=0,
+            seconds=time.monotonic() - started,
+            more={
+                "augmentation": None,
+                "changed": None,
+                "baseline": None,
+                "fit": dict(linear.fit),
+                "warnings": [*linear.warnings, *warnings_in(directory.read_metrics(), steps=1)],
+            },
+        )
+
+    def _rows(self, texts: Any) -> FeatureRows:
+        with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
+            return self._encoder.rows(texts, progress=on_progress)

@@ -1,0 +1,87 @@
+"""The end of a run: what its weights are worth on the development and the test rows, and all that it leaves."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from text_uda import distributed
+from text_uda.answers import examples_of, packed
+from text_uda.calibration import calibration
+from text_uda.class_scores import named
+from text_uda.data import Split
+from text_uda.evaluate import probabilities, score
+from text_uda.precision import Numbers
+from text_uda.rows import ModelRows
+from text_uda.run import RunDirectory
+from text_uda.settings import SelectBy
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What some weights say of the development and the test rows: probabilities, (N, C) each."""
+
+    dev: np.ndarray
+    test: np.ndarray
+
+    @staticmethod
+    def of(model: PreTrainedModel, dev: ModelRows, test: ModelRows, *, dev_numbers: Numbers = "fp32") -> "Answers":
+        """The development rows in the numbers of the training: four times as fast, and it only chooses."""
+        return Answers(probabilities(model, dev, numbers=dev_numbers), probabilities(model, test))
+
+
+def finish(
+    directory: RunDirectory,
+    split: Split,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    last: Answers,
+    chosen: Answers,
+    selected_by: SelectBy,
+    best_step: int,
+    steps: int,
+    seconds: float,
+    more: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Write the chosen weights, what they say of some test rows, and result.json, whose content is returned.
+
+    Args:
+        model: with the chosen weights.
+        last: of the weights after the last step.
+        more: what else the result holds.
+    """
+    dev_labels, test_labels = np.asarray(split.dev.labels), np.asarray(split.test.labels)
+    evaluations = {
+        "dev": score(chosen.dev, dev_labels),
+        "test": score(chosen.test, test_labels),
+        "last_dev": score(last.dev, dev_labels),
+        "last_test": score(last.test, test_labels),
+    }
+    result = {
+        "run": str(directory.path),
+        **{name: value for of, each in evaluations.items() for name, value in each.figures(of).items()},
+        "selected_by": selected_by,
+        "dev_rows": len(split.dev),
+        "best_step": best_step,
+        "steps": steps,
+        "seconds": round(seconds, 2),
+        "confusion": evaluations["test"].confusion,
+        "per_class": {of: named(each.per_class, split.classes) for of, each in evaluations.items()},
+        "calibration": calibration(chosen.test, test_labels),
+        "test_correct": packed(chosen.test.argmax(axis=-1) == test_labels),
+        **more,
+    }
+
+    def write() -> None:
+        directory.write_model(model, tokenizer)
+        directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
+        directory.write("result.json", result)
+        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+        shutil.rmtree(directory.tokens, ignore_errors=True)
+
+    distributed.on_main(write)
+    return result
