@@ -110,7 +110,8 @@ def make_linear(model: PreTrainedModel) -> None:
             modules = {"classifier": _RobertaHead(model.classifier.dropout, last)}
     setattr(model, _ATTRIBUTE, _OtherForm(modules))
     _swap(model)
-    set_linear(model, *(kept or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))))
+    weight, bias = kept or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))
+    set_linear(model, weight, bias)
 
 
 def last_layer(model: PreTrainedModel) -> UnitLinear:
@@ -129,14 +130,14 @@ def linear_logits(model: PreTrainedModel, features: Tensor) -> Tensor:
 
 @torch.no_grad()
 def set_linear(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
-    """Give a model in training form the logits weight @ h / sqrt(D) + bias.
+    """Give a model in training form the logits weight @ h + bias.
 
     Args:
         weight: (C, D).
         bias: (C,).
     """
     last = last_layer(model)
-    last.weight.copy_(weight)
+    last.weight.copy_(weight * math.sqrt(last.in_features))
     last.bias.copy_(bias)
 
 
@@ -192,7 +193,7 @@ def _from_saved(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
     _, scale, shift = _dense(model)
     last = _ordinary_last(model)
     weight = last.weight.double() * scale
-    return weight * math.sqrt(last.in_features), last.bias.double() + shift * weight.sum(dim=1)
+    return weight, last.bias.double() + shift * weight.sum(dim=1)
 
 
 def _swap(model: PreTrainedModel) -> None:
