@@ -67,7 +67,7 @@ def report(runs: tuple[Path, ...], out: Path, tables: Path | None, figures: Path
 )
 @ends
 def demo(out: Path, as_json: bool) -> None:
-    """The whole way on real text, on a CPU, in minutes: paraphrase, train three ways, compare, report.
+    """The whole way on real text, on a CPU, in minutes: paraphrase, train five ways, compare, report.
 
     \b
     Example:
