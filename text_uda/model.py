@@ -295,6 +295,14 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
     )
 
 
+def knows_layers(model: PreTrainedModel) -> bool:
+    """Whether `layers` finds them."""
+    try:
+        return bool(layers(model))
+    except SettingsError:
+        return False
+
+
 def depth(model: PreTrainedModel) -> int:
     """How many layers the encoder was pretrained with."""
     return len(layers(model)) - bool(getattr(model.config, "averaging_layer", False))

@@ -35,8 +35,8 @@ class TrainSettings:
     """Paraphrases of a text that take turns from epoch to epoch."""
 
     learning_rate: float | None = None
-    """The highest rate of the encoder, or of the head where that alone is trained. None: 2e-5 for a whole encoder, 1e-4
-    for its last layers, 0.1 for a linear head (see `text_uda.linear_head`)."""
+    """The highest rate of the encoder, or of the head where that alone is trained. None: 5e-5 for a whole encoder, 1e-4
+    for its last layers, 0.1 for a linear head (see `text_uda.linear_head`) and 1e-3 for another."""
 
     head_learning_rate: float | None = None
     """That of the head beside an encoder that is trained. None: 100 times `learning_rate` for a linear head, which acts
@@ -46,8 +46,8 @@ class TrainSettings:
     """What the rates do after the warm-up: fall to 0 in a straight line ("linear") or along half a cosine ("cosine"),
     fall along 7/16 of a cosine, as in FixMatch and the benchmark USB ("cosine-7-16"), or stay ("constant")."""
 
-    warmup_steps: int = 0
-    """Steps over which the rates grow from 0."""
+    warmup_steps: int | None = None
+    """Steps over which the rates grow from 0. None: a tenth of all where layers of the encoder are trained, else 0."""
 
     weight_decay: float = 0.01
     """Of AdamW, on matrices; a linear head has `head_penalty` in its place."""
@@ -94,8 +94,9 @@ class TrainSettings:
     compile: bool = False
     """Compile the encoder's layers (torch.compile), a minute or two at the start."""
 
-    layer_decay: float = 1.0
-    """Factor on the learning rate from each layer to the one below it (see `text_uda.optimizer`); 1 is off."""
+    layer_decay: float | None = None
+    """Factor on the learning rate from each layer to the one below it (see `text_uda.optimizer`); 1 is off. None: 0.75
+    where the whole encoder is trained, else 1."""
 
     reinit_layers: int = 0
     """How many of the top layers, and the pooler with them, begin with new random weights."""
@@ -124,9 +125,11 @@ class TrainSettings:
             raise SettingsError(
                 "head_learning_rate is for a head beside an encoder; with tune='head' give learning_rate"
             )
-        for name in ("warmup_steps", "weight_decay", "seed"):
+        for name in ("weight_decay", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
+        if self.warmup_steps is not None and not self.warmup_steps >= 0:
+            raise SettingsError(f"warmup_steps={self.warmup_steps}: give 0 or more, or None")
         if not re.fullmatch(r"all|head|last:[1-9][0-9]*", self.tune):
             raise SettingsError(f"tune={self.tune!r}: choose head, last:N (such as last:2) or all")
         check_precision(self.precision)
@@ -137,9 +140,9 @@ class TrainSettings:
         self._check_fine_tuning()
 
     def _check_fine_tuning(self) -> None:
-        if not 0 < self.layer_decay <= 1:
+        if self.layer_decay is not None and not 0 < self.layer_decay <= 1:
             raise SettingsError(f"layer_decay={self.layer_decay}: give a number above 0, at most 1 (1 is off)")
-        if self.layer_decay < 1 and self.tune == "head":
+        if self.layer_decay is not None and self.layer_decay < 1 and self.tune == "head":
             raise SettingsError("layer_decay says nothing with tune='head', which trains no layer: leave it out")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise SettingsError(f"dropout={self.dropout}: give a number in [0, 1), or leave it out")
@@ -152,19 +155,38 @@ class TrainSettings:
                 f"{trained} of them; give tune='last:{self.reinit_layers}' or more, or all"
             )
 
-    def base_learning_rate(self) -> float:
+    def base_learning_rate(self, *, linear: bool) -> float:
+        """
+        Args:
+            linear: whether the head is one (see `text_uda.linear_head`).
+        """
         if self.learning_rate is not None:
             return self.learning_rate
-        return {"all": 2e-5, "head": 0.1}.get(self.tune, 1e-4)
+        return {"all": 5e-5, "head": 0.1 if linear else 1e-3}.get(self.tune, 1e-4)
+
+    def warmup(self) -> int:
+        """Steps."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return 0 if self.tune == "head" else self.steps // 10
+
+    def decay_of_layers(self, *, known: bool) -> float:
+        """
+        Args:
+            known: whether the layers of the encoder are.
+        """
+        if self.layer_decay is not None:
+            return self.layer_decay
+        return 0.75 if self.tune == "all" and known else 1.0
 
     def head_factor(self, *, linear: bool) -> float:
         """By what the head's rate is larger than the base rate.
 
         Args:
-            linear: whether the head is one (see `linear_head`).
+            linear: whether the head is one.
         """
         if self.head_learning_rate is not None:
-            return self.head_learning_rate / self.base_learning_rate()
+            return self.head_learning_rate / self.base_learning_rate(linear=linear)
         return 100.0 if linear and self.tune != "head" else 1.0
 
     def penalty(self, rows: int) -> float:

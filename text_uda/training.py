@@ -33,6 +33,7 @@ from text_uda.model import (
     check_head_can_be_cut,
     check_hidden_is_trained,
     check_last_layer_is_linear,
+    knows_layers,
     layers,
 )
 from text_uda.noise import keyed_random
@@ -103,14 +104,15 @@ class Training:
             label_share=histogram(torch.tensor(split.labeled.labels), len(split.classes)),
             tokens_per_pass=settings.tokens_per_pass,
         )
+        self._base_rate = settings.base_learning_rate(linear=is_linear(model))
         self.optimizer = torch.optim.AdamW(
             parameter_groups(
                 model,
                 weight_decay=settings.weight_decay,
-                layer_decay=settings.layer_decay,
+                layer_decay=settings.decay_of_layers(known=knows_layers(model)),
                 head_factor=settings.head_factor(linear=is_linear(model)),
             ),
-            lr=settings.base_learning_rate(),
+            lr=self._base_rate,
             fused=True,
         )
         self.step, self._accelerated = accelerator.prepare(step, self.optimizer)
@@ -197,7 +199,7 @@ class Training:
         Rows, draws and dropout depend on (seed, step) alone, the dropout on the process as well.
         """
         settings, device = self.settings, self.accelerator.device.type
-        rate = settings.base_learning_rate() * self._learning_rate_factor(step)
+        rate = self._base_rate * self._learning_rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         noise = keyed_seed(settings.seed, "noise", step, distributed.rank()) >> 65  # torch: 63 bits
@@ -233,7 +235,7 @@ class Training:
     def _learning_rate_factor(self, step: int) -> float:
         own = isinstance(self.averaging, FastSWA)  # its cycles are the method
         schedule = self.averaging.learning_rate_factor if own else SCHEDULES[self.settings.schedule]
-        return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup_steps)
+        return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup())
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:
         return diverged(
@@ -244,7 +246,7 @@ class Training:
             parts={name: float(value) for name, value in result.parts.items()},
             terms={name: float(value) for name, value in result.terms.items()},
             rows=self.feed.rows_named(batch),
-            learning_rate=self.settings.base_learning_rate(),
+            learning_rate=self._base_rate,
         )
 
     def _rows_per_step(self) -> int:

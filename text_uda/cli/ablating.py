@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from text_uda.report import Report
 
 # The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
-STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled")
+STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled", "ladder")
 SIZES = ("smoke", "small", "paper", "usb")
 
 
