@@ -1,5 +1,6 @@
 """EMA and fast-SWA: the averages by hand, the cyclic rate, shared frozen weights, and what a run keeps and looks at."""
 
+import json
 import math
 from importlib import import_module
 
@@ -85,9 +86,24 @@ def test_a_cycle_has_as_many_steps_wherever_it_begins():
 
 
 def test_the_warm_up_comes_before():
-    for averaging in (EMA(), FastSWA()):
-        rate = [averaging.learning_rate_factor(step=step, steps=100, warmup_steps=4) for step in range(3)]
-        assert rate[0] == pytest.approx(0.25, rel=0.01) and rate == sorted(rate)
+    rate = [FastSWA().learning_rate_factor(step=step, steps=100, warmup_steps=4) for step in range(3)]
+    assert rate[0] == pytest.approx(0.25, rel=0.01) and rate == sorted(rate)
+
+
+def test_an_ema_follows_the_schedule_of_the_settings_and_fast_swa_its_own(tiny_bert, tmp_path):
+    one = TrainSettings(
+        encoder=str(tiny_bert), steps=4, labeled_batch=2, learning_rate=1e-3, schedule="constant", log_every=1
+    )
+    own = FastSWA(decay_until=0.5, cosine_length=1.0, cycle=0.25)
+    rates = {}
+    for averaging in (EMA(), own):
+        out = tmp_path / type(averaging).__name__
+        train(SPLIT, objectives=(Supervised(),), averaging=averaging, settings=one, out=out)
+        records = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+        rates[averaging] = [record["learning_rate"] for record in records if record["kind"] == "train"]
+    assert rates[EMA()] == [1e-3] * 4
+    expected = [1e-3 * own.learning_rate_factor(step=step, steps=4, warmup_steps=0) for step in range(4)]
+    assert rates[own] == pytest.approx(expected) and len(set(expected)) > 1
 
 
 def test_frozen_weights_are_shared_and_trained_ones_are_not(model):
@@ -129,14 +145,16 @@ def test_what_is_evaluated_and_kept_is_the_average(tiny_bert, tmp_path):
 
 
 def test_the_average_is_what_is_looked_at(tiny_bert, tmp_path, monkeypatch):
-    module, seen = import_module("text_uda.training"), []
-    probabilities = module.probabilities
+    seen, modules = [], [import_module(f"text_uda.{name}") for name in ("training", "ending")]
+    probabilities = modules[0].probabilities
 
-    def spy(model, rows):
+    def spy(model, rows, **numbers):
         seen.append("trained" if any(parameter.requires_grad for parameter in model.parameters()) else "average")
-        return probabilities(model, rows)
+        return probabilities(model, rows, **numbers)
 
-    monkeypatch.setattr(module, "probabilities", spy)
+    for module in modules:
+        monkeypatch.setattr(module, "probabilities", spy)
     one = TrainSettings(encoder=str(tiny_bert), steps=1, labeled_batch=2)
     train(SPLIT, objectives=(Supervised(),), averaging=EMA(), settings=one, out=tmp_path / "run")
-    assert seen == ["average", "average", "average", "trained"], "at the end the chosen weights are put back"
+    looks, last, chosen = ["average"], ["average"] * 2, ["trained"] * 2
+    assert seen == looks + last + chosen, "at the end the chosen weights are put back"

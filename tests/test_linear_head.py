@@ -14,6 +14,7 @@ from transformers import (
 
 from text_uda.batch import Features, Tokens
 from text_uda.linear_head import (
+    add_penalty,
     can_be_linear,
     is_linear,
     last_layer,
@@ -96,6 +97,17 @@ def test_only_the_linear_layer_is_trained(model):
     loss.backward()
     outside = {name for name, p in model.named_parameters() if p.grad is not None}
     assert len(outside) == 2 and last_layer(model).weight.grad is not None
+
+
+def test_the_gradient_of_the_penalty(model):
+    """That of 0.3/2 |W|^2, on the weights alone: 0.3 W more."""
+    loss = logits(model, Features(torch.ones(2, 64))).square().sum()
+    loss.backward()
+    last = last_layer(model)
+    weight, bias = last.weight.grad.clone(), last.bias.grad.clone()
+    add_penalty(model, 0.3)
+    torch.testing.assert_close(last.weight.grad - weight, 0.3 * last.weight.detach(), atol=1e-5, rtol=1e-4)
+    assert torch.equal(last.bias.grad, bias)
 
 
 def test_an_untrained_head_prefers_no_class():

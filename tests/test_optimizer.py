@@ -97,6 +97,24 @@ def test_matrices_decay_and_nothing_else(tiny_bert):
     assert all(parameter.ndim == 1 for parameter in groups[1]["params"])
 
 
+def test_the_head_has_a_rate_of_its_own(family, folder):
+    """Three times that of the top layer; the pooler, which belongs to the encoder, has not."""
+    model = open_model(folder)
+    groups = parameter_groups(model, weight_decay=0.1, layer_decay=0.5, head_factor=3.0)
+    factors = factors_by_name(model, groups)
+    inside = model.base_model_prefix + "."
+    assert {factor for name, factor in factors.items() if not name.startswith(inside)} == {3.0}
+    assert max(factor for name, factor in factors.items() if name.startswith(inside)) == 1.0
+
+
+def test_a_linear_head_does_not_decay(tiny_bert):
+    model = load_classifier(str(tiny_bert), ("a", "b"), seed=0, linear_head=True).model
+    groups = parameter_groups(model, weight_decay=0.1, head_factor=100.0)
+    head = {parameter for name, parameter in model.named_parameters() if name.startswith("classifier.")}
+    assert {*groups[0]["params"]} == head and (groups[0]["factor"], groups[0]["weight_decay"]) == (100.0, 0.0)
+    assert [(group["factor"], group["weight_decay"]) for group in groups[1:]] == [(1.0, 0.1), (1.0, 0.0)]
+
+
 def test_frozen_weights_are_in_no_group(tiny_bert):
     model = load_classifier(str(tiny_bert), ("a", "b"), seed=0).model
     choose_trained_weights(model, "last:1")

@@ -130,7 +130,8 @@ def test_a_run_says_in_which_numbers_it_was(tiny_bert, monkeypatch, tmp_path):
         seen.append((len(rows), named.get("numbers", "fp32")))
         return judge(model, rows, **named)
 
-    monkeypatch.setattr("text_uda.training.probabilities", watched)
+    for module in ("training", "ending"):
+        monkeypatch.setattr(f"text_uda.{module}.probabilities", watched)
     train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
     assert RunDirectory(tmp_path / "run").config()["machine"]["precision"] == "bf16"
     assert RunDirectory(tmp_path / "run").config()["settings"]["precision"] == "auto"

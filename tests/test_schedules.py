@@ -5,7 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from text_uda.schedules import cosine_7_16, linear_decay, linear_ramp, ramp_up, tsa_threshold
+from text_uda.schedules import (
+    SCHEDULES,
+    constant_rate,
+    cosine_7_16,
+    cosine_decay,
+    linear_decay,
+    linear_ramp,
+    ramp_up,
+    tsa_threshold,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,3 +72,22 @@ def test_cosine_over_7_16():
     assert rates[60] == pytest.approx(math.cos(7 * math.pi / 32))
     assert rates[110] == pytest.approx(0.19509, abs=1e-5), "it does not come to 0"
     assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+
+
+def test_half_a_cosine():
+    rates = [cosine_decay(step=step, steps=110, warmup_steps=10) for step in range(111)]
+    assert rates[9] == rates[10] == 1 and rates[60] == pytest.approx(0.5) and rates[110] == pytest.approx(0)
+    assert rates[35] == pytest.approx(0.5 + math.sqrt(2) / 4) and rates[85] == pytest.approx(0.5 - math.sqrt(2) / 4)
+
+
+def test_a_rate_that_stays():
+    assert [constant_rate(step=step, steps=6, warmup_steps=0) for step in range(6)] == [1.0] * 6
+    assert [constant_rate(step=step, steps=6, warmup_steps=4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_each_schedule_has_the_warm_up_and_begins_at_its_end(name):
+    rates = [SCHEDULES[name](step=step, steps=20, warmup_steps=4) for step in range(20)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1, 1] and all(0 < rate <= 1 for rate in rates)
+    assert SCHEDULES[name](step=0, steps=20, warmup_steps=0) == 1
+    assert SCHEDULES[name](step=19, steps=20, warmup_steps=20) == 1, "a warm-up may be all of the run"

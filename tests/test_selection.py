@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from text_uda import checkpoint
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, score
-from text_uda.interruption import Interrupted
+from text_uda.interruption import Interrupted, Stop
 from text_uda.objectives import Supervised
 from text_uda.settings import TrainSettings
 from text_uda.train import train
@@ -105,6 +106,29 @@ def test_a_stop_changes_no_choice_and_no_warning(by, stop_at, split, settings, t
     looks = [look for look in looks if look["kind"] == "dev"]
     assert [look["step"] for look in looks] == [2, 4, 6, 8]
     assert all(look["rows"] == 8 and look["majority_share"] == 0.75 and "macro_f1" in look for look in looks)
+
+
+@pytest.mark.parametrize(
+    ("by", "patience", "end"), [("error", 1, 4), ("error", 2, 6), ("macro-f1", 1, 6), ("error", 3, 8)]
+)
+def test_patience_ends_the_run(by, patience, end, split, settings, tmp_path, saying, monkeypatch):
+    """Equal ones are no better; a run that is stopped at any step ends where it would have."""
+    settings = replace(settings, select_by=by, patience=patience)
+    whole = trained(split, settings, tmp_path / "whole")
+    assert whole["steps"] == end and whole["best_step"] == CHOSEN[by]
+    metrics = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in metrics if record["kind"] == "dev"] == [*range(2, end + 1, 2)]
+    with pytest.raises(SettingsError, match="patience"):  # and it is kept to
+        trained(split, replace(settings, patience=patience + 1), tmp_path / "whole")
+    own = ("run", "seconds")
+    for stop_after in (end - 1, end):
+        out, asked = tmp_path / f"stopped-after-{stop_after}", count(1)
+        with monkeypatch.context() as patch, pytest.raises(Interrupted, match=f"after step {stop_after} of 8"):
+            patch.setattr(Stop, "is_set", lambda _self, asked=asked, n=stop_after: next(asked) == n)
+            trained(split, settings, out)
+        parts = trained(split, settings, out)
+        assert {k: v for k, v in parts.items() if k not in own} == {k: v for k, v in whole.items() if k not in own}
+        assert all(torch.equal(value, weights(out)[name]) for name, value in weights(tmp_path / "whole").items())
 
 
 def test_the_result_has_scores_of_each_class(split, settings, tmp_path):

@@ -81,7 +81,8 @@ def take_the_mean(model: PreTrainedModel) -> None:
     """Let a model that was opened from a folder take the mean where its last layer is nothing else."""
     if not getattr(model.config, "averaging_layer", False) or model.config.model_type != "bert":
         return
-    last = model.base_model.encoder.layer[-1]
+    base: Any = model.base_model  # torch gives no types to submodules
+    last = base.encoder.layer[-1]
     if type(last) is BertLayer and all(torch.equal(weight, value.to(weight)) for weight, value in _expected(last)):
         last.__class__ = AveragingLayer
 

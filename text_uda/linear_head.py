@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,7 @@ def was_linear(model: PreTrainedModel) -> bool:
 
 
 @torch.no_grad()
-def make_linear(model: PreTrainedModel) -> None:
+def make_linear(model: Any) -> None:  # torch gives no types to submodules
     """Bring the model into training form: with the head that `saved_form` left, or else with one of zeros.
 
     Zeros: the loss is convex in the head, so nothing is gained from noise, and an untrained head prefers no class.
@@ -114,13 +115,13 @@ def make_linear(model: PreTrainedModel) -> None:
     set_linear(model, weight, bias)
 
 
-def last_layer(model: PreTrainedModel) -> UnitLinear:
+def last_layer(model: Any) -> UnitLinear:
     """The linear layer of a model in training form, (C, D)."""
     head = model.classifier
     return head.out_proj if isinstance(head, _RobertaHead) else head
 
 
-def linear_logits(model: PreTrainedModel, features: Tensor) -> Tensor:
+def linear_logits(model: Any, features: Tensor) -> Tensor:
     """What a model in training form makes of the first states, (B, D) -> (B, C), with its dropout."""
     if isinstance(model.classifier, _RobertaHead):
         return model.classifier(features[:, None])
@@ -164,7 +165,7 @@ def saved_form(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
         _swap(model)
 
 
-def _dense(model: PreTrainedModel) -> tuple[nn.Linear, float, float]:
+def _dense(model: Any) -> tuple[nn.Linear, float, float]:
     """Of a model in its saved form the layer before the nonlinearity, and the scale and shift that make it linear."""
     match model.config.model_type:
         case "bert":
@@ -175,7 +176,7 @@ def _dense(model: PreTrainedModel) -> tuple[nn.Linear, float, float]:
             return model.classifier.dense, _SCALE, 0.0
 
 
-def _ordinary_last(model: PreTrainedModel) -> nn.Linear:
+def _ordinary_last(model: Any) -> nn.Linear:
     return model.classifier if isinstance(model.classifier, nn.Linear) else model.classifier.out_proj
 
 

@@ -113,7 +113,7 @@ def load_classifier(
     if reinit_layers:
         with keyed_random(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
             _draw_top_layers(model, reinit_layers)
-    averages = model.config.model_type == "bert" and averaging_note(encoder) is not None
+    averages = gets_linear_head(encoder)
     if averages:
         append_averaging_layer(model)
     else:
@@ -127,6 +127,12 @@ def load_classifier(
                 module.p = dropout
     pack(model)
     return Pretrained(model, tokenizer)
+
+
+def gets_linear_head(encoder: str) -> bool:
+    """Whether it is a sentence encoder, which gets an averaging layer and a linear head whatever is trained."""
+    model_type = _from_pretrained(AutoConfig.from_pretrained, encoder).model_type
+    return model_type == "bert" and averaging_note(encoder) is not None
 
 
 def _check_classes(encoder: str, classes: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,7 +43,14 @@ PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 _FROM_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
 
 # What runs did before there was a setting.
-BEFORE_THERE_WAS = {"select_by": "error"}
+BEFORE_THERE_WAS = {
+    "select_by": "error",
+    "head_learning_rate": None,
+    "schedule": "linear",
+    "head_penalty": None,  # but see `has_earlier_head`
+    "max_grad_norm": 1.0,
+    "patience": None,
+}
 
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
 OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
@@ -117,6 +124,18 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write("config.json", config)
         return True
+
+    def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
+        """Raise SettingsError where an earlier version began the run, and its head would be another one today.
+
+        Args:
+            linear: whether the encoder gets a linear head; asked where there is an earlier run.
+        """
+        if (self.path / "config.json").exists() and has_earlier_head(self.config()) and (tune == "head" or linear()):
+            raise SettingsError(
+                f"{self.path} holds a run of an earlier version, whose head was not one linear layer, as it is now: "
+                "name another folder, or start it anew with --no-resume"
+            )
 
     def _remove_what_a_kill_left(self) -> None:
         """Files that `write_whole` had begun."""
@@ -217,6 +236,13 @@ class RunDirectory:
         """Drop the metrics of steps that are to be run again."""
         kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
         write_whole(self.metrics, "".join(kept))
+
+
+def has_earlier_head(config: Mapping[str, Any]) -> bool:
+    """Whether a version made the run that had no linear heads: with tune="head", and on a sentence encoder, its head
+    has a tanh, and other rates suit it."""
+    settings = config.get("settings")
+    return isinstance(settings, dict) and "learning_rate" in settings and "head_penalty" not in settings
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:

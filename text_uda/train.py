@@ -31,7 +31,7 @@ from text_uda.objectives import (
 )
 from text_uda.paraphrase import Location
 from text_uda.precision import Numbers
-from text_uda.pretrained import hidden_width
+from text_uda.pretrained import gets_linear_head, hidden_width
 from text_uda.rows import FrozenEncoder
 from text_uda.run import RunDirectory, machine, provenance
 from text_uda.settings import TrainSettings
@@ -122,6 +122,8 @@ def train(
     distributed.check(accelerator)
     check_parts(settings)
     method = method_name(objectives, averaging, views and views.method)
+    if resume and baseline is None:
+        directory.check_head(tune=settings.tune, linear=lambda: gets_linear_head(settings.encoder))
     width = hidden_width(settings.encoder)
     numbers: Numbers = distributed.on_main(lambda: directory.numbers(settings.precision, width, resume=resume))
     decisive = asdict(settings)

@@ -233,8 +233,8 @@ class Training:
         )
 
     def _learning_rate_factor(self, step: int) -> float:
-        own = isinstance(self.averaging, FastSWA)  # its cycles are the method
-        schedule = self.averaging.learning_rate_factor if own else SCHEDULES[self.settings.schedule]
+        cycles = self.averaging.learning_rate_factor if isinstance(self.averaging, FastSWA) else None  # its method
+        schedule = cycles or SCHEDULES[self.settings.schedule]
         return schedule(step=step, steps=self.settings.steps, warmup_steps=self.settings.warmup())
 
     def _diverged(self, what: str, step: int, batch: Batch, result: Sum, *, kept: bool) -> DivergedError:

@@ -8,8 +8,9 @@ import click
 import pytest
 
 from text_uda.cli import main
+from text_uda.cli.loop import OF_FEATURES, SCHEDULES, SELECT_BY
 from text_uda.cli.methods import METHODS
-from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, OF_FEATURES, SELECT_BY, TRACKERS
+from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, TRACKERS
 
 VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -39,6 +40,8 @@ def test_choices_are_the_lists_of_the_library():
     from text_uda.baselines.fitting import DECISIVE
     from text_uda.filters import ACCEPTABLE as acceptable
     from text_uda.objectives import PRESETS
+    from text_uda.schedules import SCHEDULES as schedules
+    from text_uda.schedules import Schedule
     from text_uda.settings import SelectBy
     from text_uda.tracking import Tracker
 
@@ -48,6 +51,7 @@ def test_choices_are_the_lists_of_the_library():
     assert set(ACCEPTABLE) == set(acceptable)
     assert get_args(Tracker) == TRACKERS
     assert get_args(SelectBy) == SELECT_BY
+    assert get_args(Schedule) == tuple(schedules) == SCHEDULES
 
 
 def test_default_encoder_is_that_of_the_trainer():

@@ -202,6 +202,15 @@ def test_a_test_file_keeps_its_rows(tmp_path: Path, caplog):
     assert "1 rows have the text of an earlier row and another label, first row 4; each row counts" in caplog.text
 
 
+def test_a_file_too_small_for_a_test_side_needs_a_test_file(tmp_path: Path):
+    """One text a class: none of them is held out, and none has to be where a test file is given."""
+    path = write(tmp_path / "a.csv", [("fine", "good"), ("dull", "bad")])
+    with pytest.raises(DataError, match="2 rows are too few for a training and a test side; give more, or a --test"):
+        load(path)
+    corpus = load(path, test=write(tmp_path / "test.csv", [("superb", "good")]))
+    assert sorted(corpus.train.texts) == ["dull", "fine"] and corpus.test.texts == ("superb",)
+
+
 def test_unlabeled_near_copies_of_test_rows_are_left_out(tmp_path: Path, caplog):
     held = load(many(tmp_path)).test.texts[0]
     more = write(

@@ -112,6 +112,17 @@ def test_runs_of_before_and_after_the_choice_are_of_one_group(make_run):
     assert [group.label for group in comparison.groups] == ["synonym (select_by error)", "synonym (select_by last)"]
 
 
+@pytest.mark.parametrize(
+    ("tune", "encoder", "groups"), [("head", "bert", 2), ("all", "minilm-l6", 2), ("all", "bert", 1)]
+)
+def test_runs_with_another_head_than_today_are_a_group_of_their_own(make_run, tune, encoder, groups):
+    earlier = make_run("synonym", 0, tune=tune, encoder=encoder)
+    today = make_run("synonym", 1, tune=tune, encoder=encoder, settings={"head_penalty": None, "patience": None})
+    (comparison,) = compare(read_runs([earlier, today]))
+    told = ["synonym (head linear)", "synonym (head not linear)"] if groups == 2 else ["synonym"]
+    assert [group.label for group in comparison.groups] == told
+
+
 def test_the_table_of_classes(skewed):
     (comparison,) = compare(read_runs(skewed[:1]))
     numbers = by_class(comparison.groups[0])

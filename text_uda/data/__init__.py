@@ -73,7 +73,7 @@ def load(
     if name in _EMBEDDED:
         corpus = _EMBEDDED[name][1]()
     elif Path(name).suffix.lower() in KINDS or Path(name).exists():
-        corpus = _from_file(Path(name), text_column, label_column)
+        corpus = _from_file(Path(name), text_column, label_column, tested=test is None)
     elif name in KNOWN or (name.count("/") == 1 and not name.startswith((".", "/"))):
         corpus = load_hub(name, text_column=text_column, label_column=label_column)
     else:
@@ -92,7 +92,11 @@ def load(
     return corpus if limit is None else _limited(corpus, limit)
 
 
-def _from_file(path: Path, text_column: str | None, label_column: str | None) -> Corpus:
+def _from_file(path: Path, text_column: str | None, label_column: str | None, *, tested: bool) -> Corpus:
+    """
+    Args:
+        tested: whether the test side is read; False where a test file takes its place.
+    """
     labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column))
     classes = tuple(sorted(labeled.names, key=class_order))
     if len(classes) < 2:
@@ -103,7 +107,7 @@ def _from_file(path: Path, text_column: str | None, label_column: str | None) ->
         )
     _warn_of_conflicts(path, labeled, "training reads the first label")
     train, test = hold_out_test(labeled.rows(classes))
-    if not len(train) or not len(test):
+    if tested and not len(test):
         raise DataError(
             f"{path}: {len(labeled)} rows are too few for a training and a test side; give more, or a --test file"
         )
