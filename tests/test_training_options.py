@@ -17,6 +17,7 @@ from text_uda.interruption import Interrupted
 from text_uda.metrics import OF_THE_MACHINE
 from text_uda.objectives import UDA, FixMatch, Supervised
 from text_uda.packing import compile_layers
+from text_uda.schedules import SCHEDULES
 from text_uda.settings import TrainSettings
 from text_uda.step import Step
 from text_uda.train import train
@@ -243,18 +244,45 @@ def test_a_run_of_a_version_that_wrote_less_goes_on(split, settings, tmp_path):
         train(split, **call)
 
 
-def test_the_schedule_of_the_benchmark_and_gradients_of_any_length(split, settings, tmp_path):
+def test_the_schedules(split, settings, tmp_path):
     rates = {}
-    for schedule in ("linear", "cosine-7-16"):
-        one = replace(settings, schedule=schedule, learning_rate=1e-3, warmup_steps=2, max_grad_norm=None)
+    for schedule in SCHEDULES:
+        one = replace(settings, schedule=schedule, learning_rate=1e-3, warmup_steps=2)
         run(split, one, tmp_path / schedule)
         rates[schedule] = [record["learning_rate"] for record in metrics_of(tmp_path / schedule)]
-    assert rates["linear"] == pytest.approx([5e-4, 1e-3, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
-    cosine = [1e-3 * math.cos(7 / 16 * math.pi * share) for share in (0, 0.25, 0.5, 0.75)]
-    assert rates["cosine-7-16"] == pytest.approx([5e-4, 1e-3, *cosine])
-    run(split, replace(one, max_grad_norm=1e6), tmp_path / "long")
-    same, cut = weights_of(tmp_path / "cosine-7-16"), weights_of(tmp_path / "long")
-    assert all(torch.equal(same[name], value) for name, value in cut.items())
-    for wrong in ({"schedule": "cosine"}, {"max_grad_norm": 0.0}):
-        with pytest.raises(SettingsError, match=next(iter(wrong))):
-            replace(settings, **wrong)
+    falling = {
+        "linear": [1, 0.75, 0.5, 0.25],
+        "cosine": [1, 0.5 + math.sqrt(2) / 4, 0.5, 0.5 - math.sqrt(2) / 4],
+        "cosine-7-16": [math.cos(7 / 16 * math.pi * share) for share in (0, 0.25, 0.5, 0.75)],
+        "constant": [1, 1, 1, 1],
+    }
+    assert rates.keys() == falling.keys()
+    for schedule, after in falling.items():
+        assert rates[schedule] == pytest.approx([5e-4, 1e-3, *(1e-3 * factor for factor in after)], rel=1e-5), schedule
+
+
+def test_gradients_of_any_length(split, settings, tmp_path):
+    for name, most in {"any": None, "long": 1e6, "short": 1e-3}.items():
+        run(split, replace(settings, learning_rate=1e-3, max_grad_norm=most), tmp_path / name)
+    free, long, short = (weights_of(tmp_path / name) for name in ("any", "long", "short"))
+    assert all(torch.equal(free[name], value) for name, value in long.items())
+    assert not all(torch.equal(free[name], value) for name, value in short.items())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"schedule": "sideways"}, "schedule='sideways': choose linear, cosine, cosine-7-16, constant"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm=0.0: give a number above 0, or None"),
+        ({"head_learning_rate": -1.0}, "head_learning_rate=-1.0: give a number above 0"),
+        ({"head_learning_rate": math.nan}, "head_learning_rate=nan"),
+        ({"head_learning_rate": 0.1, "tune": "head"}, "with tune='head' give learning_rate"),
+        ({"head_penalty": -0.1}, "head_penalty=-0.1: give 0 or more"),
+        ({"head_penalty": math.nan}, "head_penalty=nan"),
+        ({"patience": 0}, "patience=0: give a number above 0"),
+        ({"patience": 2, "select_by": "last"}, "patience waits for a better evaluation, and select_by='last' chooses"),
+    ],
+)
+def test_options_that_are_refused(settings, wrong, said):
+    with pytest.raises(SettingsError, match=said):
+        replace(settings, **wrong)
