@@ -29,7 +29,8 @@ def test_a_run_and_what_reads_it(run, record, words, name, tmp_path):
     made = record(*words, "--objective", name, "--out", tmp_path / "run")
     assert (made["steps"], made["best_step"], made["fit"]["folds"]) == (0, 0, 3)
     again = run(*words, "--objective", name, "--out", tmp_path / "run")
-    assert again.exit_code == 0 and "(step 0)" in again.stdout
+    assert again.exit_code == 0 and "last (step 0): dev error" in again.stdout
+    assert "chosen" not in again.stdout, "there are no others to choose from"
     said = run("predict", tmp_path / "run", input="the film is great\n")
     assert said.exit_code == 0 and ("good" in said.stdout or "bad" in said.stdout)
     table = run("report", tmp_path / "run", "--out", tmp_path / "report.html")

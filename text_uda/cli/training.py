@@ -1,5 +1,6 @@
 """`train`: from a few labels and cached pairs to a run directory."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,9 +288,10 @@ def train(
         if label_sampling != "balanced" or labels == "all":
             counts = zip(parts.classes, parts.labels_per_class, strict=True)
             click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
-        width = hidden_width(settings.encoder)
-        numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
-        click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
+        with suppress(SettingsError):  # the training says so, after what is wrong with the cache
+            width = hidden_width(settings.encoder)
+            numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
+            click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,
