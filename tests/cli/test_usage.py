@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from typing import get_args
 
 import click
@@ -230,6 +231,27 @@ def test_augmentations_of_the_step_are_told_from_those_of_the_cache(refused, tmp
     assert said in refused("train", "movie-snippets", "--labels", 6, "--out", tmp_path / "run", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ((), {}),
+        (("--head-learning-rate", 3e-3), {"head_learning_rate": 3e-3}),
+        (("--schedule", "cosine", "--warmup-steps", 7), {"schedule": "cosine", "warmup_steps": 7}),
+        (("--tune", "head", "--head-penalty", 0.0), {"tune": "head", "head_penalty": 0.0}),
+        (("--weight-decay", 0.0, "--max-grad-norm", 5), {"weight_decay": 0.0, "max_grad_norm": 5.0}),
+        (("--patience", 3, "--evaluate-every", 20), {"patience": 3, "evaluate_every": 20}),
+        (("--select-by", "macro-f1", "--learning-rate", 0.1), {"select_by": "macro-f1", "learning_rate": 0.1}),
+    ],
+)
+def test_options_of_the_trainer_reach_its_settings(record, reviews, tmp_path, monkeypatch, words, settings):
+    from text_uda.settings import TrainSettings
+
+    given = []
+    monkeypatch.setattr(import_module("text_uda.train"), "train", lambda *_, **named: given.append(named) or {})
+    record("train", reviews, "--labels", 6, "--out", tmp_path / "run", *words)
+    assert given[0]["settings"] == TrainSettings(**settings)
+
+
 @pytest.mark.parametrize("verb", ["paraphrase", "train"])
 def test_no_option_has_two_meanings(verb):
     names = [name for option in main.commands[verb].params for name in option.opts]
@@ -247,6 +269,10 @@ def test_no_option_has_two_meanings(verb):
         (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),
         (["--augment", "synonym", "--cache", "c", "--temperature", 0], "temperature=0"),
         (["--tune", "first:2"], "last:2"),
+        (["--tune", "head", "--head-learning-rate", 0.1], "with tune='head' give learning_rate"),
+        (["--patience", 3, "--select-by", "last"], "patience waits for a better evaluation"),
+        (["--patience", 0], "0 is not in the range"),
+        (["--head-penalty", -1], "-1.0 is not in the range"),
         (["--class-weights", "even"], "'even': give balanced, or a number for each class, such as 0.7,0.2,0.1"),
         (["--class-weights", "1,0"], "class_weights=(1.0, 0.0)"),
         (["--label-smoothing", 1], "label_smoothing=1"),

@@ -86,6 +86,9 @@ def test_methods_that_were_chosen_by_other_numbers_of_rows_say_so(make_run):
     head, _, *lines = (line.split("|") for line in table.splitlines()[2:7])
     place = next(index for index, cell in enumerate(head) if cell.strip() == "dev rows")
     assert [line[place].strip() for line in lines] == ["24", "–", "40"]
+    fitted = make_run("logistic-regression", result={"selected_by": "last", "dev_rows": 40})
+    (comparison,) = compare(read_runs([fitted, few]))
+    assert comparison.chosen_by == "the error of 40 dev rows", "a baseline has no weights to choose from"
     (comparison,) = compare(read_runs([earlier]))
     assert comparison.chosen_by == "" and not [words for words in comparison.remarks() if "chose" in words]
     assert "chosen by" not in markdown_table([earlier])

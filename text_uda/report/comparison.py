@@ -137,9 +137,14 @@ class Comparison:
 
     @property
     def chosen_by(self) -> str:
-        """What chose the weights, in words; empty where earlier versions did not say by how many rows."""
+        """What chose the weights, in words; empty where earlier versions did not say by how many rows.
+
+        Baselines have no others to choose from.
+        """
         rows: dict[str, set[int]] = {}
         for run in self._runs:
+            if run.method in BASELINES:
+                continue
             if run.dev_rows is not None or run.selected_by == "last":
                 rows.setdefault(run.selected_by, set()).add(run.dev_rows or 0)
         return ", or ".join(_choice(by, rows[by]) for by in sorted(rows))
