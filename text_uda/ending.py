@@ -1,9 +1,10 @@
 """The end of a run: what its weights are worth on the development and the test rows, and all that it leaves."""
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -33,6 +34,23 @@ class Answers:
         return Answers(probabilities(model, dev, numbers=dev_numbers), probabilities(model, test))
 
 
+class Spent(NamedTuple):
+    """Time of one process; a run that was stopped and goes on counts from there."""
+
+    seconds: float
+    cpu_seconds: float
+    """Of all its threads."""
+
+    @staticmethod
+    def now() -> "Spent":
+        return Spent(time.monotonic(), time.process_time())
+
+    def until_now(self) -> "Spent":
+        """Since this was taken."""
+        now = Spent.now()
+        return Spent(now.seconds - self.seconds, now.cpu_seconds - self.cpu_seconds)
+
+
 def finish(
     directory: RunDirectory,
     split: Split,
@@ -44,7 +62,7 @@ def finish(
     selected_by: SelectBy,
     best_step: int,
     steps: int,
-    seconds: float,
+    spent: "Spent",
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the chosen weights, what they say of some test rows, and result.json, whose content is returned.
@@ -68,7 +86,8 @@ def finish(
         "dev_rows": len(split.dev),
         "best_step": best_step,
         "steps": steps,
-        "seconds": round(seconds, 2),
+        "seconds": round(spent.seconds, 2),
+        "cpu_seconds": round(spent.cpu_seconds, 2),
         "confusion": evaluations["test"].confusion,
         "per_class": {of: named(each.per_class, split.classes) for of, each in evaluations.items()},
         "calibration": calibration(chosen.test, test_labels),

@@ -1,7 +1,6 @@
 """One run of training: what is prepared once, and the loop over it, which calls everything by name."""
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,7 +18,7 @@ from text_uda.baselines.labels_alone import LabelsAlone, labels_alone, worse_tha
 from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
-from text_uda.ending import Answers, finish
+from text_uda.ending import Answers, Spent, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.features import features_folder
@@ -158,11 +157,11 @@ class Training:
 
     def _run(self, stop: Stop) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
-        started = time.monotonic()
+        started = Spent.now()
         done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
         distributed.on_main(lambda: directory.keep_metrics_until(done))
         if self._has_waited(done):  # it was stopped after its last evaluation
-            return self._finish(done, time.monotonic() - started)
+            return self._finish(done, started.until_now())
         self.step.train()
         with (
             Metrics(directory, self.accelerator, steps=settings.steps) as metrics,
@@ -187,11 +186,11 @@ class Training:
                     self._save(step + 1)
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if last:
-                    return self._finish(step + 1, time.monotonic() - started)
+                    return self._finish(step + 1, started.until_now())
                 if (step + 1) % settings.checkpoint_every == 0:
                     with pace.paused():
                         self._save(step + 1)
-            return self._finish(done, time.monotonic() - started)
+            return self._finish(done, started.until_now())
 
     def _update(self, step: int, batch: Batch) -> tuple[Sum, float]:
         """One step of the optimiser; what it came to, and its learning rate.
@@ -297,7 +296,7 @@ class Training:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _finish(self, steps: int, seconds: float) -> dict[str, Any]:
+    def _finish(self, steps: int, spent: Spent) -> dict[str, Any]:
         """After so many steps: read the test set, once, with last and chosen weights; write model and result."""
         assert self.best is not None, "the last step is always evaluated"
         split, directory, by_dev = self.split, self.directory, self._numbers
@@ -324,7 +323,7 @@ class Training:
             selected_by=self.settings.select_by,
             best_step=self.best.step,
             steps=steps,
-            seconds=seconds,
+            spent=spent,
             more={
                 "augmentation": None if coverage is None else asdict(coverage),
                 "changed": directory.mean_of("changed"),

@@ -1,6 +1,5 @@
 """A run of a baseline: features, one fit, and the run directory that training leaves."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.baselines.baseline import Baseline
 from text_uda.data import Split
-from text_uda.ending import Answers, finish
+from text_uda.ending import Answers, Spent, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import score
 from text_uda.features import features_folder
@@ -70,7 +69,7 @@ class Fitting:
 
     def run(self, _stop: Stop) -> dict[str, Any]:
         split, settings, directory = self.split, self.settings, self.directory
-        started = time.monotonic()
+        started = Spent.now()
         labeled, dev, test = (self._rows(rows.texts) for rows in (split.labeled, split.dev, split.test))
         unlabeled = self._rows(split.unlabeled) if self.baseline.needs.unlabeled else FeatureRows(labeled.values[:0])
         linear = self.baseline.fit(
@@ -96,7 +95,7 @@ class Fitting:
             selected_by="last",
             best_step=0,
             steps=0,
-            seconds=time.monotonic() - started,
+            spent=started.until_now(),
             more={
                 "augmentation": None,
                 "changed": None,

@@ -33,7 +33,7 @@ LAYERS: Mapping[str, Mapping[str, Any]] = {
     "last:2": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 3e-4},
     "all": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 1e-4},
 }
-CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.8, ramp_up=0.3, alignment="labels")
+CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.7, ramp_up=0.3, alignment="labels")
 
 # Labels where they are few; those of Xie et al. 2019, Table 4 for the data sets of the paper.
 _FEW = {

@@ -7,7 +7,7 @@
     temperature   at which back-translation samples
     ratio         unlabeled rows for each labeled one of a step
     unlabeled     how many unlabeled texts there are
-    ladder        a head, the last two layers, the whole encoder: labels alone, SwitchOut and back-translation
+    ladder        a head, the last two layers, the whole encoder: labels alone, UDA with each augmentation, two others
 
 Each begins with the baselines: logistic regression on the features of the frozen encoder, and in the first three
 self-training from it. With all labels the unlabeled texts are those of the labeled rows: consistency is asked of texts
@@ -101,11 +101,15 @@ def unlabeled(setting: Setting) -> Iterator[Trial]:
 
 def ladder(setting: Setting) -> Iterator[Trial]:
     yield from setting.baselines(REGRESSION, SELF_TRAINING)
-    jobs = {"none": None, "switchout": setting.switchout, "back-translation": setting.back_translation}
     for tune in ("head", "last:2", "all"):
-        for name, job in jobs.items():
-            trained = tune.replace(":", "-")
-            yield from setting.trials(f"{trained}-{name}", augmentation=job, settings=setting.tuned(tune))
+        settings, trained = setting.tuned(tune), tune.replace(":", "-")
+        for name, job in {"none": None, **setting.augmentations}.items():
+            yield from setting.trials(f"{trained}-{name}", augmentation=job, settings=settings)
+        for name in ("freematch", "softmatch"):
+            losses = setting.presets[name].objectives
+            yield from setting.trials(
+                f"{trained}-{name}", objectives=losses, augmentation=setting.switchout, settings=settings
+            )
 
 
 STUDIES: dict[str, Callable[[Setting], Iterator[Trial]]] = {
