@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from text_uda.model import encode
 from text_uda.noise import keyed_random
 from text_uda.objectives import Supervised
 from text_uda.pretrained import load_classifier
+from text_uda.run import settings_in_full
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 from text_uda.training import Training
@@ -75,7 +76,8 @@ def test_the_rate_of_the_head(
 
     monkeypatch.setattr(Training, "_update", watched)
     encoder = str(sentence_encoder) if averages else settings.encoder
-    one = replace(settings, encoder=encoder, tune=tune, learning_rate=1e-4, head_learning_rate=given, warmup_steps=1)
+    one = replace(settings, encoder=encoder, tune=tune, warmup_steps=1, layer_decay=1.0)
+    one = replace(one, learning_rate=1e-4, head_learning_rate=given)
     train(split, objectives=(Supervised(),), settings=one, out=tmp_path / "run")
     heads = {name for name in rates if name.startswith("classifier.")}
     assert [rates[name] for name in heads] == pytest.approx([expected] * 2)
@@ -147,11 +149,13 @@ def test_a_run_of_an_earlier_version_with_another_head_is_refused(
     tune, averages, same, finished, split, settings, sentence_encoder, tmp_path
 ):
     one = replace(settings, tune=tune, encoder=str(sentence_encoder) if averages else settings.encoder)
+    one = replace(one, learning_rate=2e-5, warmup_steps=0, layer_decay=1.0)
     call = {"objectives": (Supervised(),), "settings": one, "out": tmp_path / "run"}
     done = train(split, **call)
     file = tmp_path / "run" / "config.json"
     config = json.loads(file.read_text())
     config["settings"] = {name: value for name, value in config["settings"].items() if name not in LATER}
+    config["settings"]["learning_rate"] = None  # 2e-5 at the time
     file.write_text(json.dumps(config))
     if not finished:
         (tmp_path / "run" / "result.json").unlink()
@@ -160,8 +164,23 @@ def test_a_run_of_an_earlier_version_with_another_head_is_refused(
         (tmp_path / "run" / "result.json").unlink()
         with pytest.raises(SettingsError, match=r"settings\.schedule: 'linear' there, 'cosine' asked"):
             train(split, **call | {"settings": replace(one, schedule="cosine")})
+        with pytest.raises(SettingsError, match=r"settings\.learning_rate: 2e-05 there, None asked"):
+            train(split, **call | {"settings": replace(one, learning_rate=None)})
         return
     with pytest.raises(SettingsError, match="a run of an earlier version, whose head was not one linear layer"):
         train(split, **call)
     assert train(split, **call, resume=False)["test_error"] == done["test_error"]
     assert train(split, **call)["test_error"] == done["test_error"]
+
+
+def test_settings_that_say_the_same_are_the_same():
+    """Where nothing is given, and what comes to it."""
+
+    def full(**settings):
+        return settings_in_full({"settings": asdict(TrainSettings(steps=50, **settings))})
+
+    assert full(tune="last:2") == full(tune="last:2", warmup_steps=5, layer_decay=1.0)
+    assert full(tune="head") == full(tune="head", warmup_steps=0, layer_decay=1.0)
+    assert full(tune="all") == full(tune="all", warmup_steps=5) != full(tune="all", layer_decay=1.0)
+    assert full(tune="last:2") != full(tune="last:2", warmup_steps=0)
+    assert settings_in_full({"settings": {"seed": 1}})["select_by"] == "error"

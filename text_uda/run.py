@@ -245,13 +245,27 @@ def has_earlier_head(config: Mapping[str, Any]) -> bool:
     return isinstance(settings, dict) and "learning_rate" in settings and "head_penalty" not in settings
 
 
+def settings_in_full(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run in today's terms, so that those of an earlier version can be held against them."""
+    settings = BEFORE_THERE_WAS | config["settings"]
+    if "tune" not in config["settings"] or "learning_rate" not in settings:
+        return settings  # of a pretraining, or a baseline
+    if has_earlier_head(config) and settings["tune"] == "all" and settings["learning_rate"] is None:
+        settings["learning_rate"] = 2e-5
+    if settings.get("layer_decay", 1.0) is None and settings["tune"] != "all":
+        settings["layer_decay"] = 1.0
+    if settings.get("warmup_steps", 0) is None:
+        settings["warmup_steps"] = 0 if settings["tune"] == "head" else settings["steps"] // 10
+    return settings
+
+
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     decisive = {name: value for name, value in config.items() if name not in PROVENANCE}
     if isinstance(data := decisive.get("data"), dict):
         decisive["data"] = {name: value for name, value in data.items() if name not in _FROM_DIGEST}
-    settings = decisive.get("settings")
-    if isinstance(settings, dict):
-        decisive["settings"] = BEFORE_THERE_WAS | {n: value for n, value in settings.items() if n not in OF_THE_WAY}
+    if isinstance(decisive.get("settings"), dict):
+        settings = settings_in_full(config)
+        decisive["settings"] = {name: value for name, value in settings.items() if name not in OF_THE_WAY}
     return decisive
 
 

@@ -83,6 +83,7 @@ def _scale(size: Size, data: str) -> _Scale:
             labeled_batch=32,
             unlabeled_ratio=7,
             learning_rate=2e-5,
+            layer_decay=1.0,
             warmup_steps=1000,
             max_tokens=512,
             evaluate_every=500,
