@@ -54,7 +54,8 @@ class TrainSettings:
 
     head_penalty: float | None = None
     """lambda of lambda/2 |W|^2 on the weights of a linear head. None: with tune="head" 1/n, where n counts the rows
-    that are trained on, unlabeled ones too, which is scikit-learn's C = 1; else 0."""
+    that are trained on, unlabeled ones too, which is scikit-learn's C = 1 (of two classes, for which it has one vector
+    in place of two, C = 2); else 0."""
 
     max_grad_norm: float | None = 1.0
     """Longer gradients are cut to this length; None for none."""
