@@ -193,6 +193,17 @@ def test_a_run_that_is_finished_gets_its_refit_later_and_a_finished_one_is_read(
     assert train(split, **call, refit=True)["refit"] == own
 
 
+def test_its_passes_are_in_the_numbers_of_the_run(split, settings, tmp_path):
+    """Which may have been measured elsewhere."""
+    call = {"objectives": (Supervised(),), "settings": settings, "out": tmp_path / "run"}
+    train(split, **call)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["machine"]["precision"] = "bf16" if config["machine"]["precision"] == "fp32" else "fp32"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    train(split, **call, refit=True)
+    assert json.loads((tmp_path / "run" / "refit" / "config.json").read_text())["machine"] == config["machine"]
+
+
 def test_its_time_is_that_of_both(split, settings, tmp_path):
     call = {"objectives": (Supervised(),), "settings": settings, "out": tmp_path / "run"}
     train(split, **call)
