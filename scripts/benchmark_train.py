@@ -350,16 +350,16 @@ def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, flo
         encoder = str(Path(folder) / "encoder")
         _encoder(options).save_pretrained(encoder)
         load_tokenizer("minilm-l6").save_pretrained(encoder)
-        settings = TrainSettings(
-            encoder=encoder, steps=steps + 2, labeled_batch=options.labeled, unlabeled_ratio=options.ratio,
-            max_tokens=options.max_tokens, evaluate_every=steps + 3, precision="fp32")  # fmt: skip
+        settings = TrainSettings(encoder=encoder, steps=steps + 2, labeled_batch=options.labeled, precision="fp32",
+            unlabeled_ratio=options.ratio, max_tokens=options.max_tokens, evaluate_every=steps + 3)  # fmt: skip
         split = Split("benchmark", CLASSES, few, tuple(texts[len(few) :]), few, few, "0" * 32)
         with (
             patch.object(Step, "forward", timed("forward", Step.forward)),
             patch("text_uda.step.augmented_view", timed("augmentation", augmented_view)),
             patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
         ):
-            train(split, augmentation=Uniform(tokenizer=encoder), settings=settings, out=Path(folder) / "run")
+            losses, way = (Supervised(), UDA()), Uniform(tokenizer=encoder)
+            train(split, objectives=losses, augmentation=way, settings=settings, out=Path(folder) / "run")
     loop = begins[-1] - begins[1]
     share = 1 - (spent["forward"] - spent["augmentation"] + spent["backward"]) / loop
     return {"share": round(share, 4), "augmentation": round(spent["augmentation"] / loop, 5), "steps": steps}

@@ -26,6 +26,7 @@ from translation_cache import Cache, Paraphrase, digest
 
 GOOD = ("good", "great", "fine", "best", "love")
 BAD = ("bad", "poor", "dull", "worst", "not")
+PLAIN = (Supervised(), UDA())  # without a threshold each row counts from the first step on
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product")
 
 
@@ -145,7 +146,7 @@ def test_the_same_call_gives_the_same_bytes_and_another_seed_does_not(split, cac
     calls = {"first": settings, "again": settings, "other": replace(settings, seed=1)}
     torch.manual_seed(7)  # whatever the global state is
     for name, each in calls.items():
-        train(split, augmentation=Reframe(), cache=cache, settings=each, out=tmp_path / name)
+        train(split, objectives=PLAIN, augmentation=Reframe(), cache=cache, settings=each, out=tmp_path / name)
         torch.rand(3)
     first, again, other = (run_of(tmp_path / name) for name in calls)
     assert first == again and first["model"] != other["model"]
@@ -298,7 +299,7 @@ def metrics_of(folder: Path) -> list[dict]:
 @pytest.mark.parametrize("name", IN_STEP)
 def test_without_a_cache_the_step_makes_the_view(name, split, settings, tmp_path):
     out = tmp_path / "run"
-    result = train(split, augmentation=IN_STEP[name], settings=settings, out=out)
+    result = train(split, objectives=PLAIN, augmentation=IN_STEP[name], settings=settings, out=out)
     config = json.loads((out / "config.json").read_text())
     assert config["augmentation"] == IN_STEP[name].settings() and config["cache_digest"] is None
     assert config["in_step"] == ("tokens" if name == "ids" else "embeddings")
@@ -318,8 +319,9 @@ def test_unlabeled_texts_are_learnt_from(split, settings, tmp_path):
 
 @pytest.mark.parametrize("name", ["ids", "span"])
 def test_a_run_that_was_killed_draws_the_same_views(name, split, settings, tmp_path, monkeypatch):
+    call = {"objectives": PLAIN, "augmentation": IN_STEP[name], "settings": settings}
     for out in ("whole", "again"):
-        train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / out)
+        train(split, **call, out=tmp_path / out)
     forward = Step.forward
 
     def killed(self, batch, step, *others):
@@ -329,9 +331,9 @@ def test_a_run_that_was_killed_draws_the_same_views(name, split, settings, tmp_p
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Step, "forward", killed)
-        train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / "killed")
+        train(split, **call, out=tmp_path / "killed")
     assert (tmp_path / "killed" / "checkpoints" / "step-00000005").exists()
-    train(split, augmentation=IN_STEP[name], settings=settings, out=tmp_path / "killed")
+    train(split, **call, out=tmp_path / "killed")
     assert run_of(tmp_path / "whole") == run_of(tmp_path / "killed") == run_of(tmp_path / "again")
 
 
@@ -386,7 +388,7 @@ def test_in_bf16_the_weights_move_and_stay_float32(split, cache, settings, tmp_p
     for precision in ("bf16", "fp32"):
         out = tmp_path / precision
         chosen = replace(settings, precision=precision, steps=3)
-        train(split, augmentation=Reframe(), cache=cache, settings=chosen, out=out)
+        train(split, objectives=PLAIN, augmentation=Reframe(), cache=cache, settings=chosen, out=out)
         weights[precision] = load_file(out / "model" / "model.safetensors")
     for name, value in weights["fp32"].items():
         assert weights["bf16"][name].dtype == torch.float32

@@ -14,7 +14,7 @@ from text_uda.answers import examples_of, packed
 from text_uda.calibration import calibration
 from text_uda.class_scores import named
 from text_uda.data import Split
-from text_uda.evaluate import probabilities, score
+from text_uda.evaluate import FIGURES, Evaluation, probabilities, score
 from text_uda.precision import Numbers
 from text_uda.rows import ModelRows
 from text_uda.run import RunDirectory
@@ -25,13 +25,17 @@ from text_uda.settings import SelectBy
 class Answers:
     """What some weights say of the development and the test rows: probabilities, (N, C) each."""
 
-    dev: np.ndarray
+    dev: np.ndarray | None
+    """None where there are no development rows."""
     test: np.ndarray
 
     @staticmethod
-    def of(model: PreTrainedModel, dev: ModelRows, test: ModelRows, *, dev_numbers: Numbers = "fp32") -> "Answers":
+    def of(
+        model: PreTrainedModel, dev: ModelRows | None, test: ModelRows, *, dev_numbers: Numbers = "fp32"
+    ) -> "Answers":
         """The development rows in the numbers of the training: four times as fast, and it only chooses."""
-        return Answers(probabilities(model, dev, numbers=dev_numbers), probabilities(model, test))
+        said_of_dev = None if dev is None else probabilities(model, dev, numbers=dev_numbers)
+        return Answers(said_of_dev, probabilities(model, test))
 
 
 class Spent(NamedTuple):
@@ -73,23 +77,24 @@ def finish(
         more: what else the result holds.
     """
     dev_labels, test_labels = np.asarray(split.dev.labels), np.asarray(split.test.labels)
+    of_test = score(chosen.test, test_labels)
     evaluations = {
-        "dev": score(chosen.dev, dev_labels),
-        "test": score(chosen.test, test_labels),
-        "last_dev": score(last.dev, dev_labels),
+        "dev": None if chosen.dev is None else score(chosen.dev, dev_labels),
+        "test": of_test,
+        "last_dev": None if last.dev is None else score(last.dev, dev_labels),
         "last_test": score(last.test, test_labels),
     }
     result = {
         "run": str(directory.path),
-        **{name: value for of, each in evaluations.items() for name, value in each.figures(of).items()},
+        **{name: value for of, each in evaluations.items() for name, value in _figures(each, of).items()},
         "selected_by": selected_by,
         "dev_rows": len(split.dev),
         "best_step": best_step,
         "steps": steps,
         "seconds": round(spent.seconds, 2),
         "cpu_seconds": round(spent.cpu_seconds, 2),
-        "confusion": evaluations["test"].confusion,
-        "per_class": {of: named(each.per_class, split.classes) for of, each in evaluations.items()},
+        "confusion": of_test.confusion,
+        "per_class": {of: each and named(each.per_class, split.classes) for of, each in evaluations.items()},
         "calibration": calibration(chosen.test, test_labels),
         "test_correct": packed(chosen.test.argmax(axis=-1) == test_labels),
         **more,
@@ -104,3 +109,9 @@ def finish(
 
     distributed.on_main(write)
     return result
+
+
+def _figures(evaluation: Evaluation | None, prefix: str) -> dict[str, float | None]:
+    if evaluation is None:
+        return dict.fromkeys(f"{prefix}_{name}" for name in FIGURES)
+    return dict(evaluation.figures(prefix))

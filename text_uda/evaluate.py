@@ -29,6 +29,8 @@ from text_uda.rows import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, ba
 from text_uda.run import RunDirectory
 from text_uda.settings import SelectBy
 
+FIGURES = ("error", "macro_f1", "balanced_error")
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -49,7 +51,7 @@ class Evaluation:
 
     def figures(self, prefix: str) -> dict[str, float]:
         """error, macro_f1 and balanced_error under names that begin with `prefix_`."""
-        return {f"{prefix}_{name}": getattr(self, name) for name in ("error", "macro_f1", "balanced_error")}
+        return {f"{prefix}_{name}": getattr(self, name) for name in FIGURES}
 
     def shares(self) -> dict[str, float]:
         """What tells a collapse, as counts and as shares of the rows.

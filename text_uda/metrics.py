@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.evaluate import Evaluation
+from text_uda.evaluate import FIGURES, Evaluation
 from text_uda.model import Traffic
 from text_uda.run import RunDirectory
 from text_uda.step import Sum
@@ -114,7 +114,7 @@ class Metrics:
         self._append({"kind": "train", "step": done} | {name: float(f"{value:.6g}") for name, value in terms.items()})
 
     def look(self, done: int, evaluation: Evaluation) -> None:
-        figures = {name: getattr(evaluation, name) for name in ("error", "macro_f1", "balanced_error")}
+        figures = {name: getattr(evaluation, name) for name in FIGURES}
         self._append({"kind": "dev", "step": done} | figures | evaluation.shares())
 
     def held_out(self, done: int, *, loss: float) -> None:

@@ -9,6 +9,7 @@ result.json           errors, scores of classes, confusion, calibration, coverag
 checkpoints/          the newest one, until the run is finished
 tokens/               ids of texts that are many, until the run is finished
 model/                an ordinary transformers folder, of the chosen weights
+refit/                a run directory of its own, where a refit was asked for: a model of every label
 """
 
 import json
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from text_uda.precision import Numbers, Precision
 
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
+REFIT = "refit"  # the folder of the refit in that of the run
 
 # Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
 PROVENANCE = ("name", "versions", "code_revision", "command", "machine")

@@ -46,7 +46,7 @@ from text_uda.progress import followed, progress
 from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
 from text_uda.run import RunDirectory
 from text_uda.schedules import SCHEDULES
-from text_uda.settings import TrainSettings
+from text_uda.settings import SelectBy, TrainSettings
 from text_uda.step import Step, Sum
 from text_uda.views import Views
 from text_uda.watch import warnings_at_the_end, warnings_in
@@ -67,8 +67,15 @@ class Training:
         directory: RunDirectory,
         accelerator: Accelerator,
         frozen: FrozenEncoder | None,
+        *,
+        steps: int | None = None,
     ) -> None:
+        """
+        Args:
+            steps: after so many of `settings.steps`, which all schedules go by, the run ends; None for all.
+        """
         self.split, self.settings, self.directory, self.accelerator = split, settings, directory, accelerator
+        self._steps = settings.steps if steps is None else steps
         self.pretrained = load_classifier(
             settings.encoder,
             split.classes,
@@ -87,7 +94,8 @@ class Training:
         self._encoder = frozen
         if frozen is not None and frozen.numbers != resolve(settings.precision):  # a run goes on as it was begun
             self._encoder = None
-        labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts)
+        labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts) if len(split.dev) else None
+        self._selected_by: SelectBy = "last" if self.dev is None else settings.select_by
         self.unlabeled = views and views.rows(self._rows)
         self.test = self._rows(split.test.texts)
         self.feed = Feed(labeled, torch.tensor(split.labeled.labels), self.unlabeled, settings)
@@ -164,27 +172,29 @@ class Training:
             return self._finish(done, started.until_now())
         self.step.train()
         with (
-            Metrics(directory, self.accelerator, steps=settings.steps) as metrics,
-            progress(settings.steps, "train", "steps", done=done, shown=distributed.is_main()) as bar,
+            Metrics(directory, self.accelerator, steps=self._steps) as metrics,
+            progress(self._steps, "train", "steps", done=done, shown=distributed.is_main()) as bar,
             stop.on_signals(),
             Pace() as pace,
         ):
-            for step, batch in enumerate(self.feed.batches(done, settings.steps, self.accelerator.device), done):
+            for step, batch in enumerate(self.feed.batches(done, self._steps, self.accelerator.device), done):
                 result, rate = self._update(step, batch)
                 pace.add(self._rows_per_step(), self._unwrapped.traffic)
                 if step % settings.log_every == 0:
                     metrics.step(step + 1, result, {"learning_rate": rate} | pace.told(self.accelerator.device))
-                last = step + 1 == settings.steps
+                last = step + 1 == self._steps
                 if (step + 1) % settings.evaluate_every == 0 or last:
                     with pace.paused():
                         evaluation = self._consider(step + 1)
-                    metrics.look(step + 1, evaluation)
-                    bar.note(f"loss {float(result.loss):.3f}, dev error {evaluation.error:.1f}%")
+                    if evaluation is not None:
+                        metrics.look(step + 1, evaluation)
+                    dev = "" if evaluation is None else f", dev error {evaluation.error:.1f}%"
+                    bar.note(f"loss {float(result.loss):.3f}{dev}")
                     last = last or self._has_waited(step + 1)
                 bar.advance()
                 if distributed.any_of(stop.is_set()):
                     self._save(step + 1)
-                    raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
+                    raise Interrupted(stop.words(step + 1, self._steps, directory.path))
                 if last:
                     return self._finish(step + 1, started.until_now())
                 if (step + 1) % settings.checkpoint_every == 0:
@@ -255,16 +265,18 @@ class Training:
         again = "labeled again" in needs.views
         return (1 + again) * self.settings.labeled_batch + views * self.settings.unlabeled_batch()
 
-    def _consider(self, done: int) -> Evaluation:
-        """Evaluate on the development split, and keep the weights that it chooses."""
-        evaluation, by = self._judged_by_dev(self._judged), self.settings.select_by
-        value = evaluation.criterion(by)
-        if done == self.settings.steps if by == "last" else self.best is None or value < self.best.criterion:
+    def _consider(self, done: int) -> Evaluation | None:
+        """Evaluate on the development split, and keep the weights that it chooses; without one, the last."""
+        evaluation, by = self._judged_by_dev(self._judged), self._selected_by
+        value = 0.0 if evaluation is None else evaluation.criterion(by)
+        if done == self._steps if by == "last" else self.best is None or value < self.best.criterion:
             self.best = checkpoint.Best(value, done, self._weights())
         return evaluation
 
-    def _judged_by_dev(self, model: PreTrainedModel) -> Evaluation:
+    def _judged_by_dev(self, model: PreTrainedModel) -> Evaluation | None:
         """In the numbers of the training: four times as fast, and it only chooses."""
+        if self.dev is None:
+            return None
         return score(probabilities(model, self.dev, numbers=self._numbers), np.asarray(self.split.dev.labels))
 
     def _has_waited(self, done: int) -> bool:
@@ -307,10 +319,11 @@ class Training:
         chosen = last if same else Answers.of(model, self.dev, self.test, dev_numbers=by_dev)
         metrics, warnings = directory.read_metrics(), []
         alone = self._labels_alone()
-        if alone is not None and (words := worse_than(alone, chosen.dev, split.dev.labels)) is not None:
-            warnings.append(words)
+        if alone is not None and chosen.dev is not None:
+            words = worse_than(alone, chosen.dev, split.dev.labels)
+            warnings += [] if words is None else [words]
         if distributed.is_main():
-            for words in (*warnings_at_the_end(metrics, steps=self.settings.steps), *warnings):
+            for words in (*warnings_at_the_end(metrics, steps=self._steps), *warnings):
                 log.warning(words)
         coverage = None if self.unlabeled is None else self.unlabeled.coverage
         return finish(
@@ -320,7 +333,7 @@ class Training:
             self.pretrained.tokenizer,
             last=last,
             chosen=chosen,
-            selected_by=self.settings.select_by,
+            selected_by=self._selected_by,
             best_step=self.best.step,
             steps=steps,
             spent=spent,
@@ -328,7 +341,7 @@ class Training:
                 "augmentation": None if coverage is None else asdict(coverage),
                 "changed": directory.mean_of("changed"),
                 "baseline": None if alone is None else alone.record(),
-                "warnings": [*warnings_in(metrics, steps=self.settings.steps), *warnings],
+                "warnings": [*warnings_in(metrics, steps=self._steps), *warnings],
             },
         )
 

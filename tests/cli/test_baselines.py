@@ -1,5 +1,6 @@
 """`text-uda train --objective logistic-regression` and `self-training`: what they say, and what they refuse."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,25 @@ def test_a_run_and_what_reads_it(run, record, words, name, tmp_path):
     assert said.exit_code == 0 and ("good" in said.stdout or "bad" in said.stdout)
     table = run("report", tmp_path / "run", "--out", tmp_path / "report.html")
     assert table.exit_code == 0, table.output
+
+
+def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_path):
+    """Of a baseline: it takes no time, and the rest is the trainer's."""
+    words, out = (*words, "--objective", "logistic-regression"), tmp_path / "run"
+    assert "for use" not in run(*words, "--out", out).stdout
+    said = run(*words, "--out", out, "--refit").stdout.splitlines()
+    made = json.loads((out / "refit" / "result.json").read_text())
+    assert said[-1] == (
+        f"the model for use, trained on all labels, is in {out / 'refit' / 'model'}: test error"
+        f" {made['test_error']:.2f}%, by which nothing was chosen"
+    )
+    told = record(*words, "--out", out, "--refit")
+    assert told["refit"]["dev_error"] is None and "test_correct" not in told["refit"].keys() | told.keys()
+    assert run("predict", out / "refit", input="the film is great\n").exit_code == 0
+    again = record("evaluate", out / "refit", words[1])
+    assert again["test_error"] == made["test_error"] and again["dev_error"] is None
+    table = run("report", out, out / "refit", "--out", tmp_path / "report.html")
+    assert table.exit_code == 0 and "logistic-regression, refit" in table.stdout
 
 
 @pytest.mark.parametrize(

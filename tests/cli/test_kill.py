@@ -22,7 +22,7 @@ def command(reviews, tiny_bert, tmp_path_factory) -> list[str]:
     augment = ["--rate", "0.3", "--cache", str(cache), "--encoder", str(tiny_bert)]
     finished("paraphrase", reviews, "--method", "switchout", *augment)
     steps = ["--steps", str(STEPS), "--evaluate-every", "30", "--checkpoint-every", "20", "--labels", "6"]
-    words = ["--alignment", "labels", "--tsa", "log", "--labeled-batch", "4"]
+    words = ["--confidence-threshold", "0", "--tsa", "log", "--labeled-batch", "4"]
     return ["train", str(reviews), "--augment", "switchout", *augment, *steps, *words]
 
 

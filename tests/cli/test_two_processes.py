@@ -46,15 +46,18 @@ def metrics_of(run: Path, kind: str) -> list[dict]:
 def runs(command, tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("processes")
     with ThreadPoolExecutor() as threads:
-        together = [threads.submit(command, processes, "--out", folder / str(processes)) for processes in (1, 2)]
+        together = [
+            threads.submit(command, processes, "--refit", "--out", folder / str(processes)) for processes in (1, 2)
+        ]
     for done in (each.result() for each in together):
         assert done.returncode == 0, done.stderr
         assert [done.stdout.count(words) for words in ("the run is in", "forward passes")] == [1, 1], "one speaks"
     return folder / "1", folder / "2"
 
 
-def test_two_processes_come_to_the_weights_of_one(runs):
-    one, two = (load_file(run / "model" / "model.safetensors") for run in runs)
+@pytest.mark.parametrize("part", ["", "refit"])
+def test_two_processes_come_to_the_weights_of_one(runs, part):
+    one, two = (load_file(run / part / "model" / "model.safetensors") for run in runs)
     first = json.loads((runs[1] / "config.json").read_text())["machine"]
     assert first["processes"] == 2 and one.keys() == two.keys()
     for name, value in one.items():

@@ -11,7 +11,8 @@ import pytest
 from text_uda.cli import main
 from text_uda.cli.loop import OF_FEATURES, SCHEDULES, SELECT_BY
 from text_uda.cli.methods import METHODS
-from text_uda.cli.training import ACCEPTABLE, OBJECTIVES, TRACKERS
+from text_uda.cli.objectives import OBJECTIVES
+from text_uda.cli.training import ACCEPTABLE, TRACKERS
 
 VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -72,6 +73,15 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_help_tells_the_defaults_of_uda(run):
+    from text_uda.objectives import PRESETS
+
+    said, uda = " ".join(run("train", "--help").stdout.split()), PRESETS["uda"].objectives[1]
+    for option in ("temperature", "confidence-threshold", "ramp-up", "alignment"):
+        own = said.partition(f"--{option} ")[2].partition(" --")[0]
+        assert f"[default of uda: {getattr(uda, option.replace('-', '_'))}]" in own, own
 
 
 def test_unknown_option_names_the_nearest(refused):

@@ -103,7 +103,9 @@ def test_the_size_of_the_paper_has_its_settings():
         512,
     )
     assert (one.learning_rate, one.warmup_steps, one.tune, paper.supervised.tsa) == (2e-5, 1000, "all", "linear")
-    assert paper.back_translation.temperature == 0.9 and paper.consistency.weight == 1
+    assert paper.back_translation.temperature == 0.9 and paper.consistency == UDA(), "the plain loss"
+    (trial,) = (trial for trial in STUDIES["objectives"](replace(paper, seeds=1)) if trial.name == "uda")
+    assert trial.objectives == (Supervised(tsa="linear"), UDA())
 
 
 @pytest.mark.parametrize(

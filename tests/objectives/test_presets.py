@@ -1,9 +1,13 @@
 """Names, and options that change a preset."""
 
+from dataclasses import replace
+from inspect import signature
+
 import pytest
 
 from text_uda.averaging import EMA, FastSWA
 from text_uda.errors import SettingsError
+from text_uda.experiment.setting import CONSISTENCY
 from text_uda.objectives import (
     PRESETS,
     UDA,
@@ -17,6 +21,21 @@ from text_uda.objectives import (
     check_together,
     method_name,
 )
+from text_uda.train import train
+
+SAFE = UDA(temperature=0.5, confidence_threshold=0.7, ramp_up=0.3, alignment="labels")
+
+
+def test_uda_is_safe_by_default_and_its_class_is_the_paper():
+    """The command line, `train` and the studies take one definition; in Python UDA() is the plain loss."""
+    assert PRESETS["uda"] == Preset((Supervised(), SAFE))
+    assert signature(train).parameters["objectives"].default is PRESETS["uda"].objectives
+    assert CONSISTENCY is PRESETS["uda"].objectives[1]
+    assert UDA() == UDA(weight=1.0, temperature=1.0, confidence_threshold=0.0, ramp_up=0.0, alignment=None)
+    plain = PRESETS["uda"]
+    for field, value in {"temperature": 1.0, "confidence_threshold": 0.0, "ramp_up": 0.0, "alignment": None}.items():
+        plain = plain.having(field, value, name="uda")
+    assert plain.objectives == (Supervised(), UDA())
 
 
 def test_an_option_reaches_every_objective_that_has_it():
@@ -26,12 +45,14 @@ def test_an_option_reaches_every_objective_that_has_it():
     assert PRESETS["vat"].having("weight", 0.5, name="vat").objectives == (Supervised(), VAT(weight=0.5))
     assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (
         Supervised(tsa="exp"),
-        UDA(alignment="labels"),
+        SAFE,
     )
 
 
 def test_the_alignment_is_the_prior_of_methods_with_a_threshold_for_each_class():
-    assert PRESETS["uda"].having("alignment", None, name="uda").objectives == (Supervised(), UDA())
+    assert PRESETS["uda"].having("alignment", None, name="uda").objectives == (
+        *(Supervised(), replace(SAFE, alignment=None)),
+    )
     changed = PRESETS["flexmatch"].having("alignment", "labels", name="flexmatch")
     assert changed.objectives == (Supervised(), FlexMatch(prior="labels"))
     with pytest.raises(SettingsError, match=r"it has .*--alignment; more"):

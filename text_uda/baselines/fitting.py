@@ -70,7 +70,8 @@ class Fitting:
     def run(self, _stop: Stop) -> dict[str, Any]:
         split, settings, directory = self.split, self.settings, self.directory
         started = Spent.now()
-        labeled, dev, test = (self._rows(rows.texts) for rows in (split.labeled, split.dev, split.test))
+        labeled, test = self._rows(split.labeled.texts), self._rows(split.test.texts)
+        dev = self._rows(split.dev.texts) if len(split.dev) else None
         unlabeled = self._rows(split.unlabeled) if self.baseline.needs.unlabeled else FeatureRows(labeled.values[:0])
         linear = self.baseline.fit(
             labeled.values.numpy(),
@@ -83,8 +84,9 @@ class Fitting:
         set_linear(model, torch.from_numpy(linear.weight), torch.from_numpy(linear.bias))
         answers = Answers.of(model, dev, test)
         distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
-        with Metrics(directory, self.accelerator, steps=1) as metrics:
-            metrics.look(0, score(answers.dev, np.asarray(split.dev.labels)))
+        if answers.dev is not None:
+            with Metrics(directory, self.accelerator, steps=1) as metrics:
+                metrics.look(0, score(answers.dev, np.asarray(split.dev.labels)))
         return finish(
             directory,
             split,

@@ -40,9 +40,9 @@ def labels_alone(
     Args:
         frozen: an encoder that has them already.
     Returns:
-        None of more than 5,000 labels, and of an encoder whose head cannot be trained apart.
+        None without development rows, of more than 5,000 labels, and of an encoder whose head cannot be trained apart.
     """
-    if len(split.labeled) > MOST_LABELS:
+    if not len(split.dev) or len(split.labeled) > MOST_LABELS:
         return None
 
     def fit() -> list[int] | None:

@@ -10,6 +10,7 @@ import click
 from text_uda.cli.failures import keeps
 from text_uda.cli.loop import LoopChoice, loop_options
 from text_uda.cli.methods import IN_STEP, AugmentationChoice, augmentation_options
+from text_uda.cli.objectives import ObjectiveChoice, objective_options
 from text_uda.cli.options import (
     CACHE_WORDS,
     COUNT,
@@ -17,7 +18,6 @@ from text_uda.cli.options import (
     CacheLocation,
     DataChoice,
     LabelCount,
-    NumbersOr,
     data_options,
     dev_option,
     encoder_option,
@@ -27,124 +27,13 @@ from text_uda.cli.options import (
 )
 from text_uda.cli.output import emit_json, is_main_process, printable
 from text_uda.errors import SettingsError
+from text_uda.run import REFIT, RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.filters import Filters
-    from text_uda.objectives import Preset
-
-# The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
-OBJECTIVES = (
-    "logistic-regression",
-    "self-training",
-    "supervised",
-    "uda",
-    "pi-model",
-    "mean-teacher",
-    "vat",
-    "vat-entmin",
-    "sntg",
-    "vadd",
-    "fast-swa",
-    "ict",
-    "pseudo-label",
-    "mixmatch",
-    "tmix",
-    "lga-vat",
-    "mixmixup",
-    "fixmatch",
-    "flexmatch",
-    "freematch",
-    "softmatch",
-    "adamatch",
-    "dash",
-    "r-drop",
-    "supcon",
-    "infonce",
-)
-
 
 # The names of text_uda.tracking.Tracker, not imported here. A test compares.
 TRACKERS = ("tensorboard", "trackio", "wandb")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveChoice:
-    objective: str | None
-    tsa: str
-    weight: float | None
-    temperature: float | None
-    confidence_threshold: float | None
-    ramp_up: float | None
-    alignment: str | tuple[float, ...] | None
-    class_weights: str | tuple[float, ...] | None
-    label_smoothing: float | None
-    ema_decay: float | None
-
-    def build(self, method: str) -> "Preset":
-        """The objectives whose losses add up. Without a name: `uda` where there is an augmentation."""
-        from text_uda.objectives import PRESETS, all_needs
-
-        name = self.objective or ("supervised" if method == "none" else "uda")
-        preset = PRESETS[name]
-        needs = all_needs(preset.objectives)
-        if needs.augmentation and method == "none":
-            raise SettingsError(
-                f"--objective {name} compares texts with augmented ones; give --augment METHOD --cache DIR, or one of "
-                f"{', '.join(IN_STEP)} without a cache"
-            )
-        if not needs.second_view and method != "none":
-            raise SettingsError(f"--objective {name} reads no augmented texts; leave out --augment")
-        given = {
-            "tsa": None if self.tsa == "none" else self.tsa,
-            "weight": self.weight,
-            "temperature": self.temperature,
-            "confidence_threshold": self.confidence_threshold,
-            "ramp_up": self.ramp_up,
-            "alignment": self.alignment,
-            "class_weights": self.class_weights,
-            "label_smoothing": self.label_smoothing,
-            "ema_decay": self.ema_decay,
-        }
-        for option, value in given.items():
-            if value is not None:
-                preset = preset.having(option, None if value == "none" else value, name=name)
-        return preset
-
-
-_objective_options = gathered(
-    ObjectiveChoice,
-    click.option(
-        "--objective",
-        type=click.Choice(OBJECTIVES),
-        help="Method to train by (docs/methods.md). [default: uda with --augment, else supervised]",
-    ),
-    click.option(
-        "--tsa",
-        type=click.Choice(("none", "log", "linear", "exp")),
-        default="none",
-        show_default=True,
-        help="Training signal annealing: release the labeled rows by this schedule.",
-    ),
-    click.option("--weight", "--lambda", type=float, metavar="W", help="Factor on the unlabeled loss."),
-    click.option("--temperature", type=float, metavar="T", help="Below 1 sharpens the targets."),
-    click.option("--confidence-threshold", type=float, metavar="P", help="Only unlabeled rows predicted above P."),
-    click.option("--ramp-up", type=float, metavar="SHARE", help="Share of the steps to grow the weight."),
-    click.option(
-        "--alignment",
-        type=NumbersOr("none", "uniform", "labels"),
-        metavar="none|uniform|labels|P,P,...",
-        help="How often each class is expected among the unlabeled texts; labels: as among the labeled.",
-    ),
-    click.option(
-        "--class-weights",
-        type=NumbersOr("balanced"),
-        metavar="balanced|W,W,...",
-        help="Factor on the labeled loss of each class.",
-    ),
-    click.option("--label-smoothing", type=float, metavar="E", help="Share of a label that all classes get alike."),
-    click.option("--ema-decay", type=float, metavar="D", help="How much of the averaged weights a step keeps."),
-    under="objective",
-)
 
 
 # The names of text_uda.filters.ACCEPTABLE, not imported here. A test compares.
@@ -203,7 +92,7 @@ _filter_options = gathered(
 @augmentation_options(method="--augment", seed="--augment-seed", training=True)
 @click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=CACHE_WORDS)
 @_filter_options
-@_objective_options
+@objective_options
 @encoder_option
 @loop_options
 @click.option("--out", type=FOLDER, required=True, metavar="RUN", help="Run directory to write.")
@@ -212,6 +101,9 @@ _filter_options = gathered(
     "--max-minutes", type=click.FloatRange(0, min_open=True), metavar="M", help="Stop after M minutes, to go on later."
 )
 @click.option("--track", multiple=True, type=click.Choice(TRACKERS), help="Send the metrics there, too.")
+@click.option(
+    "--refit", is_flag=True, help="When finished, also train on all labels, development rows too: RUN/refit, for use."
+)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Go on from the last checkpoint in RUN.")
 @ends
 def train(
@@ -230,6 +122,7 @@ def train(
     name: str | None,
     max_minutes: float | None,
     track: tuple[str, ...],
+    refit: bool,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -243,7 +136,7 @@ def train(
       text-uda train movie-snippets --labels 60 --out run-none --tune head
       text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
       text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
-          --temperature 0.5 --confidence-threshold 0.8 --ramp-up 0.3 --out run
+          --out run --refit
       text-uda train movie-snippets --labels 60 --objective mean-teacher --tune last:2 --out run-mean-teacher
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
@@ -264,7 +157,6 @@ def train(
     from text_uda.data import split
     from text_uda.precision import words
     from text_uda.pretrained import hidden_width
-    from text_uda.run import RunDirectory
     from text_uda.train import TrainSettings
     from text_uda.train import train as run_training
 
@@ -306,13 +198,20 @@ def train(
             resume=resume,
             max_minutes=max_minutes,
             track=track,  # pyright: ignore[reportArgumentType]
+            refit=refit,
         )
     if not is_main_process():
         return
     if as_json:
-        emit_json({name: value for name, value in result.items() if name != "test_correct"})  # a character of six rows
+        emit_json(_without_rows(result))
     else:
         _say(result, out)
+
+
+def _without_rows(result: dict[str, Any]) -> dict[str, Any]:
+    """But for test_correct, a character of six test rows."""
+    shown = {name: value for name, value in result.items() if name != "test_correct"}
+    return shown | {"refit": _without_rows(result["refit"])} if "refit" in result else shown
 
 
 def _say(result: dict[str, Any], out: Path) -> None:
@@ -331,6 +230,11 @@ def _say(result: dict[str, Any], out: Path) -> None:
     if result.get("changed") is not None:
         click.echo(f"the view made in the step changes {result['changed']:.1%} of the tokens or of their numbers")
     click.echo(f"the run is in {printable(str(out))}, its model in {printable(str(out / 'model'))}")
+    if refit := result.get("refit"):
+        click.echo(
+            f"the model for use, trained on all labels, is in {printable(str(out / REFIT / 'model'))}: test error"
+            f" {refit['test_error']:.2f}%, by which nothing was chosen"
+        )
 
 
 def _figures(result: dict[str, Any], words: str, step: str, prefix: str = "") -> str:

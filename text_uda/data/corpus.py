@@ -81,11 +81,12 @@ class Split:
     unlabeled: Sequence[str]
     """The rest of the training side, labels taken away, and the corpus' own unlabeled texts, each once, sorted."""
     dev: Rows
+    """Empty in the split of a refit (see `all_labels`)."""
     test: Rows
     digest: str
     """32 hex digits that stand for all of the above."""
     label_sampling: LabelSampling | None = None
-    """How the labeled rows were drawn; None where they are all that there are."""
+    """How the labeled rows were drawn; None where they are all that there are, in a refit with the development rows."""
 
     @property
     def labels_per_class(self) -> list[int]:

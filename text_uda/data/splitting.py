@@ -1,6 +1,7 @@
 """Seeded splits by class. A hash of (seed, text) tells who is where: the order of a file changes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import chain
 from typing import get_args
@@ -77,6 +78,28 @@ def split(
         test=corpus.test,
         digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
         label_sampling=None if labels == "all" else label_sampling,
+    )
+
+
+def all_labels(split: Split) -> Split:
+    """The split with its development rows among the labeled ones, and no development rows: for training after choosing.
+
+    The unlabeled and the test rows stay as they are.
+
+    Raises:
+        SettingsError: there are no development rows.
+    """
+    if not len(split.dev):
+        raise SettingsError(
+            f"refit adds the labels of the development rows, and this split of {split.name} has none: leave it out"
+        )
+    labeled, none = Rows.joined(split.labeled, split.dev), Rows((), ())
+    return replace(
+        split,
+        labeled=labeled,
+        dev=none,
+        digest=_digest(split.classes, labeled, split.unlabeled, none, split.test),
+        label_sampling=None,
     )
 
 

@@ -33,7 +33,7 @@ LAYERS: Mapping[str, Mapping[str, Any]] = {
     "last:2": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 3e-4},
     "all": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 1e-4},
 }
-CONSISTENCY = UDA(temperature=0.5, confidence_threshold=0.7, ramp_up=0.3, alignment="labels")
+CONSISTENCY = next(each for each in PRESETS["uda"].objectives if isinstance(each, UDA))
 
 # Labels where they are few; those of Xie et al. 2019, Table 4 for the data sets of the paper.
 _FEW = {
@@ -76,6 +76,7 @@ def _scale(size: Size, data: str) -> _Scale:
     # The appendix of Xie et al. 2019 has lengths, batches, rates and the weight for Yelp-5, their scripts for IMDb the
     # steps, the warm-up and the annealing; the steps with all labels, three times over them on Yelp-5, are ours. They
     # translated with models of their own between English and French, at the same temperature.
+    annealed, plain = Supervised(tsa="linear"), UDA()
     paper = _Scale(
         seeds=5,
         settings=TrainSettings(
@@ -89,11 +90,12 @@ def _scale(size: Size, data: str) -> _Scale:
             evaluate_every=500,
         ),
         with_all={"steps": 60_000, "warmup_steps": 6000, "unlabeled_ratio": 1},
-        supervised=Supervised(tsa="linear"),
-        consistency=UDA(),
+        supervised=annealed,
+        consistency=plain,
         back_translation=BackTranslation(
             translator="marian:Helsinki-NLP/opus-mt-en-fr,Helsinki-NLP/opus-mt-fr-en", temperature=0.9
         ),
+        presets=PRESETS | {"uda": Preset((annealed, plain))},
     )
     scales: dict[Size, _Scale] = {"smoke": smoke, "small": small, "paper": paper}
     if size != "usb":

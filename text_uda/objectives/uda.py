@@ -54,11 +54,15 @@ class UDA:
 
     The defaults are the plain loss. The authors' script for IMDb with 20 labels and BERT base has lambda 1, linear
     annealing of 8 labeled rows beside 24 unlabeled ones, 10,000 steps at 2e-5 with a warm-up of 1,000, and neither a
-    threshold nor sharpening, which they advise to try where labels are very few. The preset `uda` aligns the targets to
-    the marginal of the labels and has no annealing unless asked for; nothing else in it differs from the plain loss.
+    threshold nor sharpening, which they advise to try where labels are very few.
 
     Departs from the paper where asked to: a ramp-up of the weight (Laine & Aila 2016) and distribution alignment
     (ReMixMatch), since sharpening the targets of an uncertain model from the first step on makes it collapse.
+
+    The preset `uda`, which `train` and the command line take unless told otherwise, asks for both: temperature=0.5,
+    confidence_threshold=0.7, ramp_up=0.3, alignment="labels". On models that are uncertain at first the plain loss can
+    end above the labels alone. `UDA()` in Python is the plain loss, and so is
+    `--temperature 1 --confidence-threshold 0 --ramp-up 0 --alignment none`.
     """
 
     weight: float = 1.0

@@ -29,7 +29,10 @@ LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or no
 
 _NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
 # The seed draws the split and so decides its digest. That the test rows are the same is checked.
-_SEEDS = ("settings.seed", "augmentation.seed", "data.digest", "data.test_digest", "data.labels_per_class")
+_SEEDS = (
+    *("settings.seed", "augmentation.seed", "data.digest", "data.test_digest", "data.labels_per_class"),
+    *("refit_of.digest", "refit_of.steps"),
+)
 
 
 @dataclass(frozen=True, eq=False)

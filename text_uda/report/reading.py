@@ -38,7 +38,8 @@ _DATA_LATER: _Fields = {
 }  # earlier versions wrote none of these
 _RESULT_LATER: _Fields = {"selected_by": (str,), "dev_rows": (int,)}
 _RESULT: _Fields = {
-    **dict.fromkeys(("dev_error", "test_error", "last_test_error", "seconds"), _NUMBER),
+    "dev_error": (*_NUMBER, type(None)),  # of a refit there is none
+    **dict.fromkeys(("test_error", "last_test_error", "seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "warnings"), (list,)),
 }
 _COVERAGE: _Fields = {"change_rate": _NUMBER, "usable": _NUMBER, "statuses": (dict,)}
