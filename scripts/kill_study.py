@@ -28,7 +28,7 @@ from text_uda.noise import keyed_random
 
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review", "show")
-OTHERWISE = ("seconds", "seconds_half_width", "run")  # in another start
+OTHERWISE = ("seconds", "seconds_half_width", "cpu_seconds", "run")  # in another start
 
 
 def write_encoder(folder: Path) -> None:

@@ -126,7 +126,11 @@ def outcome(out: Path) -> dict[str, Any]:
     from text_uda.metrics import OF_THE_MACHINE
 
     def decided(record: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in record.items() if name not in (*OF_THE_MACHINE, "seconds", "run")}
+        return {
+            name: value
+            for name, value in record.items()
+            if name not in (*OF_THE_MACHINE, "seconds", "cpu_seconds", "run")
+        }
 
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     return {

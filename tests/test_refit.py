@@ -78,7 +78,7 @@ def weights(run: Path) -> bytes:
 
 
 def decided(result: dict) -> dict:
-    return {name: value for name, value in result.items() if name not in ("seconds", "run", "refit")}
+    return {name: value for name, value in result.items() if name not in ("seconds", "cpu_seconds", "run", "refit")}
 
 
 UNLABELED = {"objectives": (Supervised(), UDA()), "augmentation": Cutoff(kind="feature", rate=0.3)}
