@@ -97,7 +97,7 @@ def test_a_stop_changes_no_choice_and_no_warning(by, stop_at, split, settings, t
         with pytest.raises(Interrupted):
             trained(split, settings, tmp_path / "parts")
     parts = trained(split, settings, tmp_path / "parts")
-    own = ("run", "seconds")
+    own = ("run", "seconds", "cpu_seconds")
     assert {k: v for k, v in parts.items() if k not in own} == {k: v for k, v in whole.items() if k not in own}
     assert all(
         torch.equal(value, weights(tmp_path / "parts")[name]) for name, value in weights(tmp_path / "whole").items()
@@ -120,7 +120,7 @@ def test_patience_ends_the_run(by, patience, end, split, settings, tmp_path, say
     assert [record["step"] for record in metrics if record["kind"] == "dev"] == [*range(2, end + 1, 2)]
     with pytest.raises(SettingsError, match="patience"):  # and it is kept to
         trained(split, replace(settings, patience=patience + 1), tmp_path / "whole")
-    own = ("run", "seconds")
+    own = ("run", "seconds", "cpu_seconds")
     for stop_after in (end - 1, end):
         out, asked = tmp_path / f"stopped-after-{stop_after}", count(1)
         with monkeypatch.context() as patch, pytest.raises(Interrupted, match=f"after step {stop_after} of 8"):

@@ -88,7 +88,7 @@ def run_of(folder: Path) -> dict[str, bytes]:
     found = {"model": (folder / "model" / "model.safetensors").read_bytes()}
     for name in ("metrics.jsonl", "result.json"):
         lines = (folder / name).read_text().splitlines()
-        kept = [line for line in lines if '"seconds"' not in line and '"run"' not in line]
+        kept = [line for line in lines if 'seconds"' not in line and '"run"' not in line]
         records = [json.loads(line) for line in kept] if name == "metrics.jsonl" else kept
         for record in records:
             if isinstance(record, dict):

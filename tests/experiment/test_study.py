@@ -44,7 +44,7 @@ def results(out: Path) -> dict[str, dict]:
     found = {}
     for path in out.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
-        found[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "run")}
+        found[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "cpu_seconds", "run")}
     return found
 
 
