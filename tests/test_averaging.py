@@ -154,7 +154,8 @@ def test_the_average_is_what_is_looked_at(tiny_bert, tmp_path, monkeypatch):
 
     for module in modules:
         monkeypatch.setattr(module, "probabilities", spy)
-    one = TrainSettings(encoder=str(tiny_bert), steps=1, labeled_batch=2)
-    train(SPLIT, objectives=(Supervised(),), averaging=EMA(), settings=one, out=tmp_path / "run")
-    looks, last, chosen = ["average"], ["average"] * 2, ["trained"] * 2
+    one = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, evaluate_every=1, learning_rate=1e-12)
+    result = train(SPLIT, objectives=(Supervised(),), averaging=EMA(), settings=one, out=tmp_path / "run")
+    assert result["best_step"] == 1
+    looks, last, chosen = ["average"] * 2, ["average"] * 2, ["trained"] * 2
     assert seen == looks + last + chosen, "at the end the chosen weights are put back"
