@@ -56,7 +56,7 @@ def test_the_baselines_come_first(name):
     common = setting(CORPUS, "small", translator="marian:there,back")
     trials = list(STUDIES[name](common))
     kinds = list(dict.fromkeys(type(trial.objectives[0]) for trial in trials))
-    both = name in ("table2", "labels", "objectives")
+    both = name in ("table2", "labels", "objectives", "ladder")
     assert kinds[: 1 + both] == [LogisticRegression, SelfTraining][: 1 + both] and (SelfTraining in kinds) == both
     assert {trial.labels for trial in trials if isinstance(trial.objectives[0], LogisticRegression)} == {
         trial.labels for trial in trials
@@ -154,7 +154,9 @@ def test_what_differs_from_the_benchmark_is_said(difference):
 def test_what_is_given_takes_the_place_of_the_size():
     own = setting(CORPUS, "smoke", few=12, seeds=3, encoder="roberta-base", tune="last:2")
     assert (own.few, own.seeds, own.settings.encoder, own.settings.tune) == (12, 3, "roberta-base", "last:2")
-    assert own.settings.base_learning_rate() == 1e-4, "not that of a head"
+    assert own.settings.base_learning_rate(linear=True) == 1e-4, "not that of a head"
+    small = setting(CORPUS, "small", tune="all").settings
+    assert (small.tune, small.steps, small.learning_rate) == ("all", 400, 1e-4)
     assert own.switchout.tokenizer == "roberta-base"
     assert setting(replace(CORPUS, name="mine"), "small").few == 60, "ten of each class"
     for wrong in ({"few": 5}, {"few": 0}, {"seeds": 0}):
