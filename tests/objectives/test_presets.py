@@ -23,7 +23,7 @@ from text_uda.objectives import (
 )
 from text_uda.train import train
 
-SAFE = UDA(temperature=0.5, confidence_threshold=0.7, ramp_up=0.3, alignment="labels")
+SAFE = UDA(temperature=0.5, confidence_threshold=0.75, ramp_up=0.3, alignment="labels")
 
 
 def test_uda_is_safe_by_default_and_its_class_is_the_paper():

@@ -107,7 +107,7 @@ objective_options = gathered(
         "--confidence-threshold",
         type=float,
         metavar="P",
-        help="Only unlabeled rows predicted above P. [default of uda: 0.7]",
+        help="Only unlabeled rows predicted above P. [default of uda: 0.75]",
     ),
     click.option(
         "--ramp-up", type=float, metavar="SHARE", help="Share of the steps to grow the weight. [default of uda: 0.3]"

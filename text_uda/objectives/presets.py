@@ -81,7 +81,7 @@ PRESETS: dict[str, Preset] = {
     "logistic-regression": Preset((LogisticRegression(),)),
     "self-training": Preset((SelfTraining(),)),
     "supervised": Preset((Supervised(),)),
-    "uda": Preset((Supervised(), UDA(temperature=0.5, confidence_threshold=0.7, ramp_up=0.3, alignment="labels"))),
+    "uda": Preset((Supervised(), UDA(temperature=0.5, confidence_threshold=0.75, ramp_up=0.3, alignment="labels"))),
     "pi-model": Preset((Supervised(), PiModel())),
     "mean-teacher": Preset((Supervised(), MeanTeacher()), EMA()),
     "vat": Preset((Supervised(), VAT())),

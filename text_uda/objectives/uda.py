@@ -60,7 +60,7 @@ class UDA:
     (ReMixMatch), since sharpening the targets of an uncertain model from the first step on makes it collapse.
 
     The preset `uda`, which `train` and the command line take unless told otherwise, asks for both: temperature=0.5,
-    confidence_threshold=0.7, ramp_up=0.3, alignment="labels". On models that are uncertain at first the plain loss can
+    confidence_threshold=0.75, ramp_up=0.3, alignment="labels". On models that are uncertain at first the plain loss can
     end above the labels alone. `UDA()` in Python is the plain loss, and so is
     `--temperature 1 --confidence-threshold 0 --ramp-up 0 --alignment none`.
     """
