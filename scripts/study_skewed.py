@@ -79,7 +79,7 @@ def main() -> None:
     every = list(trials(arguments.labels, arguments.seeds))
     outcome = run_study(every, {"source": str(data)}, out=arguments.out / "study", fill=True)
     write_report(outcome, arguments.out / "study")
-    print("| method | test error, last step | balanced error | best of dev | runs with a warning |")
+    print("| method | test error, last step | balanced error | dev error | runs with a warning |")
     print("| --- | --- | --- | --- | --- |")
     for name in dict.fromkeys(trial.name for trial in every):
         results = [

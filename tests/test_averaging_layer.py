@@ -52,6 +52,15 @@ def test_a_layer_that_was_trained_elsewhere_is_left_alone(model, tmp_path):
     assert type(layers(opened)[-1]) is BertLayer
 
 
+@torch.no_grad()
+def test_the_mean_of_padded_rows_is_not_rounded_in_a_bf16_pass(model):
+    layer, states = layers(model)[-1], torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
+    mask = TOKENS.attention_mask[:, None, None].bool()
+    expected = layer(states, mask)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(states, mask), expected)
+
+
 def test_padded_and_packed_have_one_gradient(model):
     gradients = []
     for packed in (False, True):

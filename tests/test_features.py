@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel, AutoTokenizer
 
 from text_uda import rows
+from text_uda.baselines import LogisticRegression
 from text_uda.data import Rows, Split
 from text_uda.features import FeatureStore, Shard, features_folder, keys_of
 from text_uda.home import home
@@ -195,9 +197,42 @@ def test_runs_share_an_encoder_that_has_encoded_nothing_yet(head, tiny_bert, tmp
 
 def test_an_encoder_of_other_numbers_is_not_taken(head, tiny_bert, tmp_path):
     split, settings = head
-    frozen = encoder(tiny_bert, precision="bf16")
+    frozen = encoder(tiny_bert, max_tokens=settings.max_tokens, precision="bf16")
     train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run", frozen=frozen)
     assert frozen.encoded == 0
+
+
+@pytest.mark.parametrize("method", [Supervised(), LogisticRegression()])
+@pytest.mark.parametrize("other", ["tokens", "side", "weights"])
+def test_an_encoder_of_other_features_is_not_taken(method, other, head, tiny_bert, tmp_path):
+    split, settings = head
+    folder, options = tiny_bert, {"max_tokens": settings.max_tokens}
+    if other == "tokens":
+        options["max_tokens"] = 3
+    elif other == "side":
+        options["keep_tokens"] = "first"
+    else:
+        folder = tmp_path / "another"
+        shutil.copytree(tiny_bert, folder)
+        model = AutoModel.from_pretrained(folder)
+        torch.nn.init.normal_(model.encoder.layer[0].output.dense.weight)
+        model.save_pretrained(folder)
+    call = {"objectives": (method,), "settings": settings}
+    expected = train(split, **call, out=tmp_path / "own")
+    frozen = encoder(folder, **options)
+    result = train(split, **call, out=tmp_path / "run", frozen=frozen)
+    assert frozen.encoded == 0 and result["test_error"] == expected["test_error"]
+
+
+def test_how_many_tokens_a_tokenizer_lets_through_decides(tiny_bert, tmp_path):
+    """It may be fewer than max_tokens."""
+    folder = tmp_path / "short"
+    shutil.copytree(tiny_bert, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = 4
+    tokenizer.save_pretrained(folder)
+    assert encoder(folder).digest != encoder(tiny_bert).digest
+    assert encoder(folder).digest == encoder(tiny_bert, max_tokens=4).digest
 
 
 def test_commands_share_a_folder(head, tmp_path, monkeypatch):

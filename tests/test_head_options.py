@@ -15,12 +15,12 @@ from transformers import AutoModel
 from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
-from text_uda.linear_head import last_layer
+from text_uda.linear_head import is_linear, last_layer
 from text_uda.model import encode
 from text_uda.noise import keyed_random
-from text_uda.objectives import Supervised
+from text_uda.objectives import UDA, FlexMatch, FreeMatch, SoftMatch, Supervised
 from text_uda.pretrained import load_classifier
-from text_uda.run import settings_in_full
+from text_uda.run import objectives_in_full, settings_in_full
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 from text_uda.training import Training
@@ -156,6 +156,7 @@ def test_a_run_of_an_earlier_version_with_another_head_is_refused(
     config = json.loads(file.read_text())
     config["settings"] = {name: value for name, value in config["settings"].items() if name not in LATER}
     config["settings"]["learning_rate"] = None  # 2e-5 at the time
+    config["objectives"] = [{"objective": "Supervised", "tsa": None}]
     file.write_text(json.dumps(config))
     if not finished:
         (tmp_path / "run" / "result.json").unlink()
@@ -171,6 +172,39 @@ def test_a_run_of_an_earlier_version_with_another_head_is_refused(
         train(split, **call)
     assert train(split, **call, resume=False)["test_error"] == done["test_error"]
     assert train(split, **call)["test_error"] == done["test_error"]
+
+
+def test_objectives_of_an_earlier_version_in_full():
+    """As that version wrote them, beside what they are today."""
+
+    def full(*objectives):
+        return objectives_in_full({"objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives]})
+
+    supervised = {"objective": "Supervised", "tsa": "log"}
+    uda = {name: value for name, value in full(UDA())[0].items() if name != "alignment"}
+    for aligned, alignment in ((False, None), (True, "uniform")):
+        earlier = {"objectives": [supervised, uda | {"distribution_alignment": aligned}]}
+        assert objectives_in_full(earlier) == full(Supervised(tsa="log"), UDA(alignment=alignment))
+        assert "distribution_alignment" in earlier["objectives"][1], "what was read stays as it was"
+    for kind, name in ((FlexMatch, "prior"), (FreeMatch, "prior"), (SoftMatch, "alignment")):
+        (today,) = full(kind())
+        assert objectives_in_full({"objectives": [{n: v for n, v in today.items() if n != name}]}) == [today]
+
+
+def test_a_penalty_of_a_head_that_is_not_linear_is_refused(split, settings, tmp_path):
+    one = replace(settings, head_penalty=0.1)
+    with pytest.raises(SettingsError, match="head_penalty is for a linear head"):
+        train(split, objectives=(Supervised(),), settings=one, out=tmp_path / "run")
+
+
+def test_an_encoder_out_of_a_run_with_a_linear_head_gets_a_linear_head(split, settings, tmp_path):
+    """Such as one that was pretrained further: its pooler is the saved form's, which divides all it reads by 4,096."""
+    train(split, objectives=(Supervised(),), settings=replace(settings, tune="head"), out=tmp_path / "run")
+    model, encoder = tmp_path / "run" / "model", tmp_path / "encoder"
+    shutil.copytree(model, encoder)
+    AutoModel.from_pretrained(model).save_pretrained(encoder)
+    assert is_linear(load_classifier(str(encoder), ("a", "b", "c"), seed=0).model)
+    assert not is_linear(load_classifier(settings.encoder, ("a", "b", "c"), seed=0).model)
 
 
 def test_settings_that_say_the_same_are_the_same():

@@ -91,6 +91,19 @@ def test_features_as_large_as_layer_norm_allows(model):
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+def test_both_forms_move_with_the_model(model):
+    """Of a model on a GPU the saved form was left on the CPU, so that no head could be trained there."""
+    model.to(device="meta", dtype=torch.float64)
+    for _ in range(2):
+        with saved_form(model):
+            assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float64)}
+        assert {(p.device.type, p.dtype) for p in model.parameters()} == {("meta", torch.float64)}
+
+
+def test_the_forms_agree_where_the_numbers_were_changed(model):
+    check_head_can_be_cut(model.double())
+
+
 def test_only_the_linear_layer_is_trained(model):
     model.train()
     loss = logits(model, Features(torch.ones(2, 64))).square().sum()

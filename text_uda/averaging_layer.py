@@ -56,7 +56,8 @@ def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
         return states.mean(dim=1, keepdim=True)
     seen = mask[:, 0, :1]  # (B, 1, T)
     weights = (seen if seen.dtype == torch.bool else seen > -1).to(states.dtype)
-    return weights @ states / weights.sum(dim=-1, keepdim=True).clamp_min(1)
+    with torch.autocast(states.device.type, enabled=False):  # in bf16, a product would be rounded
+        return weights @ states / weights.sum(dim=-1, keepdim=True).clamp_min(1)
 
 
 @torch.no_grad()

@@ -198,8 +198,12 @@ def _from_saved(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
 
 
 def _swap(model: PreTrainedModel) -> None:
-    """Put the modules of the other form into the model, and keep those that were there."""
+    """Put the modules of the other form into the model, and keep those that were there.
+
+    A model that was moved (`model.to`) left them behind.
+    """
     other: _OtherForm = getattr(model, _ATTRIBUTE)
+    device, dtype = model.device, model.dtype
     for name, module in other.modules.items():
         other.modules[name] = model.get_submodule(name)
-        model.set_submodule(name, module)
+        model.set_submodule(name, module.to(device=device, dtype=dtype))

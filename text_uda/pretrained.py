@@ -118,8 +118,8 @@ def load_classifier(
         append_averaging_layer(model)
     else:
         take_the_mean(model)
-    new_head = _is_new_head(model, found)
-    if can_be_linear(model) and (was_linear(model) if not new_head else linear_head or averages):
+    # A pooler that `saved_form` left stays when its run is pretrained; with another head it says next to nothing.
+    if can_be_linear(model) and (was_linear(model) or (_is_new_head(model, found) and (linear_head or averages))):
         make_linear(model)
     if dropout is not None:
         for module in model.modules():  # those that no field of the configuration names

@@ -15,9 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda.batch import Features, Inputs, Tokens, pad
 from text_uda.data.texts import in_blocks, taken
-from text_uda.features import FeatureStore, keys_of
+from text_uda.features import FeatureStore, features_folder, keys_of
 from text_uda.model import encode
 from text_uda.precision import Numbers, Precision, autocast, resolve
+from text_uda.settings import TrainSettings
 from text_uda.token_ids import in_memory, in_nameless_file, made_once, type_for
 
 OnProgress = Callable[[int, int], None]  # (done, total)
@@ -211,7 +212,8 @@ class FrozenEncoder:
         which tokens are read, and the numbers."""
         model, tokenizer = self._model, self._tokenizer
         how = {name: value for name, value in model.config.to_dict().items() if not _OF_THE_HEAD.search(name)}
-        decides = [1, *_means(tokenizer), tokenizer.truncation_side, self.max_tokens, self.numbers, how]
+        most = min(self.max_tokens, tokenizer.model_max_length)
+        decides = [1, *_means(tokenizer), tokenizer.truncation_side, most, self.numbers, how]
         digest = hashlib.blake2b(json.dumps(decides, sort_keys=True, default=str).encode("ascii"), digest_size=16)
         for name, weights in model.base_model.state_dict().items():
             if name.startswith("pooler."):  # of the head: it reads features, and may begin at random
@@ -258,6 +260,25 @@ class FrozenEncoder:
             if on_done is not None:
                 on_done(done)
         return features
+
+
+def encoder_of(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    settings: TrainSettings,
+    *,
+    shared: FrozenEncoder | None = None,
+) -> FrozenEncoder:
+    """What a run of these settings reads features of: the shared encoder where it makes the same ones, else its own."""
+    own = FrozenEncoder(
+        model,
+        tokenizer,
+        max_tokens=settings.max_tokens,
+        keep_tokens=settings.keep_tokens,
+        precision=settings.precision,
+        folder=features_folder(),
+    )
+    return shared if shared is not None and shared.digest == own.digest else own
 
 
 def _further(progress: OnProgress, before: int, total: int, done: int) -> None:

@@ -54,6 +54,15 @@ BEFORE_THERE_WAS = {
     "patience": None,
 }
 
+# What objectives did before they had a field.
+_OBJECTIVES_BEFORE = {
+    "Supervised": {"class_weights": None, "label_smoothing": 0.0},
+    "FlexMatch": {"prior": "uniform"},
+    "FreeMatch": {"prior": "uniform"},
+    "SoftMatch": {"alignment": "uniform"},
+    "VAdD": {"entropy_weight": 0.0},
+}
+
 # Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
 OF_THE_WAY = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
@@ -261,10 +270,23 @@ def settings_in_full(config: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def objectives_in_full(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objectives of a run in today's terms; AdaMatch of an earlier version started its means elsewhere."""
+    found = []
+    for each in config["objectives"]:
+        each = _OBJECTIVES_BEFORE.get(each["objective"], {}) | each
+        if "distribution_alignment" in each:  # of UDA
+            each["alignment"] = "uniform" if each.pop("distribution_alignment") else None
+        found.append(each)
+    return found
+
+
 def _decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     decisive = {name: value for name, value in config.items() if name not in PROVENANCE}
     if isinstance(data := decisive.get("data"), dict):
         decisive["data"] = {name: value for name, value in data.items() if name not in _FROM_DIGEST}
+    if isinstance(decisive.get("objectives"), list):
+        decisive["objectives"] = objectives_in_full(config)
     if isinstance(decisive.get("settings"), dict):
         settings = settings_in_full(config)
         decisive["settings"] = {name: value for name, value in settings.items() if name not in OF_THE_WAY}

@@ -44,7 +44,8 @@ class TrainSettings:
 
     schedule: Schedule = "linear"
     """What the rates do after the warm-up: fall to 0 in a straight line ("linear") or along half a cosine ("cosine"),
-    fall along 7/16 of a cosine, as in FixMatch and the benchmark USB ("cosine-7-16"), or stay ("constant")."""
+    fall along 7/16 of a cosine, as in FixMatch and the benchmark USB ("cosine-7-16"), or stay ("constant"). With
+    `FastSWA` they follow its cycles instead."""
 
     warmup_steps: int | None = None
     """Steps over which the rates grow from 0. None: a tenth of all where layers of the encoder are trained, else 0."""
@@ -85,7 +86,8 @@ class TrainSettings:
     precision: Precision = "auto"
     """Of the encoder's forward passes; auto: bf16 where it was measured to be faster, else fp32 (see
     `text_uda.precision`). A head on features that are computed once is trained in fp32: it is too small to be faster in
-    bf16. Test errors are those of the fp32 passes in which the model will be used."""
+    bf16; its test errors are those of these features. Where layers are trained, test errors are those of fp32 passes,
+    in which the model will be used."""
 
     tokens_per_pass: int | None = None
     """How many tokens go through the encoder at one time, where a step has more than memory; what a pass remembers for

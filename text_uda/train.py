@@ -83,18 +83,20 @@ def train(
         resume: False starts anew and discards what a run left in `out`.
         max_minutes: stop after so long, with a checkpoint from which the same call goes on.
         track: also send the metrics to these: tensorboard (into `out`), trackio, wandb.
-        frozen: an encoder shared between runs with tune="head", so that each text is encoded once.
+        frozen: an encoder shared between runs with tune="head" and baselines, so that each text is encoded once; a run
+            whose settings make other features takes its own.
         refit: when the run is finished, train a second one for use on every label, in `out`/refit: the development rows
             are labeled rows there. It has the same settings and seed, takes the steps that chose here (`best_step`) at
             the same learning rates, and its last weights. Nothing chose them: its dev_error is None.
     Returns:
         what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
         each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
-        development rows chose), best_step, steps, seconds and cpu_seconds (since this process began), augmentation,
-        warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and support of each class); of
-        the chosen weights on the test rows also confusion, calibration (see `calibration`) and test_correct (see
-        `answers.packed`); baseline, the dev error of logistic regression on the labels, beside a run that reads
-        unlabeled texts. With `refit` also refit: what `out`/refit/result.json holds.
+        development rows chose), best_step, steps, seconds and cpu_seconds (of the steps since this process went on, or
+        of a baseline's fit; encoding is not counted), augmentation, warnings; per_class (of dev, test, last_dev and
+        last_test: precision, recall, f1 and support of each class); of the chosen weights on the test rows also
+        confusion, calibration (see `calibration`) and test_correct (see `answers.packed`); baseline, the dev error of
+        logistic regression on the labels, beside a run that reads unlabeled texts. With `refit` also refit: what
+        `out`/refit/result.json holds.
     Raises:
         SettingsError: settings that do not go together, a folder that holds another run, or a refit without
             development rows, whose labels it is to add.

@@ -21,7 +21,6 @@ from text_uda.divergence import DivergedError, diverged
 from text_uda.ending import Answers, Spent, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
-from text_uda.features import features_folder
 from text_uda.feed import Feed
 from text_uda.interruption import Interrupted, Stop
 from text_uda.keyed import keyed_seed
@@ -43,7 +42,7 @@ from text_uda.packing import compile_layers
 from text_uda.precision import Numbers, autocast, resolve
 from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.progress import followed, progress
-from text_uda.rows import FrozenEncoder, ModelRows, TokenRows
+from text_uda.rows import FrozenEncoder, ModelRows, TokenRows, encoder_of
 from text_uda.run import RunDirectory
 from text_uda.schedules import SCHEDULES
 from text_uda.settings import SelectBy, TrainSettings
@@ -91,9 +90,9 @@ class Training:
         self.needs = all_needs(in_use(objectives).values())
         _check_model(model, self.needs, in_step, settings)
         self._numbers: Numbers = "fp32" if settings.tune == "head" else resolve(settings.precision)
-        self._encoder = frozen
-        if frozen is not None and frozen.numbers != resolve(settings.precision):  # a run goes on as it was begun
-            self._encoder = None
+        self._encoder = None
+        if settings.tune == "head":
+            self._encoder = encoder_of(model, self.pretrained.tokenizer, settings, shared=frozen)
         labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts) if len(split.dev) else None
         self._selected_by: SelectBy = "last" if self.dev is None else settings.select_by
         self.unlabeled = views and views.rows(self._rows)
@@ -101,6 +100,8 @@ class Training:
         self.feed = Feed(labeled, torch.tensor(split.labeled.labels), self.unlabeled, settings)
         if views is not None and distributed.is_main():
             views.write_examples(directory)
+        if settings.head_penalty is not None and not is_linear(model):
+            raise SettingsError("head_penalty is for a linear head, and this model has another: leave it out")
         step = Step(
             model,
             objectives,
@@ -134,16 +135,7 @@ class Training:
     def _rows(self, texts: Sequence[str]) -> ModelRows:
         """Texts as the model reads them: token ids, or features that are computed once."""
         settings, tokenizer = self.settings, self.pretrained.tokenizer
-        if settings.tune == "head":
-            if self._encoder is None:
-                self._encoder = FrozenEncoder(
-                    self.pretrained.model,
-                    tokenizer,
-                    max_tokens=settings.max_tokens,
-                    keep_tokens=settings.keep_tokens,
-                    precision=settings.precision,
-                    folder=features_folder(),
-                )
+        if self._encoder is not None:
             with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
                 return self._encoder.rows(texts, progress=on_progress)
         with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
@@ -349,8 +341,7 @@ class Training:
         """What the run is held against where it reads unlabeled texts."""
         if not self.needs.unlabeled_rows:
             return None
-        frozen = self._encoder if self.settings.tune == "head" else None
-        return labels_alone(self.split, self.settings, self.accelerator.device, frozen)
+        return labels_alone(self.split, self.settings, self.accelerator.device, self._encoder)
 
 
 def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:

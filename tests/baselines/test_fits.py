@@ -73,6 +73,13 @@ def test_with_one_label_of_a_class_c_is_fixed_and_that_is_said():
     assert LogisticRegression(C=2.0).fit(features, labels, features[:0], classes=2, seed=0).warnings == ()
 
 
+def test_a_rare_class_that_was_not_drawn_is_not_said_to_have_one_label(monkeypatch):
+    monkeypatch.setattr(logistic_regression, "MOST_IN_FOLDS", 10)
+    features, labels = clouds(2, 80)
+    found = LogisticRegression().fit(features, labels, features[:0], classes=2, seed=0)
+    assert "a class has less than two of the 10 labels drawn for it" in found.warnings[0]
+
+
 def test_the_most_confident_of_each_class_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3], [0.8, 0.2]])
     assert most_confident(probabilities, 0.5).tolist() == [0, 2, 4], "two of four, and one of one"

@@ -1,6 +1,7 @@
 """Baselines as runs: the directory that they leave, what opens it, what they refuse."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.evaluate import evaluate, predict
 from text_uda.objectives import Supervised
+from text_uda.rows import FrozenEncoder
 from text_uda.settings import TrainSettings
 from text_uda.train import train
 
@@ -106,6 +108,21 @@ def test_it_leaves_what_a_run_leaves(split, settings, baseline, tmp_path):
     assert record["kind"] == "dev" and record["step"] == 0 and record["error"] == result["dev_error"]
     assert len((out / "test_examples.jsonl").read_text().splitlines()) == 15
     assert config["objectives"][0]["objective"] == type(baseline).__name__
+
+
+def test_encoding_is_no_part_of_its_time_nor_of_that_of_a_training(split, settings, tmp_path, monkeypatch):
+    encode = FrozenEncoder.rows
+
+    def slowly(self, texts, **options):
+        time.sleep(1)
+        return encode(self, texts, **options)
+
+    monkeypatch.setattr(FrozenEncoder, "rows", slowly)
+    for name, method in (("fit", LogisticRegression()), ("steps", Supervised())):
+        result = train(
+            split, objectives=(method,), settings=replace(settings, steps=1, tune="head"), out=tmp_path / name
+        )
+        assert result["seconds"] < 1, "three calls of a second each"
 
 
 def test_no_development_row_and_no_step_decides_anything(split, settings, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from text_uda.augment import SwitchOut
+from text_uda.baselines import LogisticRegression
 from text_uda.data import Corpus, Rows
 from text_uda.experiment import Trial, cost
 from text_uda.objectives import UDA, Supervised
@@ -27,6 +28,17 @@ def test_by_hand(head, monkeypatch):
     assert found.tokens_per_s == 20 and found.hours == pytest.approx(found.tokens / 20 / 2 / 3600)
     assert "2 runs, 2 side by side" in str(found) and "minutes of training" in str(found)
     assert "hours of training" in str(replace(found, hours=2.0)) and found.record()["runs"] == 2
+
+
+def test_what_is_trained_has_a_speed_of_its_own(head, monkeypatch):
+    """A study of both was once measured on the head alone, and took a hundred times what was told."""
+    monkeypatch.setattr(cost, "_rows_per_s", lambda _, settings, minutes: {"head": 500.0, "all": 5.0}[settings.tune])
+    settings = {tune: replace(head, tune=tune, learning_rate=1e-3) for tune in ("head", "all")}
+    trials = [Trial(name=tune, labels=2, settings=each) for tune, each in settings.items()]
+    trials.append(Trial(name="fit", labels=2, settings=head, objectives=(LogisticRegression(),)))
+    found = cost.cost(trials, CORPUS, workers=1)
+    assert found.hours == pytest.approx(6 * 4 * (1 / 500 + 1 / 5) / 3600)
+    assert cost.cost(trials[2:], CORPUS, workers=1).hours == 0
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])

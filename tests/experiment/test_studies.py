@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from text_uda.baselines import LogisticRegression, SelfTraining
-from text_uda.cli.ablating import SIZES
+from text_uda.cli.ablating import SIZES, ablate
 from text_uda.cli.ablating import STUDIES as NAMES
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
@@ -28,6 +28,7 @@ SMALL = setting(CORPUS, "small")
 
 def test_the_command_line_knows_them():
     assert tuple(STUDIES) == NAMES
+    assert all(name in (ablate.help or "") for name in NAMES)
     assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")  # pyright: ignore[reportArgumentType]
 
 

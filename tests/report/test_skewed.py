@@ -115,6 +115,13 @@ def test_runs_of_before_and_after_the_choice_are_of_one_group(make_run):
     assert [group.label for group in comparison.groups] == ["synonym (select_by error)", "synonym (select_by last)"]
 
 
+def test_runs_of_before_and_after_an_objective_had_a_field_are_of_one_group(make_run):
+    supervised = {"objective": "Supervised", "tsa": None}
+    runs = [make_run("none", 0), make_run("none", 1, objectives=[supervised | {"class_weights": None}])]
+    (comparison,) = compare(read_runs(runs))
+    assert len(comparison.groups) == 1
+
+
 @pytest.mark.parametrize(
     ("tune", "encoder", "groups"), [("head", "bert", 2), ("all", "minilm-l6", 2), ("all", "bert", 1)]
 )

@@ -12,13 +12,12 @@ from text_uda.data import Split
 from text_uda.ending import Answers, Spent, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import score
-from text_uda.features import features_folder
 from text_uda.interruption import Stop
 from text_uda.linear_head import can_be_linear, is_linear, make_linear, set_linear
 from text_uda.metrics import Metrics
 from text_uda.pretrained import load_classifier
 from text_uda.progress import followed
-from text_uda.rows import FeatureRows, FrozenEncoder
+from text_uda.rows import FeatureRows, FrozenEncoder, encoder_of
 from text_uda.run import RunDirectory
 from text_uda.settings import TrainSettings
 from text_uda.watch import warnings_in
@@ -55,24 +54,14 @@ class Fitting:
             )
         if not is_linear(model):  # a classifier that came with a head of its own
             make_linear(model)
-        self._made.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
-        if frozen is not None and frozen.numbers != settings.precision:  # a run goes on as it was begun
-            frozen = None
-        self._encoder = frozen or FrozenEncoder(
-            model,
-            self._made.tokenizer,
-            max_tokens=settings.max_tokens,
-            keep_tokens=settings.keep_tokens,
-            precision=settings.precision,
-            folder=features_folder(),
-        )
+        self._encoder = encoder_of(model, self._made.tokenizer, settings, shared=frozen)
 
     def run(self, _stop: Stop) -> dict[str, Any]:
         split, settings, directory = self.split, self.settings, self.directory
-        started = Spent.now()
         labeled, test = self._rows(split.labeled.texts), self._rows(split.test.texts)
         dev = self._rows(split.dev.texts) if len(split.dev) else None
         unlabeled = self._rows(split.unlabeled) if self.baseline.needs.unlabeled else FeatureRows(labeled.values[:0])
+        started = Spent.now()  # of training, too, the time is that after the encoding
         linear = self.baseline.fit(
             labeled.values.numpy(),
             np.asarray(split.labeled.labels),

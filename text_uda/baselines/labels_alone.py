@@ -11,10 +11,9 @@ from text_uda import distributed
 from text_uda.baselines.logistic_regression import LogisticRegression
 from text_uda.data import Split
 from text_uda.errors import SettingsError
-from text_uda.features import features_folder
 from text_uda.model import check_head_can_be_cut
 from text_uda.pretrained import load_classifier
-from text_uda.rows import FrozenEncoder
+from text_uda.rows import FrozenEncoder, encoder_of
 from text_uda.settings import TrainSettings
 
 MOST_LABELS = 5000  # of more the regression takes minutes, and labels are no longer few
@@ -73,14 +72,7 @@ def frozen_encoder(split: Split, settings: TrainSettings, device: torch.device) 
     made = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
     model = made.model.to(device)  # pyright: ignore[reportArgumentType]
     check_head_can_be_cut(model)
-    return FrozenEncoder(
-        model,
-        made.tokenizer,
-        max_tokens=settings.max_tokens,
-        keep_tokens=settings.keep_tokens,
-        precision=settings.precision,
-        folder=features_folder(),
-    )
+    return encoder_of(model, made.tokenizer, settings)
 
 
 def worse_than(alone: LabelsAlone, probabilities: np.ndarray, labels: Sequence[int]) -> str | None:

@@ -53,7 +53,10 @@ class LogisticRegression:
         strength = self.C
         if strength is None and folds < 2:
             strength = WITHOUT_FOLDS
-            warnings = (f"a class has one label, so there is no cross-validation to choose C by: it is {strength:g}",)
+            few = (
+                "one label" if len(drawn) == len(labels) else f"less than two of the {len(drawn):,} labels drawn for it"
+            )
+            warnings = (f"a class has {few}, so there is no cross-validation to choose C by: it is {strength:g}",)
         chosen_by = folds if strength is None else None
         if strength is None:
             errors = held_out_errors(x[drawn], labels[drawn], STRENGTHS, folds=folds, seed=seed)

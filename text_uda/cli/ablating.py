@@ -77,6 +77,7 @@ def ablate(
     tsa, ratio   training signal annealing; unlabeled rows for each labeled one
     temperature  at which back-translation samples
     unlabeled    how many unlabeled texts there are
+    ladder       a head, the last two layers, the whole encoder, with each augmentation
 
     The sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, usb those of the
     USB benchmark (yelp-5, amazon-5, imdb, ag-news; what differs stands in text_uda/experiment/usb.py).

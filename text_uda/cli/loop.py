@@ -79,7 +79,7 @@ loop_options = gathered(
     ),
     click.option("--schedule", type=click.Choice(SCHEDULES), help="What the rate does after the warm-up."),
     _optional("--warmup-steps", kind=int, metavar="N", words="Steps over which the rate grows."),
-    _optional("--weight-decay", kind=click.FloatRange(0), metavar="D", words="Decay of matrices (AdamW)."),
+    _optional("--weight-decay", kind=click.FloatRange(0), metavar="D", words="Decay of matrices but a linear head's."),
     _optional("--head-penalty", kind=click.FloatRange(0), metavar="P", words="L2 penalty on a linear head."),
     _optional(
         "--max-grad-norm", kind=click.FloatRange(0, min_open=True), metavar="G", words="Scale larger gradients down."

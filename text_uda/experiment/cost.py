@@ -35,7 +35,7 @@ class Cost:
     tokens: int
     """Of all steps, both views counted."""
     tokens_per_s: float
-    """Measured in training, of one process."""
+    """Of one process, over all trials: measured in training, apart for what is trained (`tune`)."""
     workers: int
     hours: float
     """Of training, without the evaluations and the paraphrasing."""
@@ -54,20 +54,30 @@ class Cost:
 
 
 def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None, minutes: float = 1.0) -> Cost:
-    """Of all trials, whether or not some of them are finished; takes `minutes`, and some seconds to begin.
+    """Of all trials, whether or not some of them are finished; takes `minutes` in all, and some seconds to begin.
 
     Raises:
         as `train`.
     """
     workers = min(len(trials), default_workers(trials) if workers is None else workers)
     sample = replace(corpus, train=_first(corpus.train), test=_first(corpus.test), unlabeled=())
-    largest = max(trials, key=_rows).settings
-    lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths
-    per_row = float(lengths.mean())
-    tokens = per_row * sum(_rows(trial) * trial.settings.steps for trial in trials)
-    rate = per_row * _rows_per_s(sample, largest, minutes)
+    alike: dict[str, list[Trial]] = {}  # a step of a head takes a hundredth of one of the whole encoder
+    for trial in trials:
+        if _rows(trial):
+            alike.setdefault(trial.settings.tune, []).append(trial)
+    tokens = seconds = 0.0
+    for part in alike.values():
+        largest = max(part, key=_rows).settings
+        lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths
+        rows = sum(_rows(trial) * trial.settings.steps for trial in part)
+        tokens += float(lengths.mean()) * rows
+        seconds += rows / _rows_per_s(sample, largest, minutes / len(alike))
     return Cost(
-        runs=len(trials), tokens=int(tokens), tokens_per_s=rate, workers=workers, hours=tokens / rate / workers / 3600
+        runs=len(trials),
+        tokens=int(tokens),
+        tokens_per_s=tokens / seconds if seconds else 0.0,
+        workers=workers,
+        hours=seconds / workers / 3600,
     )
 
 

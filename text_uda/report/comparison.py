@@ -15,7 +15,7 @@ from text_uda.report.contrast import Contrast, Pair, contrasts
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.reading import Run
 from text_uda.report.same_data import check_same_data
-from text_uda.run import OF_THE_WAY, PROVENANCE, has_earlier_head, settings_in_full
+from text_uda.run import OF_THE_WAY, PROVENANCE, has_earlier_head, objectives_in_full, settings_in_full
 
 HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
 
@@ -307,6 +307,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
     if config["tune"] == "head" or config["encoder"] == "minilm-l6":  # of other encoders a run does not tell
         config["head"] = "not linear" if has_earlier_head(config) else "linear"
     config["settings"] = settings_in_full(config)
+    config["objectives"] = objectives_in_full(config)
     settings = config["settings"].keys()  # some of them stand at the top too
     left_out = (*_SEEDS, *(f"settings.{name}" for name in OF_THE_WAY), *settings)
     found = {name: value for name, value in flat(config).items() if name not in left_out}
