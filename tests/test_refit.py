@@ -117,7 +117,10 @@ def test_every_label_for_as_many_steps_as_chose(split, settings, more, tmp_path,
     assert all(record["kind"] == "train" for record in lines(refit)) and not (refit / "checkpoints").exists()
     config = json.loads((refit / "config.json").read_text())
     first = json.loads((run / "config.json").read_text())
-    assert config["refit_of"] == {"digest": split.digest, "steps": 6} and "refit_of" not in first
+    assert (
+        config["refit_of"] == {"digest": split.digest, "steps": 6, "label_share": [0.5, 0.5]}
+        and "refit_of" not in first
+    )
     assert (config["method"], config["name"]) == (f"{first['method']}, refit", f"{first['name']}, refit")
     assert config["settings"] == first["settings"] == asdict(settings) and config["objectives"] == first["objectives"]
     assert (config["labels"], config["data"]["dev"], config["steps"]) == (16, 0, 6)
@@ -145,6 +148,30 @@ def test_development_rows_are_trained_on(split, settings, tmp_path):
         load_file(tmp_path / name / "refit" / "model" / "model.safetensors") for name in ("as they are", "turned")
     )
     assert any(not torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("tune", ["all", "head"])
+def test_priors_and_class_weights_are_those_of_the_run(split, settings, tune, tmp_path, monkeypatch):
+    """Of development rows that were drawn in proportion from skewed classes: the labeled ones are balanced."""
+    keep = (0, 4, 5, 6, 7)
+    skewed = replace(split, dev=Rows(tuple(split.dev.texts[n] for n in keep), (1, 0, 0, 0, 0)))
+    assert all_labels(skewed).labels_per_class == [8, 5]
+    states, initial = [], Step.__init__
+
+    def spy(self, *arguments, **named):
+        initial(self, *arguments, **named)
+        states.append({name: value.clone() for name, value in self.named_buffers() if name.startswith("objective_")})
+
+    monkeypatch.setattr(Step, "__init__", spy)
+    call = UNLABELED | {"objectives": (Supervised(class_weights="balanced"), UDA(alignment="labels"))}
+    if tune == "head":
+        call = {"objectives": (Supervised(class_weights="balanced"),)}
+    train(skewed, **call, settings=replace(settings, tune=tune), out=tmp_path / "run", refit=True)
+    first, second = states
+    assert first and first.keys() == second.keys()
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    config = json.loads((tmp_path / "run" / "refit" / "config.json").read_text())
+    assert config["refit_of"]["label_share"] == [0.5, 0.5] and config["data"]["labels_per_class"] == [8, 5]
 
 
 @pytest.mark.parametrize("baseline", [LogisticRegression(), SelfTraining(rounds=1)])

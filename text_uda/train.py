@@ -87,7 +87,8 @@ def train(
             whose settings make other features takes its own.
         refit: when the run is finished, train a second one for use on every label, in `out`/refit: the development rows
             are labeled rows there. It has the same settings and seed, takes the steps that chose here (`best_step`) at
-            the same learning rates, and its last weights. Nothing chose them: its dev_error is None.
+            the same learning rates and the same shares of the classes for priors and class weights (those of the
+            labeled rows here: the development rows were drawn in another way), and its last weights. Nothing chose them: its dev_error is None.
     Returns:
         what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
         each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
@@ -140,7 +141,7 @@ def train(
     result = run.on(split, Path(out))
     if every_label is None:
         return result
-    refit_of = {"digest": split.digest, "steps": result["best_step"]}
+    refit_of = {"digest": split.digest, "steps": result["best_step"], "label_share": split.label_share}
     return result | {"refit": run.on(every_label, Path(out) / REFIT, refit_of=refit_of)}
 
 
@@ -167,7 +168,8 @@ class _Run:
         """Run it, or go on, in the folder `out`; what result.json holds.
 
         Args:
-            refit_of: the digest of the split of the run that chose, and after how many steps; `out` lies in its folder.
+            refit_of: of the run that chose, the digest and the label share of its split, and after how many steps;
+                `out` lies in its folder.
         """
         objectives, averaging, settings, track = self.objectives, self.averaging, self.settings, self.track
         used, cache, baseline, directory = self.augmentation, self.cache, baseline_of(objectives), RunDirectory(out)
@@ -237,6 +239,7 @@ class _Run:
                     accelerator,
                     self.frozen,
                     steps=steps,
+                    label_share=None if refit_of is None else refit_of["label_share"],
                 )
                 if baseline is None
                 else Fitting(split, baseline, decided, directory, accelerator, self.frozen)

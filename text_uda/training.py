@@ -36,7 +36,6 @@ from text_uda.model import (
 )
 from text_uda.noise import keyed_random
 from text_uda.objectives import Needs, Objective, all_needs, in_use
-from text_uda.objectives.thresholds import histogram
 from text_uda.optimizer import parameter_groups
 from text_uda.packing import compile_layers
 from text_uda.precision import Numbers, autocast, resolve
@@ -68,10 +67,12 @@ class Training:
         frozen: FrozenEncoder | None,
         *,
         steps: int | None = None,
+        label_share: Sequence[float] | None = None,
     ) -> None:
         """
         Args:
             steps: after so many of `settings.steps`, which all schedules go by, the run ends; None for all.
+            label_share: of each class, what priors and class weights go by, (C,); None for that of the labeled rows.
         """
         self.split, self.settings, self.directory, self.accelerator = split, settings, directory, accelerator
         self._steps = settings.steps if steps is None else steps
@@ -109,7 +110,7 @@ class Training:
             augmentation=in_step,
             special=special_ids(self.pretrained.tokenizer),
             unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
-            label_share=histogram(torch.tensor(split.labeled.labels), len(split.classes)),
+            label_share=torch.tensor(label_share or split.label_share),
             tokens_per_pass=settings.tokens_per_pass,
         )
         self._base_rate = settings.base_learning_rate(linear=is_linear(model))

@@ -92,6 +92,11 @@ class Split:
     def labels_per_class(self) -> list[int]:
         return np.bincount(np.asarray(self.labeled.labels, dtype=np.int64), minlength=len(self.classes)).tolist()
 
+    @property
+    def label_share(self) -> list[float]:
+        """Of each class among the labeled rows, (C,)."""
+        return [count / max(1, len(self.labeled)) for count in self.labels_per_class]
+
     @cached_property
     def test_digest(self) -> str:
         """32 hex digits that stand for the test texts and labels, in their order: no seed changes them."""

@@ -31,7 +31,7 @@ _NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
 # The seed draws the split and so decides its digest. That the test rows are the same is checked.
 _SEEDS = (
     *("settings.seed", "augmentation.seed", "data.digest", "data.test_digest", "data.labels_per_class"),
-    *("refit_of.digest", "refit_of.steps"),
+    *("refit_of.digest", "refit_of.steps", "refit_of.label_share"),
 )
 
 
