@@ -1,5 +1,6 @@
 """`train`: what a run is asked for is checked and written down, then it is run."""
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -35,10 +36,13 @@ from text_uda.pretrained import gets_linear_head, hidden_width
 from text_uda.rows import FrozenEncoder
 from text_uda.run import REFIT, RunDirectory, machine, provenance
 from text_uda.settings import TrainSettings
+from text_uda.skew import balanced_prior
 from text_uda.tracking import Tracker, check_trackers
 from text_uda.training import Training
 from text_uda.views import Views, find_views
 from translation_cache import Cache, Job, digest
+
+log = logging.getLogger("text_uda")
 
 __all__ = ["DivergedError", "TrainSettings", "train"]
 
@@ -87,8 +91,9 @@ def train(
             whose settings make other features takes its own.
         refit: when the run is finished, train a second one for use on every label, in `out`/refit: the development rows
             are labeled rows there. It has the same settings and seed, takes the steps that chose here (`best_step`) at
-            the same learning rates and the same shares of the classes for priors and class weights (those of the
-            labeled rows here: the development rows were drawn in another way), and its last weights. Nothing chose them: its dev_error is None.
+            the same learning rates, and its last weights. Priors and class weights go by the shares of the classes
+            among the labeled rows here: development rows may be drawn in other shares. Nothing chose the weights:
+            their dev_error is None.
     Returns:
         what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
         each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
@@ -121,6 +126,8 @@ def train(
     if needs.teacher and isinstance(averaging, FastSWA):
         raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
     averaging = averaging or (EMA() if needs.teacher else None)
+    if distributed.is_main() and (words := balanced_prior(split, losses(objectives))) is not None:
+        log.warning(words)
     views = find_views(split, needs, augmentation, cache, filters, settings)
     method = method_name(objectives, averaging, views and views.method)
     run = _Run(

@@ -87,6 +87,8 @@ class Split:
     """32 hex digits that stand for all of the above."""
     label_sampling: LabelSampling | None = None
     """How the labeled rows were drawn; None where they are all that there are, in a refit with the development rows."""
+    class_sizes: tuple[int, ...] | None = None
+    """Texts of each class on the training side, which the labeled rows were drawn from, (C,); None where not known."""
 
     @property
     def labels_per_class(self) -> list[int]:

@@ -78,6 +78,7 @@ def split(
         test=corpus.test,
         digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
         label_sampling=None if labels == "all" else label_sampling,
+        class_sizes=tuple(len(rows) for rows in by_class),
     )
 
 

@@ -56,6 +56,12 @@ def distribution(prior: Prior, label_share: Tensor, name: str) -> Tensor:
     return (shares / shares.sum()).float()
 
 
+def goes_by_the_labels(objective: Any) -> bool:
+    """Whether what it expects of unlabeled texts is what the labeled rows of the data, or of the batch, have."""
+    priors = (getattr(objective, name, None) for name in ("alignment", "prior"))
+    return any(isinstance(prior, str) and prior in ("labels", "predictions") for prior in priors)
+
+
 def check_each_class_is_labeled(label_share: Tensor, what: str) -> None:
     """Raise SettingsError where a class has no labeled row; `what` needs one of each."""
     missing = [number for number, share in enumerate(label_share.tolist()) if share == 0]
