@@ -28,6 +28,6 @@ def balanced_prior(split: Split, objectives: Sequence[Objective]) -> str | None:
     more = ", ..." if len(shares) > _MOST_SHARES else ""
     return (
         f"{', '.join(names)} takes the shares of the labeled rows for those of the unlabeled texts, and the labels of "
-        f"{split.name} were drawn balanced from skewed classes ({told}{more}): targets are aligned to equal classes. Draw "
+        f"{split.name} were drawn balanced from skewed classes ({told}{more}): equal classes are expected. Draw "
         "the labels in proportion (--label-sampling proportional), or give the shares (--alignment P,P,...)"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from text_uda.baselines import LogisticRegression, labels_alone
 from text_uda.baselines.labels_alone import LabelsAlone, worse_than
@@ -61,6 +62,17 @@ def test_many_labels_and_an_encoder_that_cannot_be_cut_have_none(tiny_bert, tmp_
 
     monkeypatch.setattr(labels_alone, "check_head_can_be_cut", refuse)
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "uncut")["baseline"] is None
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_a_finished_training_stays_so_where_there_is_no_memory_for_it(error, tiny_bert, tmp_path, monkeypatch, caplog):
+    def full(*_arguments):
+        raise error("tried to allocate")
+
+    monkeypatch.setattr(labels_alone, "frozen_encoder", full)
+    result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "all"), out=tmp_path / "run")
+    assert result["baseline"] is None and result["steps"] == 2 and (tmp_path / "run" / "result.json").exists()
+    assert caplog.text.count("no memory left to fit logistic regression") == 1
 
 
 def test_a_run_that_is_worse_says_so(tiny_bert, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What the labels alone are worth: logistic regression beside a run that also reads unlabeled texts."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from text_uda.model import check_head_can_be_cut
 from text_uda.pretrained import load_classifier
 from text_uda.rows import FrozenEncoder, encoder_of
 from text_uda.settings import TrainSettings
+
+log = logging.getLogger("text_uda")
 
 MOST_LABELS = 5000  # of more the regression takes minutes, and labels are no longer few
 
@@ -39,7 +42,8 @@ def labels_alone(
     Args:
         frozen: an encoder that has them already.
     Returns:
-        None without development rows, of more than 5,000 labels, and of an encoder whose head cannot be trained apart.
+        None without development rows, of more than 5,000 labels, of an encoder whose head cannot be trained apart, and
+        where there is no memory for another encoder: the run that it stands beside is finished all the same.
     """
     if not len(split.dev) or len(split.labeled) > MOST_LABELS:
         return None
@@ -56,7 +60,14 @@ def labels_alone(
         linear = LogisticRegression().fit(features, labels, features[:0], classes=classes, seed=settings.seed)
         return linear.probabilities(dev).argmax(axis=-1).tolist()
 
-    predicted = distributed.on_main(fit)
+    def fit_if_it_fits() -> list[int] | None:
+        try:
+            return fit()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            log.warning("no memory left to fit logistic regression beside the run, which goes without: %s", error)
+            return None
+
+    predicted = distributed.on_main(fit_if_it_fits)
     if predicted is None:
         return None
     wrong = np.asarray(predicted) != np.asarray(split.dev.labels)
