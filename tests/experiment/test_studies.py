@@ -64,6 +64,23 @@ def test_the_baselines_come_first(name):
     }
 
 
+def test_each_rung_of_the_ladder_has_its_baselines_under_names_of_their_own():
+    trials = list(STUDIES["ladder"](SMALL))
+    names = ("logistic-regression", "self-training")
+    rungs = {"head": "", "last:2": "last-2-", "all": "all-"}
+    found = {
+        tune: dict.fromkeys(
+            trial.name
+            for trial in trials
+            if trial.settings.tune == tune and isinstance(trial.objectives[0], LogisticRegression | SelfTraining)
+        )
+        for tune in rungs
+    }
+    assert found == {tune: dict.fromkeys(prefix + name for name in names) for tune, prefix in rungs.items()}
+    assert len({(trial.name, trial.settings.seed) for trial in trials}) == len(trials)
+    assert {trial.settings.tune for trial in trials} == {*rungs}
+
+
 def test_labels_go_up_to_all():
     counts = dict.fromkeys(trial.labels for trial in STUDIES["labels"](SMALL))
     assert list(counts) == [10, 20, 50, 100, 200, 500, 1000, "all"], "1,194 are the most that are balanced"

@@ -160,15 +160,24 @@ class Setting:
             "back-translation": self.back_translation,
         }
 
-    def baselines(self, *names: str, labels: Labels | None = None, suffix: str = "") -> Iterator[Trial]:
+    def baselines(
+        self,
+        *names: str,
+        labels: Labels | None = None,
+        settings: TrainSettings | None = None,
+        prefix: str = "",
+        suffix: str = "",
+    ) -> Iterator[Trial]:
         """What the methods are held against, for each seed: those of these names in `PRESETS`.
 
         Args:
             labels: None for few.
-            suffix: of the trials' names.
+            settings: None for those of the study; `tune` says beside which methods a report shows them.
+            prefix, suffix: of the trials' names.
         """
         for name in names:
-            yield from self.trials(f"{name}{suffix}", labels=labels, objectives=PRESETS[name].objectives)
+            objectives = PRESETS[name].objectives
+            yield from self.trials(f"{prefix}{name}{suffix}", labels=labels, objectives=objectives, settings=settings)
 
     def trials(
         self,

@@ -100,9 +100,11 @@ def unlabeled(setting: Setting) -> Iterator[Trial]:
 
 
 def ladder(setting: Setting) -> Iterator[Trial]:
-    yield from setting.baselines(REGRESSION, SELF_TRAINING)
+    """A report holds methods against the baselines of the same `tune`: each rung has its own, of seconds."""
     for tune in ("head", "last:2", "all"):
         settings, trained = setting.tuned(tune), tune.replace(":", "-")
+        prefix = "" if tune == "head" else f"{trained}-"
+        yield from setting.baselines(REGRESSION, SELF_TRAINING, prefix=prefix, settings=settings)
         for name, job in {"none": None, **setting.augmentations}.items():
             yield from setting.trials(f"{trained}-{name}", augmentation=job, settings=settings)
         for name in ("freematch", "softmatch"):
