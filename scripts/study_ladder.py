@@ -6,8 +6,8 @@
 Each data set is `text-uda ablate ladder --size small` with fewer seeds where layers of the encoder are trained, which
 takes minutes a run. All errors are those of the last weights on the test rows, in percent, with a 95% interval over
 the seeds. CPU-seconds are the mean of a run: its steps and its looks at the development rows, without encoding the
-texts for a head, which is done once for all, and without the test rows. A run that was stopped counts from where it
-went on. SetFit stands beside them in scripts/benchmark_peers.py, on the same splits.
+texts for a head, which is done once for all, and without the test rows. Of a run that was stopped they count up to its
+last checkpoint, too. SetFit stands beside them in scripts/benchmark_peers.py, on the same splits.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from text_uda.noise import keyed_random
 from text_uda.objectives import UDA, Supervised
 from text_uda.pretrained import choose_trained_weights, load_classifier
 from text_uda.rows import TokenRows
+from text_uda.spent import Spent
 from text_uda.step import Step
 
 
@@ -52,7 +53,7 @@ def test_going_on_is_the_same_as_not_having_stopped(make, tune, tmp_path):
     best = checkpoint.Best(12.5, 2, checkpoint.trained_weights(step))
     checkpoint.save(tmp_path, step, optimizer, done=3, best=best)
     other, other_optimizer, other_update = make(tune)
-    done, other_best = checkpoint.load(tmp_path, other, other_optimizer)
+    done, other_best, _ = checkpoint.load(tmp_path, other, other_optimizer)
     assert done == 3 and other_best is not None and (other_best.criterion, other_best.step) == (12.5, 2)
     assert all(torch.equal(value, other_best.weights[name]) for name, value in best.weights.items())
     for number in range(3, 6):
@@ -124,7 +125,17 @@ def test_damage_is_told(make, tmp_path, name):
 
 def test_no_checkpoint_is_the_beginning(make, tmp_path):
     step, optimizer, _ = make()
-    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None)
+    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None, Spent())
+
+
+def test_the_time_comes_back_and_none_of_an_earlier_version(make, tmp_path):
+    step, optimizer, _ = make()
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None, spent=Spent(60.5, 90.25))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent(60.5, 90.25)
+    state = json.loads((folder / "state.json").read_text())
+    del state["spent"], state["digest"]
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 from safetensors.torch import load_file
 
+from text_uda import checkpoint
 from text_uda.augment.cutoff import Cutoff
 from text_uda.data import Rows, Split
 from text_uda.errors import MissingPartError, SettingsError
@@ -157,6 +158,21 @@ def test_a_threshold_that_nothing_reaches_is_warned_of(split, settings, tmp_path
     result = run(split, long, tmp_path / "run", objectives=(Supervised(), FixMatch(confidence_threshold=0.99)))
     (told,) = [words for words in result["warnings"] if "loss has been zero in all logged steps since 1:" in words]
     assert caplog.text.count(told) == 1
+
+
+def test_the_time_of_a_run_that_was_stopped_counts(split, settings, tmp_path):
+    with pytest.raises(Interrupted):
+        run(split, settings, tmp_path / "run", max_minutes=1e-7)
+    (folder,) = (tmp_path / "run" / "checkpoints").iterdir()
+    state = json.loads((folder / "state.json").read_text())
+    assert state["spent"]["seconds"] > 0 and state["spent"]["cpu_seconds"] > 0
+    del state["digest"]
+    state["spent"] = {"seconds": 5000.0, "cpu_seconds": 7000.0}
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
+    with pytest.raises(Interrupted):
+        run(split, settings, tmp_path / "run", max_minutes=1e-7)
+    result = run(split, settings, tmp_path / "run")
+    assert 5000 < result["seconds"] < 6000 and 7000 < result["cpu_seconds"] < 8000
 
 
 class Noted:

@@ -20,7 +20,10 @@ from torch import Tensor, nn
 
 from text_uda.averaging import Averaged
 from text_uda.errors import SettingsError
+from text_uda.spent import Spent
 from translation_cache.storage import sync
+
+NOTHING = Spent()
 
 
 @dataclass
@@ -62,8 +65,9 @@ def save(
     *,
     done: int,
     best: Best | None,
+    spent: Spent = NOTHING,
 ) -> Path:
-    """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older ones."""
+    """Write the state after `done` steps, which took so long, to folder/step-XXXXXXXX, then remove the older ones."""
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{done:08d}"
     if final.exists():
@@ -89,7 +93,12 @@ def save(
         if best is not None:
             save_file(best.weights, aside / "best.safetensors")
         files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
-        state = {"step": done, "best": best and {"criterion": best.criterion, "step": best.step}, "files": files}
+        state = {
+            "step": done,
+            "best": best and {"criterion": best.criterion, "step": best.step},
+            "spent": spent._asdict(),
+            "files": files,
+        }
         (aside / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
         for path in (*aside.iterdir(), aside):
             sync(path)
@@ -105,15 +114,17 @@ def save(
 
 def load(
     folder: Path, step: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
-) -> tuple[int, Best | None]:
+) -> tuple[int, Best | None, Spent]:
     """Put the newest checkpoint's state back; returns how many steps are done, 0 when there is no checkpoint.
+
+    The time is that of these steps; none of a checkpoint of an earlier version, which did not keep it.
 
     Raises:
         SettingsError: a file of it was changed or cut short.
     """
     found = sorted(folder.glob("step-*"))
     if not found:
-        return 0, None
+        return 0, None, NOTHING
     newest = found[-1]
     try:
         state: dict[str, Any] = json.loads((newest / "state.json").read_text("utf-8"))
@@ -124,6 +135,7 @@ def load(
                 raise ValueError(f"{name} does not have the digest it was written with")
         weights = load_file(newest / "weights.safetensors")
         moments = load_file(newest / "optimizer.safetensors")
+        spent = Spent(**state.get("spent", {}))
         best = None
         if state["best"] is not None:
             kept = state["best"]
@@ -150,7 +162,7 @@ def load(
         raise SettingsError(
             f"the checkpoint {newest} is damaged ({error}); remove that folder, or start anew with --no-resume"
         ) from error
-    return int(state["step"]), best
+    return int(state["step"]), best, spent
 
 
 def _digest_of(state: dict[str, Any]) -> str:

@@ -1,10 +1,9 @@
 """The end of a run: what its weights are worth on the development and the test rows, and all that it leaves."""
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +18,7 @@ from text_uda.precision import Numbers
 from text_uda.rows import ModelRows
 from text_uda.run import RunDirectory
 from text_uda.settings import SelectBy
+from text_uda.spent import Spent
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,6 @@ class Answers:
         return Answers(said_of_dev, probabilities(model, test))
 
 
-class Spent(NamedTuple):
-    """Time of one process; a run that was stopped and goes on counts from there."""
-
-    seconds: float
-    cpu_seconds: float
-    """Of all its threads."""
-
-    @staticmethod
-    def now() -> "Spent":
-        return Spent(time.monotonic(), time.process_time())
-
-    def until_now(self) -> "Spent":
-        """Since this was taken."""
-        now = Spent.now()
-        return Spent(now.seconds - self.seconds, now.cpu_seconds - self.cpu_seconds)
-
-
 def finish(
     directory: RunDirectory,
     split: Split,
@@ -66,7 +49,7 @@ def finish(
     selected_by: SelectBy,
     best_step: int,
     steps: int,
-    spent: "Spent",
+    spent: Spent,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the chosen weights, what they say of some test rows, and result.json, whose content is returned.

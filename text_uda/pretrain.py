@@ -45,6 +45,7 @@ from text_uda.rows import TokenRows
 from text_uda.run import PRETRAINING, RunDirectory, machine, provenance
 from text_uda.sampling import TokenBudgetStream
 from text_uda.schedules import linear_decay
+from text_uda.spent import Spent
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 500  # of the texts
 HELD_OUT_DRAWS = 4  # masks of each held-out text, which are the same in each run
@@ -231,8 +232,8 @@ class _Pretraining:
 
     def run(self, stop: Stop) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
-        started = time.monotonic()
-        done, _ = checkpoint.load(directory.checkpoints, self.model, self.optimizer)
+        done, _, before = checkpoint.load(directory.checkpoints, self.model, self.optimizer)
+        started = Spent.now(before)
         distributed.on_main(lambda: directory.keep_metrics_until(done or -1))
         self.model.train()
         with (
@@ -255,11 +256,11 @@ class _Pretraining:
                     bar.note(f"loss {float(loss):.3f}, dev loss {dev_loss:.3f}")
                 bar.advance()
                 if distributed.any_of(stop.is_set()):
-                    self._save(step + 1)
+                    self._save(step + 1, started.until_now())
                     raise Interrupted(stop.words(step + 1, settings.steps, directory.path))
                 if (step + 1) % settings.checkpoint_every == 0 and not last:
-                    self._save(step + 1)
-        return self._finish(time.monotonic() - started)
+                    self._save(step + 1, started.until_now())
+        return self._finish(started.until_now().seconds)
 
     def _update(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """One step of the optimiser. Rows, masks and dropout depend on (seed, step) alone."""
@@ -341,9 +342,9 @@ class _Pretraining:
             kept=distributed.is_main(),
         )
 
-    def _save(self, done: int) -> None:
+    def _save(self, done: int, spent: Spent) -> None:
         def save() -> None:
-            checkpoint.save(self.directory.checkpoints, self.model, self.optimizer, done=done, best=None)
+            checkpoint.save(self.directory.checkpoints, self.model, self.optimizer, done=done, best=None, spent=spent)
 
         distributed.on_main(save)
 

@@ -18,7 +18,7 @@ from text_uda.baselines.labels_alone import LabelsAlone, labels_alone, worse_tha
 from text_uda.batch import Batch
 from text_uda.data import Split
 from text_uda.divergence import DivergedError, diverged
-from text_uda.ending import Answers, Spent, finish
+from text_uda.ending import Answers, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import Evaluation, probabilities, score
 from text_uda.feed import Feed
@@ -45,6 +45,7 @@ from text_uda.rows import FrozenEncoder, ModelRows, TokenRows, encoder_of
 from text_uda.run import RunDirectory
 from text_uda.schedules import SCHEDULES
 from text_uda.settings import SelectBy, TrainSettings
+from text_uda.spent import Spent
 from text_uda.step import Step, Sum
 from text_uda.views import Views
 from text_uda.watch import warnings_at_the_end, warnings_in
@@ -158,8 +159,8 @@ class Training:
 
     def _run(self, stop: Stop) -> dict[str, Any]:
         settings, directory = self.settings, self.directory
-        started = Spent.now()
-        done, self.best = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
+        done, self.best, before = checkpoint.load(directory.checkpoints, self._unwrapped, self.optimizer, self.averaged)
+        started = Spent.now(before)
         distributed.on_main(lambda: directory.keep_metrics_until(done))
         if self._has_waited(done):  # it was stopped after its last evaluation
             return self._finish(done, started.until_now())
@@ -186,13 +187,13 @@ class Training:
                     last = last or self._has_waited(step + 1)
                 bar.advance()
                 if distributed.any_of(stop.is_set()):
-                    self._save(step + 1)
+                    self._save(step + 1, started.until_now())
                     raise Interrupted(stop.words(step + 1, self._steps, directory.path))
                 if last:
                     return self._finish(step + 1, started.until_now())
                 if (step + 1) % settings.checkpoint_every == 0:
                     with pace.paused():
-                        self._save(step + 1)
+                        self._save(step + 1, started.until_now())
             return self._finish(done, started.until_now())
 
     def _update(self, step: int, batch: Batch) -> tuple[Sum, float]:
@@ -291,10 +292,16 @@ class Training:
     def _judged(self) -> PreTrainedModel:
         return self._unwrapped.model if self.averaged is None else self.averaged.model
 
-    def _save(self, done: int) -> None:
+    def _save(self, done: int, spent: Spent) -> None:
         def save() -> None:
             checkpoint.save(
-                self.directory.checkpoints, self._unwrapped, self.optimizer, self.averaged, done=done, best=self.best
+                self.directory.checkpoints,
+                self._unwrapped,
+                self.optimizer,
+                self.averaged,
+                done=done,
+                best=self.best,
+                spent=spent,
             )
 
         distributed.on_main(save)

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.baselines.baseline import Baseline
 from text_uda.data import Split
-from text_uda.ending import Answers, Spent, finish
+from text_uda.ending import Answers, finish
 from text_uda.errors import SettingsError
 from text_uda.evaluate import score
 from text_uda.interruption import Stop
@@ -20,6 +20,7 @@ from text_uda.progress import followed
 from text_uda.rows import FeatureRows, FrozenEncoder, encoder_of
 from text_uda.run import RunDirectory
 from text_uda.settings import TrainSettings
+from text_uda.spent import Spent
 from text_uda.watch import warnings_in
 
 # Settings that decide what a baseline comes to; the others are of steps, and it takes none. `tune` tells beside which
