@@ -97,12 +97,11 @@ def train(
     Returns:
         what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
         each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
-        development rows chose), best_step, steps, seconds and cpu_seconds (of the steps, where the run was
-        stopped up to its checkpoint and from there, or of a baseline's fit; encoding is not counted), augmentation, warnings; per_class (of dev, test, last_dev and
-        last_test: precision, recall, f1 and support of each class); of the chosen weights on the test rows also
-        confusion, calibration (see `calibration`) and test_correct (see `answers.packed`); baseline, the dev error of
-        logistic regression on the labels, beside a run that reads unlabeled texts. With `refit` also refit: what
-        `out`/refit/result.json holds.
+        development rows chose), best_step, steps; seconds and cpu_seconds (of the steps, over all stops; encoding is
+        not counted); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
+        support of each class); of the chosen weights on the test rows also confusion, calibration (see `calibration`)
+        and test_correct (see `answers.packed`); baseline, the dev error of logistic regression on the labels, beside a
+        run that reads unlabeled texts. With `refit` also refit: what `out`/refit/result.json holds.
     Raises:
         SettingsError: settings that do not go together, a folder that holds another run, or a refit without
             development rows, whose labels it is to add.
