@@ -1,11 +1,12 @@
 """Labels that were drawn balanced from skewed classes, and objectives that take their shares for those of the data."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from text_uda.augment.cutoff import Cutoff
-from text_uda.data import Corpus, LabelSampling, Rows, Split, split
+from text_uda.data import Corpus, Labels, LabelSampling, Rows, Split, split
 from text_uda.objectives import PRESETS, UDA, AdaMatch, FlexMatch, Objective, Supervised, losses
 from text_uda.settings import TrainSettings
 from text_uda.skew import balanced_prior
@@ -15,11 +16,11 @@ TO_LABELS = (Supervised(), UDA(alignment="labels"))
 SKEWED, EVEN, JUST = (90, 20, 10), (40, 40, 40), (60, 40, 20)  # the last: one and a half of equal shares
 
 
-def drawn(sizes: tuple[int, ...], *, labels="few", label_sampling: LabelSampling = "balanced") -> Split:
+def drawn(sizes: tuple[int, ...], *, labels: Labels = 6, label_sampling: LabelSampling = "balanced") -> Split:
     rows = [(f"class {label} has text {n}", label) for label, size in enumerate(sizes) for n in range(size)]
     train_side = Rows(tuple(text for text, _ in rows), tuple(label for _, label in rows))
     corpus = Corpus("toy", "", ("a", "b", "c"), train_side, Rows(("a test",), (0,)))
-    return split(corpus, labels=6 if labels == "few" else labels, seed=0, label_sampling=label_sampling)
+    return split(corpus, labels=labels, seed=0, label_sampling=label_sampling)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_what_goes_by_the_labels(objective: Objective, warned):
 
 
 def test_training_says_so_once_and_its_refit_does_not(tiny_bert: Path, tmp_path, caplog):
-    call = {
+    call: dict[str, Any] = {
         "objectives": losses(PRESETS["uda"].objectives),
         "augmentation": Cutoff(kind="feature", rate=0.3),
         "settings": TrainSettings(encoder=str(tiny_bert), steps=1, labeled_batch=2, max_tokens=16),
