@@ -24,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import version
 from statistics import mean
 from typing import Any
@@ -34,6 +35,7 @@ import torch
 from text_uda.baselines import LogisticRegression
 from text_uda.data import Corpus, Split, load, split
 from text_uda.experiment.setting import SETTINGS, limit_of, setting
+from text_uda.precision import processor
 from text_uda.pretrained import encoder_path, load_classifier
 from text_uda.rows import FrozenEncoder
 
@@ -67,7 +69,7 @@ def main() -> None:
                 figures.append(figure | {"train_cpu_s": round(train_cpu_s, 2), "test_cpu_s": round(test_cpu_s, 2)})
                 print(json.dumps(figures[-1]), file=sys.stderr if options.json else sys.stdout, flush=True)
     record = {"ratios": _ratios(figures), "figures": figures}
-    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "threads": 1}
+    machine = {"processor": processor(), "cores": os.cpu_count(), "threads": 1}
     packages = ("setfit", "sentence-transformers", "transformers", "torch", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     record |= {"machine": machine, "versions": versions}
@@ -130,7 +132,8 @@ def set_fit(part: Split, seed: int, steps: int) -> tuple[float, float, float]:
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=rows)
         began = time.process_time()
-        trainer.train()
+        with redirect_stdout(sys.stderr):  # it prints its losses
+            trainer.train()
         trained = time.process_time()
         predicted = model.predict(list(part.test.texts), batch_size=64, show_progress_bar=False)
     return _error([int(each) for each in predicted], part), trained - began, time.process_time() - trained

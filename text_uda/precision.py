@@ -90,7 +90,7 @@ def words(precision: Precision, numbers: Numbers, *, width: int | None = None) -
     if width < _NARROWEST:
         return f"{numbers}: the encoder is too narrow for bf16 to be faster"
     found = measured(width)
-    what = f"bf16 is {found.speedup:.1f} times as fast as fp32 on this CPU ({_cpu()})"
+    what = f"bf16 is {found.speedup:.1f} times as fast as fp32 on this CPU ({processor()})"
     if numbers != resolve(precision, width=width):
         return f"{numbers}, as the run was begun; {what}"
     return f"{numbers}: {what}" + (" but not exact" if found.error >= EXACT_ENOUGH else "")
@@ -123,7 +123,7 @@ def _measured(path: Path, width: int) -> Found:
     found = _measure(width)
     try:
         with whole_file(path) as aside:
-            aside.write_text(json.dumps({"cpu": _cpu(), **asdict(found)}) + "\n", "utf-8")
+            aside.write_text(json.dumps({"cpu": processor(), **asdict(found)}) + "\n", "utf-8")
     except OSError:  # nowhere to keep it: it is measured again by the next process
         pass
     return found
@@ -167,12 +167,13 @@ def _on_cuda() -> bool:
 
 def _key(width: int) -> str:
     """Of a file name: what decides how fast products are."""
-    told = f"{_cpu()} {' '.join(_features())} torch {torch.__version__} width {width}"
+    told = f"{processor()} {' '.join(_features())} torch {torch.__version__} width {width}"
     return "-".join("".join(letter if letter.isalnum() or letter in "._" else " " for letter in told).split())
 
 
 @cache
-def _cpu() -> str:
+def processor() -> str:
+    """What this CPU calls itself."""
     return _told_by_linux("model name") or os.uname().machine
 
 
