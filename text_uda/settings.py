@@ -1,5 +1,6 @@
 """The trainer's settings."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -116,6 +117,9 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"{name}={value}: give a number above 0, or None")
+        for name in ("learning_rate", "head_learning_rate", "weight_decay", "head_penalty"):
+            if getattr(self, name) == math.inf:
+                raise SettingsError(f"{name}=inf: give a finite number")
         if self.head_penalty is not None and not self.head_penalty >= 0:
             raise SettingsError(f"head_penalty={self.head_penalty}: give 0 or more, or None")
         if self.schedule not in SCHEDULES:

@@ -80,6 +80,18 @@ def test_empty_or_blank_text(train, tmp_path, text):
     assert "a.tsv" in line and "6" in line and ("empty" in line or "blank" in line)
 
 
+def test_neither_a_number_of_labels_nor_all(refused, tmp_path):
+    line = refused("train", write(tmp_path / "a.tsv"), "--labels", "most", "--out", tmp_path / "run")
+    assert "'most' is neither a number nor all" in line
+
+
+@pytest.mark.parametrize("option", ["--alignment", "--class-weights"])
+def test_numbers_for_other_classes_than_there_are(option, train, tmp_path):
+    objective = ("--objective", "uda", "--augment", "cutoff") if option == "--alignment" else ()
+    line = train(write(tmp_path / "a.tsv"), *objective, option, "0.5,0.5")
+    assert f"{option} has 2 numbers and the data 3 classes" in line and "in this order: bad, fine, good" in line
+
+
 def test_more_labels_than_there_are(train, tmp_path):
     line = train(write(tmp_path / "a.tsv"), "--labels", 3000)
     assert "3000" in line.replace(",", "") and "bad" in line

@@ -153,7 +153,8 @@ def test_the_gradient_equals_finite_differences(random_logits):
     ("wrong", "said"),
     [
         ({"class_weights": "even"}, "choose balanced"),
-        ({"class_weights": (1.0, 0.0)}, "a number above 0 for each class"),
+        ({"class_weights": (1.0, 0.0)}, "a finite number above 0 for each class"),
+        ({"class_weights": (1.0, math.inf)}, "a finite number above 0 for each class"),
         ({"class_weights": [1.0, 2.0]}, "give a tuple"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
         ({"label_smoothing": -0.1}, "label_smoothing=-0.1"),

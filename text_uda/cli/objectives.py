@@ -1,5 +1,6 @@
 """Which method `train` trains by, and the options that change it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from text_uda.cli.methods import IN_STEP
 from text_uda.cli.options import NumbersOr, gathered
+from text_uda.cli.output import printable
 from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -86,6 +88,16 @@ class ObjectiveChoice:
                 preset = preset.having(option, None if value == "none" else value, name=name)
         return preset
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raise SettingsError, which names the classes in their order, where there is not a number for each."""
+        for option, value in (("--alignment", self.alignment), ("--class-weights", self.class_weights)):
+            if isinstance(value, tuple) and len(value) != len(classes):
+                names = ", ".join(printable(name, 40) for name in classes[:20])
+                raise SettingsError(
+                    f"{option} has {len(value)} numbers and the data {len(classes)} classes: give one for each class,"
+                    f" in this order: {names}{', ...' if len(classes) > 20 else ''}"
+                )
+
 
 objective_options = gathered(
     ObjectiveChoice,
@@ -117,13 +129,14 @@ objective_options = gathered(
         type=NumbersOr("none", "uniform", "labels"),
         metavar="none|uniform|labels|P,P,...",
         help="How often each class is expected among the unlabeled texts; labels: as among the labeled."
+        " Shares go in the order in which `text-uda data DATA` names the classes."
         " [default of uda: labels]",
     ),
     click.option(
         "--class-weights",
         type=NumbersOr("balanced"),
         metavar="balanced|W,W,...",
-        help="Factor on the labeled loss of each class.",
+        help="Factor on the labeled loss of each class, in the order in which `text-uda data DATA` names them.",
     ),
     click.option("--label-smoothing", type=float, metavar="E", help="Share of a label that all classes get alike."),
     click.option("--ema-decay", type=float, metavar="D", help="How much of the averaged weights a step keeps."),

@@ -57,7 +57,11 @@ class LabelCount(click.ParamType):
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        return value if value == "all" else COUNT.convert(value, param, ctx)
+        if value == "all":
+            return value
+        if not str(value).lstrip("-").isdecimal():
+            self.fail(f"{value!r} is neither a number nor all", param, ctx)
+        return COUNT.convert(value, param, ctx)
 
 
 class CountOrFile(click.ParamType):

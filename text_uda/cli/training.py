@@ -171,6 +171,7 @@ def train(
         unlabeled=unlabeled_texts,
         label_sampling=label_sampling,
     )
+    objective.check_classes(parts.classes)
     if not as_json and is_main_process():
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"

@@ -1,11 +1,15 @@
 """Range checks that the objectives share. Each raises SettingsError with the field's name."""
 
+import math
+
 from text_uda.errors import SettingsError
 
 
 def check_weight(value: float, name: str = "weight") -> None:
     if not value >= 0:
         raise SettingsError(f"{name}={value}: give 0 or more")
+    if value == math.inf:
+        raise SettingsError(f"{name}=inf: give a finite number")
 
 
 def check_share(name: str, value: float) -> None:

@@ -97,9 +97,12 @@ class Supervised:
         weights = self.class_weights
         if weights is None or weights == "balanced":
             return
-        if not isinstance(weights, tuple) or not all(isinstance(each, int | float) and each > 0 for each in weights):
+        if not isinstance(weights, tuple) or not all(
+            isinstance(each, int | float) and 0 < each < math.inf for each in weights
+        ):
             raise SettingsError(
-                f"class_weights={weights!r}: choose balanced, or give a tuple with a number above 0 for each class"
+                f"class_weights={weights!r}: choose balanced, or give a tuple with a finite number above 0 for each"
+                " class"
             )
 
     def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
