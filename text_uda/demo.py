@@ -9,13 +9,12 @@ from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError
 from text_uda.experiment.setting import CONSISTENCY, SETTINGS
-from text_uda.features import features_folder
 from text_uda.objectives import PRESETS, UDA, Supervised
 from text_uda.paraphrase import paraphrase
 from text_uda.pretrained import load_classifier
 from text_uda.progress import followed
 from text_uda.report import build, markdown_table
-from text_uda.rows import FrozenEncoder
+from text_uda.rows import encoder_of
 from text_uda.train import train
 from translation_cache import Cache, Job
 
@@ -65,14 +64,7 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
     directories."""
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
-    frozen = FrozenEncoder(
-        pretrained.model,
-        pretrained.tokenizer,
-        max_tokens=SETTINGS.max_tokens,
-        keep_tokens=SETTINGS.keep_tokens,
-        precision=SETTINGS.precision,
-        folder=features_folder(),
-    )
+    frozen = encoder_of(pretrained.model, pretrained.tokenizer, SETTINGS)
     runs = []
     for seed, part in splits.items():
         settings = replace(SETTINGS, seed=seed)

@@ -14,7 +14,7 @@ class Spent(NamedTuple):
     @staticmethod
     def now(before: "Spent | None" = None) -> "Spent":
         """To be asked `until_now`; what was spent `before` counts, too."""
-        earlier = before or Spent()
+        earlier = Spent() if before is None else before
         return Spent(time.monotonic() - earlier.seconds, time.process_time() - earlier.cpu_seconds)
 
     def until_now(self) -> "Spent":

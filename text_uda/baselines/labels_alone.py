@@ -50,7 +50,7 @@ def labels_alone(
 
     def fit() -> list[int] | None:
         try:
-            encoder = frozen or frozen_encoder(split, settings, device)
+            encoder = frozen_encoder(split, settings, device) if frozen is None else frozen
         except SettingsError:
             return None
         features, dev = (encoder.rows(rows.texts).values.numpy() for rows in (split.labeled, split.dev))
