@@ -140,8 +140,8 @@ def switchout_on_ids(texts: list[str], rate: float, rounds: int) -> dict[str, fl
     import torch
 
     from text_uda.augment import SwitchOut
-    from text_uda.batch import Tokens
-    from text_uda.pretrained import load_tokenizer
+    from text_uda.model.inputs import Tokens
+    from text_uda.model.pretrained import load_tokenizer
 
     encode: Any = partial(load_tokenizer("minilm-l6"), padding=True, truncation=True, return_tensors="pt")
     encoded = [encode(texts[start : start + 256]) for start in range(0, len(texts), 256)]
@@ -287,7 +287,7 @@ def serve(libraries: list[str]) -> None:
 
 class Worker:
     def __init__(self, python: str, libraries: tuple[str, ...], folder: Path, **given: Any) -> None:
-        from text_uda.wordnet import read
+        from text_uda.text.wordnet import read
 
         read("lexnames")  # is copied to where NLTK reads it, and NLTK told
         settings = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
@@ -338,7 +338,7 @@ def measure(options: argparse.Namespace, texts: list[str], workers: dict[str, Wo
 
 def record(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from text_uda import load
-    from text_uda.text import split_sentences
+    from text_uda.text.sentences import split_sentences
 
     corpus, count = load("movie-snippets"), options.texts + WARM_UP
     whole = (*corpus.train.texts, *corpus.unlabeled, *corpus.test.texts)

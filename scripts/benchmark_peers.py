@@ -32,12 +32,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from text_uda.baselines import LogisticRegression
 from text_uda.data import Corpus, Split, load, split
-from text_uda.experiment.setting import SETTINGS, limit_of, setting
-from text_uda.precision import processor
-from text_uda.pretrained import encoder_path, load_classifier
-from text_uda.rows import FrozenEncoder
+from text_uda.experiment.sizes import SETTINGS, limit_of, setting
+from text_uda.model.frozen_encoder import FrozenEncoder
+from text_uda.model.precision import processor
+from text_uda.model.pretrained import encoder_path, load_classifier
+from text_uda.objectives import LogisticRegression
 
 DATA = ("wordnet-6", "wordnet-14", "movie-snippets", "movie-snippets-5")
 STEPS = {"wordnet-6": 60, "wordnet-14": 150}

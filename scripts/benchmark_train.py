@@ -37,20 +37,20 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
-from text_uda.augment.in_step import augmented_view
 from text_uda.augment.uniform import Uniform
-from text_uda.batch import Batch, Tokens, concatenate, pad, widened
 from text_uda.data import Rows as Texts
 from text_uda.data import Split, load
-from text_uda.model import Classifier
-from text_uda.noise import keyed_random
+from text_uda.model.classifier import Classifier
+from text_uda.model.inputs import Batch, Tokens, concatenate, pad, widened
+from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.packing import pack
+from text_uda.model.precision import resolve
+from text_uda.model.pretrained import load_tokenizer
 from text_uda.objectives import UDA, Supervised
-from text_uda.packing import pack
-from text_uda.precision import resolve
-from text_uda.pretrained import load_tokenizer
-from text_uda.settings import TrainSettings
-from text_uda.step import Step
-from text_uda.train import train
+from text_uda.training.in_step_augmentation import augmented_view
+from text_uda.training.settings import TrainSettings
+from text_uda.training.step import Step
+from text_uda.training.train_classifier import train
 
 CLASSES = ("negative", "positive")
 REVIEW_MEDIAN, REVIEW_SIGMA = 98, 0.72  # of the lognormal lengths: 115 tokens in the mean once cut at 256
@@ -355,7 +355,7 @@ def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, flo
         split = Split("benchmark", CLASSES, few, tuple(texts[len(few) :]), few, few, "0" * 32)
         with (
             patch.object(Step, "forward", timed("forward", Step.forward)),
-            patch("text_uda.step.augmented_view", timed("augmentation", augmented_view)),
+            patch("text_uda.training.step.augmented_view", timed("augmentation", augmented_view)),
             patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
         ):
             losses, way = (Supervised(), UDA()), Uniform(tokenizer=encoder)

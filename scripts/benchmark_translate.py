@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MarianConfig, MarianMTModel
 
-from text_uda.translate.network import Precision
+from text_uda.translate.marian_network import Precision
 
 TEMPERATURE = 0.9
 END, PAD = 0, 58100  # of opus-mt-en-de
@@ -84,8 +84,8 @@ def _lengths(count: int) -> list[int]:
     from transformers import AutoTokenizer
 
     from text_uda import load
-    from text_uda.pretrained import encoder_path
-    from text_uda.text import split_sentences
+    from text_uda.model.pretrained import encoder_path
+    from text_uda.text.sentences import split_sentences
 
     tokenizer = AutoTokenizer.from_pretrained(encoder_path("minilm-l6"))
     texts = load("movie-snippets").train.texts[: 2 * count]
@@ -146,11 +146,11 @@ def _theirs(model: MarianMTModel, sources: list[list[int]], targets: list[int], 
 def _ours(
     model: MarianMTModel, sources: list[list[int]], targets: list[int], rng: np.random.Generator, precision: Precision
 ) -> Run:
-    from text_uda.translate.checkpoint import MAX_TOKENS
-    from text_uda.translate.choose import DRAWS
+    from text_uda.translate.batching import Budget
     from text_uda.translate.decoding import Decoding, decode
-    from text_uda.translate.network import Network
-    from text_uda.translate.plan import Budget
+    from text_uda.translate.marian_checkpoint import MAX_TOKENS
+    from text_uda.translate.marian_network import Network
+    from text_uda.translate.token_sampling import DRAWS
 
     network = Network(model, device=torch.device("cpu"), precision=precision)
     decoding = Decoding(temperature=TEMPERATURE)
@@ -180,8 +180,8 @@ def _on_ctranslate2(model: MarianMTModel, sources: list[list[int]], targets: lis
     import ctranslate2
     from ctranslate2.converters.transformers import MarianMTLoader
 
-    from text_uda.translate.checkpoint import MAX_TOKENS
-    from text_uda.translate.plan import batches
+    from text_uda.translate.batching import batches
+    from text_uda.translate.marian_checkpoint import MAX_TOKENS
 
     loader = MarianMTLoader()
     spec = loader.get_model_spec(model)
@@ -279,11 +279,11 @@ def _record(
 def _on_cuda(lengths: list[int], targets: list[int]) -> dict[str, Any]:
     """Tokens a second of the torch engine in bfloat16, and the share of the device's memory bandwidth that reading the
     weights once a step takes: its bandwidth is measured by a copy."""
-    from text_uda.translate.checkpoint import MAX_TOKENS
-    from text_uda.translate.choose import DRAWS
+    from text_uda.translate.batching import batches
     from text_uda.translate.decoding import Decoding, decode
-    from text_uda.translate.network import Network
-    from text_uda.translate.plan import batches
+    from text_uda.translate.marian_checkpoint import MAX_TOKENS
+    from text_uda.translate.marian_network import Network
+    from text_uda.translate.token_sampling import DRAWS
 
     device = torch.device("cuda")
     model = _model()

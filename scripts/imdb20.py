@@ -15,8 +15,8 @@ from pathlib import Path
 
 from text_uda.data import load
 from text_uda.experiment import run_study, setting, write_report
-from text_uda.pretrain import PretrainSettings, pretrain
 from text_uda.report import Report
+from text_uda.training.pretraining import PretrainSettings, pretrain
 
 DATA = {"source": "imdb"}
 LABELS = 20

@@ -24,7 +24,7 @@ from typing import Any
 
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from text_uda.noise import keyed_random
+from text_uda.model.keyed_tensors import keyed_random
 
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review", "show")

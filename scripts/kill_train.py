@@ -95,8 +95,8 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
     from text_uda.augment.switchout import SwitchOut
     from text_uda.data import Split
     from text_uda.objectives import PRESETS
-    from text_uda.settings import TrainSettings
-    from text_uda.train import train
+    from text_uda.training.settings import TrainSettings
+    from text_uda.training.train_classifier import train
 
     torch.set_num_threads(1)
     tqdm.set_lock(threading.RLock())  # its own is for several processes, and a killed one leaves it behind
@@ -123,7 +123,7 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
 def outcome(out: Path) -> dict[str, Any]:
     """What a run decides; times and rates are not that."""
 
-    from text_uda.metrics import OF_THE_MACHINE
+    from text_uda.training.metrics import OF_THE_MACHINE
 
     def decided(record: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -220,7 +220,7 @@ class Killer:
         self._work, self._chance = work, chance
         # A fork of a process that has only imported, so that it starts at once; no thread of torch runs there.
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(["text_uda.train", "text_uda.augment.switchout"])
+        self._context.set_forkserver_preload(["text_uda.training.train_classifier", "text_uda.augment.switchout"])
         self.log = work / "log"
 
     def whole(self, method: str, out: Path) -> float:
@@ -276,7 +276,7 @@ class Killer:
 
 
 def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
-    from text_uda.paraphrase import paraphrase
+    from text_uda.paraphrasing.fill_and_read import paraphrase
 
     chance = random.Random(seed)
     write_encoder(folder / "encoder")

@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter
 
 from text_uda import BackTranslation, load, paraphrase
-from text_uda.text import split_sentences
+from text_uda.text.sentences import split_sentences
 from translation_cache import Cache, lookup
 
 

@@ -3,15 +3,16 @@
     python scripts/study_demo.py --out study            about 20 minutes on 2 cores; begun again it goes on
     python scripts/study_demo.py --out study --data wordnet-6 --labels 24 60
 
-The demo (text_uda/demo.py) takes the first setting below. The test error is printed beside, and chose nothing.
+The demo (text_uda/experiment/demo.py) takes the first setting below. The test error is
+printed beside, and chose nothing.
 """
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from text_uda import demo
 from text_uda.data import load, split
+from text_uda.experiment import demo
 from text_uda.objectives import UDA
 from text_uda.report import markdown_table
 from translation_cache import Cache

@@ -18,8 +18,8 @@ from statistics import mean
 
 from text_uda import load
 from text_uda.experiment import Trial, run_study, setting, write_report
-from text_uda.experiment.setting import limit_of
-from text_uda.experiment.studies import ladder
+from text_uda.experiment.catalogue import ladder
+from text_uda.experiment.sizes import limit_of
 from text_uda.report.interval import estimate
 
 DATA = ("wordnet-6", "wordnet-14", "movie-snippets", "movie-snippets-5")

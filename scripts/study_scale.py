@@ -35,11 +35,11 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from text_uda.data import load, split
-from text_uda.keyed import keyed_generator
-from text_uda.noise import keyed_random
+from text_uda.keyed_random import keyed_generator
+from text_uda.model.keyed_tensors import keyed_random
 from text_uda.objectives import PRESETS
-from text_uda.settings import TrainSettings
-from text_uda.train import train
+from text_uda.training.settings import TrainSettings
+from text_uda.training.train_classifier import train
 
 LABELED = 2000
 MAX_TOKENS = 64

@@ -17,9 +17,9 @@ from statistics import mean
 from text_uda import AdaMatch, FreeMatch, LogisticRegression, SoftMatch, Supervised, load
 from text_uda.augment import SwitchOut
 from text_uda.experiment import Trial, run_study, write_report
-from text_uda.experiment.setting import CONSISTENCY, SETTINGS
-from text_uda.keyed import keyed_seed
-from translation_cache.whole import whole_file
+from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
+from text_uda.keyed_random import keyed_seed
+from translation_cache.atomic import whole_file
 
 SHARES = {"person": 0.74, "plant": 0.09, "animal": 0.0425, "location": 0.0425, "food": 0.0425, "body": 0.0425}
 PRIOR = tuple(SHARES[name] for name in sorted(SHARES))  # in the order of a file's classes

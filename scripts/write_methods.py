@@ -18,12 +18,11 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from text_uda.averaging import EMA, Averaged, FastSWA
-from text_uda.baselines import LogisticRegression, SelfTraining
-from text_uda.batch import Batch, Tokens
-from text_uda.noise import keyed_random
-from text_uda.objectives import PRESETS, Needs, Preset, all_needs
-from text_uda.step import Step
+from text_uda.model.inputs import Batch, Tokens
+from text_uda.model.keyed_tensors import keyed_random
+from text_uda.objectives import PRESETS, LogisticRegression, Needs, Preset, SelfTraining, all_needs
+from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
+from text_uda.training.step import Step
 
 _SPECIAL = re.compile(r"(`[^`]*`)|([\\*_<|\[\]])")  # to Markdown, but for code, which stays code
 

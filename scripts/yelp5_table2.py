@@ -5,7 +5,7 @@
     python scripts/yelp5_table2.py --out yelp5 --shard 2 8   on the second of eight machines that share the folder; it
                                                              names the commands that make the paraphrases first
 
-BERT-base, the settings of the paper where it has them (see `text_uda.experiment.setting`). Beside each error stands the
+BERT-base, the settings of the paper where it has them (see `text_uda.experiment.sizes`). Beside each error stands the
 paper's: of BERT-base with 2,500 labels, of a random start with 650,000, where it augments the labeled texts. This has
 not been run yet: there was neither the data nor a GPU.
 """

@@ -1,10 +1,6 @@
 """What `from text_uda import ...` gives."""
 
-import subprocess
-import sys
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -26,23 +22,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         text_uda.tarin  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize("before", ["import text_uda.{0}", "from text_uda import {0}"])
-def test_function_wins_over_its_module(before: str) -> None:
-    """In a fresh interpreter, since what was imported first is the point."""
-    code = "import text_uda\n"
-    for name in ("paraphrase", "pretrain", "train", "evaluate"):
-        code += (
-            f"{before.format(name)}\n"
-            f"from text_uda import {name} as first\n"
-            f"import text_uda.{name}\n"
-            f"from text_uda import {name} as second\n"
-            f"from text_uda.{name} import {name} as inside\n"
-            f"assert callable(first) and first is second is inside is text_uda.{name}\n"
-        )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("name", ["paraphrase", "pretrain", "train", "evaluate"])
-def test_module_can_be_had_too(name: str) -> None:
-    assert isinstance(import_module(f"text_uda.{name}"), ModuleType)
+def test_no_public_name_is_a_module() -> None:
+    """Importing a submodule sets it as an attribute of its package, over what stood there."""
+    modules = {path.stem for path in (ROOT / "text_uda").iterdir()}
+    assert not modules & set(text_uda.__all__)

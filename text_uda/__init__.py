@@ -1,19 +1,14 @@
 """Consistency training for text classifiers: a few labels, many unlabeled texts, cached paraphrases.
 
-The names below are imported when they are first used, so that `import text_uda` takes no time. `paraphrase`,
-`pretrain`, `train` and `evaluate` are each a function and the module it lives in. Here the function wins, whatever was
-imported before: `from text_uda import train` is the function, `from text_uda.train import ...` reaches into
-the module.
+The names below are imported when they are first used, so that `import text_uda` takes no time.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from text_uda.augment.aeda import AEDA
-    from text_uda.augment.backtranslate import BackTranslation
+    from text_uda.augment.back_translation import BackTranslation
     from text_uda.augment.compose import Compose, OneOf, Sometimes
     from text_uda.augment.cutoff import Cutoff
     from text_uda.augment.deletion import Deletion
@@ -27,12 +22,7 @@ if TYPE_CHECKING:
     from text_uda.augment.tfidf import Statistics, TfIdf
     from text_uda.augment.typos import Typos
     from text_uda.augment.uniform import Uniform
-    from text_uda.averaging import EMA, FastSWA
-    from text_uda.baselines import LogisticRegression, SelfTraining
-    from text_uda.cached import Cached
     from text_uda.data import load, split
-    from text_uda.evaluate import evaluate, predict
-    from text_uda.filters import Filters
     from text_uda.objectives import (
         ICT,
         LGA,
@@ -47,22 +37,28 @@ if TYPE_CHECKING:
         FlexMatch,
         FreeMatch,
         InfoNCE,
+        LogisticRegression,
         MeanTeacher,
         MixMatch,
         MixMixup,
         PiModel,
         PseudoLabel,
         RDrop,
+        SelfTraining,
         SoftMatch,
         SupCon,
         Supervised,
         TMix,
         VAdD,
     )
-    from text_uda.pairs import write_pairs
-    from text_uda.paraphrase import paraphrase, read_paraphrases
-    from text_uda.pretrain import PretrainSettings, pretrain
-    from text_uda.train import TrainSettings, train
+    from text_uda.objectives.weight_averaging import EMA, FastSWA
+    from text_uda.paraphrasing.cached import Cached
+    from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
+    from text_uda.paraphrasing.filters import Filters
+    from text_uda.paraphrasing.pairs import write_pairs
+    from text_uda.runs.evaluation import evaluate, predict
+    from text_uda.training.pretraining import PretrainSettings, pretrain
+    from text_uda.training.train_classifier import TrainSettings, train
     from translation_cache import Cache
 
 __version__ = "0.1.0"
@@ -133,18 +129,18 @@ __all__ = [
 _HOMES = {
     "AEDA": "text_uda.augment.aeda",
     "AdaMatch": "text_uda.objectives",
-    "BackTranslation": "text_uda.augment.backtranslate",
+    "BackTranslation": "text_uda.augment.back_translation",
     "Cache": "translation_cache",
-    "Cached": "text_uda.cached",
+    "Cached": "text_uda.paraphrasing.cached",
     "Compose": "text_uda.augment.compose",
     "Cutoff": "text_uda.augment.cutoff",
     "Dash": "text_uda.objectives",
     "Deletion": "text_uda.augment.deletion",
     "EDA": "text_uda.augment.eda",
-    "EMA": "text_uda.averaging",
+    "EMA": "text_uda.objectives.weight_averaging",
     "EntMin": "text_uda.objectives",
-    "FastSWA": "text_uda.averaging",
-    "Filters": "text_uda.filters",
+    "FastSWA": "text_uda.objectives.weight_averaging",
+    "Filters": "text_uda.paraphrasing.filters",
     "FixMatch": "text_uda.objectives",
     "FlexMatch": "text_uda.objectives",
     "FreeMatch": "text_uda.objectives",
@@ -152,7 +148,7 @@ _HOMES = {
     "ICT": "text_uda.objectives",
     "Insertion": "text_uda.augment.insertion",
     "LGA": "text_uda.objectives",
-    "LogisticRegression": "text_uda.baselines",
+    "LogisticRegression": "text_uda.objectives",
     "MaskedLanguageModel": "text_uda.augment.mlm",
     "MeanTeacher": "text_uda.objectives",
     "MixMatch": "text_uda.objectives",
@@ -160,12 +156,12 @@ _HOMES = {
     "OneOf": "text_uda.augment.compose",
     "PRESETS": "text_uda.objectives",
     "PiModel": "text_uda.objectives",
-    "PretrainSettings": "text_uda.pretrain",
+    "PretrainSettings": "text_uda.training.pretraining",
     "PseudoLabel": "text_uda.objectives",
     "RDrop": "text_uda.objectives",
     "RandAugment": "text_uda.augment.randaugment",
     "SNTG": "text_uda.objectives",
-    "SelfTraining": "text_uda.baselines",
+    "SelfTraining": "text_uda.objectives",
     "SoftMatch": "text_uda.objectives",
     "Sometimes": "text_uda.augment.compose",
     "Statistics": "text_uda.augment.tfidf",
@@ -176,21 +172,21 @@ _HOMES = {
     "Synonym": "text_uda.augment.synonym",
     "TMix": "text_uda.objectives",
     "TfIdf": "text_uda.augment.tfidf",
-    "TrainSettings": "text_uda.train",
+    "TrainSettings": "text_uda.training.train_classifier",
     "Typos": "text_uda.augment.typos",
     "UDA": "text_uda.objectives",
     "Uniform": "text_uda.augment.uniform",
     "VAT": "text_uda.objectives",
     "VAdD": "text_uda.objectives",
-    "evaluate": "text_uda.evaluate",
+    "evaluate": "text_uda.runs.evaluation",
     "load": "text_uda.data",
-    "paraphrase": "text_uda.paraphrase",
-    "predict": "text_uda.evaluate",
-    "pretrain": "text_uda.pretrain",
-    "read_paraphrases": "text_uda.paraphrase",
+    "paraphrase": "text_uda.paraphrasing.fill_and_read",
+    "predict": "text_uda.runs.evaluation",
+    "pretrain": "text_uda.training.pretraining",
+    "read_paraphrases": "text_uda.paraphrasing.fill_and_read",
     "split": "text_uda.data",
-    "train": "text_uda.train",
-    "write_pairs": "text_uda.pairs",
+    "train": "text_uda.training.train_classifier",
+    "write_pairs": "text_uda.paraphrasing.pairs",
 }
 
 
@@ -204,15 +200,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Importing a submodule sets it as an attribute of its package: a public name stays what it is."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _HOMES.get(name) == value.__name__:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

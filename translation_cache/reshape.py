@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from translation_cache.atomic import whole_file
 from translation_cache.errors import CacheError
 from translation_cache.scan import each_once
 from translation_cache.shard import row_count
 from translation_cache.store import Cache
-from translation_cache.whole import whole_file
 
 EXPORTED = pa.schema(
     {

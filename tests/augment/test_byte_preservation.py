@@ -19,7 +19,7 @@ from text_uda.augment.swap import Swap
 from text_uda.augment.synonym import Synonym
 from text_uda.augment.typos import Typos
 from text_uda.augment.words import NEGATIONS, words
-from text_uda.wordnet import DEBIAN
+from text_uda.text.wordnet import DEBIAN
 from translation_cache import Job
 
 pytestmark = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")

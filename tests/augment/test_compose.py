@@ -7,7 +7,7 @@ import pytest
 
 from text_uda.augment.compose import Compose, OneOf, Sometimes
 from text_uda.errors import SettingsError
-from text_uda.paraphrase import paraphrase, read_paraphrases
+from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
 from translation_cache import Cache, Paraphrase, fingerprint
 
 

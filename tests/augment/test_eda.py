@@ -10,7 +10,7 @@ from text_uda.augment.insertion import Insertion
 from text_uda.augment.swap import Swap
 from text_uda.augment.synonym import Synonym
 from text_uda.errors import SettingsError
-from text_uda.wordnet import DEBIAN
+from text_uda.text.wordnet import DEBIAN
 
 pytestmark = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
 

@@ -7,10 +7,10 @@ import nltk
 import pytest
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-from text_uda import wordnet
 from text_uda.augment import Synonym, lexicon
 from text_uda.augment.lexicon import context_of, entries, opposites, tables
 from text_uda.errors import MissingPartError
+from text_uda.text import wordnet
 
 installed = pytest.mark.skipif(not (wordnet.DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
 

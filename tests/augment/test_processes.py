@@ -6,7 +6,7 @@ import pytest
 
 from text_uda import AEDA, EDA, Compose, Statistics, Synonym, TfIdf, Typos, Uniform, paraphrase, read_paraphrases
 from text_uda.augment import SwitchOut
-from text_uda.wordnet import DEBIAN
+from text_uda.text.wordnet import DEBIAN
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,9 +8,9 @@ import pytest
 
 from text_uda.augment.compose import OneOf
 from text_uda.augment.randaugment import RandAugment, at_magnitude
-from text_uda.cached import Cached
 from text_uda.errors import SettingsError
-from text_uda.paraphrase import paraphrase
+from text_uda.paraphrasing.cached import Cached
+from text_uda.paraphrasing.fill_and_read import paraphrase
 from translation_cache import Cache, Paraphrase, fingerprint
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from text_uda.augment import SwitchOut
-from text_uda.augment.in_step import OnTokens
 from text_uda.augment.switchout import sample_distance, switchout, switchout_ids
 from text_uda.augment.vocabulary import Groups, vocabulary
-from text_uda.batch import Tokens
 from text_uda.errors import SettingsError
-from text_uda.keyed import Key
+from text_uda.keyed_random import Key
+from text_uda.model.inputs import Tokens
+from text_uda.training.in_step_augmentation import OnTokens
 
 GROUPS = Groups([range(10, 20), range(30, 33)])  # 0..9 and 20..29 are special
 KEY = Key("test")

@@ -7,7 +7,7 @@ import pytest
 from text_uda.augment import Synonym
 from text_uda.augment.words import begins_with_vowel
 from text_uda.errors import SettingsError
-from text_uda.wordnet import DEBIAN
+from text_uda.text.wordnet import DEBIAN
 
 pytestmark = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
 

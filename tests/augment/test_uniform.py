@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.stats import binom, chisquare
 
-from text_uda.augment.in_step import OnTokens
 from text_uda.augment.uniform import Uniform
 from text_uda.augment.vocabulary import vocabulary
-from text_uda.batch import Tokens
 from text_uda.errors import SettingsError
+from text_uda.model.inputs import Tokens
+from text_uda.training.in_step_augmentation import OnTokens
 
 TEXT = "good film plot the bad story"  # six tokens
 

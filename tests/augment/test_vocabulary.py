@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from text_uda.augment.uniform import Uniform
 from text_uda.augment.vocabulary import Groups, random_bits, vocabulary
-from text_uda.keyed import Key
+from text_uda.keyed_random import Key
 
 GROUPS = Groups([range(10, 20), range(30, 33), [40]], never_drawn=[5])  # 40 has none to stand for it
 

@@ -13,7 +13,7 @@ _STREAMS = ("stdin", "stdout", "stderr")
 
 context = get_context("forkserver")
 context.set_forkserver_preload(
-    ["text_uda.experiment.trial", "text_uda.pretrain", "text_uda.predict", "text_uda.report"]
+    ["text_uda.experiment.trial", "text_uda.training.pretraining", "text_uda.predict", "text_uda.report"]
 )
 
 

@@ -147,7 +147,7 @@ def test_damaged_cache_is_never_read_as_data(run, refused, record, tmp_path):
 )
 def test_predict_names_the_line_after_it_answered_the_earlier_ones(refused, tmp_path, monkeypatch, stdin, said):
     monkeypatch.setattr(
-        import_module("text_uda.evaluate"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
+        import_module("text_uda.runs.evaluation"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
     )
     assert said in refused("predict", tmp_path, input=stdin)
 
@@ -181,7 +181,7 @@ def test_full_disk_under_a_run(refused, tmp_path, monkeypatch):
         except OSError as error:
             raise RuntimeError("could not serialise") from error
 
-    monkeypatch.setattr(import_module("text_uda.train"), "train", full)
+    monkeypatch.setattr(import_module("text_uda.training.train_classifier"), "train", full)
     line = refused("train", write(tmp_path / "a.tsv"), "--labels", 6, "--out", tmp_path / "run")
     assert "full" in line and "run/model" in line
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from forked import Started, finished
 
-from text_uda.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import OF_THE_MACHINE
 
 pytestmark = pytest.mark.slow
 

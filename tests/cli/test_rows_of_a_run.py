@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from text_uda.cli.options import CountOrFile
+from text_uda.cli.shared_options import CountOrFile
 
 WORDS = ("good great fine best love", "bad poor dull worst not", "movie film plot story actor")
 

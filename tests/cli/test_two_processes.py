@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import Supervised
-from text_uda.settings import TrainSettings
-from text_uda.train import train
+from text_uda.training.settings import TrainSettings
+from text_uda.training.train_classifier import train
 
 pytestmark = pytest.mark.slow
 

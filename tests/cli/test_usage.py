@@ -9,10 +9,10 @@ import click
 import pytest
 
 from text_uda.cli import main
-from text_uda.cli.loop import OF_FEATURES, SCHEDULES, SELECT_BY
-from text_uda.cli.methods import METHODS
-from text_uda.cli.objectives import OBJECTIVES
+from text_uda.cli.augmentation_choice import METHODS
+from text_uda.cli.objective_options import OBJECTIVES
 from text_uda.cli.training import ACCEPTABLE, TRACKERS
+from text_uda.cli.training_options import OF_FEATURES, SCHEDULES, SELECT_BY
 
 VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -39,13 +39,13 @@ def test_each_verb_has_help_with_an_example_json_and_debug(run, words):
 
 def test_choices_are_the_lists_of_the_library():
     from text_uda.augment import METHODS as augmentations
-    from text_uda.baselines.fitting import DECISIVE
-    from text_uda.filters import ACCEPTABLE as acceptable
     from text_uda.objectives import PRESETS
-    from text_uda.schedules import SCHEDULES as schedules
-    from text_uda.schedules import Schedule
-    from text_uda.settings import SelectBy
-    from text_uda.tracking import Tracker
+    from text_uda.objectives.schedules import SCHEDULES as schedules
+    from text_uda.objectives.schedules import Schedule
+    from text_uda.paraphrasing.filters import ACCEPTABLE as acceptable
+    from text_uda.training.fit_baseline import DECISIVE
+    from text_uda.training.settings import SelectBy
+    from text_uda.training.trackers import Tracker
 
     assert set(METHODS) == set(augmentations)
     assert tuple(OBJECTIVES) == tuple(PRESETS)
@@ -57,8 +57,8 @@ def test_choices_are_the_lists_of_the_library():
 
 
 def test_default_encoder_is_that_of_the_trainer():
-    from text_uda.cli.options import DEFAULT_ENCODER
-    from text_uda.settings import TrainSettings
+    from text_uda.cli.shared_options import DEFAULT_ENCODER
+    from text_uda.training.settings import TrainSettings
 
     assert TrainSettings().encoder == DEFAULT_ENCODER
 
@@ -138,7 +138,7 @@ def test_an_option_that_the_method_would_not_read_is_refused(refused, tmp_path, 
 
 def test_options_of_back_translation_reach_it():
     from text_uda.augment import BackTranslation
-    from text_uda.cli.methods import DEFAULT_TRANSLATOR, AugmentationChoice
+    from text_uda.cli.augmentation_choice import DEFAULT_TRANSLATOR, AugmentationChoice
 
     def built(**given):
         choice = AugmentationChoice(method="back-translation", augment_seed=7, samples=1, **given)
@@ -172,7 +172,7 @@ def test_options_of_back_translation_reach_it():
 )
 def test_options_reach_the_method(method, given, fields):
     from text_uda.augment import METHODS as augmentations
-    from text_uda.cli.methods import AugmentationChoice
+    from text_uda.cli.augmentation_choice import AugmentationChoice
 
     choice = AugmentationChoice(method=method, augment_seed=7, samples=1, **given)
     built = choice.build(encoder="minilm-l6", texts=lambda: ("a good film", "a film"), cache=None)
@@ -181,7 +181,7 @@ def test_options_reach_the_method(method, given, fields):
 
 
 def test_names_that_differ_reach_the_method():
-    from text_uda.cli.methods import AugmentationChoice
+    from text_uda.cli.augmentation_choice import AugmentationChoice
 
     def built(method, **given):
         choice = AugmentationChoice(method=method, augment_seed=0, samples=1, **given)
@@ -254,10 +254,12 @@ def test_augmentations_of_the_step_are_told_from_those_of_the_cache(refused, tmp
     ],
 )
 def test_options_of_the_trainer_reach_its_settings(record, reviews, tmp_path, monkeypatch, words, settings):
-    from text_uda.settings import TrainSettings
+    from text_uda.training.settings import TrainSettings
 
     given = []
-    monkeypatch.setattr(import_module("text_uda.train"), "train", lambda *_, **named: given.append(named) or {})
+    monkeypatch.setattr(
+        import_module("text_uda.training.train_classifier"), "train", lambda *_, **named: given.append(named) or {}
+    )
     record("train", reviews, "--labels", 6, "--out", tmp_path / "run", *words)
     assert given[0]["settings"] == TrainSettings(**settings)
 

@@ -14,7 +14,7 @@ from text_uda.data import hub, known, load, movie_snippets, texts
 from text_uda.data.hub import KNOWN, from_parts
 from text_uda.data.texts import MappedTexts
 from text_uda.errors import DataError, MissingPartError
-from text_uda.wordnet import DEBIAN
+from text_uda.text.wordnet import DEBIAN
 
 needs_wordnet = pytest.mark.skipif(not (DEBIAN / "index.sense").exists(), reason="needs Debian's WordNet")
 

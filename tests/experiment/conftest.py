@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from text_uda.settings import TrainSettings
+from text_uda.training.settings import TrainSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from text_uda.augment import SwitchOut
-from text_uda.baselines import LogisticRegression
 from text_uda.data import Corpus, Rows
 from text_uda.experiment import Trial, cost
-from text_uda.objectives import UDA, Supervised
+from text_uda.objectives import UDA, LogisticRegression, Supervised
 
 CORPUS = Corpus("toy", "", ("a", "b"), Rows(("good film",) * 40, (0, 1) * 20), Rows(("bad film",), (0,)))
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from text_uda.batch import Batch, Features
-from text_uda.model import Classifier, Output
+from text_uda.model.classifier import Classifier, Output
+from text_uda.model.inputs import Batch, Features
+from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import Context, Loss, Objective, Preset, Stateful
-from text_uda.pretrained import load_classifier
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import torch
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from text_uda.averaging import EMA, Averaged
-from text_uda.batch import Batch, Features, Tokens
-from text_uda.model import check_embeddings_can_be_given, check_last_layer_is_linear, layers
-from text_uda.noise import keyed_random
+from text_uda.model.capabilities import check_embeddings_can_be_given, check_last_layer_is_linear
+from text_uda.model.classifier import layers
+from text_uda.model.inputs import Batch, Features, Tokens
+from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.packing import pack
 from text_uda.objectives import PRESETS, Preset, Supervised, all_needs
-from text_uda.packing import pack
-from text_uda.step import Step
+from text_uda.objectives.weight_averaging import EMA, Averaged
+from text_uda.training.step import Step
 
 STEPPING = [name for name, preset in PRESETS.items() if preset.losses]  # all but the baselines
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}

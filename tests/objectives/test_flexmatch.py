@@ -8,7 +8,7 @@ import torch
 
 from text_uda.errors import SettingsError
 from text_uda.objectives.flexmatch import FlexMatch, class_thresholds, highest_threshold, remember
-from text_uda.watch import warnings_in
+from text_uda.training.run_warnings import warnings_in
 
 THIRDS = torch.full((3,), 1 / 3)
 

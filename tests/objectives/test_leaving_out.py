@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from text_uda.batch import Batch
-from text_uda.model import Classifier, logits
+from text_uda.model.classifier import Classifier, logits
+from text_uda.model.inputs import Batch
+from text_uda.model.pretrained import load_tokenizer
+from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import PRESETS, UDA, EntMin, FixMatch, PiModel, Selective, Supervised
-from text_uda.pretrained import load_tokenizer
-from text_uda.rows import TokenRows
-from text_uda.step import Step
+from text_uda.training.step import Step
 
 SELECTIVE = [name for name, preset in PRESETS.items() if any(isinstance(o, Selective) for o in preset.objectives)]
 LABELED = ["a good film", "a bad plot", "not fine"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda.averaging import EMA, Averaged
-from text_uda.batch import Batch
 from text_uda.errors import SettingsError
+from text_uda.model.inputs import Batch
 from text_uda.objectives import MeanTeacher
-from text_uda.step import Step
+from text_uda.objectives.weight_averaging import EMA, Averaged
+from text_uda.training.step import Step
 
 FULL = MeanTeacher(weight=1.0, ramp_up=0.0)
 
@@ -43,7 +43,7 @@ def test_the_gradient_goes_through_the_student_alone_and_equals_finite_differenc
 
 def test_the_weights_get_the_gradient_of_the_students_own_pass(student):
     """A published Mean Teacher took the student's logits from the teacher's pass, and so learned nothing by it."""
-    from text_uda.batch import Tokens
+    from text_uda.model.inputs import Tokens
 
     ids = torch.tensor([[2, 40, 50, 60, 3], [2, 70, 80, 3, 0]])
     tokens = Tokens(ids, ids.ne(0).long())

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda.batch import Batch, Features
 from text_uda.errors import SettingsError
-from text_uda.mixing import Mixing, draw_mixing
-from text_uda.model import Output
+from text_uda.model.classifier import Output
+from text_uda.model.inputs import Batch, Features
+from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import mixmatch
 from text_uda.objectives.mixmatch import MixMatch, mixed_losses
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda.batch import Batch, Features, Tokens
 from text_uda.errors import SettingsError
-from text_uda.mixing import draw_mixing
+from text_uda.model.inputs import Batch, Features, Tokens
+from text_uda.model.mixing import draw_mixing
 from text_uda.objectives import mixmixup
-from text_uda.objectives.guess import guessed_labels
+from text_uda.objectives.guessed_labels import guessed_labels
 from text_uda.objectives.mixmixup import MixMixup, trusted_and_untrusted
 
 KEY = 4

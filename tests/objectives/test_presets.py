@@ -5,9 +5,8 @@ from inspect import signature
 
 import pytest
 
-from text_uda.averaging import EMA, FastSWA
 from text_uda.errors import SettingsError
-from text_uda.experiment.setting import CONSISTENCY
+from text_uda.experiment.sizes import CONSISTENCY
 from text_uda.objectives import (
     PRESETS,
     UDA,
@@ -21,7 +20,8 @@ from text_uda.objectives import (
     check_together,
     method_name,
 )
-from text_uda.train import train
+from text_uda.objectives.weight_averaging import EMA, FastSWA
+from text_uda.training.train_classifier import train
 
 SAFE = UDA(temperature=0.5, confidence_threshold=0.75, ramp_up=0.3, alignment="labels")
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from text_uda.augment import SwitchOut
-from text_uda.averaging import EMA, FastSWA
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import (
@@ -24,8 +23,9 @@ from text_uda.objectives import (
     TMix,
     all_needs,
 )
-from text_uda.settings import TrainSettings
-from text_uda.train import train
+from text_uda.objectives.weight_averaging import EMA, FastSWA
+from text_uda.training.settings import TrainSettings
+from text_uda.training.train_classifier import train
 
 ROWS = Rows(("a good film", "a bad film"), (1, 0))
 SPLIT = Split("test", ("bad", "good"), ROWS, ("it was good", "it was bad"), ROWS, ROWS, "0" * 32)
@@ -108,7 +108,7 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
     def refuse(_model):
         raise SettingsError("this encoder cannot")
 
-    monkeypatch.setattr(import_module("text_uda.training"), check, refuse)
+    monkeypatch.setattr(import_module("text_uda.training.loop"), check, refuse)
     assert said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives) == "this encoder cannot"
     assert not (tmp_path / "run").exists(), "or the next try would find a run with other settings there"
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from text_uda.averaging import FastSWA
-from text_uda.batch import Tokens
 from text_uda.data import Rows, Split
-from text_uda.metrics import OF_THE_MACHINE
+from text_uda.model.inputs import Tokens
 from text_uda.objectives import PRESETS, Dash, Stateful, all_needs
-from text_uda.settings import TrainSettings
-from text_uda.step import Step
-from text_uda.train import train
+from text_uda.objectives.weight_averaging import FastSWA
+from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.settings import TrainSettings
+from text_uda.training.step import Step
+from text_uda.training.train_classifier import train
 
 REMEMBERS = [
     name

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda.batch import Batch, Features, Tokens
 from text_uda.errors import SettingsError
-from text_uda.mixing import Mixing, draw_mixing
+from text_uda.model.inputs import Batch, Features, Tokens
+from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import tmix
-from text_uda.objectives.guess import guessed_labels
+from text_uda.objectives.guessed_labels import guessed_labels
 from text_uda.objectives.tmix import TMix, hidden_mix_losses, mixed_layers
 
 KEY = 4

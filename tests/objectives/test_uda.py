@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda.batch import Batch, Features
 from text_uda.errors import SettingsError
-from text_uda.model import Output
+from text_uda.model.classifier import Output
+from text_uda.model.inputs import Batch, Features
 from text_uda.objectives import UDA, Context
 from text_uda.objectives.uda import consistency_loss
 

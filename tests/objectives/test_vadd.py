@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda import noise
 from text_uda.errors import SettingsError
+from text_uda.model import keyed_tensors
 from text_uda.objectives.vadd import VAdD, adversarial_mask, dropout_divergence, rescaled
 
 KEY = 4
@@ -16,7 +16,7 @@ KEY = 4
 
 @pytest.fixture
 def linear() -> torch.nn.Linear:
-    with noise.keyed_random(0):
+    with keyed_tensors.keyed_random(0):
         return torch.nn.Linear(40, 3).double()
 
 
@@ -83,7 +83,7 @@ def test_agrees_with_numpy(evaluate, random_logits, linear, hidden, delta, keep)
         student=SimpleNamespace(last_layer=linear),
         key=KEY,
     )
-    mask = noise.uniform(noise.row_keys(KEY, 6, device=hidden.device), 40) < keep
+    mask = keyed_tensors.uniform(keyed_tensors.row_keys(KEY, 6, device=hidden.device), 40) < keep
     assert not mask.all(dim=1).any()  # of the full mask J is zero, and its sign rounding
     weight, bias = linear.weight.detach().numpy(), linear.bias.detach().numpy()
     expected = numpy_divergence(hidden.numpy(), mask.numpy(), weight, bias, math.floor(40 * delta))
@@ -96,7 +96,7 @@ def test_the_entropy_of_the_first_prediction_is_added_without_a_ramp(evaluate, r
     hidden.requires_grad_()
     views = {"original": (random_logits(0, 6, 3), hidden), "student": SimpleNamespace(last_layer=linear), "key": KEY}
     with_it, without = (evaluate(VAdD(entropy_weight=e), **views, step=0) for e in (0.7, 0.0))
-    mask = noise.uniform(noise.row_keys(KEY, 6, device=hidden.device), 40) < 0.9
+    mask = keyed_tensors.uniform(keyed_tensors.row_keys(KEY, 6, device=hidden.device), 40) < 0.9
     kept = (hidden * mask * 40 / mask.sum(dim=1, keepdim=True)).detach().numpy()
     logits = kept @ linear.weight.detach().numpy().T + linear.bias.detach().numpy()
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from text_uda import noise
-from text_uda.batch import Batch, Embedded, Features, Tokens
 from text_uda.errors import SettingsError
-from text_uda.functional import kl_divergence
-from text_uda.model import Classifier, Output
+from text_uda.model import keyed_tensors
+from text_uda.model.classifier import Classifier, Output
+from text_uda.model.inputs import Batch, Embedded, Features, Tokens
+from text_uda.objectives.functional import kl_divergence
 from text_uda.objectives.vat import VAT, adversarial_direction, token_norm
 
 KEY = 3
@@ -64,7 +64,7 @@ def test_by_hand(evaluate):
         classes=2,
         key=KEY,
     )
-    sign = math.copysign(1, noise.normal(noise.row_keys(KEY, 1, device=torch.device("cpu")), 1).item())
+    sign = math.copysign(1, keyed_tensors.normal(keyed_tensors.row_keys(KEY, 1, device=torch.device("cpu")), 1).item())
     p, q = (1 / (1 + math.exp(-z)) for z in (2.0, 2.0 + 0.5 * 2.0 * sign))
     assert loss.total.item() == pytest.approx(
         3 * (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))), abs=1e-9
@@ -93,7 +93,7 @@ def test_agrees_with_numpy(evaluate, seed, power_iterations):
     e = x.numpy()
     size = np.sqrt((e**2).sum(axis=1, keepdims=True)) / 10  # features count as a hundred tokens
     target, _ = numpy_gradient(e, 0)
-    d = noise.normal(noise.row_keys(KEY, 5, device=x.device), 3).double().numpy()
+    d = keyed_tensors.normal(keyed_tensors.row_keys(KEY, 5, device=x.device), 3).double().numpy()
     for _ in range(power_iterations):
         _, d = numpy_gradient(e + 0.02 * size * d / np.sqrt((d**2).sum(axis=1, keepdims=True)), target)
     moved, _ = numpy_gradient(e + 0.7 * size * d / np.sqrt((d**2).sum(axis=1, keepdims=True)), 0)
@@ -150,7 +150,7 @@ def test_the_direction_in_float32_is_that_of_float64(student, tokens, xi, lowest
         there = tokens.attention_mask[..., None]
         with torch.no_grad():
             target = rows(Embedded(e, tokens.attention_mask)).logits.softmax(dim=-1)
-        start = noise.normal(noise.row_keys(KEY, 3, device=e.device), *e.shape[1:]).to(e.dtype) * there
+        start = keyed_tensors.normal(keyed_tensors.row_keys(KEY, 3, device=e.device), *e.shape[1:]).to(e.dtype) * there
         size = token_norm(Embedded(e, tokens.attention_mask)).view(-1, 1, 1)
         directions.append(
             adversarial_direction(

@@ -12,13 +12,13 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from text_uda.averaging import Averaged
-from text_uda.batch import Batch
-from text_uda.keyed import keyed_seed
+from text_uda.keyed_random import keyed_seed
+from text_uda.model.inputs import Batch
+from text_uda.model.pretrained import load_classifier
+from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import PRESETS, Preset
-from text_uda.pretrained import load_classifier
-from text_uda.rows import TokenRows
-from text_uda.step import Step
+from text_uda.objectives.weight_averaging import Averaged
+from text_uda.training.step import Step
 
 STEPS = 3
 LABELED = ["a good film", "a bad film and a bad plot", "not fine", "the best", "the worst plot", "an average story"]

@@ -1,4 +1,4 @@
-"""Finished run directories, as text_uda.train leaves them."""
+"""Finished run directories, as text_uda.training.train_classifier leaves them."""
 
 import json
 import math
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from text_uda.answers import packed
-from text_uda.calibration import calibration
-from text_uda.keyed import keyed_generator, keyed_seed
+from text_uda.keyed_random import keyed_generator, keyed_seed
+from text_uda.runs.calibration import calibration
+from text_uda.runs.test_answers import packed
 
 MakeRun = Callable[..., Path]
 

@@ -4,7 +4,7 @@ import pytest
 
 from text_uda.report import markdown_table
 from text_uda.report.comparison import compare, flat
-from text_uda.report.reading import read_runs
+from text_uda.report.load_runs import read_runs
 from text_uda.report.table import NOTHING, group_cell, run_cell
 
 DATA = {"name": "movie-snippets", "classes": ["negative", "positive"], "test_digest": "test-rows"}

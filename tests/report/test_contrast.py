@@ -9,7 +9,7 @@ from scipy import stats
 
 from text_uda.report.comparison import compare
 from text_uda.report.contrast import contrasts
-from text_uda.report.gathering import gather
+from text_uda.report.find_runs import gather
 from text_uda.report.significance import mcnemar
 
 

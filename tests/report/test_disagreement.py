@@ -8,7 +8,7 @@ from text_uda.errors import SettingsError
 from text_uda.report import build, disagreement
 from text_uda.report.comparison import compare
 from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
-from text_uda.report.reading import read_runs
+from text_uda.report.load_runs import read_runs
 
 GOOD, BAD = "positive", "negative"
 

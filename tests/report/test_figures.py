@@ -9,8 +9,8 @@ import pytest
 from text_uda.errors import SettingsError
 from text_uda.report import curves, figures, save_figures
 from text_uda.report.comparison import compare
-from text_uda.report.look import palette, style
-from text_uda.report.reading import read_runs
+from text_uda.report.load_runs import read_runs
+from text_uda.report.palette import palette, style
 
 drawing = pytest.importorskip("text_uda.report.drawing")
 

@@ -12,7 +12,7 @@ import pytest
 
 from text_uda import report
 from text_uda.errors import MissingPartError, SettingsError
-from text_uda.report import build, pairs
+from text_uda.report import build, paraphrase_examples
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -129,7 +129,7 @@ def test_texts_of_the_same_source_stand_together(study, tmp_path):
 
 
 def test_long_texts_and_many_texts_are_cut_and_it_is_said(make_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(pairs, "SOURCES", 5)
+    monkeypatch.setattr(paraphrase_examples, "SOURCES", 5)
     texts = [f"text {index} " + "word " * 20_000 + "slight" for index in range(8)]
     text = page_of([make_run("synonym", 0, texts=texts)], tmp_path / "report.html")
     assert len(text) < 60_000

@@ -10,7 +10,7 @@ import pytest
 from text_uda.errors import SettingsError
 from text_uda.report import build, export, markdown_table
 from text_uda.report.comparison import compare
-from text_uda.report.reading import read_run, read_runs
+from text_uda.report.load_runs import read_run, read_runs
 from text_uda.report.table import by_class
 
 CLASSES = ("billing", "delivery", "returns")

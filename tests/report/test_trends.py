@@ -6,7 +6,7 @@ import pytest
 
 from text_uda.report import build, trends
 from text_uda.report.comparison import compare
-from text_uda.report.reading import read_runs
+from text_uda.report.load_runs import read_runs
 from text_uda.report.reliability import bins, expected_error, reliability
 
 drawing = pytest.importorskip("text_uda.report.drawing")

@@ -6,9 +6,9 @@ import torch
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
 from text_uda.errors import SettingsError
-from text_uda.translate.choose import DRAWS, draw, likeliest
 from text_uda.translate.decoding import Decoding, decode
-from text_uda.translate.network import Network
+from text_uda.translate.marian_network import Network
+from text_uda.translate.token_sampling import DRAWS, draw, likeliest
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.translate import checkpoint, marian, place
+from text_uda.translate import device, marian, marian_checkpoint
+from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.marian import Marian
-from text_uda.translate.plan import Budget
 from text_uda.translate.translator import Translation
 
 WORDS = "the film was good and story long a bad actor in scene of this movie is great but that plot not".split()
@@ -37,7 +37,7 @@ DECODINGS = [Decoding(), Decoding(temperature=0.9)]
 @pytest.fixture
 def budget(tiny_marian: Path) -> Iterator[Budget]:
     """The model's own, which lives as long as the process: put back as it was."""
-    found = checkpoint.network(str(tiny_marian), place.device(), "float32")[1]
+    found = marian_checkpoint.network(str(tiny_marian), device.torch_device(), "float32")[1]
     before = found.max_tokens
     yield found
     found.max_tokens = before
@@ -55,7 +55,7 @@ def test_a_translation_does_not_depend_on_its_batch(tiny_marian: Path, budget: B
     translate = Marian(str(tiny_marian), decoding)
     draws = [n % 3 for n in range(len(SENTENCES))]
     alone = [translate([sentence], [draw])[0] for sentence, draw in zip(SENTENCES, draws, strict=True)]
-    longest = max(len(source.tokens) for source in checkpoint.vocabulary(str(tiny_marian)).encode(SENTENCES))
+    longest = max(len(source.tokens) for source in marian_checkpoint.vocabulary(str(tiny_marian)).encode(SENTENCES))
     budget.max_tokens = longest * rows
     same(translate(SENTENCES, draws), alone)
     same(translate(SENTENCES[::-1], draws[::-1])[::-1], alone)
@@ -99,11 +99,11 @@ def test_the_checkpoints_own_generation_settings_do_not_reach_us(tiny_marian: Pa
     from transformers import MarianMTModel
 
     model = MarianMTModel.from_pretrained(tiny_marian).eval()
-    vocabulary = checkpoint.vocabulary(str(tiny_marian))
+    vocabulary = marian_checkpoint.vocabulary(str(tiny_marian))
     few = SENTENCES[:6]
     for source, made in zip(vocabulary.encode(few), Marian(str(tiny_marian))(few, [0] * 6), strict=True):
         target = [model.config.decoder_start_token_id]
-        cap = checkpoint.most_tokens(len(source.tokens), 512)
+        cap = marian_checkpoint.most_tokens(len(source.tokens), 512)
         while target[-1] != model.config.eos_token_id and len(target) <= cap:
             with torch.no_grad():
                 logits = model(torch.tensor([source.tokens]), decoder_input_ids=torch.tensor([target])).logits[0, -1]
@@ -124,7 +124,7 @@ def test_settings_name_the_weights_and_everything_set(tiny_marian: Path, tmp_pat
     copy = shutil.copytree(tiny_marian, tmp_path / tiny_marian.name)
     assert Marian(str(copy)).settings() == settings, "where a folder lies decides nothing"
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-4] + b"\0\0\0\1")
-    checkpoint._revision.cache_clear()
+    marian_checkpoint._revision.cache_clear()
     assert Marian(str(copy)).settings()["revision"] != settings["revision"]
 
 
@@ -259,8 +259,11 @@ def test_it_says_what_transformers_says(tiny_marian: Path):
     for sentence, made in zip(SENTENCES, Marian(str(tiny_marian))(SENTENCES, [0] * len(SENTENCES)), strict=True):
         source = tokenizer([sentence], return_tensors="pt")
         length = source["input_ids"].shape[1]
-        assert checkpoint.vocabulary(str(tiny_marian)).encode([sentence])[0].tokens == source["input_ids"][0].tolist()
-        cap = checkpoint.most_tokens(length, 512)
+        assert (
+            marian_checkpoint.vocabulary(str(tiny_marian)).encode([sentence])[0].tokens
+            == source["input_ids"][0].tolist()
+        )
+        cap = marian_checkpoint.most_tokens(length, 512)
         config = GenerationConfig(  # one token more than ours: on the last one the checkpoint forces an end
             max_new_tokens=cap + 1, num_beams=1, do_sample=False, pad_token_id=pad,
             eos_token_id=end, decoder_start_token_id=pad, bad_words_ids=[[pad]],

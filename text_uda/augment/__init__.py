@@ -1,7 +1,7 @@
 """Augmentations, one a file, and the only list of them. Each is a pure function of (text, settings, seed, sample)."""
 
 from text_uda.augment.aeda import AEDA
-from text_uda.augment.backtranslate import BackTranslation
+from text_uda.augment.back_translation import BackTranslation
 from text_uda.augment.compose import Compose, OneOf, Sometimes
 from text_uda.augment.cutoff import Cutoff
 from text_uda.augment.deletion import Deletion

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from text_uda.documents import put_together
 from text_uda.errors import SettingsError
-from text_uda.keyed import Key
-from text_uda.text import change_rate, split_sentences
+from text_uda.keyed_random import Key
+from text_uda.paraphrasing.documents import put_together
+from text_uda.text.sentences import change_rate, split_sentences
 from translation_cache import Job, Paraphrase, fingerprint
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number

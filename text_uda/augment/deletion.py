@@ -17,7 +17,7 @@ from text_uda.augment.words import (
     with_articles_of,
     words,
 )
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number

@@ -8,7 +8,7 @@ from text_uda.augment.lexicon import context_of, entries, versions
 from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.synonym import in_phrase
 from text_uda.augment.words import NEGATIONS, Edit, edited, with_articles_of, words
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from text_uda.augment.words import STOP_WORDS
-from text_uda.wordnet import read
+from text_uda.text.wordnet import read
 
 # What a word before says of the part of speech; of "to" it is not sure: to the point, to film, to films.
 _CONTEXTS = {

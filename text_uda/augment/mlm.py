@@ -11,7 +11,7 @@ import numpy as np
 from text_uda.augment.per_text import check_protect, check_rate, protected
 from text_uda.augment.words import STOP_WORDS, Edit, Word, edited, in_case_of, with_articles, words
 from text_uda.errors import SettingsError
-from text_uda.keyed import Key
+from text_uda.keyed_random import Key
 from translation_cache import Paraphrase, fingerprint
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number
@@ -73,17 +73,17 @@ class MaskedLanguageModel:
     @property
     def batch_size(self) -> int:
         """Texts that it is best given at once: they are sorted by length."""
-        from text_uda.translate import place
+        from text_uda.translate import device
 
-        return place.block()
+        return device.block()
 
     uses_gpu = True
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Said once to each process that makes paraphrases: it takes its GPU, or its share of the cores."""
-        from text_uda.translate import place
+        from text_uda.translate import device
 
-        place.start_worker(worker, workers)
+        device.start_worker(worker, workers)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -115,12 +115,12 @@ class MaskedLanguageModel:
 
     def _fill(self, texts: "list[_Text]", rows: "list[list[_Mask]]", model: "_Model", kept: frozenset[str]) -> None:
         """Let every mask draw its token."""
-        from text_uda.translate import place
-        from text_uda.translate.choose import draw
+        from text_uda.translate import device
+        from text_uda.translate.token_sampling import draw
 
         if not any(rows):
             return
-        network = model.network(place.device(), self.precision)
+        network = model.network(device.torch_device(), self.precision)
         windows = [
             window
             for text, masks in zip(texts, rows, strict=True)
@@ -250,8 +250,8 @@ class _Model:
         from transformers import AutoConfig
 
         from text_uda.augment.vocabulary import vocabulary
-        from text_uda.pretrained import encoder_path
-        from text_uda.translate import checkpoint
+        from text_uda.model.pretrained import encoder_path
+        from text_uda.translate import marian_checkpoint
 
         self.name, self.path = name, encoder_path(name)
         config: Any = _from_checkpoint(name, lambda: AutoConfig.from_pretrained(self.path, trust_remote_code=False))
@@ -263,7 +263,7 @@ class _Model:
                 "files beside the weights, or name a masked language model, such as google-bert/bert-base-uncased"
             )
         folder = Path(self.path).is_dir()
-        revision = checkpoint.identity(self.path) if folder else {"model": name, "revision": config._commit_hash}
+        revision = marian_checkpoint.identity(self.path) if folder else {"model": name, "revision": config._commit_hash}
         self.identity: dict[str, Any] = revision
         around = np.array(self.tokenizer("")["input_ids"], dtype=np.int64)  # [CLS] and [SEP]
         self.before, self.after = around[:1], around[1:]
@@ -325,9 +325,9 @@ class _Network:
         import torch
         from transformers import AutoModelForMaskedLM
 
-        from text_uda.pretrained import positions
-        from text_uda.translate.checkpoint import MAX_TOKENS
-        from text_uda.translate.plan import Budget
+        from text_uda.model.pretrained import positions
+        from text_uda.translate.batching import Budget
+        from text_uda.translate.marian_checkpoint import MAX_TOKENS
 
         opened = _opened(name)
         model, report = _from_checkpoint(
@@ -363,7 +363,7 @@ class _Network:
         """Of the masks alone, in order: (M, V) float32."""
         import torch
 
-        from text_uda.batch import pad
+        from text_uda.model.inputs import pad
 
         tokens = pad([window.ids for window in windows], pad_id=self._pad).to(self._device)
         is_mask = np.zeros(tuple(tokens.input_ids.shape), dtype=bool)  # (B, T)

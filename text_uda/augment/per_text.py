@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from text_uda.errors import SettingsError
-from text_uda.keyed import Draws, Key
+from text_uda.keyed_random import Draws, Key
 from translation_cache import Paraphrase, fingerprint
 
 

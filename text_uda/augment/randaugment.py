@@ -7,7 +7,7 @@ from typing import Any
 
 from text_uda.augment.compose import Composition, check_operations, in_turn, is_of_originals
 from text_uda.errors import SettingsError
-from text_uda.keyed import Key
+from text_uda.keyed_random import Key
 from translation_cache import Job, Paraphrase, fingerprint
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.vocabulary import BITS, Groups, OnDevice, per_tokens, random_bits, vocabulary
 from text_uda.errors import SettingsError
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 if TYPE_CHECKING:  # see vocabulary.py
     import torch
     from torch import Tensor
 
-    from text_uda.batch import Tokens
+    from text_uda.model.inputs import Tokens
 
 VERSION = 2  # of the algorithm: a change of what it makes is a new number
 
@@ -154,7 +154,7 @@ class SwitchOut:
         Args:
             generator: of the device of the tokens.
         """
-        from text_uda.batch import Tokens
+        from text_uda.model.inputs import Tokens
 
         groups = vocabulary(self.tokenizer).whole.on(tokens.input_ids.device)
         mask = tokens.attention_mask.bool()

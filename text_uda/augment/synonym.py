@@ -8,7 +8,7 @@ from text_uda.augment.lexicon import Entry, Phrase, context_of, entries, version
 from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import Edit, Word, edited, in_case_of, with_articles, words
 from text_uda.errors import SettingsError
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 VERSION = 2  # of the algorithm: a change of what it makes is a new number

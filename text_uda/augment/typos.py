@@ -6,7 +6,7 @@ from typing import Any
 
 from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
 from text_uda.augment.words import NEGATIONS, STOP_WORDS, Edit, edited, words
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.vocabulary import BITS, per_tokens, random_bits, vocabulary
 from text_uda.errors import SettingsError
-from text_uda.keyed import Draws
+from text_uda.keyed_random import Draws
 from translation_cache import Paraphrase
 
 if TYPE_CHECKING:  # see vocabulary.py
     import torch
 
-    from text_uda.batch import Tokens
+    from text_uda.model.inputs import Tokens
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number
 
@@ -66,7 +66,7 @@ class Uniform:
         """
         import torch
 
-        from text_uda.batch import Tokens
+        from text_uda.model.inputs import Tokens
 
         ids = tokens.input_ids
         groups = vocabulary(self.tokenizer).whole.on(ids.device)

@@ -11,8 +11,8 @@ import numpy as np
 
 from text_uda.augment.words import Edit, edited
 from text_uda.errors import SettingsError
-from text_uda.keyed import Draws, Key
-from text_uda.text import change_rate
+from text_uda.keyed_random import Draws, Key
+from text_uda.text.sentences import change_rate
 from translation_cache import Paraphrase, fingerprint
 
 if (
@@ -140,7 +140,7 @@ def vocabulary(name: str) -> Vocabulary:
     Raises:
         SettingsError: there is no such tokenizer, or it does not say where its tokens stand.
     """
-    from text_uda.pretrained import load_tokenizer
+    from text_uda.model.pretrained import load_tokenizer
 
     tokenizer = load_tokenizer(name)
     if not tokenizer.is_fast:

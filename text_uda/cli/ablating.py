@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.options import (
+from text_uda.cli.output import emit_json, printable
+from text_uda.cli.shared_options import (
     CACHE_WORDS,
     COUNT,
     FOLDER,
@@ -18,7 +19,6 @@ from text_uda.cli.options import (
     ends,
     label_sampling_option,
 )
-from text_uda.cli.output import emit_json, printable
 
 if TYPE_CHECKING:
     from text_uda.experiment.study import Outcome
@@ -90,11 +90,11 @@ def ablate(
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
     """
+    from text_uda.experiment.catalogue import STUDIES as functions
     from text_uda.experiment.cost import cost
-    from text_uda.experiment.reporting import check_parts, write_report
-    from text_uda.experiment.setting import limit_of, setting
-    from text_uda.experiment.studies import STUDIES as functions
+    from text_uda.experiment.sizes import limit_of, setting
     from text_uda.experiment.study import run_study, share
+    from text_uda.experiment.study_report import check_parts, write_report
 
     check_parts()
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)

@@ -11,11 +11,11 @@ import click
 from text_uda.cli.ablating import ablate
 from text_uda.cli.caching import cache
 from text_uda.cli.failures import explain
-from text_uda.cli.options import Invocation
 from text_uda.cli.preparing import data, paraphrase
 from text_uda.cli.pretraining import pretrain
 from text_uda.cli.quiet import quiet_libraries
 from text_uda.cli.reporting import demo, report
+from text_uda.cli.shared_options import Invocation
 from text_uda.cli.training import train
 from text_uda.cli.using import evaluate, predict
 from text_uda.cli.verbs import Verbs

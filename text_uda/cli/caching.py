@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from text_uda.cli.failures import FAILED
-from text_uda.cli.options import COUNT, FILE, CacheLocation, Verb, ends
 from text_uda.cli.output import echo_pair, emit_json, printable
+from text_uda.cli.shared_options import COUNT, FILE, CacheLocation, Verb, ends
 from text_uda.cli.verbs import Verbs
 
 EXISTING = CacheLocation(exists=True)

@@ -47,7 +47,7 @@ def to_terminal() -> bool:
 
 def marked(source: str, paraphrase: str) -> str:
     """On one line, `paraphrase` with what it changed of `source`: [-old-]{+new+}."""
-    from text_uda.text import changed_words
+    from text_uda.text.sentences import changed_words
 
     parts = []
     for operation, old, new in changed_words(source, paraphrase):
@@ -75,7 +75,7 @@ def echo_pair(source: str, paraphrase: str | None, *, status: str, pivot: str | 
 
 def side_by_side(source: str, paraphrase: str, *, width: int) -> str:
     """Both texts in columns of a terminal: struck on the left what was taken away, bold on the right what is new."""
-    from text_uda.text import changed_words
+    from text_uda.text.sentences import changed_words
 
     left: list[tuple[str, bool]] = []
     right: list[tuple[str, bool]] = []

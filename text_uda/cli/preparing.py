@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_options
 from text_uda.cli.failures import keeps
-from text_uda.cli.methods import AugmentationChoice, augmentation_options
-from text_uda.cli.options import (
+from text_uda.cli.output import echo_pair, emit_json, printable, table
+from text_uda.cli.shared_options import (
     CACHE_WORDS,
     COUNT,
     CacheLocation,
@@ -18,7 +19,6 @@ from text_uda.cli.options import (
     encoder_option,
     ends,
 )
-from text_uda.cli.output import echo_pair, emit_json, printable, table
 from text_uda.errors import SettingsError
 from text_uda.progress import followed
 
@@ -82,7 +82,7 @@ def _description(corpus: "Corpus") -> dict[str, Any]:
 
 def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
     """Some texts with what is made of them; that is made again below, and comes out the same."""
-    from text_uda.paraphrase import paraphrase, read_paraphrases
+    from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
 
     few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
     with TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def paraphrase(
         )
     if preview is not None:
         _preview(texts, job, preview)
-    from text_uda.paraphrase import paraphrase as fill
+    from text_uda.paraphrasing.fill_and_read import paraphrase as fill
     from translation_cache import fingerprint
 
     with (

@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.options import COUNT, FOLDER, DataChoice, data_options, encoder_option, ends, gathered
 from text_uda.cli.output import emit_json, is_main_process, printable
+from text_uda.cli.shared_options import COUNT, FOLDER, DataChoice, data_options, encoder_option, ends, gathered
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainChoice:
-    """Fields of text_uda.pretrain.PretrainSettings; None leaves the default there."""
+    """Fields of text_uda.training.pretraining.PretrainSettings; None leaves the default there."""
 
     steps: int | None
     seed: int
@@ -76,8 +76,8 @@ def pretrain(
       text-uda pretrain movie-snippets --encoder minilm-l6 --steps 300 --out pretrained
       text-uda train movie-snippets --labels 100 --tune last:2 --encoder pretrained --out run
     """
-    from text_uda.pretrain import PretrainSettings
-    from text_uda.pretrain import pretrain as run_pretraining
+    from text_uda.training.pretraining import PretrainSettings
+    from text_uda.training.pretraining import pretrain as run_pretraining
 
     settings = PretrainSettings(encoder=encoder, **choice.given())
     texts = data.training_texts()

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from text_uda.cli.failures import keeps
-from text_uda.cli.options import FILE, FOLDER, ends
 from text_uda.cli.output import emit_json, printable
+from text_uda.cli.shared_options import FILE, FOLDER, ends
 
 
 @click.command(short_help="Write one page that compares runs.")
@@ -73,7 +73,7 @@ def demo(out: Path, as_json: bool) -> None:
     Example:
       text-uda demo
     """
-    from text_uda.demo import run
+    from text_uda.experiment.demo import run
 
     with keeps(f"what is done is kept in {out}; the same command goes on from there"):
         record = run(out)

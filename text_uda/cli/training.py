@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from text_uda.cli.augmentation_choice import IN_STEP, AugmentationChoice, augmentation_options
 from text_uda.cli.failures import keeps
-from text_uda.cli.loop import LoopChoice, loop_options
-from text_uda.cli.methods import IN_STEP, AugmentationChoice, augmentation_options
-from text_uda.cli.objectives import ObjectiveChoice, objective_options
-from text_uda.cli.options import (
+from text_uda.cli.objective_options import ObjectiveChoice, objective_options
+from text_uda.cli.output import emit_json, is_main_process, printable
+from text_uda.cli.shared_options import (
     CACHE_WORDS,
     COUNT,
     FOLDER,
@@ -25,18 +25,18 @@ from text_uda.cli.options import (
     gathered,
     label_sampling_option,
 )
-from text_uda.cli.output import emit_json, is_main_process, printable
+from text_uda.cli.training_options import LoopChoice, loop_options
 from text_uda.errors import SettingsError
-from text_uda.run import REFIT, RunDirectory
+from text_uda.runs.directory import REFIT, RunDirectory
 
 if TYPE_CHECKING:
-    from text_uda.filters import Filters
+    from text_uda.paraphrasing.filters import Filters
 
-# The names of text_uda.tracking.Tracker, not imported here. A test compares.
+# The names of text_uda.training.trackers.Tracker, not imported here. A test compares.
 TRACKERS = ("tensorboard", "trackio", "wandb")
 
 
-# The names of text_uda.filters.ACCEPTABLE, not imported here. A test compares.
+# The names of text_uda.paraphrasing.filters.ACCEPTABLE, not imported here. A test compares.
 ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
 
 
@@ -56,7 +56,7 @@ class FilterChoice:
         if method == "none":
             option = next(iter(given)).replace("_", "-")
             raise SettingsError(f"--{option} chooses among paraphrases; give --augment METHOD, or leave it out")
-        from text_uda.filters import Filters
+        from text_uda.paraphrasing.filters import Filters
 
         return Filters(**given)
 
@@ -155,10 +155,10 @@ def train(
     if not preset.losses:
         loop.check_reads_features(objective.objective)
     from text_uda.data import split
-    from text_uda.precision import words
-    from text_uda.pretrained import hidden_width
-    from text_uda.train import TrainSettings
-    from text_uda.train import train as run_training
+    from text_uda.model.precision import words
+    from text_uda.model.pretrained import hidden_width
+    from text_uda.training.train_classifier import TrainSettings
+    from text_uda.training.train_classifier import train as run_training
 
     data, dev = data.with_dev(dev_rows)
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **loop.given())

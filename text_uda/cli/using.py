@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.options import COUNT, DataChoice, data_options, ends
 from text_uda.cli.output import emit_json, printable, table
+from text_uda.cli.shared_options import COUNT, DataChoice, data_options, ends
 from text_uda.errors import DataError
 from text_uda.progress import followed
-from text_uda.run import RunDirectory
+from text_uda.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus, Rows
@@ -41,7 +41,7 @@ def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
       text-uda evaluate run new-reviews.tsv --rows all
     """
     corpus = data.load()
-    from text_uda.evaluate import evaluate
+    from text_uda.runs.evaluation import evaluate
 
     chosen = _as_the_run_counts(corpus, data.source, run, everything=rows == "all")
     with followed("evaluate", "texts") as progress:
@@ -130,7 +130,7 @@ def predict(run: Path, batch_size: int, as_json: bool) -> None:
       tail -f reviews.log | text-uda predict run --batch-size 1
     """
     del as_json  # what is printed is JSON either way
-    from text_uda.evaluate import predict as classify
+    from text_uda.runs.evaluation import predict as classify
 
     source = _Lines(sys.stdin.buffer)
     for record in classify(run, source, batch_size=batch_size):

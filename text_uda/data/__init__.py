@@ -12,16 +12,16 @@ import numpy as np
 
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split
 from text_uda.data.files import KINDS, read_labeled, read_texts
-from text_uda.data.glosses import load_glosses
 from text_uda.data.hub import KNOWN, class_order, load_hub
-from text_uda.data.labeled import Labeled, collect, once
+from text_uda.data.labeled_rows import Labeled, collect, once
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.near_copies import copied_in
 from text_uda.data.splitting import split
 from text_uda.data.test_side import hold_out_test, without_overlap
 from text_uda.data.texts import distinct_places, keep, taken
+from text_uda.data.wordnet_glosses import load_glosses
 from text_uda.errors import DataError
-from text_uda.keyed import keyed_seed
+from text_uda.keyed_random import keyed_seed
 
 __all__ = ["Corpus", "LabelSampling", "Labels", "Rows", "Split", "known", "load", "split"]
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.files import LABEL_NAMES, TEXT_NAMES
-from text_uda.data.labeled import LabeledRow, collect, once
+from text_uda.data.labeled_rows import LabeledRow, collect, once
 from text_uda.data.test_side import hold_out_test, without_overlap
 from text_uda.data.texts import keep
 from text_uda.errors import DataError

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from text_uda.cache_dir import home
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.test_side import hold_out_test
 from text_uda.errors import DataError, MissingPartError
-from text_uda.home import home
 
 _PACKAGE = "vaderSentiment==0.5"
 _ARCHIVE = "vaderSentiment-0.5.zip"

@@ -12,7 +12,7 @@ from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split, dig
 from text_uda.data.near_copies import copy_groups, essence, first_copies
 from text_uda.data.texts import sorted_distinct, taken
 from text_uda.errors import DataError, SettingsError
-from text_uda.keyed import keyed_seed
+from text_uda.keyed_random import keyed_seed
 from translation_cache.key import KEY_BYTES, keys_from_bytes
 
 DEV_SHARE = 5  # at most one in five of the texts that are not labeled,

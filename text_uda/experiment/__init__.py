@@ -12,10 +12,10 @@ A study of one's own is a function that returns trials:
         write_report(run_study(mine(), {"source": "movie-snippets"}, out="study"), Path("study"))
 """
 
-from text_uda.experiment.reporting import write_report
-from text_uda.experiment.setting import Setting, setting
-from text_uda.experiment.studies import STUDIES
+from text_uda.experiment.catalogue import STUDIES
+from text_uda.experiment.sizes import Setting, setting
 from text_uda.experiment.study import Outcome, run_study
+from text_uda.experiment.study_report import write_report
 from text_uda.experiment.trial import Trial
 
 __all__ = ["STUDIES", "Outcome", "Setting", "Trial", "run_study", "setting", "write_report"]

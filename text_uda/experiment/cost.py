@@ -17,13 +17,13 @@ from text_uda.data.texts import taken
 from text_uda.errors import SettingsError
 from text_uda.experiment.study import default_workers
 from text_uda.experiment.trial import Trial
-from text_uda.interruption import Interrupted
+from text_uda.model.pretrained import load_tokenizer
+from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, PiModel, Supervised, all_needs, baseline_of
-from text_uda.pretrained import load_tokenizer
-from text_uda.rows import TokenRows
-from text_uda.run import RunDirectory
-from text_uda.settings import TrainSettings
-from text_uda.train import train
+from text_uda.runs.directory import RunDirectory
+from text_uda.training.settings import TrainSettings
+from text_uda.training.stopping import Interrupted
+from text_uda.training.train_classifier import train
 
 _OF_A_CLASS = 3
 _SAMPLE = 2000  # texts, of which the lengths are taken and the minute is trained on

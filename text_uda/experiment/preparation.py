@@ -9,7 +9,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Bench, Trial, encoding
-from text_uda.paraphrase import missing_paraphrases, paraphrase, read_paraphrases
+from text_uda.paraphrasing.fill_and_read import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed
 from translation_cache import Cache, Job, fingerprint
 
@@ -112,7 +112,7 @@ def _let_go_of_the_gpu() -> None:
     """Of what translating (and a measured minute) held there: the processes of the trials need the room."""
     import torch
 
-    from text_uda.translate.checkpoint import network
+    from text_uda.translate.marian_checkpoint import network
 
     network.cache_clear()
     gc.collect()

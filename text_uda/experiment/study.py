@@ -1,6 +1,6 @@
 """A study: many runs of one data set, of which the finished are skipped and the broken go on.
 
-`text_uda.experiment.studies` has those of the field; a study of one's own is a list of `Trial`s given to `run_study`.
+`text_uda.experiment.catalogue` has those of the field; a study of one's own is a list of `Trial`s given to `run_study`.
 
 OUT/
   study.json              what was asked for; a study that is another is refused
@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from text_uda.errors import SettingsError
-from text_uda.experiment import side_by_side
 from text_uda.experiment.preparation import prepare
 from text_uda.experiment.trial import Bench, Trial
-from text_uda.features import features_folder
-from text_uda.interruption import Interrupted
-from text_uda.keyed import keyed_seed
+from text_uda.keyed_random import keyed_seed
+from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress
-from text_uda.run import write_whole
+from text_uda.runs.directory import write_whole
+from text_uda.training.stopping import Interrupted
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def run_study(
     workers = max(1, min(len(todo), default_workers(todo) if workers is None else workers))
     with progress(len(mine), "study", "runs", done=len(mine) - len(todo)) as bar:
         try:
-            for trial, why in side_by_side.run(todo, bench, workers=workers, logs=out / "logs"):
+            for trial, why in run_trials(todo, bench, workers=workers, logs=out / "logs"):
                 if why is not None:
                     failed[trial.folder] = why
                 bar.note(f"{trial.folder}{' failed' if why else ''}")

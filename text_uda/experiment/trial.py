@@ -11,17 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_uda.averaging import Averaging
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
-from text_uda.keyed import keyed_seed
+from text_uda.keyed_random import keyed_seed
+from text_uda.model.frozen_encoder import FrozenEncoder
+from text_uda.model.precision import Precision
+from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import Method, Supervised, baseline_of
-from text_uda.precision import Precision
-from text_uda.pretrained import load_classifier
-from text_uda.rows import FrozenEncoder
-from text_uda.run import OF_THE_WAY, RunDirectory
-from text_uda.settings import TrainSettings
-from text_uda.train import train
+from text_uda.objectives.weight_averaging import Averaging
+from text_uda.runs.decisive_settings import WITHOUT_EFFECT
+from text_uda.runs.directory import RunDirectory
+from text_uda.training.settings import TrainSettings
+from text_uda.training.train_classifier import train
 from translation_cache import Job
 
 _PATIENCE_S = 10.0
@@ -68,7 +69,7 @@ class Trial:
 
     def digest(self) -> str:
         """32 hex digits that stand for all that decides what it comes to, but for the data."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name not in OF_THE_WAY}
+        settings = {name: value for name, value in asdict(self.settings).items() if name not in WITHOUT_EFFECT}
         parts = [
             self.labels,
             self.unlabeled,
@@ -96,7 +97,7 @@ class Bench:
     """A folder for the run directories."""
 
     features: Path
-    """A folder for what frozen encoders make of the texts (see `text_uda.features`)."""
+    """A folder for what frozen encoders make of the texts (see `text_uda.model.feature_store`)."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from text_uda.errors import SettingsError
 from text_uda.objectives import PRESETS, UDA, Preset, Supervised
-from text_uda.settings import TrainSettings
+from text_uda.training.settings import TrainSettings
 
 SUPERVISED = Supervised(tsa="exp")
 """Beside consistency."""

@@ -1,6 +1,8 @@
 """The objectives, one a file. `PRESETS` is the only list: the command line and the documents read it."""
 
 from text_uda.objectives.adamatch import AdaMatch
+from text_uda.objectives.baseline import Baseline, Linear
+from text_uda.objectives.class_prior import Prior
 from text_uda.objectives.dash import Dash
 from text_uda.objectives.entmin import EntMin
 from text_uda.objectives.fixmatch import FixMatch
@@ -9,6 +11,7 @@ from text_uda.objectives.freematch import FreeMatch
 from text_uda.objectives.ict import ICT
 from text_uda.objectives.infonce import InfoNCE
 from text_uda.objectives.lga import LGA
+from text_uda.objectives.logistic_regression import LogisticRegression
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
@@ -28,9 +31,9 @@ from text_uda.objectives.objective import (
 )
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.presets import PRESETS, Preset, baseline_of, check_together, losses, method_name
-from text_uda.objectives.prior import Prior
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
+from text_uda.objectives.self_training import SelfTraining
 from text_uda.objectives.sntg import SNTG
 from text_uda.objectives.softmatch import SoftMatch
 from text_uda.objectives.supcon import SupCon
@@ -48,6 +51,7 @@ __all__ = [
     "UDA",
     "VAT",
     "AdaMatch",
+    "Baseline",
     "Chosen",
     "Context",
     "Dash",
@@ -56,6 +60,8 @@ __all__ = [
     "FlexMatch",
     "FreeMatch",
     "InfoNCE",
+    "Linear",
+    "LogisticRegression",
     "Loss",
     "MeanTeacher",
     "Method",
@@ -69,6 +75,7 @@ __all__ = [
     "PseudoLabel",
     "RDrop",
     "Selective",
+    "SelfTraining",
     "SoftMatch",
     "Stateful",
     "SupCon",

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
-from text_uda.functional import align, soft_cross_entropy
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_threshold, check_weight
+from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
+from text_uda.objectives.functional import align, soft_cross_entropy
+from text_uda.objectives.hard_pseudo_labels import running, told
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
-from text_uda.objectives.prior import Prior, alignment_state, check_prior
-from text_uda.objectives.thresholds import running, told
 
 
 @dataclass(frozen=True, kw_only=True)

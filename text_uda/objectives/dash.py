@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from text_uda import distributed
-from text_uda.batch import Batch
 from text_uda.errors import SettingsError
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_weight
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, told
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
-from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 
 def loss_threshold(initial: float, *, decays: int, gamma: float, slack: float, least: float) -> float:

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
-from text_uda.functional import soft_cross_entropy
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_share, check_weight
+from text_uda.objectives.functional import soft_cross_entropy
 from text_uda.objectives.objective import Context, Loss, Needs
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def conditional_entropy(logits: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from text_uda.batch import Batch
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, told
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
-from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 
 @dataclass(frozen=True, kw_only=True)

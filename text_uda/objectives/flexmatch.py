@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
+from text_uda.objectives.class_prior import Prior, check_prior, distribution
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, told
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
-from text_uda.objectives.prior import Prior, check_prior, distribution
-from text_uda.objectives.thresholds import pseudo_label_loss, told
 
 _NONE = -1  # of a row that was never predicted with confidence
 

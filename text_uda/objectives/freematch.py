@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_weight
+from text_uda.objectives.class_prior import Prior, check_prior, distribution
+from text_uda.objectives.hard_pseudo_labels import histogram, pseudo_label_loss, running, told
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
-from text_uda.objectives.prior import Prior, check_prior, distribution
-from text_uda.objectives.thresholds import histogram, pseudo_label_loss, running, told
 
 
 def fairness_loss(logits: Tensor, counted: Tensor, mean_prediction: Tensor, label_share: Tensor) -> Tensor:

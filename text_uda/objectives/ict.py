@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
-from text_uda.functional import squared_difference
-from text_uda.mixing import draw_mixing
+from text_uda.model.inputs import Batch
+from text_uda.model.mixing import draw_mixing
 from text_uda.objectives.checks import check_positive, check_share, check_weight
+from text_uda.objectives.functional import squared_difference
 from text_uda.objectives.objective import Context, Loss, Needs
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def interpolation_loss(logits: Tensor, mixed_targets: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from text_uda import distributed
-from text_uda.batch import Batch
-from text_uda.functional import soft_cross_entropy
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_share, check_weight
+from text_uda.objectives.functional import soft_cross_entropy
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def project_to_simplex(values: Tensor) -> Tensor:

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
-from text_uda.functional import squared_difference
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_share, check_weight
+from text_uda.objectives.functional import squared_difference
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def squared_difference_to_teacher(logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -28,8 +28,8 @@ class MeanTeacher:
     """w(t) * mean (p(y|x') - sg p_ema(y|x''))^2 over the unlabeled rows and the classes.
 
     Source: Tarvainen & Valpola 2017, "Mean teachers are better role models" (arXiv 1703.01780), Section 3. The average
-    of the weights is `EMA` in text_uda/averaging.py; it is what such a run evaluates, as in the paper, and it is made
-    with its default decay where `averaging` is not given.
+    of the weights is `EMA` in text_uda/objectives/weight_averaging.py; it is what such a run evaluates, as in the
+    paper, and it is made with its default decay where `averaging` is not given.
 
     For text: x'' is the original text, x' the augmented one, or without an augmentation the original with dropout.
     The gradient goes through the student alone. The teacher has no dropout, see `Averaged`.

@@ -11,10 +11,10 @@ from typing import ClassVar, NamedTuple, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
-from text_uda.baselines.baseline import Baseline
-from text_uda.batch import Batch
-from text_uda.model import Classifier, Output
-from text_uda.needs import Needs, View
+from text_uda.model.classifier import Classifier, Output
+from text_uda.model.inputs import Batch
+from text_uda.objectives.baseline import Baseline
+from text_uda.objectives.needs import Needs, View
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from text_uda.averaging import EMA, Averaging, FastSWA
-from text_uda.baselines.baseline import Baseline
-from text_uda.baselines.logistic_regression import LogisticRegression
-from text_uda.baselines.self_training import SelfTraining
 from text_uda.errors import SettingsError
 from text_uda.objectives.adamatch import AdaMatch
+from text_uda.objectives.baseline import Baseline
 from text_uda.objectives.dash import Dash
 from text_uda.objectives.entmin import EntMin
 from text_uda.objectives.fixmatch import FixMatch
@@ -18,6 +15,7 @@ from text_uda.objectives.freematch import FreeMatch
 from text_uda.objectives.ict import ICT
 from text_uda.objectives.infonce import InfoNCE
 from text_uda.objectives.lga import LGA
+from text_uda.objectives.logistic_regression import LogisticRegression
 from text_uda.objectives.mean_teacher import MeanTeacher
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
@@ -25,6 +23,7 @@ from text_uda.objectives.objective import Method, Objective, in_use
 from text_uda.objectives.pi_model import PiModel
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.r_drop import RDrop
+from text_uda.objectives.self_training import SelfTraining
 from text_uda.objectives.sntg import SNTG
 from text_uda.objectives.softmatch import SoftMatch
 from text_uda.objectives.supcon import SupCon
@@ -33,6 +32,7 @@ from text_uda.objectives.tmix import TMix
 from text_uda.objectives.uda import UDA
 from text_uda.objectives.vadd import VAdD
 from text_uda.objectives.vat import VAT
+from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
 from text_uda.errors import SettingsError
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_share, check_threshold, check_weight
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.objectives.thresholds import pseudo_label_loss
-from text_uda.schedules import linear_ramp
+from text_uda.objectives.schedules import linear_ramp
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from text_uda.batch import Batch
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_weight
 from text_uda.objectives.objective import Context, Loss, Needs
 

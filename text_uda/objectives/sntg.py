@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_share, check_weight
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def neighbor_loss(hidden: Tensor, targets: Tensor, *, margin: float) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
-from text_uda.functional import align
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_positive, check_weight
+from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
+from text_uda.objectives.functional import align
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, running, told
 from text_uda.objectives.objective import Context, Loss, Needs
-from text_uda.objectives.prior import Prior, alignment_state, check_prior
-from text_uda.objectives.thresholds import pseudo_label_loss, running, told
 
 
 def gaussian_weight(confidence: Tensor, mean: Tensor, variance: Tensor, *, deviations: float) -> Tensor:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.batch import Batch
-from text_uda.functional import cosines
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_share_of_the_run, check_temperature, check_weight
+from text_uda.objectives.functional import cosines
 from text_uda.objectives.objective import Context, Loss, Needs, shares
 
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from text_uda import distributed
-from text_uda.batch import Batch
 from text_uda.errors import SettingsError
+from text_uda.model.inputs import Batch
+from text_uda.objectives.class_prior import check_each_class_is_labeled
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.objectives.prior import check_each_class_is_labeled
-from text_uda.schedules import TSASchedule, tsa_threshold
+from text_uda.objectives.schedules import TSASchedule, tsa_threshold
 
 
 def row_losses(

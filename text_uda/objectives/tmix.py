@@ -6,15 +6,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
-from text_uda.functional import entropy, kl_divergence, soft_cross_entropy
-from text_uda.keyed import keyed_seed
-from text_uda.mixing import draw_mixing
-from text_uda.model import depth
+from text_uda.keyed_random import keyed_seed
+from text_uda.model.classifier import depth
+from text_uda.model.inputs import Batch
+from text_uda.model.mixing import draw_mixing
 from text_uda.objectives.checks import check_positive, check_share, check_temperature, check_weight
-from text_uda.objectives.guess import guessed_labels, under_each_other
+from text_uda.objectives.functional import entropy, kl_divergence, soft_cross_entropy
+from text_uda.objectives.guessed_labels import guessed_labels, under_each_other
 from text_uda.objectives.objective import Context, Loss, Needs
-from text_uda.schedules import linear_ramp
+from text_uda.objectives.schedules import linear_ramp
 
 _OF_TWELVE = (7, 9, 12)
 

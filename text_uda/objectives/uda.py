@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from text_uda.batch import Batch
-from text_uda.functional import align, kl_divergence, sharpen
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import (
     check_momentum,
     check_share,
@@ -14,10 +13,11 @@ from text_uda.objectives.checks import (
     check_threshold,
     check_weight,
 )
+from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
+from text_uda.objectives.functional import align, kl_divergence, sharpen
+from text_uda.objectives.hard_pseudo_labels import running
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs, agreement, shares
-from text_uda.objectives.prior import Prior, alignment_state, check_prior
-from text_uda.objectives.thresholds import running
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def consistency_loss(

@@ -8,14 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from text_uda import noise
-from text_uda.batch import Batch
 from text_uda.errors import SettingsError
-from text_uda.functional import kl_divergence
+from text_uda.model import keyed_tensors
+from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_share, check_weight
 from text_uda.objectives.entmin import conditional_entropy
+from text_uda.objectives.functional import kl_divergence
 from text_uda.objectives.objective import Context, Loss, Needs
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 
 def adversarial_mask(mask: Tensor, jacobian: Tensor, *, flips: int) -> Tensor:
@@ -106,8 +106,8 @@ class VAdD:
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
         hidden = context.views["original"].hidden  # (U, H)
-        keys = noise.row_keys(context.key, len(hidden), device=hidden.device)
-        mask = noise.uniform(keys, hidden.shape[1]) < self.keep
+        keys = keyed_tensors.row_keys(context.key, len(hidden), device=hidden.device)
+        mask = keyed_tensors.uniform(keys, hidden.shape[1]) < self.keep
         flips = math.floor(self.delta * hidden.shape[1])
         with torch.autocast(hidden.device.type, enabled=False):  # one small layer, and J is a difference
             loss, adversarial = dropout_divergence(hidden, mask, context.student.last_layer, flips=flips)

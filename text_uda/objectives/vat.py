@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from text_uda import noise
-from text_uda.batch import Batch, Embedded, Features
 from text_uda.errors import SettingsError
-from text_uda.functional import kl_divergence
+from text_uda.model import keyed_tensors
+from text_uda.model.inputs import Batch, Embedded, Features
 from text_uda.objectives.checks import check_positive, check_share, check_weight
+from text_uda.objectives.functional import kl_divergence
 from text_uda.objectives.objective import Context, Loss, Needs, shares
-from text_uda.schedules import ramp_up
+from text_uda.objectives.schedules import ramp_up
 
 # Features of a frozen encoder stand for a whole text, whose embeddings together are longer than one of them, by the
 # root of their number. Chosen on the development split of `wordnet-14` (two seeds): errors of 36.9, 36.5 and 38.2% for
@@ -136,10 +136,10 @@ class VAT:
         def divergence(moved: Tensor) -> Tensor:
             return kl_divergence(target, context.student(replace(inputs, values=values + moved * there)).logits)
 
-        keys = noise.row_keys(context.key, len(values), device=values.device)
+        keys = keyed_tensors.row_keys(context.key, len(values), device=values.device)
         direction = adversarial_direction(
             divergence,
-            noise.normal(keys, *values.shape[1:]).to(values.dtype) * there,
+            keyed_tensors.normal(keys, *values.shape[1:]).to(values.dtype) * there,
             step=self.xi * norm,
             power_iterations=self.power_iterations,
         )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from text_uda.errors import SettingsError
 from text_uda.report.comparison import Comparison, compare
-from text_uda.report.gathering import gather
+from text_uda.report.find_runs import gather
 from text_uda.report.latex import latex
 from text_uda.report.spreadsheet import comma_separated
 from text_uda.report.table import markdown
-from text_uda.run import write_whole
+from text_uda.runs.directory import write_whole
 
 __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"]
 

@@ -10,12 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from text_uda.class_scores import Scores, class_scores, is_skewed
+from text_uda.report.comparable import check_same_data
 from text_uda.report.contrast import Contrast, Pair, contrasts
 from text_uda.report.interval import Estimate, estimate
-from text_uda.report.reading import Run
-from text_uda.report.same_data import check_same_data
-from text_uda.run import OF_THE_WAY, PROVENANCE, has_earlier_head, objectives_in_full, settings_in_full
+from text_uda.report.load_runs import Run
+from text_uda.runs.decisive_settings import (
+    PROVENANCE,
+    WITHOUT_EFFECT,
+    has_earlier_head,
+    objectives_in_full,
+    settings_in_full,
+)
+from text_uda.runs.per_class import Scores, class_scores, is_skewed
 
 HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
 
@@ -309,7 +315,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
     config["settings"] = settings_in_full(config)
     config["objectives"] = objectives_in_full(config)
     settings = config["settings"].keys()  # some of them stand at the top too
-    left_out = (*_SEEDS, *(f"settings.{name}" for name in OF_THE_WAY), *settings)
+    left_out = (*_SEEDS, *(f"settings.{name}" for name in WITHOUT_EFFECT), *settings)
     found = {name: value for name, value in flat(config).items() if name not in left_out}
     if run.method in ("none", REGRESSION):
         found.pop("data.unlabeled", None)  # it reads none of them

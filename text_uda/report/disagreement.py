@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from text_uda.report.comparison import Comparison, Group
-from text_uda.report.pairs import shortened
+from text_uda.report.paraphrase_examples import shortened
 
 ROWS = 300  # on one page
 

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from text_uda.report.chart import Chart
-from text_uda.report.look import palette, style
+from text_uda.report.palette import palette, style
 
 NARROW, WIDE = 340.0, 960.0  # points
 HEIGHT = 216.0

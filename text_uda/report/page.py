@@ -15,9 +15,9 @@ from text_uda.report.chart import Chart
 from text_uda.report.comparison import LABELS_ALONE, Comparison, Group, flat
 from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
 from text_uda.report.latex import latex
-from text_uda.report.look import style
-from text_uda.report.pairs import sources
-from text_uda.report.reading import Run
+from text_uda.report.load_runs import Run
+from text_uda.report.palette import style
+from text_uda.report.paraphrase_examples import sources
 from text_uda.report.spreadsheet import comma_separated
 
 _HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from text_uda.report.chart import Chart, Numbers, keys_of, number
 from text_uda.report.comparison import Comparison, Group
-from text_uda.report.look import style
+from text_uda.report.palette import style
 
 if TYPE_CHECKING:
     from text_uda.report.drawing import Canvas

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from text_uda.keyed import keyed_generator
+from text_uda.keyed_random import keyed_generator
 from text_uda.report.distributions import NORMAL_QUANTILE, t_quantile
 
 DRAWS = 4000  # of which 100 lie beyond either end of the interval

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast
-from text_uda.report.reading import Run
+from text_uda.report.load_runs import Run
 
 _MEASURES = (
     *("test_error", "test_balanced_error", "test_macro_f1", "last_test_error", "dev_error", "calibration_error"),

@@ -9,7 +9,7 @@ from text_uda.report.chart import Numbers, number
 from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comparison, Group
 from text_uda.report.contrast import Contrast
 from text_uda.report.interval import Estimate, estimate, signed
-from text_uda.report.reading import Run
+from text_uda.report.load_runs import Run
 
 NOTHING = "\N{EN DASH}"
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from text_uda.errors import MissingPartError
-from text_uda.text import normalise
-from text_uda.translate import place
+from text_uda.text.sentences import normalise
+from text_uda.translate import device
 from text_uda.translate.translator import Translation
 
 MODES = Path("/usr/share/apertium/modes")
@@ -47,7 +47,7 @@ class Apertium:
     def __call__(self, sentences: Sequence[str], draws: Sequence[int] = ()) -> list[Translation]:
         """Raises MissingPartError where Apertium or the language pair is not installed, or it lost a line."""
         distinct = list(dict.fromkeys(sentences))
-        shares = min(place.cores(), -(-len(distinct) // _LEAST_SHARE))
+        shares = min(device.cores(), -(-len(distinct) // _LEAST_SHARE))
         if shares <= 1:
             made = self._translate(distinct)
         else:

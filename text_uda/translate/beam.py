@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from text_uda.translate.network import Memory, Network
+from text_uda.translate.marian_network import Memory, Network
 
 _NEVER = -1e9  # the score of what may not be taken; finite, so that sums of it stay comparable
 

@@ -17,12 +17,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError, SettingsError
-from text_uda.home import home
-from text_uda.keyed import keyed_seed
-from text_uda.translate import checkpoint, place
+from text_uda.keyed_random import keyed_seed
+from text_uda.translate import device, marian_checkpoint
+from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
-from text_uda.translate.plan import Budget
 from text_uda.translate.translator import Translation
 
 VERSION = 1  # of the decoding: a change of what it makes is a new number
@@ -41,7 +41,7 @@ class CTranslate2:
     """Of weights and arithmetic; float16 needs a GPU."""
 
     def __post_init__(self) -> None:
-        checkpoint.check_precision(self.precision, get_args(Precision))
+        marian_checkpoint.check_precision(self.precision, get_args(Precision))
 
     @property
     def draws(self) -> int | None:
@@ -49,16 +49,16 @@ class CTranslate2:
 
     @property
     def block(self) -> int:
-        return place.block()
+        return device.block()
 
     def settings(self) -> dict[str, Any]:
         named = {"engine": "ctranslate2", "version": VERSION, "release": _library().__version__}
-        named |= {**checkpoint.identity(self.model), "precision": self.precision}
+        named |= {**marian_checkpoint.identity(self.model), "precision": self.precision}
         return named | ({} if self.decoding.temperature is None else {"block": self.block}) | self.decoding.settings()
 
     def __call__(self, sentences: Sequence[str], draws: Sequence[int]) -> list[Translation]:
         """Raises MissingPartError without CTranslate2, SettingsError where the model cannot be opened or converted."""
-        vocabulary = checkpoint.vocabulary(self.model)
+        vocabulary = marian_checkpoint.vocabulary(self.model)
         sources = vocabulary.encode(sentences)
         made = [Translation("", "empty")] * len(sentences)
         rows = sorted(
@@ -68,7 +68,7 @@ class CTranslate2:
             return made
         names = vocabulary.tokenizer.convert_ids_to_tokens
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
-            caps = [checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
+            caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
 
             def said(chosen: list[int], most: int) -> list[Any]:
                 tokens = [names(sources[rows[number]].tokens) for number in chosen]
@@ -86,7 +86,7 @@ class CTranslate2:
                         made |= zip(chosen, said(chosen, cap), strict=True)
                 return [made[number] for number in batch]
 
-            for batch, results in _budget(self.model, self.precision, place.device().type).run(
+            for batch, results in _budget(self.model, self.precision, device.torch_device().type).run(
                 [len(sources[row].tokens) for row in rows], [1] * len(rows), work
             ):
                 for number, result in zip(batch, results, strict=True):
@@ -136,14 +136,14 @@ class CTranslate2:
 
     def _folder(self) -> Path:
         """The converted model, kept by revision; made now where it is not there."""
-        library, identity = _library(), checkpoint.identity(self.model)
+        library, identity = _library(), marian_checkpoint.identity(self.model)
         name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
         folder = home() / "ctranslate2" / name
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
             try:
-                converter = library.converters.TransformersConverter(checkpoint.split_name(self.model)[0])
+                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
                 converter.convert(str(aside / "model"), quantization=self.precision)
                 (aside / "model").rename(folder)
             except Exception as error:  # whatever transformers and safetensors raise of broken files
@@ -158,20 +158,20 @@ class CTranslate2:
 @cache
 def _budget(model: str, precision: str, device: str) -> Budget:
     """How much fits in memory at once; what was too much once is not tried again."""
-    return Budget(checkpoint.MAX_TOKENS[device])
+    return Budget(marian_checkpoint.MAX_TOKENS[device])
 
 
 @cache
 def _open(folder: Path, precision: str) -> Any:
-    device = place.device()
+    where = device.torch_device()
     try:
         return _library().Translator(
             str(folder),
-            device=device.type,
-            device_index=device.index or 0,
+            device=where.type,
+            device_index=where.index or 0,
             compute_type=precision,
             inter_threads=1,
-            intra_threads=place.cores(),
+            intra_threads=device.cores(),
         )
     except (RuntimeError, ValueError) as error:
         raise SettingsError(

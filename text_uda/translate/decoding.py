@@ -10,8 +10,8 @@ from torch import Tensor
 
 from text_uda.errors import SettingsError
 from text_uda.translate.beam import beam_search
-from text_uda.translate.choose import Chosen, draw, likeliest
-from text_uda.translate.network import Memory, Network
+from text_uda.translate.marian_network import Memory, Network
+from text_uda.translate.token_sampling import Chosen, draw, likeliest
 
 _WORTH_DROPPING = 0.9  # rows are dropped when fewer than this share of them still go on
 

@@ -13,11 +13,11 @@ from typing import Any, get_args
 
 import numpy as np
 
-from text_uda.keyed import keyed_generator
-from text_uda.translate import checkpoint, place
-from text_uda.translate.choose import DRAWS
+from text_uda.keyed_random import keyed_generator
+from text_uda.translate import device, marian_checkpoint
 from text_uda.translate.decoding import Decoding, Output, decode
-from text_uda.translate.network import Precision
+from text_uda.translate.marian_network import Precision
+from text_uda.translate.token_sampling import DRAWS
 from text_uda.translate.translator import Translation
 
 VERSION = 2  # of the decoding: a change of what it makes is a new number
@@ -33,37 +33,42 @@ class Marian:
     """bfloat16 is faster on a GPU and on a CPU with AMX, int8 on any CPU."""
 
     def __post_init__(self) -> None:
-        checkpoint.check_precision(self.precision, get_args(Precision))
+        marian_checkpoint.check_precision(self.precision, get_args(Precision))
 
     @property
     def block(self) -> int:
-        return place.block()
+        return device.block()
 
     @property
     def draws(self) -> int | None:
         return self.decoding.outputs
 
     def settings(self) -> dict[str, Any]:
-        named = {"engine": "marian", "version": VERSION, **checkpoint.identity(self.model), "precision": self.precision}
+        named = {
+            "engine": "marian",
+            "version": VERSION,
+            **marian_checkpoint.identity(self.model),
+            "precision": self.precision,
+        }
         return named | self.decoding.settings()
 
     def __call__(self, sentences: Sequence[str], draws: Sequence[int]) -> list[Translation]:
         """Raises SettingsError where the model cannot be opened. What overflows (float16) is `failed`."""
         rows_of = rows_by_sentence(sentences)
-        vocabulary = checkpoint.vocabulary(self.model)
+        vocabulary = marian_checkpoint.vocabulary(self.model)
         sources = vocabulary.encode(list(rows_of))
         made = [Translation("", "empty")] * len(sentences)
         todo = [(source, rows) for source, rows in zip(sources, rows_of.values(), strict=True) if source.tokens]
         if not todo:
             return made
-        network, budget = checkpoint.network(self.model, place.device(), self.precision)
+        network, budget = marian_checkpoint.network(self.model, device.torch_device(), self.precision)
         key = self.settings()
         key = [key[name] for name in sorted(key)]
 
         def work(batch: list[int]) -> list[Output]:
             chosen = [todo[number] for number in batch]
             asked = [(at, row) for at, (_, rows) in enumerate(chosen) for row in rows]
-            caps = [checkpoint.most_tokens(len(chosen[at][0].tokens), network.positions) for at, _ in asked]
+            caps = [marian_checkpoint.most_tokens(len(chosen[at][0].tokens), network.positions) for at, _ in asked]
             numbers = None
             if self.decoding.temperature is not None:
                 of_rows = (keyed_generator(*key, sentences[row], draws[row]) for _, row in asked)

@@ -1,0 +1,160 @@
+"""Checkpoints: what is put back is what was there, and damage is told, never read."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from text_uda.errors import SettingsError
+from text_uda.model.inputs import Batch
+from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.pretrained import choose_trained_weights, load_classifier
+from text_uda.model.tokenized import TokenRows
+from text_uda.objectives import UDA, Supervised
+from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
+from text_uda.training import checkpoint
+from text_uda.training.elapsed import Spent
+from text_uda.training.step import Step
+
+
+@pytest.fixture
+def make(tiny_bert: Path):
+    """A step, its optimiser and a function that makes the n-th update."""
+
+    def new(tune: str = "last:1"):
+        classifier = load_classifier(str(tiny_bert), ("bad", "good"), seed=0)
+        choose_trained_weights(classifier.model, tune)
+        step = Step(classifier.model, (Supervised(), UDA(alignment="uniform")), steps=10)
+        optimizer = torch.optim.AdamW([p for p in step.parameters() if p.requires_grad], lr=1e-2)
+        rows = TokenRows(["a good film", "a bad plot"], classifier.tokenizer, max_tokens=16).batch([0, 1])
+        batch = Batch(rows, torch.tensor([1, 0]), rows, rows)
+
+        def update(number: int) -> None:
+            with keyed_random(number):
+                step(batch, number).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+        return step, optimizer, update
+
+    return new
+
+
+def state(step: Step) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in step.state_dict().items()}
+
+
+@pytest.mark.parametrize("tune", ["head", "last:1", "all"])
+def test_going_on_is_the_same_as_not_having_stopped(make, tune, tmp_path):
+    step, optimizer, update = make(tune)
+    for number in range(3):
+        update(number)
+    best = checkpoint.Best(12.5, 2, checkpoint.trained_weights(step))
+    checkpoint.save(tmp_path, step, optimizer, done=3, best=best)
+    other, other_optimizer, other_update = make(tune)
+    done, other_best, _ = checkpoint.load(tmp_path, other, other_optimizer)
+    assert done == 3 and other_best is not None and (other_best.criterion, other_best.step) == (12.5, 2)
+    assert all(torch.equal(value, other_best.weights[name]) for name, value in best.weights.items())
+    for number in range(3, 6):
+        update(number)
+        other_update(number)
+    expected, found = state(step), state(other)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("averaging", [EMA(decay=0.5), FastSWA(decay_until=0.5, cosine_length=0.5, cycle=0.3, every=1)])
+def test_the_average_comes_back_and_goes_on(make, averaging, tmp_path):
+    def averages(averaged: Averaged) -> list[torch.Tensor]:
+        return [value.clone() for value in averaged.trained]
+
+    step, optimizer, update = make("all")
+    averaged = Averaged(step.model, averaging, steps=10)
+    for number in range(4):
+        update(number)
+        averaged.update(step.model, number)
+    checkpoint.save(tmp_path, step, optimizer, averaged, done=4, best=None)
+    other, other_optimizer, other_update = make("all")
+    other_averaged = Averaged(other.model, averaging, steps=10)
+    checkpoint.load(tmp_path, other, other_optimizer, other_averaged)
+    current = checkpoint.trained_weights(step)
+    assert all(torch.equal(value, current[name]) for name, value in checkpoint.trained_weights(other).items())
+    assert any(
+        not torch.equal(value, current[name]) for name, value in checkpoint.trained_weights(step, averaged).items()
+    )
+    for number in range(4, 7):
+        assert all(map(torch.equal, averages(averaged), averages(other_averaged)))
+        for each, part, advance in ((averaged, step, update), (other_averaged, other, other_update)):
+            advance(number)
+            each.update(part.model, number)
+
+
+def test_the_newest_stays_and_nothing_else(make, tmp_path):
+    step, optimizer, update = make()
+    for done in (1, 2):
+        update(done)
+        checkpoint.save(tmp_path, step, optimizer, done=done, best=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002"]
+
+
+def test_a_save_that_fails_leaves_the_one_before(make, tmp_path, monkeypatch):
+    step, optimizer, update = make()
+    checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    update(1)
+
+    def full(*_args):
+        raise OSError("full")
+
+    monkeypatch.setattr(checkpoint, "sync", full)
+    with pytest.raises(OSError, match="full"):
+        checkpoint.save(tmp_path, step, optimizer, done=2, best=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+def test_damage_is_told(make, tmp_path, name):
+    step, optimizer, update = make()
+    update(0)
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content[:-1] if name == "state.json" else content)
+    with pytest.raises(SettingsError, match=r"step-00000001 is damaged.*--no-resume"):
+        checkpoint.load(tmp_path, step, optimizer)
+
+
+def test_no_checkpoint_is_the_beginning(make, tmp_path):
+    step, optimizer, _ = make()
+    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None, Spent())
+
+
+def test_the_time_comes_back_and_none_of_an_earlier_version(make, tmp_path):
+    step, optimizer, _ = make()
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None, spent=Spent(60.5, 90.25))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent(60.5, 90.25)
+    state = json.loads((folder / "state.json").read_text())
+    del state["spent"], state["digest"]
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": 900}, {"files": {}}, {"best": {"error": 0.0, "step": 1}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_state_that_was_edited_is_told(make, tmp_path, change):
+    step, optimizer, update = make()
+    update(0)
+    file = checkpoint.save(tmp_path, step, optimizer, done=1, best=None) / "state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(SettingsError, match=r"step-00000001 is damaged.*digest"):
+        checkpoint.load(tmp_path, step, optimizer)
+
+
+def test_weights_of_another_model_are_told(make, tmp_path):
+    step, optimizer, update = make("last:1")
+    update(0)
+    checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    with pytest.raises(SettingsError, match="has not the weights that are trained"):
+        checkpoint.load(tmp_path, *make("all")[:2])

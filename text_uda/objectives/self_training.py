@@ -1,0 +1,77 @@
+"""Self-training: logistic regression that learns from its own confident predictions."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from text_uda.errors import SettingsError
+from text_uda.objectives.baseline import Linear
+from text_uda.objectives.logistic_regression import LogisticRegression, fitted
+from text_uda.objectives.needs import Needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTraining:
+    """W_0 = logistic regression on the labeled rows
+    W_r = logistic regression on them and on (u, argmax p(u; W_r-1)),  u among the share r / rounds of each class
+
+    Source: Yarowsky 1995, "Unsupervised Word Sense Disambiguation Rivaling Supervised Methods" (ACL), Section 3: each
+    round labels all unlabeled rows anew, and keeps those that are predicted with confidence. A threshold on the
+    probability means another share of the rows for each C, and often none; so confidence is a rank here, as in
+    Cascante-Bonilla et al. 2021, "Curriculum Labeling" (arXiv 2001.06001), Section 3: of the rows that are predicted as
+    a class, the most probable share, which grows from round to round. (scikit-learn's SelfTrainingClassifier keeps a
+    label that it once gave, right or wrong.) C is that of the labeled rows, as `LogisticRegression` chooses it. A
+    pseudo-label counts as much as a label.
+    """
+
+    rounds: int = 5
+    """After the first fit."""
+
+    share: float = 1.0
+    """Of the unlabeled rows that have a pseudo-label in the last round."""
+
+    needs: ClassVar[Needs] = Needs(labeled=True, unlabeled=True)
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise SettingsError(f"rounds={self.rounds}: give 1 or more")
+        if not 0 < self.share <= 1:
+            raise SettingsError(f"share={self.share}: give a number above 0, at most 1")
+
+    def fit(
+        self, features: np.ndarray, labels: np.ndarray, unlabeled: np.ndarray, *, classes: int, seed: int
+    ) -> Linear:
+        linear = LogisticRegression().fit(features, labels, unlabeled[:0], classes=classes, seed=seed)
+        strength = float(linear.fit["C"])  # pyright: ignore[reportArgumentType]
+        scale = float(np.linalg.norm(features, axis=-1).mean())
+        counts = []
+        for number in range(1, self.rounds + 1):
+            guesses = linear.probabilities(unlabeled)
+            chosen = most_confident(guesses, self.share * number / self.rounds)
+            counts.append(len(chosen))
+            rows = np.concatenate([features, unlabeled[chosen]]) / scale
+            targets = np.concatenate([labels, guesses[chosen].argmax(axis=-1)])
+            weight, bias = fitted(rows, targets, strength)
+            linear = Linear(weight=weight / scale, bias=bias, fit=linear.fit, warnings=linear.warnings)
+        return Linear(
+            weight=linear.weight,
+            bias=linear.bias,
+            fit={**linear.fit, "pseudo_labeled": counts},
+            warnings=linear.warnings,
+        )
+
+
+def most_confident(probabilities: np.ndarray, share: float) -> np.ndarray:
+    """Of the rows predicted as each class the most probable share, one at least; their indices in order.
+
+    Args:
+        probabilities: (N, C).
+    """
+    predicted, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+    chosen = []
+    for number in np.unique(predicted):
+        rows = np.flatnonzero(predicted == number)
+        count = max(1, round(share * len(rows)))
+        chosen.append(rows[np.argsort(-confidence[rows], kind="stable")[:count]])
+    return np.sort(np.concatenate(chosen))

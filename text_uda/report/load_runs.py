@@ -1,0 +1,269 @@
+"""Run directories as a report needs them: finished, whole, and with nothing in them that a page cannot show."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_uda.errors import SettingsError
+from text_uda.runs.calibration import BINS
+from text_uda.runs.directory import RunDirectory
+from text_uda.runs.per_class import Scores, class_scores
+from text_uda.runs.test_answers import unpacked
+
+# What UTF-8 or HTML cannot hold: control characters but for tab and line ends, lone surrogates, non-characters.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_NUMBER = (int, float)
+_TEXT_OR_NONE = (str, type(None))
+
+# Fields that a report reads, and of which types they are.
+_Fields = Mapping[str, tuple[type, ...]]
+_CONFIG: _Fields = {
+    **dict.fromkeys(("name", "method", "encoder", "tune"), (str,)),
+    **dict.fromkeys(("labels", "seed"), (int,)),
+    **dict.fromkeys(("data", "settings"), (dict,)),
+}
+_DATA: _Fields = {"name": (str,), "classes": (list,), "digest": (str,)}
+_DATA_LATER: _Fields = {
+    "test_digest": (str,),
+    "unlabeled": (int,),
+    "dev": (int,),
+}  # earlier versions wrote none of these
+_RESULT_LATER: _Fields = {"selected_by": (str,), "dev_rows": (int,)}
+_RESULT: _Fields = {
+    "dev_error": (*_NUMBER, type(None)),  # of a refit there is none
+    **dict.fromkeys(("test_error", "last_test_error", "seconds"), _NUMBER),
+    **dict.fromkeys(("confusion", "warnings"), (list,)),
+}
+_COVERAGE: _Fields = {"change_rate": _NUMBER, "usable": _NUMBER, "statuses": (dict,)}
+_METRICS: _Fields = {"kind": (str,), "step": (int,)}
+_EXAMPLE: _Fields = {"source": (str,), "paraphrase": _TEXT_OR_NONE, "status": (str,), "pivot": _TEXT_OR_NONE}
+_TEST_EXAMPLE: _Fields = {**dict.fromkeys(("text", "label", "predicted"), (str,)), "probability": _NUMBER}
+_CALIBRATION: _Fields = {"error": _NUMBER, "bins": (list,)}
+_BIN: _Fields = {
+    **dict.fromkeys(("low", "high"), _NUMBER),
+    "count": (int,),
+    **dict.fromkeys(("confidence", "accuracy"), (*_NUMBER, type(None))),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run."""
+
+    path: Path
+    config: dict[str, Any]
+    result: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    examples: list[dict[str, Any]]
+    test_examples: list[dict[str, Any]]
+    """Some of the test rows, the same of all runs on the same ones; empty for a run of an earlier version."""
+
+    @property
+    def name(self) -> str:
+        return self.config["name"]
+
+    @property
+    def method(self) -> str:
+        return self.config["method"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.config["data"]["classes"]
+
+    @property
+    def test_digest(self) -> str | None:
+        return self.config["data"].get("test_digest")
+
+    @property
+    def unlabeled(self) -> int | None:
+        """Unlabeled texts; None for a run of an earlier version, which did not say."""
+        return self.config["data"].get("unlabeled")
+
+    @property
+    def selected_by(self) -> str:
+        """What of the development rows chose the weights (see `TrainSettings.select_by`); first it was the error."""
+        return self.result.get("selected_by", "error")
+
+    @property
+    def dev_rows(self) -> int | None:
+        """Labeled rows that chose the weights; None for a run of an earlier version, which did not say."""
+        return self.result.get("dev_rows", self.config["data"].get("dev"))
+
+    @property
+    def test_rows(self) -> int:
+        return sum(map(sum, self.result["confusion"]))
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """Of the chosen weights on the test rows: by the confusion, which runs of all versions have."""
+        return class_scores(self.result["confusion"]) if self.test_rows else None
+
+    @cached_property
+    def right(self) -> np.ndarray | None:
+        """(N,) bool: which test rows it got right, in the order that all runs with this test digest share."""
+        packed = self.result.get("test_correct")
+        return None if packed is None or self.test_digest is None else unpacked(packed, self.test_rows)
+
+    @property
+    def coverage(self) -> dict[str, Any]:
+        """What the augmentation did to the unlabeled texts; empty where there was none."""
+        return self.result.get("augmentation") or {}
+
+    def value(self, name: str) -> float | None:
+        """A figure of the result or of the augmentation, or one of them by another name; None where there is none."""
+        found = self.result.get(name, self.coverage.get(name))
+        if name == "dev_rows":
+            found = self.dev_rows
+        elif name in ("test_macro_f1", "test_balanced_error"):
+            found = getattr(self.scores, name.removeprefix("test_"), None)
+        elif name == "calibration_error":
+            found = (self.result.get("calibration") or {}).get("error")
+        return float(found) if isinstance(found, _NUMBER) and math.isfinite(found) else None
+
+    def series(self, kind: str, name: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric, without the steps that do not have it."""
+        found = ((record["step"], record.get(name)) for record in self.metrics if record["kind"] == kind)
+        return [(step, float(value)) for step, value in found if isinstance(value, _NUMBER) and math.isfinite(value)]
+
+
+def read_runs(paths: Sequence[Path]) -> list[Run]:
+    """The runs of these folders, each once.
+
+    Raises:
+        SettingsError: one is not finished, is damaged or is no run.
+    """
+    unique = list({Path(path).resolve(): Path(path) for path in paths}.values())
+    if unfinished := [str(path) for path in unique if is_unfinished(path)]:
+        them, go = ("it", "is") if len(unfinished) == 1 else ("them", "are")
+        raise SettingsError(
+            f"{', '.join(unfinished)} {go} not finished: run the same `text-uda train` again, or leave {them} out"
+        )
+    return [read_run(path) for path in unique]
+
+
+def is_unfinished(path: Path) -> bool:
+    """A run whose configuration is whole, and that has no result yet."""
+    directory = RunDirectory(path)
+    if directory.holds_pretraining() or (path / "result.json").exists():
+        return False
+    try:
+        return bool(directory.config())
+    except SettingsError:
+        return False
+
+
+def read_run(path: Path) -> Run:
+    """Of a run that has a result.
+
+    Raises:
+        SettingsError: it is damaged, or is no run.
+    """
+    directory = RunDirectory(path)
+    directory.check_holds_no_pretraining()
+    config, result = _clean(directory.config()), _clean(directory.result())
+    _check(config, _CONFIG, path / "config.json")
+    _check(config["data"], _DATA, path / "config.json")
+    _check(config["data"], _DATA_LATER, path / "config.json", absent=True)
+    _check(result, _RESULT, path / "result.json")
+    _check(result, _RESULT_LATER, path / "result.json", absent=True)
+    classes, rows = config["data"]["classes"], result["confusion"]
+    if not classes or not all(isinstance(name, str) for name in classes):
+        raise _damaged(path / "config.json", f"the classes are {classes}")
+    counts = [count for row in rows if isinstance(row, list) and len(row) == len(classes) for count in row]
+    if len(rows) != len(classes) or len(counts) != len(classes) ** 2 or not _are_counts(counts):
+        raise _damaged(path / "result.json", f"its confusion is no table of {len(classes)} x {len(classes)} counts")
+    if (coverage := result.get("augmentation")) is not None:
+        _check(coverage, _COVERAGE, path / "result.json")
+        if not _are_counts(coverage["statuses"].values()):
+            raise _damaged(path / "result.json", "the statuses of its paraphrases are no counts")
+    _check_answers(result, path / "result.json")
+    return Run(
+        path,
+        config,
+        result,
+        metrics=_lines(path / "metrics.jsonl", _METRICS),
+        examples=_lines(path / "examples.jsonl", _EXAMPLE, absent=True),
+        test_examples=_lines(path / "test_examples.jsonl", _TEST_EXAMPLE, absent=True),
+    )
+
+
+def _check_answers(result: dict[str, Any], path: Path) -> None:
+    """What a run says of its test rows one by one agrees with its confusion."""
+    rows = sum(map(sum, result["confusion"]))
+    if (calibration := result.get("calibration")) is not None:
+        _check(calibration, _CALIBRATION, path)
+        for place in calibration["bins"]:
+            _check(place, _BIN, path, "a bin of its calibration")
+            if place["count"] and None in (place["confidence"], place["accuracy"]):
+                raise _damaged(path, f"a bin of its calibration has {place['count']} rows and no means")
+        numbers = [calibration["error"], *(value for place in calibration["bins"] for value in place.values())]
+        if not all(math.isfinite(number) for number in numbers if isinstance(number, _NUMBER)):
+            raise _damaged(path, "its calibration holds what is no number")
+        if len(calibration["bins"]) != BINS or sum(place["count"] for place in calibration["bins"]) != rows:
+            raise _damaged(path, f"its calibration is not of {rows:,} rows in {BINS} bins")
+    if (packed := result.get("test_correct")) is not None:
+        try:
+            right = int(unpacked(packed, rows).sum())
+        except (TypeError, ValueError) as error:
+            raise _damaged(path, f"'test_correct' does not hold its {rows:,} test rows") from error
+        if right != sum(row[place] for place, row in enumerate(result["confusion"])):
+            raise _damaged(path, f"by 'test_correct' {right:,} rows are right, and not by its confusion")
+
+
+def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[str, Any]]:
+    if absent and not path.exists():
+        return []
+    records = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    records.append(_clean(json.loads(line)))
+                except ValueError as error:
+                    raise _damaged(path, f"line {number} is no JSON") from error
+                _check(records[-1], fields, path, f"line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    return records
+
+
+def _check(record: Any, fields: _Fields, path: Path, where: str = "it", *, absent: bool = False) -> None:
+    if not isinstance(record, dict):
+        raise _damaged(path, f"{where} is no JSON object")
+    for name, kinds in fields.items():
+        if name not in record:
+            if absent:
+                continue
+            raise _damaged(path, f"{where} has no {name!r}")
+        if not isinstance(record[name], kinds):
+            raise _damaged(path, f"{where} has {name!r}: {str(record[name])[:40]!r}")
+
+
+def _are_counts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int) and value >= 0 for value in values)
+
+
+def _damaged(path: Path, reason: str) -> SettingsError:
+    return SettingsError(f"{path} is damaged: {reason}; train that run anew with --no-resume, or leave it out")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(name): _clean(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,107 @@
+"""WordNet's files, from where they are on this machine: NLTK's own data, Debian's package, or NLTK's downloader."""
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from text_uda.cache_dir import home
+from text_uda.errors import MissingPartError
+
+DEBIAN = Path("/usr/share/wordnet")  # of the packages wordnet-base and wordnet-sense-index
+
+# Lexicographer files by number, from the manual page lexnames(5WN): Debian does not ship this file. The digit is the
+# part of speech: 1 noun, 2 verb, 3 adjective, 4 adverb.
+_LEXNAMES = (
+    *("adj.all 3", "adj.pert 3", "adv.all 4", "noun.Tops 1", "noun.act 1", "noun.animal 1", "noun.artifact 1"),
+    *("noun.attribute 1", "noun.body 1", "noun.cognition 1", "noun.communication 1", "noun.event 1", "noun.feeling 1"),
+    *("noun.food 1", "noun.group 1", "noun.location 1", "noun.motive 1", "noun.object 1", "noun.person 1"),
+    *("noun.phenomenon 1", "noun.plant 1", "noun.possession 1", "noun.process 1", "noun.quantity 1", "noun.relation 1"),
+    *("noun.shape 1", "noun.state 1", "noun.substance 1", "noun.time 1", "verb.body 2", "verb.change 2"),
+    *("verb.cognition 2", "verb.communication 2", "verb.competition 2", "verb.consumption 2", "verb.contact 2"),
+    *("verb.creation 2", "verb.emotion 2", "verb.motion 2", "verb.perception 2", "verb.possession 2", "verb.social 2"),
+    *("verb.stative 2", "verb.weather 2", "adj.ppl 3"),
+)
+_EXAMPLE = re.compile(r'[;:,]?\s*"')  # where a gloss goes over from definitions to examples
+_loading = threading.Lock()
+
+
+def read(name: str) -> bytes:
+    """A file of WordNet, such as data.noun, whole; NLTK's reader would take seconds to open.
+
+    Raises:
+        MissingPartError: WordNet is nowhere.
+    """
+    with _loading:
+        folder = _folder()
+    with folder.join(name).open() as file:
+        return file.read()
+
+
+def _folder() -> Any:
+    """Where NLTK can open WordNet: a path of its own data, or a copy that we made."""
+    import nltk
+
+    ours = home() / "nltk_data"
+    if str(ours) not in nltk.data.path:
+        nltk.data.path.append(str(ours))  # NLTK opens nothing that lies outside
+    for place in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        try:
+            return nltk.data.find(place)
+        except (LookupError, OSError, ValueError):
+            continue
+    if (DEBIAN / "data.noun").exists() and (DEBIAN / "index.sense").exists():
+        _copy(DEBIAN, ours / "corpora" / "wordnet")
+    elif not nltk.download("wordnet", download_dir=str(ours), quiet=True):
+        raise MissingPartError(
+            "WordNet is not on this machine: apt-get install wordnet-base wordnet-sense-index, or "
+            "python -m nltk.downloader wordnet, or name a folder that has corpora/wordnet in NLTK_DATA"
+        )
+    try:
+        return nltk.data.find("corpora/wordnet", paths=[str(ours)])
+    except LookupError:
+        return nltk.data.find("corpora/wordnet.zip/wordnet/", paths=[str(ours)])
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copied, not linked: NLTK refuses links. The folder appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".wordnet."))
+    try:
+        for path in source.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, aside / path.name)
+        lines = (f"{number:02d}\t{name}\n".replace(" ", "\t") for number, name in enumerate(_LEXNAMES))
+        (aside / "lexnames").write_text("".join(lines), "ascii")
+        os.chmod(aside, 0o755)
+        try:
+            os.rename(aside, target)
+        except OSError:
+            if not target.is_dir():  # else another process was first
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def glosses() -> Iterator[tuple[str, str, str]]:
+    """(lexicographer file, such as noun.person; first lemma; definition without examples) of each noun, in file order.
+
+    Raises:
+        MissingPartError: WordNet is nowhere.
+    """
+    for line in _lines("data.noun"):
+        if line.startswith(" "):  # the licence, at the head of the file
+            continue
+        facts, _, gloss = line.partition(" | ")
+        fields = facts.split(" ")  # offset, lexicographer file, part of speech, number of words, first word, ...
+        definition = _EXAMPLE.split(gloss.strip(), maxsplit=1)[0].rstrip("; ")
+        if definition:
+            yield _LEXNAMES[int(fields[1])].partition(" ")[0], fields[4].replace("_", " "), definition
+
+
+def _lines(name: str) -> Iterator[str]:
+    yield from read(name).decode("utf-8").splitlines()

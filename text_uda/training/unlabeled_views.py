@@ -1,0 +1,89 @@
+"""Where a run's unlabeled rows come from, and their second view: a cache, the training step, or another dropout."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from text_uda.data import Split
+from text_uda.errors import SettingsError
+from text_uda.objectives import Needs
+from text_uda.paraphrasing.fill_and_read import read_paraphrases
+from text_uda.paraphrasing.filters import Filters
+from text_uda.paraphrasing.pairs import MakeRows, Originals, Pairs, pair_table
+from text_uda.runs.directory import RunDirectory
+from text_uda.training.in_step_augmentation import InStep, OnEmbeddings, OnTokens, check_in_step
+from text_uda.training.settings import TrainSettings
+from translation_cache import Cache, Job
+
+_NEEDS_PAIRS = (
+    "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
+    "training step (Cutoff, SwitchOut)"
+)
+
+EXAMPLES = 200  # texts whose pairs a run directory shows
+
+
+@dataclass(frozen=True)
+class Views:
+    """The unlabeled rows of a run."""
+
+    texts: Sequence[str]
+
+    method: str | None = None
+    """Of the augmentation; without one, the second view is the first with another dropout."""
+
+    pairs: pa.Table | None = None
+    """Of `pairs.SCHEMA`, where a cache holds the second view."""
+
+    in_step: InStep | None = None
+    """What makes the second view in the training step."""
+
+    def write_examples(self, directory: RunDirectory) -> None:
+        """The first texts with their first sample, where a cache holds them: examples.jsonl."""
+        if self.pairs is None:
+            return
+        first = self.pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
+        with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
+            for example in first.select(["source", "paraphrase", "status", "pivot"]).to_pylist():
+                file.write(json.dumps(example | {"method": self.method}, ensure_ascii=False) + "\n")
+
+    def rows(self, make_rows: MakeRows) -> Pairs | Originals:
+        if self.pairs is None:
+            return Originals(self.texts, make_rows)
+        return Pairs(self.pairs, make_rows, method=self.method or "")
+
+
+def find_views(
+    split: Split,
+    needs: Needs,
+    augmentation: Job | InStep | None,
+    cache: Cache | None,
+    filters: Filters | None,
+    settings: TrainSettings,
+) -> Views | None:
+    """The unlabeled rows that the objectives need, None where they need none.
+
+    Raises:
+        SettingsError: what is given does not fit what is needed.
+    """
+    if not needs.unlabeled_rows:
+        return None
+    if augmentation is None and needs.augmentation:
+        raise SettingsError(_NEEDS_PAIRS)
+    if not split.unlabeled:
+        raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
+    if augmentation is None or not needs.second_view:
+        return Views(split.unlabeled)
+    method = str(augmentation.settings()["method"])
+    if cache is not None:
+        if not isinstance(augmentation, Job):
+            raise SettingsError(f"{method} makes no texts that a cache could hold: it works in the step; give no cache")
+        made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
+        return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, made))
+    if not isinstance(augmentation, OnTokens | OnEmbeddings):
+        raise SettingsError(f"{_NEEDS_PAIRS}; {method} makes paraphrases offline")
+    check_in_step(augmentation, settings, filters)
+    return Views(split.unlabeled, method, in_step=augmentation)

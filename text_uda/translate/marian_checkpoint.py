@@ -1,0 +1,176 @@
+"""A MarianMT checkpoint, from the hub or a folder: what names it, its two vocabularies, its weights on a device."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from transformers import AutoConfig, MarianMTModel, MarianTokenizer
+
+from text_uda.errors import SettingsError
+from text_uda.translate.batching import Budget
+from text_uda.translate.marian_network import Network, Precision
+from text_uda.translate.translator import Translation
+
+_NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
+_BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+MAX_TOKENS = {"cpu": 6144, "cuda": 65536}
+"""Longest source of a batch times its rows, by device."""
+
+
+def split_name(model: str) -> tuple[str, str | None]:
+    """The checkpoint, and the language it is to speak where it speaks several: `opus-mt-en-ROMANCE>>fr<<`."""
+    found = _NAMED.fullmatch(model)
+    if found is None:
+        raise SettingsError(f"{model!r} names no model: give a folder or a hub id, such as Helsinki-NLP/opus-mt-en-de")
+    return found["name"], found["language"]
+
+
+def identity(model: str) -> dict[str, Any]:
+    """What decides its translations, fit for JSON: a hub id and its commit, or a digest of a folder's files."""
+    name, language = split_name(model)
+    called = Path(name).name if Path(name).is_dir() else name
+    return {"model": called, "revision": _revision(name)} | ({} if language is None else {"language": language})
+
+
+def most_tokens(source_tokens: int, positions: int) -> int:
+    """The cap on a translation's length, by the sentence's own length: its batch has no say."""
+    return min(positions - 1, 3 * source_tokens + 10)
+
+
+class Source(NamedTuple):
+    tokens: list[int]  # with the end token; empty where there is nothing to translate
+    cut: bool  # it is longer than the model can read
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """From text to token ids and back."""
+
+    tokenizer: MarianTokenizer
+    language: str | None
+    positions: int
+
+    def encode(self, sentences: Sequence[str]) -> list[Source]:
+        """Control characters and half surrogate pairs, which no model knows, are read as spaces and question marks."""
+        clean = [_BLANK.sub(" ", each.encode("utf-8", "replace").decode("utf-8")).strip() for each in sentences]
+        there = [number for number, text in enumerate(clean) if text]
+        prefix = f"{self.language} " if self.language else ""
+        ids = self.tokenizer([prefix + clean[number] for number in there])["input_ids"] if there else []
+        found = [Source([], False)] * len(clean)
+        for number, tokens in zip(there, ids, strict=True):
+            cut = len(tokens) > self.positions
+            found[number] = Source([*tokens[: self.positions - 1], tokens[-1]] if cut else tokens, cut)
+        return found
+
+    def decode(self, tokens: list[int]) -> str:
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+
+    def translation(self, tokens: list[int], log_probability: float, ended: bool, *, cut: bool) -> Translation:
+        """What an engine's output amounts to; `failed` where it has no probability, for the weights gave no number."""
+        if log_probability != log_probability:
+            return Translation("", "failed")
+        text = self.decode(tokens)
+        status = "truncated" if cut or not ended else "ok" if text else "failed"
+        return Translation(text, status, {"log_probability": log_probability})
+
+
+@cache
+def vocabulary(model: str) -> Vocabulary:
+    """Raises SettingsError where there is no such model, its tokenizer is not whole, or the language is not said."""
+    name, language = split_name(model)
+    tokenizer = _opened(name, "tokenizer", lambda: MarianTokenizer.from_pretrained(name))
+    if tokenizer.separate_vocabs:
+        raise SettingsError(f"{name!r} has a vocabulary for each language, which is not supported: take one with one")
+    languages = [code for code in tokenizer.get_vocab() if re.fullmatch(r">>[\w-]+<<", code)]
+    if language is not None and language not in languages:
+        near = ", ".join(get_close_matches(language, languages, n=5, cutoff=0.3) or sorted(languages)[:10])
+        has = f"it has {near}" if near else "it has one language: leave the code out"
+        raise SettingsError(f"{name!r} does not speak {language}; {has}")
+    if language is None and len(languages) > 1:
+        raise SettingsError(
+            f"{name!r} speaks {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
+            f"say which, such as {name}{sorted(languages)[0]}"
+        )
+    return Vocabulary(tokenizer, language, _config(name).max_position_embeddings)
+
+
+def check_precision(precision: str, known: tuple[str, ...]) -> None:
+    if precision not in known:
+        raise SettingsError(f"precision={precision!r}: take one of {', '.join(known)}")
+
+
+@cache
+def network(model: str, device: torch.device, precision: Precision) -> tuple[Network, Budget]:
+    """The weights, and how much of them fits in memory at once. Raises SettingsError where there is no such model."""
+    name, _ = split_name(model)
+    _config(name)
+    if precision == "int8" and device.type != "cpu":
+        raise SettingsError("int8 is for a CPU: take bfloat16 or float32 on a GPU, or ctranslate2")
+    loaded = _opened(
+        name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+    )
+    if not all(weight.isfinite().all() for weight in loaded.parameters()):
+        raise SettingsError(
+            f"the weights of {name!r} have no finite numbers in places: they are damaged, get them again"
+        )
+    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
+
+
+@cache
+def _config(name: str) -> Any:
+    config = _opened(name, "configuration", lambda: AutoConfig.from_pretrained(name, trust_remote_code=False))
+    if config.model_type != "marian":
+        raise SettingsError(f"{name!r} is a {config.model_type} model, not a MarianMT one")
+    return config
+
+
+def _opened(name: str, part: str, load: Any) -> Any:
+    try:
+        return load()
+    except Exception as error:  # whatever transformers, sentencepiece and safetensors raise of broken files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        near = _near(name)
+        raise SettingsError(
+            f"cannot open the {part} of the MarianMT model {name!r} ({reason:.200}); "
+            + (f"there are {', '.join(near)}" if near else "name a whole folder or a hub id")
+        ) from error
+
+
+def _near(name: str) -> list[str]:
+    """Models of nearly this name: in the folder beside it, on the hub, or kept from the hub."""
+    path = Path(name)
+    if path.is_absolute() or (path.parent.is_dir() and "/" not in name.strip("./")):
+        beside = [str(config.parent) for config in path.parent.glob("*/config.json") if config.parent != path]
+        return get_close_matches(name, beside, n=3)
+    from huggingface_hub import HfApi, scan_cache_dir
+
+    owner, _, pair = name.rpartition("/")
+    try:
+        known = [
+            each.id for each in HfApi().list_models(author=owner or None, search=pair.rsplit("-", 1)[0], limit=200)
+        ]
+    except Exception:  # no network, or the hub does not answer: what is here has to do
+        try:
+            known = [repo.repo_id for repo in scan_cache_dir().repos]
+        except Exception:
+            known = []
+    return get_close_matches(name, [each for each in known if each != name], n=3)
+
+
+@cache
+def _revision(name: str) -> str:
+    folder = Path(name)
+    if not folder.is_dir():
+        return str(_config(name)._commit_hash)
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(path.name.encode("utf-8"))
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
