@@ -21,6 +21,7 @@ from typing import Any
 from text_uda.errors import SettingsError
 from text_uda.experiment.preparation import prepare
 from text_uda.experiment.trial import Bench, Trial
+from text_uda.experiment.workers import run_trials
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress
