@@ -1,6 +1,6 @@
 # Each target does its own set-up in .venv; scripts/setup.sh says what that is.
 
-.PHONY: help setup demo test check bench
+.PHONY: help setup demo test check docs bench
 
 help: ## say what there is (the default)
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -15,12 +15,17 @@ test: ## run the tests
 	@sh scripts/setup.sh --tests
 	.venv/bin/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-check: ## what CI runs: lint, format, types, then the tests
+check: ## what CI runs: lint, format, types, documentation, then the tests
 	@sh scripts/setup.sh --tests
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 .venv/bin/pyright --pythonpath .venv/bin/python
+	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory test
+
+docs: ## build the documentation in site/; a broken link or anchor fails
+	@sh scripts/setup.sh --tests
+	.venv/bin/zensical build --strict --clean
 
 bench: setup ## run every benchmark in scripts/
 	@set -e; for file in scripts/benchmark_*.py; do \

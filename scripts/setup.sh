@@ -4,7 +4,7 @@
 # it starts anew. pip reads its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...), for a mirror or another torch build.
 #
 #   PYTHON=/path/to/python sh scripts/setup.sh     with a Python of your choice (3.11 or newer)
-#   sh scripts/setup.sh --tests                    with what only tests need beside it: a Chromium
+#   sh scripts/setup.sh --tests                    also what only the checks need: a Chromium, the documentation builder
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -123,6 +123,17 @@ make_environment() {
     say "done"
 }
 
+add_docs() {                    # after make_environment, whose stamp says whether .venv is the one that was wanted
+    docs_stamp=.venv/text-uda-docs
+    ! cmp -s "$docs_stamp" .venv/text-uda-setup || return 0
+    say "installing what builds the documentation"
+    # pip is named in full: make_environment may have had nothing to do.
+    env PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+        .venv/bin/python -m pip install --no-input --quiet --no-build-isolation --editable '.[docs]'
+    cp .venv/text-uda-setup "$docs_stamp.new"
+    mv "$docs_stamp.new" "$docs_stamp"
+}
+
 for_tests=no
 [ "${1:-}" != --tests ] || for_tests=yes
 
@@ -131,3 +142,4 @@ exec 9>.venv.lock
 if command -v flock >/dev/null; then flock 9; fi
 install_debian_parts
 make_environment
+[ "$for_tests" = no ] || add_docs

@@ -30,26 +30,33 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 
 OPENING = """# Methods
 
-Each is a name for `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are added:
-`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`, or a tuple of your own. The
-first two are baselines, which the others are held against: each stands alone, takes no step, and fits one linear layer
-on the features of the frozen encoder. This page is written by `scripts/write_methods.py` from the docstrings; do not
-edit it by hand.
+Each name is a choice of `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are added:
+`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`. You can also pass your own
+tuple. The first two names are baselines to compare the others with: a baseline is used without other objectives, takes
+no step, and fits one linear layer on the features of the frozen encoder.
 
-**Forward and backward**: how many times the L labeled and the U unlabeled rows of a step go through the encoder, the
-teacher's passes among the forward ones, counted on a model while a step runs; where a method counts only rows that pass
-a threshold, the second view of the others is left out, and this is the most it runs. **Second view**: *augmented* where
-the method is nothing without an augmentation; *any* where, without one, it is the same text with another dropout;
-*none* where it reads none, and `--augment` is refused. In the figures a dotted line carries no gradient. Of the
-settings `tsa`, `class_weights`, `label_smoothing`, `weight` (and `unlabeled_weight`, which `--weight` sets),
-`temperature`, `confidence_threshold`, `ramp_up`, `alignment` (and `prior`, which `--alignment` sets) and the decay of
-the average are options of the command line; all can be set in Python.
+`scripts/write_methods.py` generates this page from the docstrings; do not edit it by hand.
 
-**How often each class is expected** (`alignment`, `prior`): "uniform", each class as often as the others; "labels", as
-often as among the labeled rows; or the share of each class, in their order. "labels" stands for the unlabeled texts
-only where the labeled rows were drawn from them in proportion. Labeled rows that were drawn class-balanced from skewed
-data have a uniform marginal, which says nothing of the data: draw them in proportion (`--label-sampling proportional`),
-or give the shares.
+**Forward and backward** count how often a step runs its L labeled and U unlabeled rows through the encoder, measured on
+a model. Passes of the teacher are forward passes. A method with a threshold skips the second view of the rows below it,
+so its number is the maximum.
+
+**Second view** is
+
+- *augmented* if the method requires an augmentation,
+- *any* if the second view can also be the same text with different dropout,
+- *none* if the method reads no second view; it refuses `--augment`.
+
+In the figures, `-->` carries a gradient and `..>` does not.
+
+**Options of the command line** set `tsa`, `class_weights`, `label_smoothing`, `weight` (`--weight` also sets
+`unlabeled_weight`), `temperature`, `confidence_threshold`, `ramp_up`, `alignment` (`--alignment` also sets `prior`) and
+the decay of the average. Every setting can be set in Python.
+
+**The expected class distribution** (`alignment`, `prior`) is "uniform", for equal shares; "labels", for the shares among
+the labeled rows; or one share per class, in the order of the classes. "labels" describes the unlabeled texts only if the
+labeled rows were drawn in proportion. Balanced labels drawn from skewed data have a uniform distribution, which carries
+no information about the data: draw them in proportion (`--label-sampling proportional`), or give the shares.
 """
 
 
@@ -77,7 +84,8 @@ def _index() -> str:
             average = type(preset.averaging).__name__
             made += f", [{average}](#{average.lower()})"
         forward, backward = cost(preset)
-        lines.append(f"| `{name}` | {made} | {_second(all_needs(preset.objectives))} | {forward} | {backward} |")
+        passes = " | ".join(count.replace(" ", "&nbsp;") for count in (forward, backward))  # on one line each
+        lines.append(f"| `{name}` | {made} | {_second(all_needs(preset.objectives))} | {passes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -124,26 +132,28 @@ def _field_docstrings(kind: type) -> dict[str, str]:
 
 
 def _figure(name: str, needs: Needs) -> str:
-    """The rows that an objective reads and the models they go through; dotted lines carry no gradient."""
+    """The rows that an objective reads and the models that they go through, as text that reads well anywhere."""
     second = "augmented text" if needs.augmentation else "augmented text, or the original with other dropout"
-    rows = {"labeled": "labeled text", "labeled again": "labeled text, other dropout", "original": "original text"}
-    edges = [f'  {_node(view)}["{(rows | {"second": second})[view]}"] --> student' for view in needs.views]
+    rows = {
+        "labeled": "labeled text",
+        "labeled again": "labeled text, other dropout",
+        "original": "original text",
+        "second": second,
+    }
+    arrows = [(rows[view], "-->", "student") for view in needs.views]
     if needs.targets and "original" not in needs.views:
-        edges.append('  original["original text"] -.-> student')
+        arrows.append((rows["original"], "..>", "student"))
     if needs.teacher:
-        edges += ['  original["original text"] -.-> teacher["teacher (EMA)"]', f"  teacher -.-> {name}"]
-    own = {"labeled": needs.labeled, "original": needs.unlabeled, "second": needs.second}
-    named = rows | {"second": second}
-    edges += [f'  {view}["{named[view]}"] --> own["embeddings, mixed or perturbed"]' for view in own if own[view]]
+        arrows += [(rows["original"], "..>", "teacher (EMA)"), ("teacher (EMA)", "..>", name)]
+    run = {"labeled": needs.labeled, "original": needs.unlabeled, "second": needs.second}
+    mixed = "embeddings, mixed or perturbed"
+    arrows += [(rows[view], "-->", mixed) for view in run if run[view]]
     if needs.unlabeled:
-        edges.append("  own --> student")
-    reads = "hidden vector" if needs.hidden else "probabilities"
-    edges.append(f"  student -->|{reads}| {name}")
-    return "\n".join(["```mermaid", "flowchart LR", *edges, "```", ""])
-
-
-def _node(view: str) -> str:
-    return view.replace(" ", "_")
+        arrows.append((mixed, "-->", "student"))
+    arrows.append((f"{'hidden vector' if needs.hidden else 'probabilities'} of the student", "-->", name))
+    width = max(len(source) for source, _, _ in arrows)
+    lines = [f"{source:{width}} {arrow} {target}" for source, arrow, target in arrows]
+    return "\n".join(["```text", *lines, "```", ""])
 
 
 # --- what a step costs ------------------------------------------------------------------------------------------------
