@@ -30,16 +30,16 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
 
 OPENING = """# Methods
 
-Each name is a choice of `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are added:
-`train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`. You can also pass your own
-tuple. The first two names are baselines to compare the others with: a baseline is used without other objectives, takes
-no step, and fits one linear layer on the features of the frozen encoder.
+Each name is a choice of `text-uda train --objective NAME`. In Python it is a tuple of objectives whose losses are
+added: `train(..., objectives=PRESETS["NAME"].objectives, averaging=PRESETS["NAME"].averaging)`. You can also pass
+your own tuple. The first two names are baselines to compare the others with: a baseline is used without other
+objectives, takes no step, and fits one linear layer on the features of the frozen encoder.
 
 `scripts/write_methods.py` generates this page from the docstrings; do not edit it by hand.
 
-**Forward and backward** count how often a step runs its L labeled and U unlabeled rows through the encoder, measured on
-a model. Passes of the teacher are forward passes. A method with a threshold skips the second view of the rows below it,
-so its number is the maximum.
+**Forward and backward** count how often a step runs its L labeled and U unlabeled rows through the encoder, measured
+on a model. Passes of the teacher are forward passes. A method with a threshold skips the second view of the rows
+below it, so its number is the maximum.
 
 **Second view** is
 
@@ -50,13 +50,14 @@ so its number is the maximum.
 In the figures, `-->` carries a gradient and `..>` does not.
 
 **Options of the command line** set `tsa`, `class_weights`, `label_smoothing`, `weight` (`--weight` also sets
-`unlabeled_weight`), `temperature`, `confidence_threshold`, `ramp_up`, `alignment` (`--alignment` also sets `prior`) and
-the decay of the average. Every setting can be set in Python.
+`unlabeled_weight`), `temperature`, `confidence_threshold`, `ramp_up`, `alignment` (`--alignment` also sets `prior`)
+and the decay of the average. Every setting can be set in Python.
 
-**The expected class distribution** (`alignment`, `prior`) is "uniform", for equal shares; "labels", for the shares among
-the labeled rows; or one share per class, in the order of the classes. "labels" describes the unlabeled texts only if the
-labeled rows were drawn in proportion. Balanced labels drawn from skewed data have a uniform distribution, which carries
-no information about the data: draw them in proportion (`--label-sampling proportional`), or give the shares.
+**The expected class distribution** (`alignment`, `prior`) is "uniform", for equal shares; "labels", for the shares
+among the labeled rows; or one share per class, in the order of the classes. "labels" describes the unlabeled texts
+only if the labeled rows were drawn in proportion. Balanced labels drawn from skewed data have a uniform distribution,
+which carries no information about the data: draw them in proportion (`--label-sampling proportional`), or give the
+shares.
 """
 
 
