@@ -1,4 +1,4 @@
-"""Write docs/methods.md from the docstrings of the objectives, with the cost of a step as it is counted on a model.
+"""Write docs/methods.md from the docstrings of objectives and augmentations, with the cost of a step on a model.
 
 python scripts/write_methods.py            write it
 python scripts/write_methods.py --check    say whether it is up to date; a test does
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
+from text_uda.augment import METHODS, Cutoff
 from text_uda.model.inputs import Batch, Tokens
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.objectives import PRESETS, LogisticRegression, Needs, Preset, SelfTraining, all_needs
@@ -60,6 +61,11 @@ which carries no information about the data: draw them in proportion (`--label-s
 shares.
 """
 
+AUGMENTATIONS = """`text-uda paraphrase DATA --method NAME` and `text-uda train DATA --augment NAME` take these names;
+`cutoff` is for training only. [Augmentations](augmentations.md) shows how to use them, and the
+[Python reference](reference.md) has their settings.
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -73,7 +79,7 @@ def main() -> None:
 
 def render() -> str:
     classes = dict.fromkeys(type(objective) for preset in PRESETS.values() for objective in preset.objectives)
-    parts = [OPENING, _index(), *(_section(kind) for kind in (*classes, EMA, FastSWA))]
+    parts = [OPENING, _index(), *(_section(kind) for kind in (*classes, EMA, FastSWA)), _augmentations()]
     return "\n".join(parts)
 
 
@@ -87,6 +93,15 @@ def _index() -> str:
         forward, backward = cost(preset)
         passes = " | ".join(count.replace(" ", "&nbsp;") for count in (forward, backward))  # on one line each
         lines.append(f"| `{name}` | {made} | {_second(all_needs(preset.objectives))} | {passes} |")
+    return "\n".join(lines) + "\n"
+
+
+def _augmentations() -> str:
+    """The augmentations by the first sentence of their docstrings."""
+    lines = ["## Augmentations", "", AUGMENTATIONS, "| name | class | what it does to a text |", "| --- | --- | --- |"]
+    for name, kind in {**METHODS, "cutoff": Cutoff}.items():
+        first = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].removesuffix(":")
+        lines.append(f"| `{name}` | `{kind.__name__}` | {_plain(first)} |")
     return "\n".join(lines) + "\n"
 
 
