@@ -20,6 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from translation_cache import Cache, Paraphrase, compact, fill, fingerprint, missing, rows, verify
+from translation_cache.atomic import PREFIX
 
 ROUND_TEXTS = 1000
 
@@ -100,7 +101,7 @@ def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
             found["kills"] += 1
         lines = [log.read_text().splitlines() for log in logs]
         found["in_compaction"] += sum(each[-1] == "compaction begins" for each in lines)
-        temporary = list((folder / "killed" / fingerprint(settings)).glob(".*.tmp"))
+        temporary = list((folder / "killed" / fingerprint(settings)).glob(f"{PREFIX}*"))
         found["in_commit"] += len(temporary)
         for path in temporary:
             path.unlink()  # so that the next round counts its own

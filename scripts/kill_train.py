@@ -25,6 +25,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from translation_cache.atomic import PREFIX
+
 STEPS, CHECKPOINT_EVERY = 30, 2
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product")
@@ -185,7 +187,7 @@ class Place:
         """One lies aside, or the older one is not yet removed."""
         checkpoints = self.new()[1]
         kept = [name for name in names(self._look()[1]) if name.startswith("step-")]
-        return any(name.startswith(".step-") for name in checkpoints) or (len(kept) > 1 and max(kept) in checkpoints)
+        return any(name.startswith(PREFIX) for name in checkpoints) or (len(kept) > 1 and max(kept) in checkpoints)
 
     def steps_told(self) -> int:
         """The last step that this start tells of in the metrics, 0 for none."""
@@ -202,7 +204,7 @@ class Place:
         new, _ = self.new()
         if self.writes_checkpoint():
             return "in a checkpoint write"
-        if {".model", "model", "result.json"} & new:
+        if {"model", "result.json"} & new or any(name.startswith(f"{PREFIX}model.") for name in new):
             return "in the final writes"
         if "metrics.jsonl" not in new:
             return "starting"

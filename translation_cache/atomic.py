@@ -1,24 +1,131 @@
-"""Files for elsewhere, which appear whole or not at all."""
+"""Files and folders that appear whole or not at all: the only module that renames what it has written.
+
+The content is written beside its target under a name that begins with `PREFIX`, then synced, then renamed; then the
+folder of the target is synced. A completed write is durable. An exception leaves nothing; a kill leaves at most an
+entry that `remove_leftovers` removes. Permissions follow the umask.
+"""
 
 import contextlib
+import errno
 import os
-import tempfile
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+PREFIX = ".unfinished-"  # hidden, so that no reader takes an unfinished entry for a finished one
+
+
+def unfinished_name(name: str) -> str:
+    """A new hidden name to write an entry under until it is finished. It does not end with the suffix of `name`."""
+    return f"{PREFIX}{name}.{secrets.token_hex(6)}"
 
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write aside, which takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    """The path of an empty file to write in this block; at its end the file replaces `path`."""
+    make_folder(path.parent)
+    unfinished = path.parent / unfinished_name(path.name)
     try:
-        yield Path(name)
-        with open(name, "rb") as file:
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # a temporary file is its owner's alone
-        os.replace(name, path)
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        permissions = unfinished.stat().st_mode
+        yield unfinished
+        _set_permissions(unfinished, permissions)
+        sync(unfinished)
+        os.replace(unfinished, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error that is raised matters more
+            unfinished.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """The path of an empty folder to fill in this block; at its end the folder is renamed to `path`.
+
+    Args:
+        replace: whether a folder that is already there is replaced. If not, it stays and the new one is dropped: then
+            another process has written the same content first.
+    """
+    make_folder(path.parent)
+    unfinished = path.parent / unfinished_name(path.name)
+    try:
+        unfinished.mkdir()
+        permissions = unfinished.stat().st_mode
+        yield unfinished
+        for entry in unfinished.rglob("*"):
+            if entry.is_file():
+                _set_permissions(entry, permissions & 0o666)
+            sync(entry)
+        sync(unfinished)
+        if replace and path.exists():
+            _replace_folder(path, unfinished)
+        else:
+            try:
+                os.rename(unfinished, path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+                shutil.rmtree(unfinished)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    sync(path.parent)
+
+
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file; text is written in UTF-8."""
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float | None = None) -> None:
+    """Remove the unfinished entries that killed processes left in a folder.
+
+    Args:
+        older_than_s: leave younger ones, which another process may be writing; None removes all.
+    """
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another process may remove it too
+            if older_than_s is None or time.time() - path.stat().st_mtime > older_than_s:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents durable."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make the content of a file, or the entries of a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot sync folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _set_permissions(path: Path, permissions: int) -> None:
+    """Some libraries replace the file by one that only its owner may read (safetensors)."""
+    if path.stat().st_mode & 0o777 != permissions & 0o777:
+        path.chmod(permissions & 0o777)
+
+
+def _replace_folder(path: Path, by: Path) -> None:
+    """A kill between the two renames leaves no folder at `path`, and at no time half of one."""
+    old = path.parent / unfinished_name(path.name)
+    os.rename(path, old)
+    try:
+        os.rename(by, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old)

@@ -8,9 +8,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
@@ -18,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pyarrow import fs
 
+from translation_cache.atomic import make_folder, remove_leftovers, sync, unfinished_name, write_whole
 from translation_cache.errors import CacheError, DamagedError
 
 _TIMEOUT_S = 20  # of a connection to an object store, and of one request
@@ -164,28 +162,15 @@ class LocalStorage:
                 raise
 
     def write(self, path: str, content: bytes | memoryview) -> None:
-        target, temporary = self._root / path, None
-        try:
-            with _told(f"cannot write {target}"):
-                self._make_durable(target.parent)
-                handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a cache may be shared
-                os.replace(temporary, target)
-                temporary = None
-                sync(target.parent)
-        finally:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
+        target = self._root / path
+        with _told(f"cannot write {target}"):
+            self._make_durable(target.parent)
+            write_whole(target, content)
 
     def _make_durable(self, folder: Path) -> None:
         """The folder, and its entry in its parent: another process may have made it and not come to syncing it."""
         if folder not in self._synced or not folder.is_dir():
-            _make_folder(folder)
+            make_folder(folder)
             for each in (folder, self._root):
                 if each.parent.is_dir():
                     sync(each.parent)
@@ -197,7 +182,7 @@ class LocalStorage:
 
     def move(self, path: str, to: str) -> None:
         with _told(f"cannot move {self._root / path}"):
-            _make_folder((self._root / to).parent)
+            make_folder((self._root / to).parent)
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self._root / path, self._root / to)
 
@@ -217,33 +202,10 @@ class LocalStorage:
                 return
             except OSError:
                 pass  # a file system without locks
-            self._remove_abandoned(name)
+            remove_leftovers(self._root / name, older_than_s=_ABANDONED_S)
             yield True
         finally:
             os.close(descriptor)
-
-    def _remove_abandoned(self, folder: str) -> None:
-        for path in (self._root / folder).glob(".*.tmp"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                    path.unlink()
-
-
-def _make_folder(folder: Path) -> None:
-    """With its parents, each of them durable."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync(folder.parent)
-
-
-def sync(path: Path) -> None:
-    """Make a file, or the entries of a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- an object store --------------------------------------------------------------------------------------------------
@@ -291,7 +253,7 @@ class ObjectStorage:
     def write(self, path: str, content: bytes | memoryview) -> None:
         target = self._base / path
         puts_whole = self._fs.type_name in ("s3", "gcs", "abfs")
-        aside = target if puts_whole else target.with_name(f".{secrets.token_hex(8)}.tmp")
+        aside = target if puts_whole else target.with_name(unfinished_name(target.name))
         with _told(f"cannot write {self.at(path)}"):
             if not puts_whole:  # hdfs, or what fsspec opens: write aside, and there are folders to make
                 self._fs.create_dir(str(target.parent), recursive=True)

@@ -13,6 +13,7 @@ from contents import content
 from jobs import Dying, Failing, Numbered, Upper
 
 from translation_cache import Cache, CacheError, fill, fingerprint, verify
+from translation_cache.atomic import PREFIX
 
 TEXTS = [f"text {number}" for number in range(100)]
 
@@ -113,7 +114,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(cache: Cache, monkeypatch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(CacheError, match="is full; free some space"):
             fill(cache, Upper(), TEXTS, batch_size=10, commit_bytes=1)
-    assert content(cache) == before and not list(Path(str(cache)).rglob(".*.tmp"))
+    assert content(cache) == before and not list(Path(str(cache)).rglob(f"{PREFIX}*"))
     assert fill(cache, Upper(), TEXTS).made == 50
 
 

@@ -24,6 +24,7 @@ from translation_cache import (
     storage,
     verify,
 )
+from translation_cache.atomic import PREFIX
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")]
 
@@ -238,4 +239,4 @@ def test_a_store_that_fsspec_opens_is_never_written_in_place(tmp_path: Path):
     inode = shard.stat().st_ino
     storage.open_storage(location).write(f"{MARK}/{shard.name}", shard.read_bytes())
     assert shard.stat().st_ino != inode, "it was written aside, and took the place of the old one"
-    assert content(cache) == before and not list(shard.parent.glob(".*.tmp"))
+    assert content(cache) == before and not list(shard.parent.glob(f"{PREFIX}*"))

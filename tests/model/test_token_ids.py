@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from text_uda.model.token_ids import in_memory, in_nameless_file, made_once, read, type_for
+from translation_cache.atomic import PREFIX
 
 BLOCKS = [[[1, 2, 3], []], [[4], [65535, 0]], [[7] * 9]]
 ROWS = 5
@@ -98,6 +99,7 @@ def test_a_kill_while_it_is_made_leaves_nothing_whole(tmp_path: Path):
 import os, signal
 from pathlib import Path
 from text_uda.model.token_ids import made_once, type_for
+from translation_cache.atomic import PREFIX
 
 def blocks():
     yield [[1] * 100_000]
@@ -105,12 +107,12 @@ def blocks():
 
 made_once(Path({str(tmp_path)!r}), "key", blocks, type_for(9), rows=2)
 """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
     assert killed.returncode == -signal.SIGKILL and not list(tmp_path.glob("*.safetensors"))
-    assert (tmp_path / ".key.part").exists(), "the kill came while it was written"
+    assert list(tmp_path.glob(f"{PREFIX}*")), "the kill came while it was written"
     assert rows_of(make(tmp_path)) == [row for block in BLOCKS for row in block]
-    assert not (tmp_path / ".key.part").exists()
+    assert not list(tmp_path.glob(f"{PREFIX}*"))
 
 
 def test_of_two_that_ask_at_once_one_makes_it(tmp_path: Path):

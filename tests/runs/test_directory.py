@@ -1,28 +1,15 @@
 """The run directory: what is refused, what is kept."""
 
 import json
-import os
 
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.runs.directory import RunDirectory, write_whole
+from text_uda.runs.directory import RunDirectory
 from text_uda.runs.provenance import provenance
+from translation_cache.atomic import unfinished_name
 
 CONFIG = {"name": "a", "settings": {"steps": 10, "seed": 0}, "versions": {"torch": "1"}, "code_revision": "x"}
-
-
-def test_a_file_is_whole_or_absent(tmp_path, monkeypatch):
-    write_whole(tmp_path / "a.json", "old")
-
-    def full(_descriptor):
-        raise OSError("full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full"):
-        write_whole(tmp_path / "a.json", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
-    assert (tmp_path / "a.json").read_text() == "old"
 
 
 def test_the_same_settings_go_on_whatever_made_them(tmp_path):
@@ -75,12 +62,13 @@ def test_provenance_names_versions():
 
 def test_what_a_kill_left_in_the_first_write_locks_nobody_out(tmp_path):
     """A kill while config.json is written for the first time leaves a file aside, and no configuration."""
-    (tmp_path / ".config.json.x7k2").write_text('{"met')
-    (tmp_path / ".result.json.ab").write_text("")
+    (tmp_path / unfinished_name("config.json")).write_text('{"met')
+    (tmp_path / unfinished_name("model")).mkdir()
+    (tmp_path / unfinished_name("model") / "1_Pooling").mkdir(parents=True)
     directory = RunDirectory(tmp_path)
     assert directory.open({"method": "uda"}, resume=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
-    (tmp_path / ".metrics.jsonl.q1").write_text("")
+    (tmp_path / unfinished_name("metrics.jsonl")).write_text("")
     assert not directory.open({"method": "uda"}, resume=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json"]
 

@@ -1,6 +1,7 @@
 """Checkpoints: what is put back is what was there, and damage is told, never read."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_save_that_fails_leaves_the_one_before(make, tmp_path, monkeypatch):
     def full(*_args):
         raise OSError("full")
 
-    monkeypatch.setattr(checkpoint, "sync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="full"):
         checkpoint.save(tmp_path, step, optimizer, done=2, best=None)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]

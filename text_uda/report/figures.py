@@ -11,7 +11,7 @@ from text_uda.report.curves import training
 from text_uda.report.reliability import reliability
 from text_uda.report.strips import error_by_method
 from text_uda.report.trends import by_labels, by_settings, change_against_gain
-from text_uda.runs.directory import write_whole
+from translation_cache.atomic import write_whole
 
 LIST = "text-uda-figures.txt"
 """Beside the figures, the names of all that one call wrote."""

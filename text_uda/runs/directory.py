@@ -14,9 +14,7 @@ refit/                a run directory of its own, where a refit was asked for: a
 
 import json
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import SettingsError
 from text_uda.runs.decisive_settings import decisive, differences, has_earlier_head
+from translation_cache.atomic import remove_leftovers, whole_folder, write_whole
 
 log = logging.getLogger("text_uda")
 
@@ -34,22 +33,6 @@ if TYPE_CHECKING:
 
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 REFIT = "refit"  # the folder of the refit in that of the run
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it appears whole or not at all, even when the power goes."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # a temporary file is its owner's alone; a report is there to be read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ class RunDirectory:
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
-        self._remove_what_a_kill_left()
+        remove_leftovers(self.path)
         earlier = self.config() if (self.path / "config.json").exists() else None
         if earlier is None and self.path.exists() and any(self.path.iterdir()):
             raise SettingsError(f"{self.path} holds files that no run made; name an empty folder for the run")
@@ -117,12 +100,6 @@ class RunDirectory:
                 "name another folder, or start it anew with --no-resume"
             )
 
-    def _remove_what_a_kill_left(self) -> None:
-        """Files that `write_whole` had begun."""
-        for name in ("config.json", "metrics.jsonl", "diverged.json", "test_examples.jsonl", "result.json"):
-            for path in self.path.glob(f".{name}.*"):
-                path.unlink()
-
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -139,18 +116,13 @@ class RunDirectory:
         """
         from text_uda.model.linear_head import saved_form
 
-        aside = self.path / ".model"
-        shutil.rmtree(aside, ignore_errors=True)
-        with saved_form(model):
-            model.save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        for path in aside.iterdir():
-            path.chmod(0o644)  # safetensors makes files that are their owner's alone
-        for name, content in (notes or {}).items():
-            (aside / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).write_text(content, "utf-8")
-        shutil.rmtree(self.model, ignore_errors=True)
-        aside.rename(self.model)
+        with whole_folder(self.model, replace=True) as folder:
+            with saved_form(model):
+                model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            for name, content in (notes or {}).items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(content, "utf-8")
 
     def config(self) -> dict[str, Any]:
         return self._read("config.json")

@@ -1,9 +1,7 @@
 """WordNet's files, from where they are on this machine: NLTK's own data, Debian's package, or NLTK's downloader."""
 
-import os
 import re
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError
+from translation_cache.atomic import whole_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # of the packages wordnet-base and wordnet-sense-index
 
@@ -69,22 +68,12 @@ def _folder() -> Any:
 
 def _copy(source: Path, target: Path) -> None:
     """Copied, not linked: NLTK refuses links. The folder appears whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".wordnet."))
-    try:
+    with whole_folder(target) as folder:
         for path in source.iterdir():
             if path.is_file():
-                shutil.copyfile(path, aside / path.name)
+                shutil.copyfile(path, folder / path.name)
         lines = (f"{number:02d}\t{name}\n".replace(" ", "\t") for number, name in enumerate(_LEXNAMES))
-        (aside / "lexnames").write_text("".join(lines), "ascii")
-        os.chmod(aside, 0o755)
-        try:
-            os.rename(aside, target)
-        except OSError:
-            if not target.is_dir():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        (folder / "lexnames").write_text("".join(lines), "ascii")
 
 
 def glosses() -> Iterator[tuple[str, str, str]]:

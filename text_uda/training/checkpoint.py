@@ -7,7 +7,6 @@ read, nothing is unpickled. A checkpoint appears whole or not at all; the one be
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from text_uda.errors import SettingsError
 from text_uda.objectives.weight_averaging import Averaged
 from text_uda.training.elapsed import Spent
-from translation_cache.storage import sync
+from translation_cache.atomic import remove_leftovers, whole_folder
 
 NOTHING = Spent()
 
@@ -68,45 +67,35 @@ def save(
     spent: Spent = NOTHING,
 ) -> Path:
     """Write the state after `done` steps, which took so long, to folder/step-XXXXXXXX, then remove the older ones."""
-    folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{done:08d}"
     if final.exists():
         return final
-    aside = folder / f".step-{done:08d}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    remove_leftovers(folder)
     names: dict[Tensor, str] = {parameter: name for name, parameter in step.named_parameters()}
     moments = {
         f"{kind}.{names[parameter]}": value.detach().cpu().contiguous()
         for parameter, state in optimizer.state.items()
         for kind, value in state.items()
     }
-    try:
+    with whole_folder(final) as unfinished:
         weights = trained_weights(step)
         save_file(
             weights | {n: v.detach().cpu().clone() for n, v in _objective_state(step).items()},
-            aside / "weights.safetensors",
+            unfinished / "weights.safetensors",
         )
-        save_file(moments, aside / "optimizer.safetensors")
+        save_file(moments, unfinished / "optimizer.safetensors")
         if averaged is not None:
-            save_file(trained_weights(step, averaged), aside / "averaged.safetensors")
+            save_file(trained_weights(step, averaged), unfinished / "averaged.safetensors")
         if best is not None:
-            save_file(best.weights, aside / "best.safetensors")
-        files = {path.name: _digest(path) for path in sorted(aside.glob("*.safetensors"))}
+            save_file(best.weights, unfinished / "best.safetensors")
+        files = {path.name: _digest(path) for path in sorted(unfinished.glob("*.safetensors"))}
         state = {
             "step": done,
             "best": best and {"criterion": best.criterion, "step": best.step},
             "spent": spent._asdict(),
             "files": files,
         }
-        (aside / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
-        for path in (*aside.iterdir(), aside):
-            sync(path)
-        os.replace(aside, final)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
-    sync(folder)
+        (unfinished / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
     for older in sorted(folder.glob("step-*"))[:-1]:
         shutil.rmtree(older)
     return final

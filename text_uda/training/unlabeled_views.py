@@ -17,6 +17,7 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.training.in_step_augmentation import InStep, OnEmbeddings, OnTokens, check_in_step
 from text_uda.training.settings import TrainSettings
 from translation_cache import Cache, Job
+from translation_cache.atomic import write_whole
 
 _NEEDS_PAIRS = (
     "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
@@ -46,9 +47,9 @@ class Views:
         if self.pairs is None:
             return
         first = self.pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
-        with (directory.path / "examples.jsonl").open("w", encoding="utf-8") as file:
-            for example in first.select(["source", "paraphrase", "status", "pivot"]).to_pylist():
-                file.write(json.dumps(example | {"method": self.method}, ensure_ascii=False) + "\n")
+        examples = first.select(["source", "paraphrase", "status", "pivot"]).to_pylist()
+        lines = (json.dumps(example | {"method": self.method}, ensure_ascii=False) + "\n" for example in examples)
+        write_whole(directory.path / "examples.jsonl", "".join(lines))
 
     def rows(self, make_rows: MakeRows) -> Pairs | Originals:
         if self.pairs is None:

@@ -6,8 +6,6 @@ translator of one thread, whose generator is seeded by a hash of all that is ask
 same call gives the same samples, in whatever order it is asked; another set of sentences gives others.
 """
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from text_uda.translate import device, marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.translator import Translation
+from translation_cache.atomic import whole_folder
 
 VERSION = 1  # of the decoding: a change of what it makes is a new number
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
@@ -140,18 +139,13 @@ class CTranslate2:
         name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
         folder = home() / "ctranslate2" / name
         if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
             try:
-                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
-                converter.convert(str(aside / "model"), quantization=self.precision)
-                (aside / "model").rename(folder)
+                with whole_folder(folder) as unfinished:
+                    converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
+                    converter.convert(str(unfinished), quantization=self.precision, force=True)
             except Exception as error:  # whatever transformers and safetensors raise of broken files
-                if not folder.exists():  # else another process was first
-                    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
         return folder
 
 
