@@ -161,10 +161,9 @@ def _figure(name: str, needs: Needs) -> str:
         arrows.append((rows["original"], "..>", "student"))
     if needs.teacher:
         arrows += [(rows["original"], "..>", "teacher (EMA)"), ("teacher (EMA)", "..>", name)]
-    run = {"labeled": needs.labeled, "original": needs.unlabeled, "second": needs.second}
     mixed = "embeddings, mixed or perturbed"
-    arrows += [(rows[view], "-->", mixed) for view in run if run[view]]
-    if needs.unlabeled:
+    arrows += [(rows[view], "-->", mixed) for view in needs.rows]
+    if "original" in needs.rows:
         arrows.append((mixed, "-->", "student"))
     arrows.append((f"{'hidden vector' if needs.hidden else 'probabilities'} of the student", "-->", name))
     width = max(len(source) for source, _, _ in arrows)

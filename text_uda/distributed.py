@@ -1,8 +1,8 @@
-"""What the processes of one training run know of each other; with one process, each of these is the identity.
+"""Collectives of the processes of one training run; with one process, each is the identity.
 
-A batch is cut into equal parts in the order of the ranks. A loss that is a mean over rows needs nothing from here:
-data parallelism averages the gradients. What looks at all rows at once (counts, running means, partners) asks here, and
-so gives the same in any number of processes. What is written is written by the first process, the main one.
+A batch is divided into equal parts in the order of the ranks. A loss that is a mean over rows needs no collective,
+since data parallelism averages the gradients. A quantity of all rows (counts, running means, partners) needs one, so
+that it is the same with any number of processes. Only the main process, rank 0, writes files.
 """
 
 import json
@@ -22,80 +22,80 @@ Value = TypeVar("Value")
 
 
 def processes() -> int:
-    return dist.get_world_size() if _there() else 1
+    return dist.get_world_size() if _is_distributed() else 1
 
 
 def rank() -> int:
-    return dist.get_rank() if _there() else 0
+    return dist.get_rank() if _is_distributed() else 0
 
 
 def is_main() -> bool:
-    """Before the processes met, what their launcher says."""
-    return (rank() if _there() else int(os.environ.get("RANK", "0"))) == 0
+    """Before the process group starts, the launcher's environment decides."""
+    return (rank() if _is_distributed() else int(os.environ.get("RANK", "0"))) == 0
 
 
 def check(accelerator: Accelerator) -> None:
-    """Raise SettingsError where the processes that there are would not train together."""
+    """Raise SettingsError where the processes would not train together."""
     kind = accelerator.distributed_type.value
     if accelerator.num_processes != processes():
         raise SettingsError(
-            f"{processes()} processes were started, and accelerate sees {accelerator.num_processes}: on CPUs set "
+            f"{processes()} processes are running, and accelerate sees {accelerator.num_processes}: on CPUs set "
             "ACCELERATE_USE_CPU=true for torchrun; on GPUs use `accelerate launch --multi_gpu`"
         )
     if kind not in ("NO", "MULTI_CPU", "MULTI_GPU"):
         raise SettingsError(
-            f"accelerate is configured for {kind}, and training here copies the model to each process: use "
-            "`accelerate launch --multi_gpu`, or a configuration without it"
+            f"accelerate is configured for {kind}, which is not supported, because each process holds the whole model: "
+            "use `accelerate launch --multi_gpu`, or another configuration"
         )
 
 
 def largest(number: float) -> float:
-    """Of the processes' numbers."""
-    if not _there():
+    """The maximum over the processes."""
+    if not _is_distributed():
         return number
     value = torch.tensor(number, dtype=torch.float64, device=_device())
     dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return float(value)
 
 
-def own(rows: int) -> slice:
-    """This process's part of so many rows, a number that the processes divide."""
-    size, left = divmod(rows, processes())
-    assert not left, "the trainer refuses batches that cannot be cut into equal parts"
+def local_rows(rows: int) -> slice:
+    """This process's part of a batch of `rows` rows, a multiple of the number of processes."""
+    size, remainder = divmod(rows, processes())
+    assert not remainder, "the trainer refuses batches that cannot be divided equally"
     return slice(rank() * size, (rank() + 1) * size)
 
 
 def mean(values: Tensor) -> Tensor:
-    """The mean over the processes, without gradient; each gives a tensor of one shape."""
-    return summed(values) / processes() if _there() else values.detach()
+    """The mean over the processes, without gradient; all pass tensors of one shape."""
+    return summed(values) / processes() if _is_distributed() else values.detach()
 
 
 def summed(values: Tensor) -> Tensor:
-    """The sum over the processes, without gradient; each gives a tensor of one shape."""
+    """The sum over the processes, without gradient; all pass tensors of one shape."""
     values = values.detach()
-    if not _there():
+    if not _is_distributed():
         return values
     total = values.to(_device(), copy=True)
     dist.all_reduce(total)
     return total.to(values.device)
 
 
-def most(number: int, device: torch.device) -> int:
-    """The largest of the processes' numbers."""
-    if not _there():
+def largest_int(number: int, device: torch.device) -> int:
+    """The maximum over the processes, reduced on this device."""
+    if not _is_distributed():
         return number
-    largest = torch.tensor(number, device=device)
-    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
-    return int(largest)
+    value = torch.tensor(number, device=device)
+    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    return int(value)
 
 
 def any_of(flag: bool) -> bool:
-    """Whether it is so in any process."""
-    return bool(most(int(flag), _device())) if _there() else flag
+    """Whether the flag is True in any process."""
+    return bool(largest_int(int(flag), _device())) if _is_distributed() else flag
 
 
 def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """The mean of each over the processes, which have the same names."""
+    """The mean of each term over the processes; all pass the same names."""
     if not terms:
         return {}
     values = torch.stack([torch.as_tensor(value).detach().cpu().double() for value in terms.values()])
@@ -103,8 +103,8 @@ def mean_of(terms: Mapping[str, Tensor | float]) -> dict[str, float]:
 
 
 def sum_gradients(parameters: Iterable[Parameter]) -> None:
-    """Each gradient becomes the sum of those in all processes; a process that made none has zeros."""
-    if not _there():
+    """Replace each gradient by its sum over the processes; a missing gradient counts as zeros."""
+    if not _is_distributed():
         return
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in trained:
@@ -118,32 +118,32 @@ def sum_gradients(parameters: Iterable[Parameter]) -> None:
 
 
 def on_main(action: Callable[[], Value]) -> Value:
-    """Do it in the main process alone; all processes get what it gave (a JSON value), or are refused as it was.
+    """Run the action in the main process only; all processes return its value, which must be JSON.
 
     Raises:
-        UserError: of the same words in each process.
-        SettingsError: in the others, where the main process failed in another way.
+        UserError: raised by the action; in the other processes a SettingsError with the same message.
+        SettingsError: in the other processes, where the action raised another error.
     """
-    if not _there():
+    if not _is_distributed():
         return action()
-    told: dict[str, Any] = {}
-    failed: Exception | None = None
+    outcome: dict[str, Any] = {}
+    failure: Exception | None = None
     if is_main():
         try:
-            told["value"] = action()
+            outcome["value"] = action()
         except Exception as error:
-            failed = error
-            told["failed"] = str(error) if isinstance(error, UserError) else f"the first process failed: {error!r}"
-    told = json.loads(_from_main(json.dumps(told)))
-    if failed is not None:
-        raise failed
-    if "failed" in told:
-        raise SettingsError(told["failed"])
-    return told["value"]
+            failure = error
+            outcome["failed"] = str(error) if isinstance(error, UserError) else f"the first process failed: {error!r}"
+    outcome = json.loads(_broadcast_from_main(json.dumps(outcome)))
+    if failure is not None:
+        raise failure
+    if "failed" in outcome:
+        raise SettingsError(outcome["failed"])
+    return outcome["value"]
 
 
-def _from_main(text: str) -> str:
-    """What the main process has to say, in all."""
+def _broadcast_from_main(text: str) -> str:
+    """The text of the main process, in every process."""
     content = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(_device())
     length = torch.tensor(len(content), device=_device())
     dist.broadcast(length, 0)
@@ -153,16 +153,16 @@ def _from_main(text: str) -> str:
 
 
 def gathered(values: Tensor) -> Tensor:
-    """The rows of all processes, (B, ...) -> (W B, ...) in the order of ranks; the gradient goes back to each."""
-    return _Gather.apply(values) if _there() else values  # pyright: ignore[reportReturnType]
+    """The rows of all W processes, (B, ...) -> (W B, ...) in the order of ranks; gradients flow back."""
+    return _Gather.apply(values) if _is_distributed() else values  # pyright: ignore[reportReturnType]
 
 
 def _device() -> torch.device:
-    """Where messages between the processes lie."""
+    """The device of tensors in collectives."""
     return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
 
 
-def _there() -> bool:
+def _is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 

@@ -1,16 +1,16 @@
-"""What can go wrong because of what the user asked for. Each message is one line that says what to do."""
+"""Errors that the user can correct. Each message is one line that says how."""
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can mend. The command line prints it and exits with code 2."""
+    """The user can correct it. The command line prints the message and exits with code 2."""
 
 
 class DataError(UserError):
-    """A file, a row, a column or a label is not what it has to be."""
+    """A file, a row, a column or a label is invalid."""
 
 
 class SettingsError(UserError):
-    """Settings that are out of range, or that do not go together."""
+    """Settings are out of range or contradict each other."""
 
 
 class MissingPartError(UserError):

@@ -1,4 +1,4 @@
-"""Randomness from a key: a hash of exactly what decides it, the same in any order, batch, process or machine."""
+"""Random numbers that depend on a key only, so that they are equal in any order, batch, process or machine."""
 
 import hashlib
 import struct
@@ -9,19 +9,19 @@ import numpy as np
 
 
 def keyed_seed(*parts: object) -> int:
-    """A 128-bit seed from the parts (texts, numbers), of which none runs into the next."""
+    """A 128-bit seed from the parts (texts, numbers), each hashed with its length."""
     digest = hashlib.blake2b(digest_size=16)
     _update(digest, parts)
     return int.from_bytes(digest.digest(), "big")
 
 
 def keyed_generator(*parts: object) -> np.random.Generator:
-    """A generator whose numbers depend on the parts alone."""
+    """A generator whose numbers depend on the parts only."""
     return np.random.Generator(np.random.Philox(key=keyed_seed(*parts)))
 
 
 class Key:
-    """What many draws have in common, such as the settings; the rest of their key (text, sample) is said to `draws`."""
+    """The common part of many keys, such as the settings; `draws` takes the rest of a key (text, sample)."""
 
     def __init__(self, *parts: object) -> None:
         self._hash = hashlib.blake2b(digest_size=64)
@@ -34,9 +34,9 @@ class Key:
 
 
 class Draws:
-    """Uniform numbers that depend on a key alone: BLAKE2b of the key and a counter.
+    """Uniform numbers that depend on a key only: BLAKE2b of the key and a counter.
 
-    A NumPy generator takes 20 microseconds to make, this one takes one; a word-level augmentation needs a few numbers.
+    Construction takes 1 microsecond, and 20 for a NumPy generator; a word-level augmentation needs only a few numbers.
     """
 
     __slots__ = ("_counter", "_hash", "_left")
@@ -60,13 +60,13 @@ class Draws:
         return (self._next() >> 11) * 2.0**-53
 
     def below(self, count: int) -> int:
-        """One of 0..count-1, all equally likely (to count / 2^64)."""
+        """One of 0..count-1, uniform up to count / 2^64."""
         return (self._next() * count) >> 64
 
     def distinct(self, population: int, count: int) -> list[int]:
-        """`count` different ones of 0..population-1, all sets equally likely, in ascending order.
+        """`count` distinct numbers of 0..population-1 in ascending order; every set is equally likely.
 
-        Bentley & Floyd 1987 (Programming Pearls): count draws, however large the population.
+        Bentley & Floyd 1987 (Programming Pearls): `count` draws for any population.
         """
         chosen: set[int] = set()
         for last in range(population - count, population):
@@ -75,7 +75,7 @@ class Draws:
         return sorted(chosen)
 
     def weighted(self, cumulative: Sequence[float]) -> int:
-        """An index, as likely as its step in the running sums of the weights, of which each is 0 or more."""
+        """An index with probability proportional to its weight, given the running sums of the weights (each >= 0)."""
         return min(bisect(cumulative, self.uniform() * cumulative[-1]), len(cumulative) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar with rate and time left on a terminal, plain lines elsewhere."""
+"""Progress of long computations: a bar with rate and remaining time on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ class Progress(Protocol):
     def advance(self, count: int = 1) -> None: ...
 
     def note(self, text: str) -> None:
-        """Say `text` beside the bar (a loss, an error rate)."""
+        """Show `text` beside the bar (a loss, an error rate)."""
         ...
 
 
@@ -29,30 +29,30 @@ class _Bar:
 
 
 class _Lines:
-    """One line every few seconds: what a log file or a batch scheduler wants to keep."""
+    """Prints a line every few seconds, for log files."""
 
     def __init__(self, total: int, label: str, unit: str, done: int, every_s: float = 10.0) -> None:
         self._total, self._label, self._unit, self._every_s = total, label, unit, every_s
         self._done = self._first = done
-        self._started = self._said = time.monotonic()
+        self._started = self._last_printed = time.monotonic()
         self._note = ""
 
     def advance(self, count: int = 1) -> None:
         self._done += count
-        if time.monotonic() - self._said >= self._every_s and self._done < self._total:
-            self.say()
+        if time.monotonic() - self._last_printed >= self._every_s and self._done < self._total:
+            self.print()
 
     def note(self, text: str) -> None:
         self._note = text
 
-    def say(self) -> None:
-        now = self._said = time.monotonic()
+    def print(self) -> None:
+        now = self._last_printed = time.monotonic()
         seconds = max(now - self._started, 1e-9)
         rate = (self._done - self._first) / seconds
         left = f", {(self._total - self._done) / rate:.0f} s left" if 0 < self._done < self._total and rate else ""
-        rate_words = f" ({rate:,.1f} {self._unit}/s{left})" if rate else ""
+        speed = f" ({rate:,.1f} {self._unit}/s{left})" if rate else ""
         note = f" {self._note}" if self._note else ""
-        print(f"{self._label}: {self._done:,}/{self._total:,} {self._unit}{rate_words}{note}", file=sys.stderr)
+        print(f"{self._label}: {self._done:,}/{self._total:,} {self._unit}{speed}{note}", file=sys.stderr)
 
 
 class _Silent:
@@ -63,10 +63,11 @@ class _Silent:
 
 @contextmanager
 def progress(total: int, label: str, unit: str, *, done: int = 0, shown: bool = True) -> Iterator[Progress]:
-    """Follow `total` units of work, of which `done` were done before (they do not count for the rate).
+    """Show the progress of `total` units of work.
 
     Args:
-        shown: False says nothing; of several processes one is enough.
+        done: units of an earlier call; they do not count for the rate.
+        shown: False shows nothing, for all but one of several processes.
     """
     if not shown:
         yield _Silent()
@@ -79,14 +80,14 @@ def progress(total: int, label: str, unit: str, *, done: int = 0, shown: bool = 
     try:
         yield lines
     finally:
-        lines.say()
+        lines.print()
 
 
 @contextmanager
 def followed(label: str, unit: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Give a callback(done, total) for code that knows nothing of terminals; the bar opens at its first call.
+    """A callback(done, total) that shows progress, for code that does not print. The bar opens at the first call.
 
-    What is done at the first call was done before, and does not count for the rate.
+    Units that are done at the first call do not count for the rate.
     """
     with ExitStack() as stack:
         bar: Progress | None = None

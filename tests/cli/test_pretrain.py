@@ -38,9 +38,11 @@ def test_knobs_of_fine_tuning_reach_the_settings(record, refused, reviews, tiny_
 
 def test_what_is_no_classifier_is_no_classifier(record, refused, reviews, tiny_bert, tmp_path):
     record("pretrain", reviews, "--encoder", tiny_bert, *SMALL, "--out", tmp_path / "run")
-    assert "an encoder, and no classifier" in refused("evaluate", tmp_path / "run", reviews)
-    assert "an encoder, and no classifier" in refused("predict", tmp_path / "run", input="a film\n")
-    assert "an encoder, and no classifier" in refused("report", tmp_path / "run", "--out", tmp_path / "report.html")
+    assert "which leaves an encoder and no classifier" in refused("evaluate", tmp_path / "run", reviews)
+    assert "which leaves an encoder and no classifier" in refused("predict", tmp_path / "run", input="a film\n")
+    assert "which leaves an encoder and no classifier" in refused(
+        "report", tmp_path / "run", "--out", tmp_path / "report.html"
+    )
 
 
 @pytest.mark.parametrize(

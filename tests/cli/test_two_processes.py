@@ -77,7 +77,7 @@ def test_they_tell_of_the_whole_batch(runs):
 def test_a_run_of_two_processes_that_was_stopped_goes_on_to_the_same_bytes(command, runs, tmp_path):
     run = tmp_path / "run"
     stopped = command(2, "--out", run, "--max-minutes", "0.000001")
-    assert stopped.returncode != 0 and "stopped after step 1 of 20, as 1e-06 minutes are over" in stopped.stderr
+    assert stopped.returncode != 0 and "stopped after step 1 of 20 (limit of 1e-06 minutes)" in stopped.stderr
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000001"]
     done = command(2, "--out", run)
     assert done.returncode == 0, done.stderr

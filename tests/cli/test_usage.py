@@ -43,13 +43,13 @@ def test_choices_are_the_lists_of_the_library():
     from text_uda.objectives.schedules import SCHEDULES as schedules
     from text_uda.objectives.schedules import Schedule
     from text_uda.paraphrasing.filters import ACCEPTABLE as acceptable
-    from text_uda.training.fit_baseline import DECISIVE
+    from text_uda.runs.decisive_settings import BASELINE_SETTINGS
     from text_uda.training.settings import SelectBy
     from text_uda.training.trackers import Tracker
 
     assert set(METHODS) == set(augmentations)
     assert tuple(OBJECTIVES) == tuple(PRESETS)
-    assert set(DECISIVE) - {"encoder"} == OF_FEATURES
+    assert set(BASELINE_SETTINGS) - {"encoder"} == OF_FEATURES
     assert set(ACCEPTABLE) == set(acceptable)
     assert get_args(Tracker) == TRACKERS
     assert get_args(SelectBy) == SELECT_BY

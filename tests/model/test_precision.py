@@ -9,7 +9,7 @@ import torch
 
 from text_uda.data import Rows, Split
 from text_uda.model import precision
-from text_uda.model.precision import Found, autocast, measured, resolve, words
+from text_uda.model.precision import Found, autocast, measured, resolve_precision, words
 from text_uda.objectives import Supervised
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
@@ -36,14 +36,14 @@ def finds(monkeypatch: pytest.MonkeyPatch, found: Found) -> list[int]:
 @pytest.mark.parametrize(("found", "expected"), [(FAST, "bf16"), (SLOW, "fp32"), (ROUGH, "fp32")])
 def test_auto_is_bf16_where_it_is_fast_and_exact(monkeypatch, found, expected):
     finds(monkeypatch, found)
-    assert resolve("auto", width=768) == expected
-    assert (resolve("fp32", width=768), resolve("bf16", width=768)) == ("fp32", "bf16")
+    assert resolve_precision("auto", width=768) == expected
+    assert (resolve_precision("fp32", width=768), resolve_precision("bf16", width=768)) == ("fp32", "bf16")
 
 
 def test_a_narrow_encoder_is_not_measured(monkeypatch):
     asked = finds(monkeypatch, FAST)
-    assert resolve("auto", width=32) == "fp32" and not asked
-    assert resolve("auto") == "bf16" and asked == [precision.WIDTH]
+    assert resolve_precision("auto", width=32) == "fp32" and not asked
+    assert resolve_precision("auto") == "bf16" and asked == [precision.WIDTH]
 
 
 def test_what_was_found_holds_for_later_processes(monkeypatch, tmp_path):
@@ -106,14 +106,14 @@ def test_the_numbers_of_a_block():
 def test_a_run_goes_on_in_the_numbers_it_was_begun_with(monkeypatch, tmp_path, begun):
     finds(monkeypatch, SLOW if begun == "bf16" else FAST)
     directory, machine = RunDirectory(tmp_path / "run"), {"device": "cpu", "precision": begun}
-    other = resolve("auto", width=384)
-    assert directory.numbers("auto", 384, resume=True) == other != begun
+    other = resolve_precision("auto", width=384)
+    assert directory.resolved_precision("auto", 384, resume=True) == other != begun
     directory.open({"method": "uda", "machine": machine}, resume=True)
-    assert directory.numbers("auto", 384, resume=True) == begun
-    assert directory.numbers("auto", 384, resume=False) == other
-    assert directory.numbers(other, 384, resume=True) == other
+    assert directory.resolved_precision("auto", 384, resume=True) == begun
+    assert directory.resolved_precision("auto", 384, resume=False) == other
+    assert directory.resolved_precision(other, 384, resume=True) == other
     directory.write("config.json", {"method": "uda"})  # of a version that did not tell
-    assert directory.numbers("auto", 384, resume=True) == other
+    assert directory.resolved_precision("auto", 384, resume=True) == other
 
 
 def test_a_run_says_in_which_numbers_it_was(tiny_bert, monkeypatch, tmp_path):
@@ -124,14 +124,14 @@ def test_a_run_says_in_which_numbers_it_was(tiny_bert, monkeypatch, tmp_path):
     split = Split("toy", ("bad", "good"), rows, (), rows, Rows(("the best",), (1,)), "0" * 32)
     settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, evaluate_every=1)
     seen: list[tuple[int, str]] = []
-    judge = train.__globals__["Training"].__init__.__globals__["probabilities"]
+    judge = train.__globals__["FineTuning"].__init__.__globals__["probabilities"]
 
     def watched(model, rows, **named):
-        seen.append((len(rows), named.get("numbers", "fp32")))
+        seen.append((len(rows), named.get("precision", "fp32")))
         return judge(model, rows, **named)
 
-    for module in ("training", "ending"):
-        monkeypatch.setattr(f"text_uda.{module}.probabilities", watched)
+    for module in ("fine_tuning", "final_evaluation"):
+        monkeypatch.setattr(f"text_uda.training.{module}.probabilities", watched)
     train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
     assert RunDirectory(tmp_path / "run").config()["machine"]["precision"] == "bf16"
     assert RunDirectory(tmp_path / "run").config()["settings"]["precision"] == "auto"

@@ -99,7 +99,6 @@ def test_a_kill_while_it_is_made_leaves_nothing_whole(tmp_path: Path):
 import os, signal
 from pathlib import Path
 from text_uda.model.token_ids import made_once, type_for
-from translation_cache.atomic import PREFIX
 
 def blocks():
     yield [[1] * 100_000]

@@ -88,7 +88,7 @@ def test_every_weight_of_every_encoder_gets_a_gradient(name, kind, eager):
     pack(model)
     result, gradients = run(model, preset, new_batch())
     assert torch.isfinite(result.loss) and result.parts.keys() == {type(each).__name__ for each in preset.objectives}
-    gradients = but_of_the_last_layer(model, gradients, left_out=needs.trained_hidden)
+    gradients = but_of_the_last_layer(model, gradients, left_out=needs.no_head_gradient)
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients.values())
     assert all(gradient.abs().sum() > 0 for weight, gradient in gradients.items() if "word_embed" in weight)
     assert all(gradient.abs().sum() > 0 for weight, gradient in gradients.items() if "classifier" in weight)
@@ -123,7 +123,7 @@ def test_it_works_on_features_of_a_frozen_encoder(name, eager):
     preset = alone(eager, name)
     result, gradients = run(model, preset, batch)
     assert torch.isfinite(result.loss)
-    left_out = all_needs(preset.objectives).trained_hidden
+    left_out = all_needs(preset.objectives).no_head_gradient
     gradients = but_of_the_last_layer(model, gradients, left_out=left_out)
     heads = [gradient for weight, gradient in gradients.items() if "classifier" in weight or "pooler" in weight]
     assert len(heads) == (2 if left_out else 4) and all(

@@ -11,17 +11,17 @@ from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FeatureRows
 from text_uda.paraphrasing.pairs import Originals
-from text_uda.training.batches import AHEAD, Feed, check_parts
+from text_uda.training.batches import PREFETCHED, BatchStream, check_divisible
 from text_uda.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(labeled_batch=4, unlabeled_ratio=2, steps=9)
 
 
-def new_feed(settings: TrainSettings = SETTINGS) -> Feed:
+def new_feed(settings: TrainSettings = SETTINGS) -> BatchStream:
     def rows(texts):
         return FeatureRows(torch.arange(len(texts), dtype=torch.float32)[:, None])
 
-    return Feed(rows(range(10)), torch.arange(10) % 2, Originals([str(n) for n in range(30)], rows), settings)  # pyright: ignore
+    return BatchStream(rows(range(10)), torch.arange(10) % 2, Originals([str(n) for n in range(30)], rows), settings)  # pyright: ignore
 
 
 def content(batch) -> tuple:
@@ -50,7 +50,7 @@ def test_no_more_is_made_ahead_than_it_says_and_the_thread_ends_with_the_loop(mo
     batches = feed.batches(0, 9, torch.device("cpu"))
     next(batches)
     batches.close()
-    assert max(made) <= AHEAD
+    assert max(made) <= PREFETCHED
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
 
 
@@ -81,8 +81,8 @@ def test_the_parts_of_several_processes_are_the_batch_of_one(processes, monkeypa
 def test_a_batch_that_cannot_be_cut_is_refused(monkeypatch):
     monkeypatch.setattr(distributed, "processes", lambda: 3)
     with pytest.raises(SettingsError, match=r"labeled_batch=4 .*3 processes; give a multiple"):
-        check_parts(SETTINGS)
-    check_parts(replace(SETTINGS, labeled_batch=6))
+        check_divisible(SETTINGS)
+    check_divisible(replace(SETTINGS, labeled_batch=6))
     assert len(new_feed(replace(SETTINGS, labeled_batch=6)).batch(0).labels) == 2
 
 

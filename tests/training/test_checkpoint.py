@@ -15,7 +15,7 @@ from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, Supervised
 from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
 from text_uda.training import checkpoint
-from text_uda.training.elapsed import Spent
+from text_uda.training.elapsed import Elapsed
 from text_uda.training.step import Step
 
 
@@ -126,17 +126,17 @@ def test_damage_is_told(make, tmp_path, name):
 
 def test_no_checkpoint_is_the_beginning(make, tmp_path):
     step, optimizer, _ = make()
-    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None, Spent())
+    assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None, Elapsed())
 
 
 def test_the_time_comes_back_and_none_of_an_earlier_version(make, tmp_path):
     step, optimizer, _ = make()
-    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None, spent=Spent(60.5, 90.25))
-    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent(60.5, 90.25)
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None, elapsed=Elapsed(60.5, 90.25))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Elapsed(60.5, 90.25)
     state = json.loads((folder / "state.json").read_text())
     del state["spent"], state["digest"]
-    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
-    assert checkpoint.load(tmp_path, step, optimizer)[2] == Spent()
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._state_digest(state)}))
+    assert checkpoint.load(tmp_path, step, optimizer)[2] == Elapsed()
 
 
 @pytest.mark.parametrize(
@@ -157,5 +157,5 @@ def test_weights_of_another_model_are_told(make, tmp_path):
     step, optimizer, update = make("last:1")
     update(0)
     checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
-    with pytest.raises(SettingsError, match="has not the weights that are trained"):
+    with pytest.raises(SettingsError, match="does not hold the weights that are trained"):
         checkpoint.load(tmp_path, *make("all")[:2])

@@ -21,7 +21,7 @@ from text_uda.model.linear_head import is_linear, last_layer
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import UDA, FlexMatch, FreeMatch, SoftMatch, Supervised
 from text_uda.runs.decisive_settings import objectives_in_full, settings_in_full
-from text_uda.training.loop import Training
+from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
@@ -65,16 +65,16 @@ def test_the_rate_of_the_head(
     tune, averages, given, expected, split, settings, sentence_encoder, tmp_path, monkeypatch
 ):
     """Of each weight in the second of six steps, of which one is warm-up: 1e-4 but for the head."""
-    update, rates = Training._update, {}
+    update, rates = FineTuning.update, {}
 
     def watched(self, step, batch):
         result = update(self, step, batch)
-        names = {parameter: name for name, parameter in self._unwrapped.model.named_parameters()}
+        names = {parameter: name for name, parameter in self.module.model.named_parameters()}
         if step == 1:
             rates.update((names[p], group["lr"]) for group in self.optimizer.param_groups for p in group["params"])
         return result
 
-    monkeypatch.setattr(Training, "_update", watched)
+    monkeypatch.setattr(FineTuning, "update", watched)
     encoder = str(sentence_encoder) if averages else settings.encoder
     one = replace(settings, encoder=encoder, tune=tune, warmup_steps=1, layer_decay=1.0)
     one = replace(one, learning_rate=1e-4, head_learning_rate=given)
@@ -163,9 +163,9 @@ def test_a_run_of_an_earlier_version_with_another_head_is_refused(
     if same:
         assert train(split, **call)["test_error"] == done["test_error"]
         (tmp_path / "run" / "result.json").unlink()
-        with pytest.raises(SettingsError, match=r"settings\.schedule: 'linear' there, 'cosine' asked"):
+        with pytest.raises(SettingsError, match=r"settings\.schedule: 'linear' in the folder, 'cosine' requested"):
             train(split, **call | {"settings": replace(one, schedule="cosine")})
-        with pytest.raises(SettingsError, match=r"settings\.learning_rate: 2e-05 there, None asked"):
+        with pytest.raises(SettingsError, match=r"settings\.learning_rate: 2e-05 in the folder, None requested"):
             train(split, **call | {"settings": replace(one, learning_rate=None)})
         return
     with pytest.raises(SettingsError, match="a run of an earlier version, whose head was not one linear layer"):

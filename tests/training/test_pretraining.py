@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -19,11 +20,12 @@ from text_uda.model.masked_language_model import Vocabulary, head_can_be_cut, ma
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import Supervised
-from text_uda.training.pretraining import PretrainSettings, _Pretraining, pretrain
+from text_uda.training.masked_language_modeling import MaskedLanguageModeling
+from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.row_order import TokenBudgetStream
 from text_uda.training.settings import TrainSettings
 from text_uda.training.stopping import Interrupted
-from text_uda.training.train_classifier import DivergedError, train
+from text_uda.training.train_classifier import NonFiniteError, train
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 SPECIALS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
@@ -176,11 +178,13 @@ def test_a_head_that_looks_at_other_places_is_run_whole():
 @pytest.mark.parametrize("packed", [True, False])
 def test_passes_give_the_loss_of_the_whole(packed, settings, tmp_path, monkeypatch):
     training = prepared(replace(settings, tokens_per_pass=64), tmp_path)
-    training.model.eval()
+    training.module.eval()
     whole = training._masked(range(0, len(TEXTS), 3), "masks")  # of all three frames
     with torch.no_grad():
         expected = float(training._loss(whole))
-        monkeypatch.setattr(import_module("text_uda.training.pretraining"), "is_packed", lambda _model: packed)
+        monkeypatch.setattr(
+            import_module("text_uda.training.masked_language_modeling"), "is_packed", lambda _model: packed
+        )
         parts = list(training._parts(whole))
         assert len(parts) > 5 and sum(len(part.labels) for part in parts) == len(whole.labels)
         sizes = [part.tokens.attention_mask.sum() if packed else part.tokens.input_ids.numel() for part in parts]
@@ -188,17 +192,19 @@ def test_passes_give_the_loss_of_the_whole(packed, settings, tmp_path, monkeypat
         assert sum(float(training._loss(part)) for part in parts) == pytest.approx(expected, rel=1e-5)
 
 
-def prepared(settings: PretrainSettings, tmp_path: Path) -> _Pretraining:
+def prepared(settings: PretrainSettings, tmp_path: Path) -> MaskedLanguageModeling:
     from text_uda.runs.directory import RunDirectory
 
     directory = RunDirectory(tmp_path / "prepared")
     directory.open({"method": "pretrain"}, resume=True)
-    return _Pretraining(TEXTS, settings, directory, torch.device("cpu"))
+    return MaskedLanguageModeling(TEXTS, settings, directory, Accelerator(mixed_precision="no"))
 
 
 def test_some_texts_are_held_out_by_what_they_say(settings, tmp_path):
     one = prepared(settings, tmp_path)
-    other = _Pretraining(TEXTS[::-1], replace(settings, seed=5), one.directory, torch.device("cpu"))
+    other = MaskedLanguageModeling(
+        TEXTS[::-1], replace(settings, seed=5), one.directory, Accelerator(mixed_precision="no")
+    )
     said = [{texts[index] for index in each.held_out} for texts, each in ((TEXTS, one), (TEXTS[::-1], other))]
     assert len(one.held_out) == 1 and said[0] == said[1]
     assert not set(one.held_out) & set(one.train) and len(one.train) == len(TEXTS) - 1
@@ -258,19 +264,19 @@ def test_the_note_that_tokens_are_averaged_is_kept(settings, tiny_bert, tmp_path
 def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(how, settings, tmp_path, monkeypatch):
     torch.manual_seed(7)  # whatever the global state is
     pretrain(TEXTS, settings=settings, out=tmp_path / "whole")
-    update = _Pretraining._update
+    update = MaskedLanguageModeling.update
 
-    def killed(self, step):
+    def killed(self, step, batch):
         if step == (7 if how == "between checkpoints" else 3):
             raise KeyboardInterrupt
-        return update(self, step)
+        return update(self, step, batch)
 
     if how == "time":
-        with pytest.raises(Interrupted, match=r"after step 1 of 12, as 1e-09 minutes are over; .*goes on from there"):
+        with pytest.raises(Interrupted, match=r"after step 1 of 12 \(limit of 1e-09 minutes\); .*resumes from it"):
             pretrain(TEXTS, settings=settings, out=tmp_path / "killed", max_minutes=1e-9)
     else:
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(_Pretraining, "_update", killed)
+            patch.setattr(MaskedLanguageModeling, "update", killed)
             pretrain(TEXTS, settings=settings, out=tmp_path / "killed")
     kept = [path.name for path in (tmp_path / "killed").glob("checkpoints/*")]
     assert kept == {"between checkpoints": ["step-00000005"], "time": ["step-00000001"]}.get(how, [])
@@ -284,7 +290,7 @@ def test_another_seed_is_another_run_and_other_settings_are_refused(settings, tm
     for seed in (0, 1):
         pretrain(TEXTS, settings=replace(settings, seed=seed), out=tmp_path / str(seed))
     assert decided(tmp_path / "0")[0] != decided(tmp_path / "1")[0]
-    with pytest.raises(SettingsError, match=r"settings\.mask_rate: 0\.15 there, 0\.2 asked"):
+    with pytest.raises(SettingsError, match=r"settings\.mask_rate: 0\.15 in the folder, 0\.2 requested"):
         pretrain(TEXTS, settings=replace(settings, mask_rate=0.2), out=tmp_path / "0")
     with pytest.raises(SettingsError, match=r"data\.digest"):
         pretrain(TEXTS[1:], settings=settings, out=tmp_path / "0")
@@ -292,7 +298,7 @@ def test_another_seed_is_another_run_and_other_settings_are_refused(settings, tm
 
 @pytest.mark.parametrize("texts", [(), ("",), ("a film", "", "  ")])
 def test_texts_with_nothing_to_hide(texts, settings, tmp_path):
-    with pytest.raises(DataError, match="have a word that could be hidden"):
+    with pytest.raises(DataError, match="have a word that can be masked"):
         pretrain(texts, settings=settings, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -313,15 +319,15 @@ def test_an_encoder_that_lacks_a_token(token, settings, tiny_bert, tmp_path):
 
 def test_a_folder_that_holds_something_else(settings, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(SettingsError, match="holds files that no run made"):
+    with pytest.raises(SettingsError, match="holds files that are not of a run"):
         pretrain(TEXTS, settings=settings, out=tmp_path)
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
 def test_a_loss_that_is_no_number_ends_the_run(settings, tmp_path, monkeypatch):
-    loss = _Pretraining._loss
-    monkeypatch.setattr(_Pretraining, "_loss", lambda self, part: loss(self, part) * float("nan"))
-    with pytest.raises(DivergedError, match=r"the loss is not finite at step 1 .*lower the learning rate"):
+    loss = MaskedLanguageModeling._loss
+    monkeypatch.setattr(MaskedLanguageModeling, "_loss", lambda self, part: loss(self, part) * float("nan"))
+    with pytest.raises(NonFiniteError, match=r"the loss is not finite at step 1 .*lower the learning rate"):
         pretrain(TEXTS, settings=settings, out=tmp_path / "run")
     rows = json.loads((tmp_path / "run" / "diverged.json").read_text())["rows"]["text"]
     assert rows and set(rows) <= set(range(len(TEXTS)))

@@ -55,16 +55,16 @@ def settings(tiny_bert: Path) -> TrainSettings:
 @pytest.fixture
 def chosen_at_six(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run's best step is its 6th of 9, whatever the weights say."""
-    from text_uda.training.loop import Training
+    from text_uda.training.fine_tuning import FineTuning
 
-    judged = Training._judged_by_dev
+    judged = FineTuning._dev_evaluation
 
     def by_step(self, model):
         evaluation = judged(self, model)
         self.looks = getattr(self, "looks", 0) + 1
         return evaluation and replace(evaluation, error=(50.0, 20.0, 30.0)[self.looks - 1])
 
-    monkeypatch.setattr(Training, "_judged_by_dev", by_step)
+    monkeypatch.setattr(FineTuning, "_dev_evaluation", by_step)
 
 
 def lines(run: Path) -> list[dict]:
@@ -202,7 +202,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_bytes(split, settings, at, tm
         train(split, **call, out=tmp_path / "killed")
     assert (tmp_path / "killed" / "result.json").exists() == (at >= 9)
     if at == 4:  # the step that is judged is counted from where it goes on
-        monkeypatch.setattr("text_uda.training.loop.Training.looks", 1, raising=False)
+        monkeypatch.setattr("text_uda.training.fine_tuning.FineTuning.looks", 1, raising=False)
     again = train(split, **call, out=tmp_path / "killed")
     assert decided(again) == decided(whole) and decided(again["refit"]) == decided(whole["refit"])
     for run in ("", "refit"):

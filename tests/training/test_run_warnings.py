@@ -7,7 +7,7 @@ import pytest
 
 from text_uda.keyed_random import keyed_generator
 from text_uda.runs.evaluation import Evaluation
-from text_uda.training.run_warnings import Watch, warnings_at_the_end, warnings_in
+from text_uda.training.run_warnings import RunWarnings, warnings_at_the_end, warnings_in
 
 
 def trained(step: int, **terms: float) -> dict:
@@ -43,11 +43,11 @@ BALANCED, SKEWED, FEW, RARE = [100, 100], [740, 90, 40, 40, 50, 40], [4] * 6, [2
     [
         (
             "unlabeled_loss",
-            "step 111: the unlabeled loss has been zero in all logged steps since 11: no",
+            "step 111: the unlabeled loss is zero in all logged steps since 11: no",
         ),
         (
             "labeled_counted",
-            "step 111: no labeled row has counted in any logged step since 11: training",
+            "step 111: no labeled row counts in any logged step since 11: training",
         ),
     ],
 )
@@ -67,17 +67,17 @@ def test_a_run_without_the_term_is_not_warned_of_it():
 @pytest.mark.parametrize("support", [BALANCED, SKEWED, FEW, [92, 8]])
 def test_a_collapse_that_lasts_is_told_once(support):
     records = [looked(100, right(0.6, support)), *(looked(step, all_as(0, support)) for step in (200, 300, 400, 500))]
-    watch = Watch(800)
-    told = [(record["step"], words) for record in records for words in watch.see(record)]
+    watch = RunWarnings(800)
+    told = [(record["step"], words) for record in records for words in watch.read(record)]
     ((step, words),) = told
-    assert step == 300 and "100% of the development rows are predicted as one class, which" in words
-    assert f"{support[0] / sum(support):.0%} are of: the model has collapsed" in words
+    assert step == 300 and "100% of the development rows are predicted as one class, which is the label of" in words
+    assert f"{support[0] / sum(support):.0%}: the model has collapsed" in words
     assert not [words for words in watch.end() if "collapsed" in words or "never" in words]
 
 
 def test_a_collapse_at_the_last_step_is_told_at_the_end():
     records = [looked(4, right(0.6, BALANCED)), looked(8, [[99, 1], [92, 8]])]
-    assert not [words for record in records for words in Watch(8).see(record)]
+    assert not [words for record in records for words in RunWarnings(8).read(record)]
     assert [
         "step 8: 96% of the development rows are predicted" in words for words in warnings_in(records, steps=8)
     ] == [True]
@@ -90,7 +90,7 @@ def test_a_model_that_begins_with_one_class_is_not_warned_of():
 
 def test_a_class_predicted_far_more_often_than_it_is_there_is_a_collapse_though_another_is_as_frequent():
     (words,) = warnings_in([looked(8, all_as(1, SKEWED))], steps=8)
-    assert "which 9% are of: the model has collapsed" in words
+    assert "which is the label of 9%: the model has collapsed" in words
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,10 @@ def test_no_collapse_where_there_is_none(confusion, why):
 @pytest.mark.parametrize(
     ("confusion", "said"),
     [
-        ([[90, 10, 0], [20, 80, 0], [50, 50, 0]], "1 class is never predicted after the last step, though 33% of the"),
+        (
+            [[90, 10, 0], [20, 80, 0], [50, 50, 0]],
+            "1 class is never predicted after the last step, although 33% of the",
+        ),
         ([[4 * (p == q % 3) for p in range(6)] for q in range(6)], "3 classes are never predicted after the last step"),
     ],
 )
@@ -131,9 +134,11 @@ def test_an_error_far_above_the_best_is_told(rows, best, last):
     support = [rows // 2] * 2
     records = [looked(step, right(share, support)) for step, share in ((100, best), (200, best), (300, last))]
     (words,) = warnings_in(records, steps=300)
-    assert words.startswith("step 300: the development error is") and "at step 100, which is more than chance" in words
+    assert (
+        words.startswith("step 300: the development error is") and "at step 100, more than chance explains on" in words
+    )
     assert words == warnings_at_the_end(records, steps=300)[0]
-    assert not [words for record in records for words in Watch(300).see(record)]
+    assert not [words for record in records for words in RunWarnings(300).read(record)]
 
 
 @pytest.mark.parametrize(("rows", "best", "last"), [(24, 0.92, 0.75), (200, 0.9, 0.85), (1000, 0.9, 0.86), (4, 1, 0.5)])
@@ -161,9 +166,9 @@ def test_models_that_are_equally_good_are_hardly_ever_warned_of(support):
 
 def test_a_run_that_was_stopped_warns_of_the_same():
     looks = [looked(step, all_as(0, BALANCED)) for step in (100, 200, 300)]
-    watch = Watch(400)
-    assert not list(watch.see(looks[0])) and list(watch.see(looks[1]))
-    assert not list(watch.see(looks[2])), "what was told before a stop is not told again"
+    watch = RunWarnings(400)
+    assert not list(watch.read(looks[0])) and list(watch.read(looks[1]))
+    assert not list(watch.read(looks[2])), "what was told before a stop is not told again"
     assert len(warnings_in(looks, steps=400)) == 1 and not warnings_at_the_end(looks, steps=400)
 
 

@@ -15,9 +15,9 @@ from text_uda.errors import SettingsError
 from text_uda.objectives import Supervised
 from text_uda.runs.evaluation import Evaluation, score
 from text_uda.training import checkpoint
-from text_uda.training.loop import Training
+from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Interrupted, Stop
+from text_uda.training.stopping import Interrupted, StopRequest
 from text_uda.training.train_classifier import train
 
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")
@@ -49,11 +49,11 @@ def saying(monkeypatch):
     def look(self, done: int) -> Evaluation:
         with monkeypatch.context() as patch:
             answers = np.eye(2)[ANSWERS[done // 2 - 1]]
-            patch.setattr(Training, "_judged_by_dev", lambda _self, _model: score(answers, labels))
+            patch.setattr(FineTuning, "_dev_evaluation", lambda _self, _model: score(answers, labels))
             return consider(self, done)
 
-    labels, consider = np.array([0, 0, 0, 0, 0, 0, 1, 1]), Training._consider
-    monkeypatch.setattr(Training, "_consider", look)
+    labels, consider = np.array([0, 0, 0, 0, 0, 0, 1, 1]), FineTuning.evaluate
+    monkeypatch.setattr(FineTuning, "evaluate", look)
 
 
 def trained(split: Split, settings: TrainSettings, out: Path, **more) -> dict:
@@ -85,7 +85,7 @@ def test_the_last_weights_are_the_last(split, settings, tmp_path):
 def test_a_stop_changes_no_choice_and_no_warning(by, stop_at, split, settings, tmp_path, saying, monkeypatch):
     settings = replace(settings, select_by=by)
     whole = trained(split, settings, tmp_path / "whole")
-    update = Training._update
+    update = FineTuning.update
 
     def stopping(self, step, batch):
         if step == stop_at:
@@ -93,7 +93,7 @@ def test_a_stop_changes_no_choice_and_no_warning(by, stop_at, split, settings, t
         return update(self, step, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_update", stopping)
+        patch.setattr(FineTuning, "update", stopping)
         with pytest.raises(Interrupted):
             trained(split, settings, tmp_path / "parts")
     parts = trained(split, settings, tmp_path / "parts")
@@ -124,7 +124,7 @@ def test_patience_ends_the_run(by, patience, end, split, settings, tmp_path, say
     for stop_after in (end - 1, end):
         out, asked = tmp_path / f"stopped-after-{stop_after}", count(1)
         with monkeypatch.context() as patch, pytest.raises(Interrupted, match=f"after step {stop_after} of 8"):
-            patch.setattr(Stop, "is_set", lambda _self, asked=asked, n=stop_after: next(asked) == n)
+            patch.setattr(StopRequest, "is_set", lambda _self, asked=asked, n=stop_after: next(asked) == n)
             trained(split, settings, out)
         parts = trained(split, settings, out)
         assert {k: v for k, v in parts.items() if k not in own} == {k: v for k, v in whole.items() if k not in own}
@@ -143,7 +143,7 @@ def test_the_result_has_scores_of_each_class(split, settings, tmp_path):
 
 def test_a_run_of_a_version_without_the_choice_goes_on(split, settings, tmp_path, monkeypatch):
     """Its configuration has no `select_by`, and its checkpoint the error under that name."""
-    update = Training._update
+    update = FineTuning.update
 
     def stopping(self, step, batch):
         if step == 7:
@@ -151,7 +151,7 @@ def test_a_run_of_a_version_without_the_choice_goes_on(split, settings, tmp_path
         return update(self, step, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_update", stopping)
+        patch.setattr(FineTuning, "update", stopping)
         with pytest.raises(Interrupted):
             trained(split, settings, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -161,8 +161,8 @@ def test_a_run_of_a_version_without_the_choice_goes_on(split, settings, tmp_path
     state = json.loads(file.read_text())
     state["best"]["error"] = state["best"].pop("criterion")
     del state["digest"]
-    file.write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
-    with pytest.raises(SettingsError, match="select_by: 'error' there, 'last' asked"):
+    file.write_text(json.dumps(state | {"digest": checkpoint._state_digest(state)}))
+    with pytest.raises(SettingsError, match="select_by: 'error' in the folder, 'last' requested"):
         trained(split, replace(settings, select_by="last"), tmp_path / "run")
     again, whole = trained(split, settings, tmp_path / "run"), trained(split, settings, tmp_path / "whole")
     assert (again["best_step"], again["dev_error"]) == (whole["best_step"], whole["dev_error"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.training.stopping import Stop
+from text_uda.training.stopping import StopRequest
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
@@ -19,7 +19,7 @@ def send(number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_noted_and_the_handlers_are_put_back(number):
     before = signal.getsignal(number)
-    stop = Stop()
+    stop = StopRequest()
     with stop.on_signals():
         assert not stop.is_set()
         send(number)
@@ -32,7 +32,7 @@ def test_a_signal_is_noted_and_the_handlers_are_put_back(number):
 )
 def test_a_scheduler_may_say_it_twice(numbers):
     """To the process, to its group, by the launcher: the step ends all the same, and is saved."""
-    stop = Stop()
+    stop = StopRequest()
     with stop.on_signals():
         for number in numbers:
             send(number)
@@ -40,13 +40,15 @@ def test_a_scheduler_may_say_it_twice(numbers):
 
 
 def test_who_presses_ctrl_c_twice_leaves_at_once():
-    with pytest.raises(KeyboardInterrupt), Stop().on_signals():
+    with pytest.raises(KeyboardInterrupt), StopRequest().on_signals():
         send(signal.SIGINT)
         send(signal.SIGINT)
 
 
 def test_minutes_count_from_the_beginning():
-    assert Stop(1e-9).is_set() and not Stop(60).is_set() and not Stop(None).is_set()
-    assert "stopped after step 3 of 9, as 1e-09 minutes are over; run holds" in Stop(1e-9).words(3, 9, Path("run"))
+    assert StopRequest(1e-9).is_set() and not StopRequest(60).is_set() and not StopRequest(None).is_set()
+    assert "stopped after step 3 of 9 (limit of 1e-09 minutes); run holds" in StopRequest(1e-9).message(
+        3, 9, Path("run")
+    )
     with pytest.raises(SettingsError, match="max_minutes=0"):
-        Stop(0)
+        StopRequest(0)

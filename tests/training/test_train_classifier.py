@@ -21,7 +21,7 @@ from text_uda.runs.test_answers import unpacked
 from text_uda.training.metrics import OF_THE_MACHINE
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
-from text_uda.training.train_classifier import DivergedError, train
+from text_uda.training.train_classifier import NonFiniteError, train
 from translation_cache import Cache, Paraphrase, digest
 
 GOOD = ("good", "great", "fine", "best", "love")
@@ -182,7 +182,7 @@ def test_pairs_that_are_not_there_are_refused_before_anything_is_written(
 def test_a_loss_that_is_no_number_ends_the_run(split, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(Supervised, "__call__", nan_loss)
     said = r"loss of Supervised is not finite at step 1 \(.*supervised nan.*labeled rows \d+, .*learning rate"
-    with pytest.raises(DivergedError, match=said):
+    with pytest.raises(NonFiniteError, match=said):
         train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
     rows = json.loads((tmp_path / "run" / "diverged.json").read_text())["rows"]["labeled"]
     assert len(rows) == settings.labeled_batch and set(rows) <= set(range(len(split.labeled.texts)))
@@ -199,7 +199,7 @@ def test_not_a_number_names_the_objective_and_its_rows_and_the_last_checkpoint_s
 
     monkeypatch.setattr(UDA, "__call__", broken)
     arguments = {"augmentation": Reframe(), "cache": cache, "settings": settings, "out": tmp_path / "run"}
-    with pytest.raises(DivergedError, match=r"loss of UDA is not finite at step 8 .*unlabeled rows \d+"):
+    with pytest.raises(NonFiniteError, match=r"loss of UDA is not finite at step 8 .*unlabeled rows \d+"):
         train(split, **arguments)
     kept = json.loads((tmp_path / "run" / "diverged.json").read_text())
     assert kept["step"] == 8 and len(kept["rows"]["unlabeled"]) == settings.unlabeled_batch()
@@ -220,7 +220,7 @@ def test_a_gradient_that_is_no_number_ends_the_run_before_it_reaches_the_weights
         return Loss((logits - logits.detach()).square().sum().sqrt(), {})
 
     monkeypatch.setattr(Supervised, "__call__", steep)
-    with pytest.raises(DivergedError, match="the gradient is not finite at step 1 "):
+    with pytest.raises(NonFiniteError, match="the gradient is not finite at step 1 "):
         train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
 
 

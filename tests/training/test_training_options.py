@@ -76,7 +76,7 @@ def test_compiled_layers_come_to_the_same_weights_and_the_teacher_is_its_own(spl
         compiled.extend(own)
         compile_layers(own, backend="eager")
 
-    monkeypatch.setattr("text_uda.training.loop.compile_layers", traced)
+    monkeypatch.setattr("text_uda.training.fine_tuning.compile_layers", traced)
     run(split, settings, tmp_path / "plain", averaging=EMA(decay=0.9))
     run(split, replace(settings, compile=True), tmp_path / "compiled", averaging=EMA(decay=0.9))
     assert len(compiled) == 2
@@ -88,7 +88,8 @@ def test_compiled_layers_come_to_the_same_weights_and_the_teacher_is_its_own(spl
 def test_a_run_whose_time_is_over_goes_on_to_the_same_bytes(split, settings, tmp_path):
     run(split, settings, tmp_path / "whole")
     with pytest.raises(
-        Interrupted, match=r"stopped after step 1 of 6, as 1e-07 minutes are over; .*goes on from there"
+        Interrupted,
+        match=r"stopped after step 1 of 6 \(limit of 1e-07 minutes\); .*resumes from it",
     ):
         run(split, settings, tmp_path / "parts", max_minutes=1e-7)
     with pytest.raises(Interrupted, match="after step 2 of 6"):
@@ -241,7 +242,9 @@ def test_a_step_that_does_not_fit_into_memory_says_what_to_do(split, settings, t
         return result
 
     monkeypatch.setattr(Step, "forward", full)
-    with pytest.raises(SettingsError, match=r"a step does not fit into memory: \d+ tokens .*--tokens-per-pass \d+\)"):
+    with pytest.raises(
+        SettingsError, match=r"a step does not fit into memory: out of memory after \d+ tokens.*--tokens-per-pass \d+\)"
+    ):
         run(split, settings, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000004"]
 

@@ -183,7 +183,7 @@ def train(
             click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
         with suppress(SettingsError):  # the training says so, after what is wrong with the cache
             width = hidden_width(settings.encoder)
-            numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
+            numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)
             click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(

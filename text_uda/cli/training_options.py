@@ -55,7 +55,7 @@ class LoopChoice:
             raise SettingsError(f"--objective {objective} takes no step, and reads no --{option}: leave it out")
 
 
-# Of those what a baseline reads: text_uda.training.fit_baseline.DECISIVE, not imported here. A test compares.
+# Of those what a baseline reads: text_uda.runs.decisive_settings.BASELINE_SETTINGS. A test compares.
 OF_FEATURES = frozenset(("seed", "tune", "max_tokens", "keep_tokens", "precision"))
 
 

@@ -19,7 +19,7 @@ from text_uda.model.precision import Precision
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.objectives.weight_averaging import Averaging
-from text_uda.runs.decisive_settings import WITHOUT_EFFECT
+from text_uda.runs.decisive_settings import with_effect
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
@@ -69,7 +69,7 @@ class Trial:
 
     def digest(self) -> str:
         """32 hex digits that stand for all that decides what it comes to, but for the data."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name not in WITHOUT_EFFECT}
+        settings = with_effect(asdict(self.settings))
         parts = [
             self.labels,
             self.unlabeled,

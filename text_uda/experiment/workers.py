@@ -18,7 +18,7 @@ from pathlib import Path
 
 from text_uda.errors import UserError
 from text_uda.experiment.trial import Bench, Trial
-from text_uda.training.stopping import Interrupted, Stop
+from text_uda.training.stopping import Interrupted, StopRequest
 from translation_cache.atomic import write_whole
 
 _ASK_EVERY_S = 0.5  # whether to stop
@@ -105,7 +105,7 @@ def _together(trials: Sequence[Trial], bench: Bench, workers: int, logs: Path) -
         worker = _Worker(number, workers, bench, logs)
         busy[worker.pipe] = worker
 
-    stop = Stop()
+    stop = StopRequest()
     try:
         with stop.on_signals():
             for number in range(min(workers, len(ahead))):

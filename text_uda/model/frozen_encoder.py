@@ -17,7 +17,7 @@ from text_uda.data.texts import taken
 from text_uda.model.classifier import encode
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
 from text_uda.model.inputs import Features
-from text_uda.model.precision import Numbers, Precision, autocast, resolve
+from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, OnProgress, TokenRows, batches_by_tokens, tokenizer_content
 
 _KEPT_AT_ONCE = 1 << 14  # texts that are encoded before what was made of them is kept: a kill loses no more
@@ -69,7 +69,7 @@ class FrozenEncoder:
     ) -> None:
         self.max_tokens = max_tokens
         self.width: int = model.config.hidden_size
-        self.numbers: Numbers = resolve(precision, width=self.width)
+        self.numbers: ResolvedPrecision = resolve_precision(precision, width=self.width)
         self.encoded = 0
         """How many texts went through the encoder."""
         self._model = model.eval()

@@ -24,7 +24,7 @@ from text_uda.errors import SettingsError
 from translation_cache.atomic import whole_file
 
 Precision = Literal["auto", "fp32", "bf16"]
-Numbers = Literal["fp32", "bf16"]
+ResolvedPrecision = Literal["fp32", "bf16"]
 
 WORTH_IT = 1.3
 """How many times as fast as fp32 bf16 has to be to be taken: it is less exact, and its casts cost something."""
@@ -60,7 +60,7 @@ def check_precision(precision: str) -> None:
         raise SettingsError(f"precision={precision!r}: choose auto, fp32 or bf16")
 
 
-def resolve(precision: Precision, *, width: int | None = None) -> Numbers:
+def resolve_precision(precision: Precision, *, width: int | None = None) -> ResolvedPrecision:
     """The numbers of an encoder's forward passes on this machine.
 
     On CUDA, auto is bf16 from compute capability 8 on. On a CPU it is what `measured` finds.
@@ -76,7 +76,7 @@ def resolve(precision: Precision, *, width: int | None = None) -> Numbers:
     return "bf16" if width >= _NARROWEST and measured(width).bf16 else "fp32"
 
 
-def words(precision: Precision, numbers: Numbers, *, width: int | None = None) -> str:
+def words(precision: Precision, numbers: ResolvedPrecision, *, width: int | None = None) -> str:
     """The numbers of the forward passes, and why these.
 
     Args:
@@ -91,7 +91,7 @@ def words(precision: Precision, numbers: Numbers, *, width: int | None = None) -
         return f"{numbers}: the encoder is too narrow for bf16 to be faster"
     found = measured(width)
     what = f"bf16 is {found.speedup:.1f} times as fast as fp32 on this CPU ({processor()})"
-    if numbers != resolve(precision, width=width):
+    if numbers != resolve_precision(precision, width=width):
         return f"{numbers}, as the run was begun; {what}"
     return f"{numbers}: {what}" + (" but not exact" if found.error >= EXACT_ENOUGH else "")
 
@@ -107,7 +107,7 @@ def measured(width: int) -> Found:
     return _measured(path, width)
 
 
-def autocast(device: torch.device | str, numbers: Numbers) -> torch.autocast:
+def autocast(device: torch.device | str, numbers: ResolvedPrecision) -> torch.autocast:
     """A block in which the forward passes are in these numbers; weights and what is summed up stay float32."""
     kind = device if isinstance(device, str) else device.type
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=numbers == "bf16")

@@ -42,7 +42,7 @@ class Baseline(Protocol):
     def fit(
         self, features: np.ndarray, labels: np.ndarray, unlabeled: np.ndarray, *, classes: int, seed: int
     ) -> Linear:
-        """Fit on the labeled rows, and on the unlabeled ones where `needs.unlabeled`; it sees no other row.
+        """Fit on the labeled rows, and on the unlabeled ones where `needs.unlabeled_rows`; it sees no other row.
 
         Args:
             features: (L, D).

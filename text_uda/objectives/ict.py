@@ -49,7 +49,7 @@ class ICT:
     ramp_up: float = 0.4
     """Share of the steps over which the weight grows to its full value; 0 for none."""
 
-    needs: ClassVar[Needs] = Needs(unlabeled=True, teacher=True, embeddings=True)
+    needs: ClassVar[Needs] = Needs(rows=("original",), teacher=True, embeddings=True)
 
     def __post_init__(self) -> None:
         check_weight(self.weight)

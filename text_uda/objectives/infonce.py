@@ -64,7 +64,7 @@ class InfoNCE:
     until: float = 1.0
     """Share of the steps in which it counts; afterwards its rows are not run."""
 
-    needs: ClassVar[Needs] = Needs(views=("original", "second"), hidden=True, trained_hidden=True)
+    needs: ClassVar[Needs] = Needs(views=("original", "second"), hidden=True, no_head_gradient=True)
 
     def __post_init__(self) -> None:
         check_weight(self.weight)

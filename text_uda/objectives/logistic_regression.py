@@ -34,7 +34,7 @@ class LogisticRegression:
     folds: int = 5
     """Of the cross-validation, stratified; no more than the rarest class has labels. Where that is 1, C is 10."""
 
-    needs: ClassVar[Needs] = Needs(labeled=True)
+    needs: ClassVar[Needs] = Needs(rows=("labeled",))
 
     def __post_init__(self) -> None:
         if self.C is not None and not self.C > 0:

@@ -61,7 +61,7 @@ class MixMatch:
     ramp_up: float = 0.4
     """Share of the steps over which lambda_u grows linearly to its full value; 0 for none."""
 
-    needs: ClassVar[Needs] = Needs(labeled=True, unlabeled=True, second=True, embeddings=True)
+    needs: ClassVar[Needs] = Needs(rows=("labeled", "original", "second"), embeddings=True)
 
     def __post_init__(self) -> None:
         check_weight(self.unlabeled_weight, "unlabeled_weight")

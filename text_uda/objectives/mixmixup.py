@@ -54,7 +54,7 @@ class MixMixup:
     ramp_up: float = 0.4
     """Share of the steps over which lambda_u grows linearly to its full value; 0 for none."""
 
-    needs: ClassVar[Needs] = Needs(labeled=True, unlabeled=True, embeddings=True)
+    needs: ClassVar[Needs] = Needs(rows=("labeled", "original"), embeddings=True)
 
     def __post_init__(self) -> None:
         check_weight(self.unlabeled_weight, "unlabeled_weight")

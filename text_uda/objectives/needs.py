@@ -1,57 +1,68 @@
-"""What a method reads of a step: declared by each, so that the step makes nothing that no method needs."""
+"""What an objective reads in a training step, declared so that the step computes nothing that no objective needs."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, fields
+from typing import Any, Literal, get_args
 
 View = Literal["labeled", "labeled again", "original", "second"]
-"""Rows of the joint forward, which is made with gradient and dropout. "labeled again" are the labeled rows with another
-dropout; "second" is the augmented view of the unlabeled rows, or, without an augmentation, the original one with
-another dropout."""
+"""Rows of the joint forward, which runs with gradient and dropout. "labeled again" is the labeled rows with other
+dropout. "second" is the augmented view of the unlabeled rows; without an augmentation, the original view with other
+dropout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What an objective reads of a step. The step makes nothing that no objective needs."""
+    """What an objective reads in a training step."""
 
     views: tuple[View, ...] = ()
-    """Outputs with gradient."""
+    """Outputs of the joint forward, with gradient."""
+
+    rows: tuple[View, ...] = ()
+    """Rows of the batch that the objective runs through the model itself. With "labeled" among them it has a labeled
+    loss of its own."""
 
     targets: bool = False
-    """Logits of the original view without gradient."""
+    """Logits of the original view, without gradient."""
 
     teacher: bool = False
     """Logits of the original view by the averaged weights (EMA), without gradient."""
 
-    labeled: bool = False
-    """Labeled rows, which it runs itself: it has a labeled loss of its own."""
-
-    unlabeled: bool = False
-    """Unlabeled rows, which it runs itself."""
-
-    second: bool = False
-    """Rows of the second view, which it runs itself."""
-
     augmentation: bool = False
-    """A second view that differs in its text, not in its dropout alone."""
+    """The second view must be an augmented text; other dropout is not enough."""
 
     embeddings: bool = False
-    """A model that takes embeddings in the place of tokens."""
+    """The model must accept embeddings in place of token ids."""
 
     hidden: bool = False
-    """A model whose logits are a linear layer of one vector a row."""
+    """The logits must be a linear layer of one hidden vector a row."""
 
-    trained_hidden: bool = False
-    """Trained weights below that vector: it trains them alone, and leaves the last linear layer to other objectives."""
+    no_head_gradient: bool = False
+    """The loss has no gradient for the last linear layer: some weights below it must be trained, and another objective
+    must train the layer."""
 
     layers: bool = False
-    """A model whose layers are known."""
+    """The list of the model's layers must be known."""
 
     @property
     def second_view(self) -> bool:
-        """A second view of the unlabeled rows, in whatever way it is read."""
-        return "second" in self.views or self.second or self.augmentation
+        """Whether the second view of the unlabeled rows is read."""
+        return "second" in self.views or "second" in self.rows
 
     @property
     def unlabeled_rows(self) -> bool:
-        """Unlabeled rows at all."""
-        return "original" in self.views or self.targets or self.teacher or self.unlabeled or self.second_view
+        """Whether any view of the unlabeled rows is read."""
+        unlabeled = {"original", "second"} & {*self.views, *self.rows}
+        return bool(unlabeled) or self.targets or self.teacher
+
+
+def merged(needs: Iterable[Needs]) -> Needs:
+    """Everything that any of them needs; views and rows in the order of `View`."""
+    needs = list(needs)
+
+    def merge(field: Field[Any]) -> Any:
+        values = [getattr(each, field.name) for each in needs]
+        if isinstance(field.default, tuple):
+            return tuple(view for view in get_args(View) if any(view in views for views in values))
+        return any(values)
+
+    return Needs(**{field.name: merge(field) for field in fields(Needs)})

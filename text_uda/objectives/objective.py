@@ -6,7 +6,7 @@ the embeddings, H the width of what the last linear layer reads, N unlabeled row
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from text_uda.model.classifier import Classifier, Output
 from text_uda.model.inputs import Batch
 from text_uda.objectives.baseline import Baseline
-from text_uda.objectives.needs import Needs, View
+from text_uda.objectives.needs import Needs, View, merged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,24 +122,8 @@ def counts(objective: Objective, *, step: int, steps: int) -> bool:
 
 
 def all_needs(objectives: Iterable[Method]) -> Needs:
-    """What any of them needs."""
-    together = [objective.needs for objective in objectives]
-    views = tuple(view for view in get_args(View) if any(view in needs.views for needs in together))
-    return Needs(views=views, **{name: any(getattr(needs, name) for needs in together) for name in _FLAGS})
-
-
-_FLAGS = (
-    "targets",
-    "teacher",
-    "labeled",
-    "unlabeled",
-    "second",
-    "augmentation",
-    "embeddings",
-    "hidden",
-    "trained_hidden",
-    "layers",
-)
+    """Everything that any of them needs."""
+    return merged(objective.needs for objective in objectives)
 
 
 def agreement(labels: Tensor, logits: Tensor, counted: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def check_together(objectives: Sequence[Method]) -> None:
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     used = in_use(objectives).values()
-    if all(each.needs.trained_hidden or getattr(each, "until", 1) < 1 for each in used):
+    if all(each.needs.no_head_gradient or getattr(each, "until", 1) < 1 for each in used):
         raise SettingsError(
             f"{', '.join(type(each).__name__ for each in used)} alone would leave the last layer as it began: "
             "add Supervised()"
@@ -162,7 +162,7 @@ def check_together(objectives: Sequence[Method]) -> None:
         raise SettingsError(f"{twice} is there twice, and their terms have one name: give one of them")
     if any(isinstance(each, RDrop) for each in objectives):
         _check_plain(next((each for each in objectives if isinstance(each, Supervised)), Supervised()))
-    own = [type(each).__name__ for each in objectives if each.needs.labeled]
+    own = [type(each).__name__ for each in objectives if "labeled" in each.needs.rows]
     if own and (len(own) > 1 or any(isinstance(each, Supervised) for each in objectives)):
         raise SettingsError(f"{own[0]} has a labeled loss of its own: leave out Supervised() and others that have one")
 

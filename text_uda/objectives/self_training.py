@@ -31,7 +31,7 @@ class SelfTraining:
     share: float = 1.0
     """Of the unlabeled rows that have a pseudo-label in the last round."""
 
-    needs: ClassVar[Needs] = Needs(labeled=True, unlabeled=True)
+    needs: ClassVar[Needs] = Needs(rows=("labeled", "original"))
 
     def __post_init__(self) -> None:
         if self.rounds < 1:

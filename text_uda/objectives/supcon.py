@@ -67,7 +67,7 @@ class SupCon:
     until: float = 1.0
     """Share of the steps in which it counts; afterwards its rows are not run."""
 
-    needs: ClassVar[Needs] = Needs(views=("labeled", "labeled again"), hidden=True, trained_hidden=True)
+    needs: ClassVar[Needs] = Needs(views=("labeled", "labeled again"), hidden=True, no_head_gradient=True)
 
     def __post_init__(self) -> None:
         check_weight(self.weight)

@@ -75,7 +75,7 @@ class TMix:
     margin: float = 0.7
     """gamma: the entropy, in nats, that unlabeled predictions may have."""
 
-    needs: ClassVar[Needs] = Needs(labeled=True, unlabeled=True, second=True, embeddings=True, layers=True)
+    needs: ClassVar[Needs] = Needs(rows=("labeled", "original", "second"), embeddings=True, layers=True)
 
     def __post_init__(self) -> None:
         check_weight(self.unlabeled_weight, "unlabeled_weight")

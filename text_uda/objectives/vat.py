@@ -102,7 +102,7 @@ class VAT:
     ramp_up: float = 0.0
     """Share of the steps over which the weight grows to its full value; 0 for none, as in the paper."""
 
-    needs: ClassVar[Needs] = Needs(unlabeled=True, embeddings=True)
+    needs: ClassVar[Needs] = Needs(rows=("original",), embeddings=True)
 
     def __post_init__(self) -> None:
         check_weight(self.weight)

@@ -14,13 +14,7 @@ from text_uda.report.comparable import check_same_data
 from text_uda.report.contrast import Contrast, Pair, contrasts
 from text_uda.report.interval import Estimate, estimate
 from text_uda.report.load_runs import Run
-from text_uda.runs.decisive_settings import (
-    PROVENANCE,
-    WITHOUT_EFFECT,
-    has_earlier_head,
-    objectives_in_full,
-    settings_in_full,
-)
+from text_uda.runs.decisive_settings import decisive_but_seed
 from text_uda.runs.per_class import Scores, class_scores, is_skewed
 
 HELD_AGAINST_EACH_OTHER = 6  # methods at most: 15 pairs; of more, a correction for so many leaves nothing to see
@@ -32,13 +26,6 @@ BASELINES = {"logistic-regression": "logistic regression", "self-training": "sel
 REGRESSION = "logistic-regression"
 
 LABELS_ALONE = "labels alone"  # the baseline: no unlabeled texts, whether or not the others augment theirs
-
-_NOT_DECISIVE = (*PROVENANCE, "seed", "cache_digest")
-# The seed draws the split and so decides its digest. That the test rows are the same is checked.
-_SEEDS = (
-    *("settings.seed", "augmentation.seed", "data.digest", "data.test_digest", "data.labels_per_class"),
-    *("refit_of.digest", "refit_of.steps", "refit_of.label_share"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,14 +296,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
     Args:
         unlabeled: how many texts a run had that does not say: all there are, as earlier versions knew no other way.
     """
-    config = {name: value for name, value in run.config.items() if name not in _NOT_DECISIVE}
-    if config["tune"] == "head" or config["encoder"] == "minilm-l6":  # of other encoders a run does not tell
-        config["head"] = "not linear" if has_earlier_head(config) else "linear"
-    config["settings"] = settings_in_full(config)
-    config["objectives"] = objectives_in_full(config)
-    settings = config["settings"].keys()  # some of them stand at the top too
-    left_out = (*_SEEDS, *(f"settings.{name}" for name in WITHOUT_EFFECT), *settings)
-    found = {name: value for name, value in flat(config).items() if name not in left_out}
+    found = flat(decisive_but_seed(run.config))
     if run.method in ("none", REGRESSION):
         found.pop("data.unlabeled", None)  # it reads none of them
     else:

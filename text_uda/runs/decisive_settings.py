@@ -1,21 +1,34 @@
-"""What decides a run: the part of its configuration that has to be equal for it to resume."""
+"""What decides the result of a run, as opposed to where, when and how fast it runs: the only definition.
+
+Resuming compares all of it, a study stores a digest of the settings, and reports group runs that differ in the seed
+only. Configurations of earlier versions are read in the terms of this version.
+"""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
-
-
-# Parts of the configuration that tell where and with what a run was made, but do not decide what it computes.
+# Top-level entries that record where and with what a run was computed.
 PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
 
+# Settings that do not affect the result, except for rounding and, with tokens_per_pass, which units dropout draws.
+WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
-# Of the data, what follows from its digest; earlier versions did not write it.
-_FROM_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
+# The settings that a baseline reads; the others concern steps, and a baseline takes none. A report shows a baseline
+# beside the runs with the same `tune`.
+BASELINE_SETTINGS = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
 
+# Entries of `data` that follow from its digest; earlier versions did not write them.
+_FROM_DATA_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
 
-# What runs did before there was a setting.
+# What the seed decides, by section: it draws the split and with it the digest. `cache_digest` follows from the rest.
+_FROM_SEED = {
+    "settings": ("seed",),
+    "augmentation": ("seed",),
+    "data": ("digest", "test_digest", "labels_per_class"),
+    "refit_of": ("digest", "steps", "label_share"),
+}
+
+# The behavior of earlier versions, which had no such setting.
 SETTINGS_BEFORE = {
     "select_by": "error",
     "head_learning_rate": None,
@@ -25,8 +38,7 @@ SETTINGS_BEFORE = {
     "patience": None,
 }
 
-
-# What objectives did before they had a field.
+# The behavior of earlier versions, whose objectives had no such field.
 _OBJECTIVES_BEFORE = {
     "Supervised": {"class_weights": None, "label_smoothing": 0.0},
     "FlexMatch": {"prior": "uniform"},
@@ -36,22 +48,49 @@ _OBJECTIVES_BEFORE = {
 }
 
 
-# Settings that tell how a run goes and is told of, but not what it comes to (but for rounding, and which dropout).
-WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
+def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that must be equal for a run to resume."""
+    result = _without(config, PROVENANCE)
+    if isinstance(data := result.get("data"), dict):
+        result["data"] = _without(data, _FROM_DATA_DIGEST)
+    if isinstance(result.get("objectives"), list):
+        result["objectives"] = objectives_in_full(config)
+    if isinstance(result.get("settings"), dict):
+        result["settings"] = with_effect(settings_in_full(config))
+    return result
+
+
+def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that is equal in runs that differ in their seed only."""
+    settings = settings_in_full(config)
+    result = _without(config, (*PROVENANCE, "seed", "cache_digest", *settings))  # the top level repeats some settings
+    if config["tune"] == "head" or config["encoder"] == "minilm-l6":  # a run of another encoder does not record it
+        result["head"] = "not linear" if has_earlier_head(config) else "linear"
+    result["settings"] = with_effect(settings)
+    result["objectives"] = objectives_in_full(config)
+    for section, names in _FROM_SEED.items():
+        if isinstance(entries := result.get(section), dict):
+            result[section] = _without(entries, names)
+    return result
+
+
+def with_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that affect the result."""
+    return _without(settings, WITHOUT_EFFECT)
 
 
 def has_earlier_head(config: Mapping[str, Any]) -> bool:
-    """Whether a version made the run that had no linear heads: with tune="head", and on a sentence encoder, its head
-    has a tanh, and other rates suit it."""
+    """Whether the run is of a version without linear heads: with tune="head" and for sentence encoders, its head has a
+    tanh, and other learning rates suit it."""
     settings = config.get("settings")
     return isinstance(settings, dict) and "learning_rate" in settings and "head_penalty" not in settings
 
 
 def settings_in_full(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run in today's terms, so that those of an earlier version can be held against them."""
+    """The settings of a run in the terms of this version, comparable with those of any other run."""
     settings = SETTINGS_BEFORE | config["settings"]
     if "tune" not in config["settings"] or "learning_rate" not in settings:
-        return settings  # of a pretraining, or a baseline
+        return settings  # of a pretraining run or a baseline
     if has_earlier_head(config) and settings["tune"] == "all" and settings["learning_rate"] is None:
         settings["learning_rate"] = 2e-5
     if settings.get("layer_decay", 1.0) is None and settings["tune"] != "all":
@@ -62,32 +101,26 @@ def settings_in_full(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def objectives_in_full(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The objectives of a run in today's terms; AdaMatch of an earlier version started its means elsewhere."""
-    found = []
-    for each in config["objectives"]:
-        each = _OBJECTIVES_BEFORE.get(each["objective"], {}) | each
-        if "distribution_alignment" in each:  # of UDA
-            each["alignment"] = "uniform" if each.pop("distribution_alignment") else None
-        found.append(each)
-    return found
+    """The objectives of a run in the terms of this version. AdaMatch of an earlier version started its running means
+    from other values, which this does not show."""
+    objectives = []
+    for entry in config["objectives"]:
+        objective = _OBJECTIVES_BEFORE.get(entry["objective"], {}) | entry
+        if "distribution_alignment" in objective:  # the earlier name of UDA's `alignment`
+            objective["alignment"] = "uniform" if objective.pop("distribution_alignment") else None
+        objectives.append(objective)
+    return objectives
 
 
-def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    decisive = {name: value for name, value in config.items() if name not in PROVENANCE}
-    if isinstance(data := decisive.get("data"), dict):
-        decisive["data"] = {name: value for name, value in data.items() if name not in _FROM_DIGEST}
-    if isinstance(decisive.get("objectives"), list):
-        decisive["objectives"] = objectives_in_full(config)
-    if isinstance(decisive.get("settings"), dict):
-        settings = settings_in_full(config)
-        decisive["settings"] = {name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}
-    return decisive
+def differences(existing: Any, requested: Any, name: str = "") -> list[str]:
+    """One line for each value that differs between two configurations."""
+    if isinstance(existing, dict) and isinstance(requested, dict):
+        lines = []
+        for key in sorted(existing.keys() | requested.keys()):
+            lines += differences(existing.get(key), requested.get(key), f"{name}.{key}" if name else key)
+        return lines
+    return [] if existing == requested else [f"{name}: {existing!r} in the folder, {requested!r} requested"]
 
 
-def differences(there: Any, asked: Any, where: str = "") -> list[str]:
-    if isinstance(there, dict) and isinstance(asked, dict):
-        found = []
-        for name in sorted(there.keys() | asked.keys()):
-            found += differences(there.get(name), asked.get(name), f"{where}.{name}" if where else name)
-        return found
-    return [] if there == asked else [f"{where}: {there!r} there, {asked!r} asked"]
+def _without(entries: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in entries.items() if name not in names}

@@ -1,15 +1,15 @@
-"""The run directory: all that a run leaves, and the only thing that reports read.
+"""The run directory: everything that a run leaves, and the only input of reports.
 
-config.json           what was asked for and what made it: settings, digests, versions, code revision
-metrics.jsonl         one line a logged step, one a development evaluation
+config.json           the configuration and its provenance: settings, digests, versions, code revision
+metrics.jsonl         one line for each logged step and for each evaluation on the development rows
 examples.jsonl        some of the unlabeled pairs
-test_examples.jsonl   some of the test rows, with what the chosen weights say of them
-diverged.json         where the loss or its gradient was no number, if it ever was: step, terms, rows
-result.json           errors, scores of classes, confusion, calibration, coverage; there only when the run is finished
-checkpoints/          the newest one, until the run is finished
-tokens/               ids of texts that are many, until the run is finished
-model/                an ordinary transformers folder, of the chosen weights
-refit/                a run directory of its own, where a refit was asked for: a model of every label
+test_examples.jsonl   some of the test rows with the predictions of the chosen weights
+diverged.json         the step, terms and rows of a loss or gradient that was not finite, if there was one
+result.json           errors, scores of classes, confusion, calibration, coverage; only of a finished run
+checkpoints/          the newest checkpoint, until the run is finished
+tokens/               token ids of data sets too large for memory, until the run is finished
+model/                an ordinary transformers folder with the chosen weights
+refit/                the run directory of a refit, a model trained on every label, where one was requested
 """
 
 import json
@@ -29,10 +29,10 @@ log = logging.getLogger("text_uda")
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from text_uda.model.precision import Numbers, Precision
+    from text_uda.model.precision import Precision, ResolvedPrecision
 
-PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
-REFIT = "refit"  # the folder of the refit in that of the run
+PRETRAINING = "pretrain"  # the `method` of a run that trains an encoder
+REFIT = "refit"  # the folder of the refit inside the run directory
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     def open(self, config: Mapping[str, Any], *, resume: bool) -> bool:
-        """Begin, or go on, the run that this configuration describes. True where it begins here.
+        """Start or resume the run with this configuration. Returns whether it starts here.
 
         Raises:
-            SettingsError: the folder holds something else, or a run with other settings.
+            SettingsError: the folder holds other files, or a run with other settings.
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
         remove_leftovers(self.path)
         earlier = self.config() if (self.path / "config.json").exists() else None
         if earlier is None and self.path.exists() and any(self.path.iterdir()):
-            raise SettingsError(f"{self.path} holds files that no run made; name an empty folder for the run")
+            raise SettingsError(f"{self.path} holds files that are not of a run; name an empty folder for the run")
         if earlier is not None and not resume:
             shutil.rmtree(self.path)
         elif earlier is not None:
@@ -74,14 +74,14 @@ class RunDirectory:
             if different:
                 raise SettingsError(
                     f"{self.path} holds a run with other settings ({'; '.join(different[:6])}); "
-                    "name another folder, or start it anew with --no-resume"
+                    "name another folder, or start again with --no-resume"
                 )
             if earlier.get("machine") not in (None, config.get("machine")):
                 log.warning(
-                    "%s was begun with %s and goes on with %s: it will not be the same to the bit",
+                    "%s started with %s and resumes with %s: the results will not be the same to the bit",
                     self.path,
-                    _said(earlier["machine"]),
-                    _said(config.get("machine") or {}),
+                    _listed(earlier["machine"]),
+                    _listed(config.get("machine") or {}),
                 )
             return False
         self.path.mkdir(parents=True, exist_ok=True)
@@ -89,15 +89,15 @@ class RunDirectory:
         return True
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
-        """Raise SettingsError where an earlier version began the run, and its head would be another one today.
+        """Raise SettingsError where an earlier version started the run with a head that this version does not make.
 
         Args:
-            linear: whether the encoder gets a linear head; asked where there is an earlier run.
+            linear: whether the encoder gets a linear head; called only where there is an earlier run.
         """
         if (self.path / "config.json").exists() and has_earlier_head(self.config()) and (tune == "head" or linear()):
             raise SettingsError(
-                f"{self.path} holds a run of an earlier version, whose head was not one linear layer, as it is now: "
-                "name another folder, or start it anew with --no-resume"
+                f"{self.path} holds a run of an earlier version, whose head is not linear as in this version: "
+                "name another folder, or start again with --no-resume"
             )
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
@@ -109,10 +109,10 @@ class RunDirectory:
     def write_model(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None
     ) -> None:
-        """An ordinary transformers folder, whole or absent.
+        """Write an ordinary transformers folder.
 
         Args:
-            notes: further files, by their path in the folder.
+            notes: contents of further files, by their path in the folder.
         """
         from text_uda.model.linear_head import saved_form
 
@@ -127,34 +127,33 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         return self._read("config.json")
 
-    def numbers(self, precision: "Precision", width: int | None, *, resume: bool) -> "Numbers":
-        """In which numbers the encoder's forward passes are: of a run that goes on, and was left the choice, those that
-        it was begun with; else what `resolve` takes here."""
-        from text_uda.model.precision import resolve
+    def resolved_precision(self, precision: "Precision", width: int | None, *, resume: bool) -> "ResolvedPrecision":
+        """The precision of the forward passes. With "auto", a resumed run keeps the precision that it started with."""
+        from text_uda.model.precision import resolve_precision
 
         if precision == "auto" and resume and (self.path / "config.json").exists():
-            begun = (self.config().get("machine") or {}).get("precision")
-            if begun in ("fp32", "bf16"):
-                return begun
-        return resolve(precision, width=width)
+            earlier = (self.config().get("machine") or {}).get("precision")
+            if earlier in ("fp32", "bf16"):
+                return earlier
+        return resolve_precision(precision, width=width)
 
     def result(self) -> dict[str, Any] | None:
-        """The finished run's result, or None."""
+        """The result of a finished run, else None."""
         return self._read("result.json") if (self.path / "result.json").exists() else None
 
     def holds_pretraining(self) -> bool:
-        """Whether this is a run of `text-uda pretrain`, finished or not, which leaves an encoder and no classifier."""
+        """Whether this is a run of `text-uda pretrain`, finished or not: it leaves an encoder, not a classifier."""
         try:
             return self.config().get("method") == PRETRAINING
-        except SettingsError:  # nothing there, or nothing that a run writes
+        except SettingsError:  # there is no configuration, or the file is not of a run
             return False
 
     def check_holds_no_pretraining(self) -> None:
-        """Raise SettingsError where a classifier is asked for and there is an encoder."""
+        """Raise SettingsError where a classifier is needed and the run is a pretraining run."""
         if self.holds_pretraining():
             raise SettingsError(
-                f"{self.path} holds a pretraining run: an encoder, and no classifier; give it to `text-uda train` as "
-                "--encoder"
+                f"{self.path} holds a pretraining run, which leaves an encoder and no classifier; pass it to "
+                "`text-uda train` as --encoder"
             )
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -164,16 +163,16 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} cannot be read ({error}); is {self.path} a run directory?") from error
         if not isinstance(content, dict):
-            raise SettingsError(f"{path} is not what a run writes; is {self.path} a run directory?")
+            raise SettingsError(f"{path} is not in the format of a run; is {self.path} a run directory?")
         return content
 
     def mean_of(self, name: str) -> float | None:
-        """Of the metrics of training, over those that were written; None where there is none of this name."""
+        """The mean of a metric over the logged steps; None where no step logs it."""
         values = [float(record[name]) for record in self.read_metrics() if name in record]
         return round(sum(values) / len(values), 6) if values else None
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The records so far; a last line that a kill cut short is left out."""
+        """The records of metrics.jsonl, without a last line that a kill cut short."""
         if not self.metrics.exists():
             return []
         records = []
@@ -185,10 +184,10 @@ class RunDirectory:
         return records
 
     def keep_metrics_until(self, step: int) -> None:
-        """Drop the metrics of steps that are to be run again."""
+        """Drop the metrics of later steps, which will run again."""
         kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
         write_whole(self.metrics, "".join(kept))
 
 
-def _said(machine: Mapping[str, Any]) -> str:
+def _listed(machine: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in machine.items())

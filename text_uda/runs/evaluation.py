@@ -1,4 +1,4 @@
-"""What a trained classifier is worth, and what it says: error, scores of each class, confusion, predictions."""
+"""Evaluation and predictions of a classifier: error, scores of each class, confusion, probabilities."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.averaging_layer import take_the_mean
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
-from text_uda.model.precision import Numbers, autocast
+from text_uda.model.precision import ResolvedPrecision, autocast
 from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.per_class import ClassScores, class_scores, named
@@ -40,7 +40,7 @@ class Evaluation:
     error: float
     """Percent of the rows whose most probable class is not the label."""
     macro_f1: float
-    """Percent, as in `class_scores`; so are the two below."""
+    """Percent; see `class_scores`, as for `balanced_error` and `per_class`."""
     balanced_error: float
     per_class: tuple[ClassScores, ...]
     confusion: list[list[int]]
@@ -51,16 +51,21 @@ class Evaluation:
         return sum(map(sum, self.confusion))
 
     def figures(self, prefix: str) -> dict[str, float]:
-        """error, macro_f1 and balanced_error under names that begin with `prefix_`."""
+        """error, macro_f1 and balanced_error, with `prefix_` before each name."""
         return {f"{prefix}_{name}": getattr(self, name) for name in FIGURES}
 
+    def record(self) -> dict[str, float]:
+        """A line of metrics.jsonl: the figures, and the shares that show a collapse."""
+        return {name: getattr(self, name) for name in FIGURES} | self.shares()
+
     def shares(self) -> dict[str, float]:
-        """What tells a collapse, as counts and as shares of the rows.
+        """Counts and shares that show a collapse of the predictions.
 
         Returns:
-            rows, and classes, those that have rows; majority_share: of the most frequent label; largest_class_share: of
-            the class predicted most often; label_share_of_it: how frequent that class is among the labels;
-            never_predicted, share_never_predicted: of the classes that have rows and are never predicted.
+            rows; classes: the number of classes with rows; majority_share: share of the most frequent label;
+            largest_class_share: share of the class predicted most often; label_share_of_it: the share of that class
+            among the labels; never_predicted, share_never_predicted: number and share of rows of the classes that have
+            rows and are never predicted.
         """
         support, predicted = np.sum(self.confusion, axis=1), np.sum(self.confusion, axis=0)  # (C,)
         most = predicted.max()
@@ -76,9 +81,9 @@ class Evaluation:
         }
 
     def criterion(self, select_by: SelectBy) -> float:
-        """What weights are chosen by: the lower, the better."""
+        """The criterion that chooses weights; lower is better."""
         by = {"error": self.error, "macro-f1": 100.0 - self.macro_f1, "balanced-error": self.balanced_error}
-        return by.get(select_by, 0.0)  # "last" tells no weights from others
+        return by.get(select_by, 0.0)  # "last" compares no weights
 
 
 def probabilities(
@@ -86,14 +91,14 @@ def probabilities(
     rows: ModelRows,
     *,
     max_tokens_per_batch: int = TOKENS_PER_BATCH,
-    numbers: Numbers = "fp32",
+    precision: ResolvedPrecision = "fp32",
     progress: OnProgress | None = None,
 ) -> np.ndarray:
-    """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back.
+    """Class probabilities in evaluation mode, (N, C) float32; the mode of the model is restored.
 
     Args:
-        max_tokens_per_batch: places of a batch, padding counted; rows of similar length go together.
-        numbers: of the forward pass; the softmax is in float32.
+        max_tokens_per_batch: including padding; a batch has rows of similar length.
+        precision: of the forward pass; the softmax is in float32.
     """
     was_training = model.training
     model.eval()
@@ -101,9 +106,9 @@ def probabilities(
     done = 0
     if progress is not None:
         progress(done, len(rows))
-    with torch.inference_mode(), autocast(model.device, numbers):
+    with torch.inference_mode(), autocast(model.device, precision):
         batches = batches_by_tokens(rows, max_tokens_per_batch)
-        for indices in batches[distributed.rank() :: distributed.processes()]:  # the others have zeros elsewhere
+        for indices in batches[distributed.rank() :: distributed.processes()]:  # other rows stay 0 here
             result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
             done += len(indices)
             if progress is not None:
@@ -113,7 +118,7 @@ def probabilities(
 
 
 def score(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """What predicted probabilities (N, C) are worth against labels (N,)."""
+    """Evaluate predicted probabilities (N, C) against labels (N,)."""
     predicted = probabilities.argmax(axis=-1)
     classes = probabilities.shape[-1]
     confusion = np.zeros((classes, classes), dtype=np.int64)
@@ -132,13 +137,14 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The trained model of a run and its tokenizer, on the GPU where there is one.
 
     Raises:
-        SettingsError: the run is not finished, or is no run.
+        SettingsError: the run is not finished, or the folder is not a run.
     """
     directory = RunDirectory(run)
     directory.check_holds_no_pretraining()
     if directory.result() is None:
-        what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
-        raise SettingsError(f"the run {run} {what}")
+        exists = directory.path.is_dir()
+        state = "is not finished: rerun the same `text-uda train` command" if exists else "does not exist"
+        raise SettingsError(f"the run {run} {state}")
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
     take_the_mean(model)
     pack(model)
@@ -148,14 +154,14 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None) -> dict[str, Any]:
-    """The error of a finished run on labeled rows, whose labels index the run's classes.
+    """Evaluate a finished run on labeled rows, whose labels index the classes of the run.
 
-    Each row counts as it stands: a text that stands three times counts three times, as it will in use.
+    Repeated texts count as often as they occur.
 
     Returns:
-        run, rows, repeated_rows (those of them whose text stands before), test_error, test_macro_f1,
-        test_balanced_error (percent), per_class (class, precision, recall, f1 in percent, support), confusion (true
-        class by predicted class), seconds.
+        run, rows, repeated_rows (rows whose text occurs before), test_error, test_macro_f1, test_balanced_error
+        (percent), per_class (class, precision, recall, f1 in percent, support), confusion (true class by predicted
+        class), seconds.
     """
     started = time.monotonic()
     model, tokenizer = open_model(Path(run))
@@ -177,13 +183,13 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
 
 
 def predict(run: str | Path, texts: Iterable[str], *, batch_size: int = 32) -> Iterator[dict[str, Any]]:
-    """For each text, in order and as they come: label, probability, and the probabilities by class name."""
+    """Label, probability and probabilities by class name for each text, in order, in batches as texts arrive."""
     model, tokenizer = open_model(Path(run))
     max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
     names = class_names(model)
-    remaining = iter(texts)
-    while chunk := list(islice(remaining, batch_size)):
-        tokens = TokenRows(chunk, tokenizer, max_tokens=max_tokens)
+    iterator = iter(texts)
+    while batch := list(islice(iterator, batch_size)):
+        tokens = TokenRows(batch, tokenizer, max_tokens=max_tokens)
         for row in probabilities(model, tokens):
             best = int(row.argmax())
             by_class = {name: float(value) for name, value in zip(names, row, strict=True)}

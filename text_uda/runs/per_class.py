@@ -1,4 +1,4 @@
-"""What an error hides where classes are not equally frequent: precision, recall and F1 of each, and their means."""
+"""Precision, recall and F1 of each class, and their means: what one error hides where classes are skewed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,35 +11,35 @@ SKEWED = 1.5  # the largest class has more than this many times the rows it woul
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScores:
-    """Of one class, in percent."""
+    """Scores of one class, in percent."""
 
     precision: float | None
-    """Share of the rows predicted as this class that are of it; None where none is predicted as it."""
+    """Share of the rows predicted as this class whose label it is; None where no row is predicted as it."""
     recall: float | None
-    """Share of the rows of this class that are predicted as it; None where it has no rows."""
+    """Share of the rows with this label that are predicted as it; None where no row has the label."""
     f1: float | None
-    """Harmonic mean of the two; 0 where one of them is 0 or precision is None, None where the class has neither."""
+    """Harmonic mean of precision and recall; 0 where one of them is 0 or precision is None; None where both are."""
     support: int
-    """Rows of this class."""
+    """Rows with this label."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Means over the classes, each of which counts the same, in percent."""
+    """Unweighted means over the classes, in percent."""
 
     macro_f1: float
-    """Over the classes that have rows or are predicted."""
+    """Mean F1 over the classes that have rows or are predicted."""
     balanced_error: float
     """100 minus the mean recall (balanced accuracy), over the classes that have rows."""
     per_class: tuple[ClassScores, ...]
 
 
 def class_scores(confusion: Sequence[Sequence[int]]) -> Scores:
-    """Scores by scikit-learn of a C x C table of counts, true class by predicted class, with one row or more.
+    """Scores of a C x C confusion matrix of counts, true class by predicted class, with at least one row.
 
-    They equal scikit-learn's `f1_score(average="macro")` and `balanced_accuracy_score` of the rows.
+    They equal scikit-learn's `f1_score(average="macro")` and `balanced_accuracy_score` on the rows.
     """
-    from sklearn.metrics import precision_recall_fscore_support  # a second, which `--help` need not wait for
+    from sklearn.metrics import precision_recall_fscore_support  # takes a second to import, which `--help` saves
 
     counts = np.asarray(confusion)  # (C, C)
     true, predicted = np.nonzero(counts)
@@ -62,12 +62,12 @@ def class_scores(confusion: Sequence[Sequence[int]]) -> Scores:
 
 
 def is_skewed(support: Sequence[int]) -> bool:
-    """Whether the error alone misleads: the largest class has more than 1.5 times the rows of an equal share."""
+    """Whether the largest class has more than 1.5 times the rows of an equal share, so that the error misleads."""
     return max(support) * len(support) > SKEWED * sum(support)
 
 
 def named(per_class: Sequence[ClassScores], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The scores as result.json has them: `class`, `precision`, `recall`, `f1` and `support`."""
+    """The scores in the form of result.json: `class`, `precision`, `recall`, `f1` and `support`."""
     return [{"class": name} | asdict(scores) for name, scores in zip(classes, per_class, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""What made a result: versions, code revision, device and precision."""
+"""Records how a result was computed: versions, code revision, device and precision."""
 
 import subprocess
 import sys
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from text_uda.model.precision import Numbers
+    from text_uda.model.precision import ResolvedPrecision
 
 
 def provenance() -> dict[str, Any]:
-    """Versions and code revision: what made a result."""
+    """Versions of Python and of the packages, and the code revision."""
     packages = ("text-uda", "torch", "transformers", "accelerate", "datasets", "numpy", "scikit-learn")
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in packages:
@@ -24,29 +24,29 @@ def provenance() -> dict[str, Any]:
     return {"versions": versions, "code_revision": _code_revision()}
 
 
-def machine(accelerator: "Accelerator", numbers: "Numbers") -> dict[str, Any]:
-    """Where a run is, and in which numbers its forward passes are."""
+def machine(accelerator: "Accelerator", precision: "ResolvedPrecision") -> dict[str, Any]:
+    """Device, precision of the forward passes, and number of processes."""
     import torch
 
     on_cuda = accelerator.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name() if on_cuda else accelerator.device.type,
-        "precision": numbers,
+        "precision": precision,
         "processes": accelerator.num_processes,
     }
 
 
 def _code_revision() -> str | None:
-    """The git revision of the code that runs, with `+` when it was changed since; None outside a checkout."""
-    here = Path(__file__).resolve().parent
+    """The git revision of the running code, with `+` if files differ from it; None outside a checkout."""
+    folder = Path(__file__).resolve().parent
     try:
-        git = ["git", "-C", str(here)]
+        git = ["git", "-C", str(folder)]
         revision = subprocess.run(
             [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=10, check=True
         ).stdout.strip()
         tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, timeout=10)
         if tracked.returncode:
-            return None  # installed inside somebody else's repository
+            return None  # installed inside another project's repository
         changed = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"],
             capture_output=True,

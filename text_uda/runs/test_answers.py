@@ -1,4 +1,4 @@
-"""What a run keeps of its answers on the test rows: which are right, packed, and some of them to read."""
+"""What a run keeps of its predictions for the test rows: which are correct, packed, and some examples to read."""
 
 import json
 from base64 import b64decode, b64encode
@@ -13,19 +13,19 @@ from text_uda.keyed_random import keyed_seed
 if TYPE_CHECKING:
     from text_uda.data import Rows
 
-EXAMPLES = 500  # of a run
+EXAMPLES = 500
 
 
-def packed(right: np.ndarray) -> str:
+def packed(correct: np.ndarray) -> str:
     """(N,) bool as base64 of numpy.packbits: six rows a character."""
-    return b64encode(np.packbits(right).tobytes()).decode("ascii")
+    return b64encode(np.packbits(correct).tobytes()).decode("ascii")
 
 
 def unpacked(text: str, rows: int) -> np.ndarray:
-    """The (N,) bool that `packed` was given.
+    """The inverse of `packed`, (N,) bool.
 
     Raises:
-        ValueError: it does not hold this number of rows.
+        ValueError: the text does not hold this number of rows.
     """
     data = np.frombuffer(b64decode(text, validate=True), dtype=np.uint8)
     if len(data) != -(-rows // 8):
@@ -34,10 +34,10 @@ def unpacked(text: str, rows: int) -> np.ndarray:
 
 
 def examples_of(rows: "Rows", classes: Sequence[str], probabilities: np.ndarray) -> str:
-    """Lines of JSON: text, label, predicted (names of classes) and the probability of the predicted class.
+    """JSON lines with text, label, predicted class (names) and the probability of the predicted class.
 
-    The rows are those with the smallest hash of their text: the same ones for every run on the same test rows, whatever
-    it says of them, and no choice of ours.
+    The rows with the smallest hash of their text are taken: the same rows for every run on the same test rows, whatever
+    it predicts.
 
     Args:
         probabilities: (N, C).

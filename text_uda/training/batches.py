@@ -1,4 +1,4 @@
-"""The batches of a run, each a pure function of the step: which rows, of which view, in which process."""
+"""The batches of a run. A batch is a pure function of the step: which rows, of which view, in which process."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ from text_uda.paraphrasing.pairs import Originals, Pairs
 from text_uda.training.row_order import RowStream
 from text_uda.training.settings import TrainSettings
 
-AHEAD = 2  # batches that are made while a step runs
+PREFETCHED = 2  # batches that a thread prepares while a step runs
 
 
-def check_parts(settings: TrainSettings) -> None:
-    """Raise SettingsError where the rows of a step cannot be cut into equal parts for the processes."""
+def check_divisible(settings: TrainSettings) -> None:
+    """Raise SettingsError where the rows of a step cannot be divided equally among the processes."""
     if settings.labeled_batch % distributed.processes():
         raise SettingsError(
-            f"labeled_batch={settings.labeled_batch} cannot be cut into equal parts for {distributed.processes()} "
-            "processes; give a multiple of that"
+            f"labeled_batch={settings.labeled_batch} cannot be divided equally among {distributed.processes()} "
+            "processes; give a multiple of that number"
         )
 
 
-class Feed:
-    """Rows of each step. Of several processes each gets the rows of its own part, which no other has."""
+class BatchStream:
+    """The rows of each step. Each of several processes gets its own part of them."""
 
     def __init__(
         self, labeled: ModelRows, labels: Tensor, unlabeled: Pairs | Originals | None, settings: TrainSettings
@@ -41,37 +41,39 @@ class Feed:
     def batch(self, step: int) -> Batch:
         """This process's part of the rows of a step."""
         settings = self._settings
-        indices = self._labeled_stream.take(step, settings.labeled_batch)[0][distributed.own(settings.labeled_batch)]
+        local = distributed.local_rows(settings.labeled_batch)
+        indices = self._labeled_stream.take(step, settings.labeled_batch)[0][local]
         rows = torch.from_numpy(indices)
         labeled, labels = self._labeled.batch(indices), self._labels[rows]
         if self.unlabeled is None:
             return Batch(labeled, labels, labeled_rows=rows)
-        own = distributed.own(settings.unlabeled_batch())
-        chosen, visits = (each[own] for each in self._unlabeled_stream.take(step, settings.unlabeled_batch()))
-        original, augmented = self.unlabeled.batch(chosen, visits)
-        return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(chosen))
+        local = distributed.local_rows(settings.unlabeled_batch())
+        indices, visits = self._unlabeled_stream.take(step, settings.unlabeled_batch())
+        original, augmented = self.unlabeled.batch(indices[local], visits[local])
+        return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(indices[local]))
 
     def batches(self, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-        """Those of the steps from `first` up to, but not with, `last`, some made ahead by another thread."""
-        with ThreadPoolExecutor(1, thread_name_prefix="feed") as thread:
-            made: deque[Future[Batch]] = deque()
+        """The batches for steps [first, last); another thread prepares some ahead."""
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            prepared: deque[Future[Batch]] = deque()
             try:
                 for step in range(first, last):
-                    while len(made) <= AHEAD and step + len(made) < last:
-                        made.append(thread.submit(self._ready, step + len(made), device))
-                    yield made.popleft().result().to(device)
-            finally:  # also where the loop is left early
-                for future in made:
+                    while len(prepared) <= PREFETCHED and step + len(prepared) < last:
+                        prepared.append(thread.submit(self._pinned, step + len(prepared), device))
+                    yield prepared.popleft().result().to(device)
+            finally:  # also where the loop ends early
+                for future in prepared:
                     future.cancel()
 
-    def _ready(self, step: int, device: torch.device) -> Batch:
+    def _pinned(self, step: int, device: torch.device) -> Batch:
+        """In memory that is copied to a GPU fast."""
         batch = self.batch(step)
         return batch.pinned() if device.type == "cuda" else batch
 
-    def rows_named(self, batch: Batch) -> dict[str, list[int]]:
-        """Which labeled rows and which unlabeled texts of the data these are."""
+    def row_indices(self, batch: Batch) -> dict[str, list[int]]:
+        """Indices of the labeled rows and of the unlabeled texts of a batch in the data."""
         assert batch.labeled_rows is not None
-        named = {"labeled": batch.labeled_rows.tolist()}
+        indices = {"labeled": batch.labeled_rows.tolist()}
         if self.unlabeled is not None and batch.unlabeled_rows is not None:
-            named["unlabeled"] = self.unlabeled.texts_of(batch.unlabeled_rows.cpu().numpy()).tolist()
-        return named
+            indices["unlabeled"] = self.unlabeled.texts_of(batch.unlabeled_rows.cpu().numpy()).tolist()
+        return indices

@@ -1,8 +1,8 @@
-"""Checkpoints from which training goes on to the same bytes: trained weights and their average, optimiser moments,
-objective state.
+"""Checkpoints from which training resumes to the same bytes: trained weights, their average, optimizer moments and the
+state of the objectives.
 
-Nothing else has to be kept: rows, noise and schedules are pure functions of (seed, step). Only safetensors and JSON are
-read, nothing is unpickled. A checkpoint appears whole or not at all; the one before it goes after that.
+Nothing else needs to be kept: rows, random draws and schedules are pure functions of (seed, step). Only safetensors and
+JSON are read; nothing is unpickled. A checkpoint appears whole or not at all; only then is the previous one removed.
 """
 
 import hashlib
@@ -19,145 +19,139 @@ from torch import Tensor, nn
 
 from text_uda.errors import SettingsError
 from text_uda.objectives.weight_averaging import Averaged
-from text_uda.training.elapsed import Spent
+from text_uda.training.elapsed import NO_TIME, Elapsed
 from translation_cache.atomic import remove_leftovers, whole_folder
-
-NOTHING = Spent()
 
 
 @dataclass
 class Best:
-    """The weights that the development split would choose so far."""
+    """The weights that the development split has chosen so far."""
 
     criterion: float
-    """Of the development split, the lower, the better (see `Evaluation.criterion`)."""
+    """On the development split; lower is better (see `Evaluation.criterion`)."""
     step: int
     weights: dict[str, Tensor]
 
 
-def trained_weights(step: nn.Module, averaged: Averaged | None = None) -> dict[str, Tensor]:
-    """A copy of the weights that training changes, or of their averages; frozen ones come from the encoder again."""
-    current = {name: p for name, p in step.named_parameters() if p.requires_grad}
-    kept = current if averaged is None else dict(zip(current, averaged.trained, strict=True))
-    return {name: p.detach().cpu().clone() for name, p in kept.items()}
+def trained_weights(module: nn.Module, averaged: Averaged | None = None) -> dict[str, Tensor]:
+    """A copy of the weights that training changes, or of their averages. Frozen ones are loaded from the encoder."""
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    weights = trained if averaged is None else dict(zip(trained, averaged.trained, strict=True))
+    return {name: p.detach().cpu().clone() for name, p in weights.items()}
 
 
 @torch.no_grad()
-def put_weights(step: nn.Module, weights: dict[str, Tensor]) -> None:
-    parameters = dict(step.named_parameters())
+def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    parameters = dict(module.named_parameters())
     for name, value in weights.items():
-        own = parameters[name].shape
-        if own != value.shape:
-            raise ValueError(f"{name} has the shape {tuple(value.shape)}, and that of the model {tuple(own)}")
+        expected = parameters[name].shape
+        if expected != value.shape:
+            raise ValueError(f"{name} has the shape {tuple(value.shape)}; the model expects {tuple(expected)}")
         parameters[name].copy_(value)
 
 
-def _objective_state(step: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in step.named_buffers() if name.startswith("objective_")}
+def _objective_state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in module.named_buffers() if name.startswith("objective_")}
 
 
 def save(
     folder: Path,
-    step: nn.Module,
+    module: nn.Module,
     optimizer: torch.optim.Optimizer,
     averaged: Averaged | None = None,
     *,
     done: int,
     best: Best | None,
-    spent: Spent = NOTHING,
+    elapsed: Elapsed = NO_TIME,
 ) -> Path:
-    """Write the state after `done` steps, which took so long, to folder/step-XXXXXXXX, then remove the older ones."""
+    """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older checkpoints."""
     final = folder / f"step-{done:08d}"
     if final.exists():
         return final
     remove_leftovers(folder)
-    names: dict[Tensor, str] = {parameter: name for name, parameter in step.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
     moments = {
         f"{kind}.{names[parameter]}": value.detach().cpu().contiguous()
         for parameter, state in optimizer.state.items()
         for kind, value in state.items()
     }
     with whole_folder(final) as unfinished:
-        weights = trained_weights(step)
-        save_file(
-            weights | {n: v.detach().cpu().clone() for n, v in _objective_state(step).items()},
-            unfinished / "weights.safetensors",
-        )
+        objective_state = {name: value.detach().cpu().clone() for name, value in _objective_state(module).items()}
+        save_file(trained_weights(module) | objective_state, unfinished / "weights.safetensors")
         save_file(moments, unfinished / "optimizer.safetensors")
         if averaged is not None:
-            save_file(trained_weights(step, averaged), unfinished / "averaged.safetensors")
+            save_file(trained_weights(module, averaged), unfinished / "averaged.safetensors")
         if best is not None:
             save_file(best.weights, unfinished / "best.safetensors")
-        files = {path.name: _digest(path) for path in sorted(unfinished.glob("*.safetensors"))}
+        files = {path.name: _file_digest(path) for path in sorted(unfinished.glob("*.safetensors"))}
         state = {
             "step": done,
             "best": best and {"criterion": best.criterion, "step": best.step},
-            "spent": spent._asdict(),
+            "spent": elapsed._asdict(),
             "files": files,
         }
-        (unfinished / "state.json").write_text(json.dumps(state | {"digest": _digest_of(state)}), "utf-8")
+        (unfinished / "state.json").write_text(json.dumps(state | {"digest": _state_digest(state)}), "utf-8")
     for older in sorted(folder.glob("step-*"))[:-1]:
         shutil.rmtree(older)
     return final
 
 
 def load(
-    folder: Path, step: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
-) -> tuple[int, Best | None, Spent]:
-    """Put the newest checkpoint's state back; returns how many steps are done, 0 when there is no checkpoint.
+    folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer, averaged: Averaged | None = None
+) -> tuple[int, Best | None, Elapsed]:
+    """Restore the newest checkpoint; returns how many steps are done (0 without a checkpoint), and their time.
 
-    The time is that of these steps; none of a checkpoint of an earlier version, which did not keep it.
+    The time is zero for a checkpoint of an earlier version, which did not keep it.
 
     Raises:
-        SettingsError: a file of it was changed or cut short.
+        SettingsError: a file of the checkpoint was changed or cut short.
     """
-    found = sorted(folder.glob("step-*"))
-    if not found:
-        return 0, None, NOTHING
-    newest = found[-1]
+    checkpoints = sorted(folder.glob("step-*"))
+    if not checkpoints:
+        return 0, None, NO_TIME
+    newest = checkpoints[-1]
     try:
         state: dict[str, Any] = json.loads((newest / "state.json").read_text("utf-8"))
-        if state.pop("digest") != _digest_of(state):
-            raise ValueError("state.json does not have the digest it was written with")
+        if state.pop("digest") != _state_digest(state):
+            raise ValueError("state.json does not match its digest")
         for name, digest in state["files"].items():
-            if _digest(newest / name) != digest:
-                raise ValueError(f"{name} does not have the digest it was written with")
+            if _file_digest(newest / name) != digest:
+                raise ValueError(f"{name} does not match its digest")
         weights = load_file(newest / "weights.safetensors")
         moments = load_file(newest / "optimizer.safetensors")
-        spent = Spent(**state.get("spent", {}))
+        elapsed = Elapsed(**state.get("spent", {}))
         best = None
-        if state["best"] is not None:
-            kept = state["best"]
-            criterion = kept["criterion"] if "criterion" in kept else kept["error"]  # the name before `select_by`
-            best = Best(criterion, kept["step"], load_file(newest / "best.safetensors"))
-        objective_state = _objective_state(step)
-        for name, value in objective_state.items():
+        if (chosen := state["best"]) is not None:
+            # Checkpoints from before `select_by` name the criterion "error".
+            criterion = chosen["criterion"] if "criterion" in chosen else chosen["error"]
+            best = Best(criterion, chosen["step"], load_file(newest / "best.safetensors"))
+        for name, value in _objective_state(module).items():
             value.copy_(weights.pop(name))
         if averaged is not None:
-            put_weights(step, load_file(newest / "averaged.safetensors"))
-            model: Any = step.get_submodule("model")  # of a Step
+            put_weights(module, load_file(newest / "averaged.safetensors"))
+            model: Any = module.get_submodule("model")  # of a Step
             averaged.copy(model)
-        if weights.keys() != {name for name, parameter in step.named_parameters() if parameter.requires_grad}:
-            raise ValueError("weights.safetensors has not the weights that are trained")
-        put_weights(step, weights)
-        for name, parameter in step.named_parameters():
+        if weights.keys() != {name for name, parameter in module.named_parameters() if parameter.requires_grad}:
+            raise ValueError("weights.safetensors does not hold the weights that are trained")
+        put_weights(module, weights)
+        for name, parameter in module.named_parameters():
             kinds = {key.split(".", 1)[0]: value for key, value in moments.items() if key.split(".", 1)[1] == name}
             if kinds:
                 optimizer.state[parameter] = {
                     kind: value.to(parameter.device)
-                    for kind, value in kinds.items()  # the fused one's steps, too
+                    for kind, value in kinds.items()  # also the step count of the fused optimizer
                 }
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise SettingsError(
-            f"the checkpoint {newest} is damaged ({error}); remove that folder, or start anew with --no-resume"
+            f"the checkpoint {newest} is damaged ({error}); remove that folder, or start again with --no-resume"
         ) from error
-    return int(state["step"]), best, spent
+    return int(state["step"]), best, elapsed
 
 
-def _digest_of(state: dict[str, Any]) -> str:
+def _state_digest(state: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(state, sort_keys=True).encode("ascii")).hexdigest()
 
 
-def _digest(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()

@@ -1,23 +1,28 @@
-"""How long a run took, over the processes that it took."""
+"""The time that a run has taken, summed over the processes that resumed it."""
 
 import time
 from typing import NamedTuple
 
 
-class Spent(NamedTuple):
-    """Time of this process and, where a run was stopped and goes on, of those before up to their last checkpoint."""
-
+class Elapsed(NamedTuple):
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    """Of all its threads."""
+    """Of all threads."""
 
-    @staticmethod
-    def now(before: "Spent | None" = None) -> "Spent":
-        """To be asked `until_now`; what was spent `before` counts, too."""
-        earlier = Spent() if before is None else before
-        return Spent(time.monotonic() - earlier.seconds, time.process_time() - earlier.cpu_seconds)
 
-    def until_now(self) -> "Spent":
-        """Since this was taken."""
-        now = Spent.now()
-        return Spent(now.seconds - self.seconds, now.cpu_seconds - self.cpu_seconds)
+NO_TIME = Elapsed()
+
+
+class Stopwatch:
+    """Starts when it is created.
+
+    Args:
+        before: time up to the checkpoint that this process resumes from; it is added.
+    """
+
+    def __init__(self, before: Elapsed = NO_TIME) -> None:
+        self._started = Elapsed(time.monotonic() - before.seconds, time.process_time() - before.cpu_seconds)
+
+    def elapsed(self) -> Elapsed:
+        started = self._started
+        return Elapsed(time.monotonic() - started.seconds, time.process_time() - started.cpu_seconds)

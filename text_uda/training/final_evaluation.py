@@ -1,4 +1,4 @@
-"""The end of a run: what its weights are worth on the development and the test rows, and all that it leaves."""
+"""The end of a run: evaluates the last and the chosen weights, and writes the model and result.json."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.model.precision import Numbers
+from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation, probabilities, score
 from text_uda.runs.per_class import named
 from text_uda.runs.test_answers import examples_of, packed
-from text_uda.training.elapsed import Spent
+from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What some weights say of the development and the test rows: probabilities, (N, C) each."""
+class Predictions:
+    """Class probabilities of the development and the test rows, (N, C) each."""
 
     dev: np.ndarray | None
     """None where there are no development rows."""
@@ -31,53 +31,53 @@ class Answers:
 
     @staticmethod
     def of(
-        model: PreTrainedModel, dev: ModelRows | None, test: ModelRows, *, dev_numbers: Numbers = "fp32"
-    ) -> "Answers":
-        """The development rows in the numbers of the training: four times as fast, and it only chooses."""
-        said_of_dev = None if dev is None else probabilities(model, dev, numbers=dev_numbers)
-        return Answers(said_of_dev, probabilities(model, test))
+        model: PreTrainedModel, dev: ModelRows | None, test: ModelRows, *, dev_precision: ResolvedPrecision = "fp32"
+    ) -> "Predictions":
+        """The test rows in fp32; the development rows in the precision in which they chose the weights."""
+        dev_probabilities = None if dev is None else probabilities(model, dev, precision=dev_precision)
+        return Predictions(dev_probabilities, probabilities(model, test))
 
 
-def finish(
+def write_result(
     directory: RunDirectory,
     split: Split,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    last: Answers,
-    chosen: Answers,
+    last: Predictions,
+    chosen: Predictions,
     selected_by: SelectBy,
     best_step: int,
     steps: int,
-    spent: Spent,
+    elapsed: Elapsed,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write the chosen weights, what they say of some test rows, and result.json, whose content is returned.
+    """Write the model, predictions of some test rows and result.json, whose content is returned.
 
     Args:
         model: with the chosen weights.
-        last: of the weights after the last step.
-        more: what else the result holds.
+        last: predictions of the weights after the last step.
+        more: further entries of the result.
     """
     dev_labels, test_labels = np.asarray(split.dev.labels), np.asarray(split.test.labels)
-    of_test = score(chosen.test, test_labels)
+    test_evaluation = score(chosen.test, test_labels)
     evaluations = {
         "dev": None if chosen.dev is None else score(chosen.dev, dev_labels),
-        "test": of_test,
+        "test": test_evaluation,
         "last_dev": None if last.dev is None else score(last.dev, dev_labels),
         "last_test": score(last.test, test_labels),
     }
     result = {
         "run": str(directory.path),
-        **{name: value for of, each in evaluations.items() for name, value in _figures(each, of).items()},
+        **{key: value for name, one in evaluations.items() for key, value in _figures(one, name).items()},
         "selected_by": selected_by,
         "dev_rows": len(split.dev),
         "best_step": best_step,
         "steps": steps,
-        "seconds": round(spent.seconds, 2),
-        "cpu_seconds": round(spent.cpu_seconds, 2),
-        "confusion": of_test.confusion,
-        "per_class": {of: each and named(each.per_class, split.classes) for of, each in evaluations.items()},
+        "seconds": round(elapsed.seconds, 2),
+        "cpu_seconds": round(elapsed.cpu_seconds, 2),
+        "confusion": test_evaluation.confusion,
+        "per_class": {name: one and named(one.per_class, split.classes) for name, one in evaluations.items()},
         "calibration": calibration(chosen.test, test_labels),
         "test_correct": packed(chosen.test.argmax(axis=-1) == test_labels),
         **more,

@@ -1,5 +1,6 @@
-"""A run of a baseline: features, one fit, and the run directory that training leaves."""
+"""The run of a baseline: features, one fit, and the run directory that training leaves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,20 @@ from text_uda.objectives.baseline import Baseline
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import score
-from text_uda.training.elapsed import Spent
-from text_uda.training.final_evaluation import Answers, finish
+from text_uda.training.elapsed import Stopwatch
+from text_uda.training.final_evaluation import Predictions, write_result
 from text_uda.training.metrics import Metrics
 from text_uda.training.run_warnings import warnings_in
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Stop
-
-# Settings that decide what a baseline comes to; the others are of steps, and it takes none. `tune` tells beside which
-# runs a report shows it.
-DECISIVE = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
 
 
-class Fitting:
-    """A baseline's run. It takes no step and keeps no checkpoint: one that was stopped begins again."""
+class BaselineFit:
+    """The run of a baseline. It takes no step and keeps no checkpoint: an interrupted run starts again.
+
+    Raises:
+        SettingsError: no unlabeled texts where they are needed, a class without a label, or an encoder whose head
+            cannot be linear.
+    """
 
     def __init__(
         self,
@@ -42,52 +43,54 @@ class Fitting:
     ) -> None:
         self.split, self.baseline, self.settings = split, baseline, settings
         self.directory, self.accelerator = directory, accelerator
-        if baseline.needs.unlabeled and not split.unlabeled:
-            raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
+        if baseline.needs.unlabeled_rows and not split.unlabeled:
+            raise SettingsError("there are no unlabeled texts; request fewer labels or pass a file of unlabeled texts")
         if missing := set(range(len(split.classes))) - set(split.labeled.labels):
-            raise SettingsError(f"no text of class {split.classes[min(missing)]!r} has a label; give each class one")
-        self._made = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
-        model = self._made.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
+            raise SettingsError(f"no text of class {split.classes[min(missing)]!r} has a label; label at least one")
+        self._pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
+        model = self._pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
         if not can_be_linear(model):
             raise SettingsError(
-                f"the head of a {model.config.model_type!r} model cannot be one linear layer, and a baseline is one; "
-                "choose another encoder (BERT, RoBERTa, DistilBERT)"
+                f"a baseline needs a linear head, and the head of a {model.config.model_type!r} model cannot be one "
+                "linear layer; choose another encoder (BERT, RoBERTa, DistilBERT)"
             )
-        if not is_linear(model):  # a classifier that came with a head of its own
+        if not is_linear(model):  # the encoder comes with the head of a classifier
             make_linear(model)
-        self._encoder = encoder_of(model, self._made.tokenizer, settings, shared=frozen)
+        self._encoder = encoder_of(model, self._pretrained.tokenizer, settings, shared=frozen)
 
-    def run(self, _stop: Stop) -> dict[str, Any]:
-        split, settings, directory = self.split, self.settings, self.directory
+    def run(self) -> dict[str, Any]:
+        """Fit, evaluate and write the run; returns the content of result.json."""
+        split, directory, model = self.split, self.directory, self._pretrained.model
         labeled, test = self._rows(split.labeled.texts), self._rows(split.test.texts)
         dev = self._rows(split.dev.texts) if len(split.dev) else None
-        unlabeled = self._rows(split.unlabeled) if self.baseline.needs.unlabeled else FeatureRows(labeled.values[:0])
-        started = Spent.now()  # of training, too, the time is that after the encoding
+        reads_unlabeled = self.baseline.needs.unlabeled_rows
+        unlabeled = self._rows(split.unlabeled) if reads_unlabeled else FeatureRows(labeled.values[:0])
+        stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
         linear = self.baseline.fit(
             labeled.values.numpy(),
             np.asarray(split.labeled.labels),
             unlabeled.values.numpy(),
             classes=len(split.classes),
-            seed=settings.seed,
+            seed=self.settings.seed,
         )
-        model = self._made.model
         set_linear(model, torch.from_numpy(linear.weight), torch.from_numpy(linear.bias))
-        answers = Answers.of(model, dev, test)
+        predictions = Predictions.of(model, dev, test)
         distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
-        if answers.dev is not None:
+        if predictions.dev is not None:
+            evaluation = score(predictions.dev, np.asarray(split.dev.labels))
             with Metrics(directory, self.accelerator, steps=1) as metrics:
-                metrics.look(0, score(answers.dev, np.asarray(split.dev.labels)))
-        return finish(
+                metrics.evaluation(0, evaluation.record())
+        return write_result(
             directory,
             split,
             model,
-            self._made.tokenizer,
-            last=answers,
-            chosen=answers,
+            self._pretrained.tokenizer,
+            last=predictions,
+            chosen=predictions,
             selected_by="last",
             best_step=0,
             steps=0,
-            spent=started.until_now(),
+            elapsed=stopwatch.elapsed(),
             more={
                 "augmentation": None,
                 "changed": None,
@@ -97,6 +100,6 @@ class Fitting:
             },
         )
 
-    def _rows(self, texts: Any) -> FeatureRows:
+    def _rows(self, texts: Sequence[str]) -> FeatureRows:
         with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
             return self._encoder.rows(texts, progress=on_progress)

@@ -1,8 +1,7 @@
-"""What a run tells of itself while it trains: metrics.jsonl, trackers, and warnings in words."""
+"""The metrics of a run while it trains: metrics.jsonl, trackers and warnings."""
 
 import json
 import logging
-import math
 import resource
 import sys
 import time
@@ -18,30 +17,23 @@ from torch import Tensor
 from text_uda import distributed
 from text_uda.model.classifier import Traffic
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.evaluation import FIGURES, Evaluation
-from text_uda.training.run_warnings import Watch
-from text_uda.training.step import Sum
+from text_uda.training.run_warnings import RunWarnings
 
-OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # the same run has others elsewhere
+OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
 
 log = logging.getLogger("text_uda")
 
 
-class Pace:
-    """How fast a run goes: rows and tokens of all processes since they were last told, waiting for rows counted."""
+class Throughput:
+    """Rows and tokens of all processes a second since the last reading; waiting for rows counts."""
 
-    def __enter__(self) -> "Pace":
-        self._rows = 0
-        self._traffic = Traffic()
-        self._since = time.monotonic()
+    def __init__(self) -> None:
+        self._rows, self._traffic, self._since = 0, Traffic(), time.monotonic()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
     def add(self, rows: int, traffic: Traffic) -> None:
-        """Of one step.
+        """Count one step.
 
         Args:
             rows: of all processes.
@@ -52,13 +44,13 @@ class Pace:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time that is not the steps'."""
+        """Time in this block does not count."""
         began = time.monotonic()
         yield
         self._since += time.monotonic() - began
 
-    def told(self, device: torch.device) -> dict[str, float]:
-        """Rows and tokens a second, the share of padding, and the most memory that any process had, in GB."""
+    def read(self, device: torch.device) -> dict[str, float]:
+        """Rows and tokens a second, the share of padding, and the largest memory of any process in GB."""
         now = time.monotonic()
         seconds, rows, traffic = now - self._since, self._rows, self._traffic
         self._since, self._rows, self._traffic = now, 0, Traffic()
@@ -75,21 +67,22 @@ class Pace:
 
 
 class Metrics:
-    """Appends to a run's metrics.jsonl, a line each logged step and each look at the development split.
+    """Appends one line to metrics.jsonl for each logged step and each evaluation on the development rows.
 
-    Of several processes the main one writes, the mean over all.
+    Of several processes the main one writes. The file is appended to and flushed, not written whole like the others: it
+    grows with the run, and a resumed run drops the lines after its checkpoint, also one that a kill cut short.
 
     Args:
-        accelerator: whose trackers get the same; None for none.
+        accelerator: its trackers receive the same values.
         steps: of the run.
     """
 
-    def __init__(self, directory: RunDirectory, accelerator: Accelerator | None = None, *, steps: int) -> None:
-        self._accelerator, self._watch = accelerator, Watch(steps)
+    def __init__(self, directory: RunDirectory, accelerator: Accelerator, *, steps: int) -> None:
+        self._accelerator, self._warnings = accelerator, RunWarnings(steps)
         self._file: IO[str] | None = None
         if distributed.is_main():
             for record in directory.read_metrics():
-                list(self._watch.see(record))  # what was told is not told again
+                list(self._warnings.read(record))  # they were logged before the run stopped
             self._file = directory.metrics.open("a", encoding="utf-8")
 
     def __enter__(self) -> "Metrics":
@@ -99,35 +92,21 @@ class Metrics:
         if self._file is not None:
             self._file.close()
 
-    def step(self, done: int, result: Sum, terms: Mapping[str, float]) -> None:
-        """Of the step that made it `done` steps.
+    def train(self, done: int, terms: Mapping[str, Tensor | float]) -> None:
+        """Log the step after which `done` steps are done, as the mean over the processes, to 6 digits."""
+        means = distributed.mean_of(terms)
+        self._append({"kind": "train", "step": done} | {name: float(f"{mean:.6g}") for name, mean in means.items()})
 
-        Args:
-            terms: what the step itself does not know: learning rate, speed.
-        """
-        own: dict[str, Tensor | float] = {"loss": result.loss, **result.terms, **terms}
-        if result.unlabeled is not None:
-            own["unlabeled_loss"] = result.unlabeled
-        self.train(done, distributed.mean_of(own))
-
-    def train(self, done: int, terms: Mapping[str, float]) -> None:
-        self._append({"kind": "train", "step": done} | {name: float(f"{value:.6g}") for name, value in terms.items()})
-
-    def look(self, done: int, evaluation: Evaluation) -> None:
-        figures = {name: getattr(evaluation, name) for name in FIGURES}
-        self._append({"kind": "dev", "step": done} | figures | evaluation.shares())
-
-    def held_out(self, done: int, *, loss: float) -> None:
-        """Of a language model, nats a masked token."""
-        self._append({"kind": "dev", "step": done, "loss": loss, "perplexity": math.exp(min(loss, 700.0))})
+    def evaluation(self, done: int, figures: Mapping[str, float]) -> None:
+        self._append({"kind": "dev", "step": done} | dict(figures))
 
     def _append(self, record: dict[str, Any]) -> None:
-        if self._accelerator is not None and self._accelerator.trackers:
+        if self._accelerator.trackers:
             values = {f"{record['kind']}/{name}": v for name, v in record.items() if name not in ("kind", "step")}
             self._accelerator.log(values, step=record["step"])
         if self._file is None:
             return
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
-        for words in self._watch.see(record):
-            log.warning(words)
+        for warning in self._warnings.read(record):
+            log.warning(warning)

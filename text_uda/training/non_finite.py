@@ -1,20 +1,19 @@
-"""A loss or a gradient that is no number: what is said of it, and what is kept."""
+"""A loss or a gradient that is not finite: the error and the record of the step."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from text_uda.errors import UserError
 from text_uda.runs.directory import RunDirectory
 
-NAMED_ROWS = 6  # of a batch in an error; a file has all
+NAMED_ROWS = 6  # of a batch in the message; diverged.json has all
 
 
-class DivergedError(UserError):
-    """The loss or its gradient is no number any more."""
+class NonFiniteError(UserError):
+    """The loss or its gradient is NaN or infinite."""
 
 
-def diverged(
-    what: str,
+def non_finite_error(
+    quantity: str,
     directory: RunDirectory,
     *,
     step: int,
@@ -22,28 +21,27 @@ def diverged(
     terms: Mapping[str, float],
     rows: Mapping[str, list[int]],
     learning_rate: float,
-    kept: bool = True,
-) -> DivergedError:
-    """The error, to be raised; diverged.json keeps which rows it was.
+    record: bool = True,
+) -> NonFiniteError:
+    """The error to raise; diverged.json records the step and its rows.
 
     Args:
-        what: is not finite.
+        quantity: what is not finite.
         step: from 0.
         parts: the loss of each objective.
-        terms: what is logged of the step.
-        rows: of the data, by kind.
-        kept: whether this process writes diverged.json: of several the one whose loss it was.
+        terms: what the step logs.
+        rows: indices of the rows of the data, by kind.
+        record: whether this process writes diverged.json: of several processes, the one with the non-finite loss.
     """
-    found: dict[str, Any] = {"step": step + 1, "parts": dict(parts), "terms": dict(terms), "rows": dict(rows)}
-    if kept:
-        directory.write("diverged.json", found)
+    if record:
+        content = {"step": step + 1, "parts": dict(parts), "terms": dict(terms), "rows": dict(rows)}
+        directory.write("diverged.json", content)
     named = "; ".join(
-        f"{kind} rows {', '.join(map(str, of_kind[:NAMED_ROWS]))}{', ...' if len(of_kind) > NAMED_ROWS else ''}"
-        for kind, of_kind in rows.items()
+        f"{kind} rows {', '.join(map(str, indices[:NAMED_ROWS]))}{', ...' if len(indices) > NAMED_ROWS else ''}"
+        for kind, indices in rows.items()
     )
     values = ", ".join(f"{name} {value:g}" for name, value in {**parts, **terms}.items())
-    return DivergedError(
-        f"{what} is not finite at step {step + 1:,} ({values}; {named}; all of them are in "
-        f"{directory.path / 'diverged.json'}); lower the learning rate ({learning_rate:g}) and start anew; "
-        "the last checkpoint is kept"
+    return NonFiniteError(
+        f"{quantity} is not finite at step {step + 1:,} ({values}; {named}; {directory.path / 'diverged.json'} lists "
+        f"all rows); lower the learning rate ({learning_rate:g}) and start again; the last checkpoint is kept"
     )

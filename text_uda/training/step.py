@@ -1,4 +1,4 @@
-"""One training step as a module: its forward is one batch, and it is what `accelerate` wraps."""
+"""One training step as a module: its forward computes the loss of one batch, and `accelerate` wraps it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,29 +17,30 @@ from text_uda.objectives.functional import entropy
 from text_uda.training.in_step_augmentation import InStep, augmented_view
 
 
-class Sum(NamedTuple):
-    """What a step came to."""
+class StepLoss(NamedTuple):
+    """The loss of one step and its parts."""
 
     loss: Tensor  # scalar, with gradient
-    parts: dict[str, Tensor]  # what each objective added to it, by the name of its class; detached
+    parts: dict[str, Tensor]  # the loss of each objective by the name of its class; detached
     terms: dict[str, Tensor | float]  # for the log
-    unlabeled: Tensor | None  # what those of them added that read unlabeled rows alone; None where there is none
+    unlabeled: Tensor | None  # the sum of the parts that read unlabeled rows only; None where there are none
 
 
 class Step(nn.Module):
     """Sums the objectives over one batch.
 
-    All rows that need a gradient share one forward; the original view is run without one unless an objective asks, and
-    first, so that rows of the second view that no objective counts are not run at all. An objective of weight 0 is left
-    out altogether, so that a run with it is bit for bit the run without it.
+    All rows that need a gradient share one forward pass. The original view runs without gradient unless an objective
+    needs one, and runs first: the second view of rows that no objective selects is skipped. An objective of weight 0 is
+    left out entirely, so a run with it equals the run without it bit for bit.
 
     Args:
+        steps: of the whole run, which schedules refer to.
+        augmentation: makes the second view of a batch that comes without one.
+        special: ids that the augmentation must not change, (S,); see `special_ids`.
+        unlabeled: number of unlabeled rows of the data set, for objectives that keep a value for each row.
+        label_share: share of each class among the labeled rows, (C,); None for balanced classes.
         tokens_per_pass: see `Classifier`.
         leave_out_masked: False runs the second view of all rows; the gradient is the same.
-        augmentation: makes the second view of a batch that comes without.
-        special: the ids that an augmentation leaves alone, (S,); see `special_ids`.
-        unlabeled: how many unlabeled rows the data has, for objectives that remember something of each.
-        label_share: of each class among the labeled rows of the data, (C,); None for balanced classes.
     """
 
     special: Tensor
@@ -60,7 +61,7 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.student = Classifier(model, tokens_per_pass=tokens_per_pass)
-        self._used = in_use(objectives)
+        self._all_objectives = in_use(objectives)
         self.steps = steps
         self._leave_out_masked = leave_out_masked
         self._begin(0)
@@ -69,62 +70,82 @@ class Step(nn.Module):
         if label_share is None:
             label_share = torch.full((self._classes,), 1 / self._classes)
         self._state_names: dict[int, dict[str, str]] = {}
-        for index, objective in self._used.items():
+        for index, objective in self._all_objectives.items():
             state = objective.initial_state(label_share, unlabeled) if isinstance(objective, Stateful) else {}
             self._state_names[index] = {name: f"objective_{index}_{name}" for name in state}
             for name, value in state.items():
                 self.register_buffer(self._state_names[index][name], value)
 
-    def forward(self, batch: Batch, step: int, key: int = 0, teacher: PreTrainedModel | None = None) -> Sum:
+    def forward(self, batch: Batch, step: int, key: int = 0, teacher: PreTrainedModel | None = None) -> StepLoss:
         """The sum of the losses over one batch.
 
         Args:
             step: from 0.
-            key: decides every draw but dropout; another one for each step.
+            key: decides every random draw but dropout; each step has its own.
             teacher: the model with averaged weights, where an objective needs it.
         """
         self._begin(step)
         self.student.traffic = Traffic()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
-            batch = self._as_wide_everywhere(self._with_second_view(batch, key, terms))
-        context = self._context(batch, step, teacher)
+            batch = self._equally_wide(self._with_second_view(batch, key, terms))
+        targets, teacher_logits = self._without_gradient(batch, teacher)  # (U, C) each
+
+        def context(index: int, views: Mapping[View, Output], chosen: Chosen | None = None) -> Context:
+            state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
+            return Context(
+                student=self.student,
+                views=views,
+                targets=self._targets(views, targets),
+                teacher_logits=teacher_logits,
+                step=step,
+                steps=self.steps,
+                classes=self._classes,
+                key=keyed_seed(key, index) >> 65,  # torch takes 63 bits
+                state=state,
+                chosen=chosen,
+            )
+
         views: Mapping[View, Output] = {}
         chosen: dict[int, Chosen] = {}
         if self._leaves_out:
-            views = self._run(self._views_to_choose_by, batch)
-            context = self._seen(context, views)
-            choosing = [(index, each) for index, each in self.objectives.items() if isinstance(each, Selective)]
-            chosen = {index: each.choose(self._of(context, index, key), batch) for index, each in choosing}
+            views = self._run(self._views_before_choice, batch)
+            for index, objective in self.objectives.items():
+                if isinstance(objective, Selective):
+                    chosen[index] = objective.choose(context(index, views), batch)
         rest: list[View] = [view for view in self.needs.views if view not in views]
         views = {**views, **self._run(rest, batch, _counted_by_any(chosen.values()))}
-        context = self._seen(context, views)
         total = torch.zeros((), device=batch.labels.device)
         parts: dict[str, Tensor] = {}
         for index, objective in self.objectives.items():
-            loss = objective(replace(self._of(context, index, key), chosen=chosen.get(index)), batch)
+            loss = objective(context(index, views, chosen.get(index)), batch)
             total = total + loss.total
             parts[type(objective).__name__] = loss.total.detach()
             terms |= loss.terms
-        if context.targets is not None:
-            terms["entropy"] = entropy(context.targets.softmax(dim=-1)).mean()
-        needs = {type(each).__name__: each.needs for each in self.objectives.values()}
-        unlabeled = [part for name, part in parts.items() if needs[name].unlabeled_rows and not needs[name].labeled]
-        return Sum(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
+        if (logits := self._targets(views, targets)) is not None:
+            terms["entropy"] = entropy(logits.softmax(dim=-1)).mean()
+        needs = {type(objective).__name__: objective.needs for objective in self.objectives.values()}
+        unlabeled = [
+            part for name, part in parts.items() if needs[name].unlabeled_rows and "labeled" not in needs[name].rows
+        ]
+        return StepLoss(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     def _begin(self, step: int) -> None:
-        """The objectives that count in this step, and what they need; the rows of others are not run."""
-        self.objectives = {n: each for n, each in self._used.items() if counts(each, step=step, steps=self.steps)}
+        """Set the objectives that have a loss in this step and what they need; rows for the others are not run."""
+        self.objectives = {
+            index: objective
+            for index, objective in self._all_objectives.items()
+            if counts(objective, step=step, steps=self.steps)
+        }
         self.needs = all_needs(self.objectives.values())
+        readers = [objective for objective in self.objectives.values() if "second" in objective.needs.views]
         self._leaves_out = (
-            self._leave_out_masked
-            and "second" in self.needs.views
-            and all(isinstance(each, Selective) for each in self.objectives.values() if "second" in each.needs.views)
+            self._leave_out_masked and bool(readers) and all(isinstance(reader, Selective) for reader in readers)
         )
 
     @property
     def traffic(self) -> Traffic:
-        """Of the last forward, in this process."""
+        """Of the last forward in this process."""
         return self.student.traffic
 
     @property
@@ -132,56 +153,40 @@ class Step(nn.Module):
         return number_of_classes(self.model)
 
     @property
-    def _views_to_choose_by(self) -> list[View]:
-        """What the selective objectives read of the other views before they choose rows of the second one."""
-        needs = all_needs(each for each in self.objectives.values() if isinstance(each, Selective))
+    def _views_before_choice(self) -> list[View]:
+        """The views that selective objectives read before they choose rows of the second view."""
+        needs = all_needs(objective for objective in self.objectives.values() if isinstance(objective, Selective))
         return [
             view
             for view in self.needs.views
             if (view in needs.views or (view == "original" and needs.targets)) and view != "second"
         ]
 
-    def _context(self, batch: Batch, step: int, teacher: PreTrainedModel | None) -> Context:
-        """What all objectives are given, as far as it is known before the views are run."""
+    @torch.no_grad()
+    def _without_gradient(self, batch: Batch, teacher: PreTrainedModel | None) -> tuple[Tensor | None, Tensor | None]:
+        """Logits of the original view by the student, unless it also runs with gradient, and by the teacher, (U, C)."""
         targets = teacher_logits = None
-        with torch.no_grad():
-            if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
-                targets = self.student(batch.original).logits  # (U, C)
-            if self.needs.teacher and batch.original is not None:
-                assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
-                averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
-                averaged.traffic = self.student.traffic
-                teacher_logits = averaged(batch.original).logits  # (U, C)
+        if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
+            targets = self.student(batch.original).logits
+        if self.needs.teacher and batch.original is not None:
+            assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
+            averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
+            averaged.traffic = self.student.traffic
+            teacher_logits = averaged(batch.original).logits
         torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
-        return Context(
-            student=self.student,
-            views={},
-            targets=targets,
-            teacher_logits=teacher_logits,
-            step=step,
-            steps=self.steps,
-            classes=self._classes,
-            key=0,
-            state={},
-        )
+        return targets, teacher_logits
 
-    def _seen(self, context: Context, views: Mapping[View, Output]) -> Context:
-        """With what the views came to."""
-        targets = context.targets
+    def _targets(self, views: Mapping[View, Output], without_gradient: Tensor | None) -> Tensor | None:
+        """Logits of the original view, (U, C), detached; None where no objective needs them or they are not run yet."""
         if self.needs.targets and "original" in views:
-            targets = views["original"].logits.detach()
-        return replace(context, views=views, targets=targets)
-
-    def _of(self, context: Context, index: int, key: int) -> Context:
-        """What the objective of this number is given."""
-        state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
-        return replace(context, key=keyed_seed(key, index) >> 65, state=state)  # 63 bits
+            return views["original"].logits.detach()
+        return without_gradient
 
     def _run(self, names: Sequence[View], batch: Batch, counted: Tensor | None = None) -> dict[View, Output]:
-        """The joint forward: rows of these views under each other.
+        """The joint forward over the rows of these views.
 
         Args:
-            counted: which rows of the second view are run, (U,) bool; None for all. The others have zeros.
+            counted: which rows of the second view to run, (U,) bool; None for all. Outputs of the others are zeros.
         """
         if not names:
             return {}
@@ -192,12 +197,12 @@ class Step(nn.Module):
             kept = kept if len(kept) else torch.zeros(1, dtype=torch.int64, device=counted.device)  # weights get one
             second = names.index("second")
             rows[second] = rows[second].take(kept)
-        output = self.student(self._together(rows))
+        output = self.student(self._concatenated(rows))
         sizes = [len(part) for part in rows]
         pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
         views: dict[View, Output] = {view: Output(*piece) for view, piece in zip(names, pieces, strict=True)}
         if kept is not None and counted is not None:
-            views["second"] = Output(*(_put_back(part, kept, len(counted)) for part in views["second"]))
+            views["second"] = Output(*(_scattered(part, kept, len(counted)) for part in views["second"]))
         return views
 
     def _rows_of(self, view: View, batch: Batch) -> Inputs:
@@ -206,41 +211,41 @@ class Step(nn.Module):
         assert batch.original is not None, "the trainer gives unlabeled rows to objectives that need them"
         return batch.original if view == "original" else batch.second
 
-    def _together(self, rows: list[Inputs]) -> Inputs:
-        """All rows under each other; tokens are embedded where others are."""
+    def _concatenated(self, rows: list[Inputs]) -> Inputs:
+        """One batch of all rows; token ids are embedded where other rows are embeddings."""
         if any(isinstance(part, Embedded) for part in rows):
             rows = [embed(self.model, part) if isinstance(part, Tokens) else part for part in rows]
         return concatenate(rows, pad_id=self._pad_id)
 
     def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
-        """Makes the augmented view where the batch comes without and there is an augmentation.
+        """The batch with the augmented view, where it comes without one and there is an augmentation.
 
-        Each process makes it of the rows of all, with the same draws, and keeps its own.
+        Each process augments the rows of all processes with the same draws, and keeps its own rows.
         """
         if batch.augmented is not None or self.augmentation is None or not self.needs.second_view:
             return batch
         assert isinstance(batch.original, Tokens)
         generator = torch.Generator(batch.labels.device).manual_seed(keyed_seed(key, "augment") >> 65)
-        everywhere = self._of_all_processes(batch.original)
-        view, changed = augmented_view(self.augmentation, self.model, everywhere, self.special, generator)
+        rows = self._of_all_processes(batch.original)
+        view, changed = augmented_view(self.augmentation, self.model, rows, self.special, generator)
         terms["changed"] = changed
-        own = distributed.own(len(everywhere))
-        return replace(batch, augmented=view.take(torch.arange(own.start, own.stop, device=batch.labels.device)))
+        local = distributed.local_rows(len(rows))
+        return replace(batch, augmented=view.take(torch.arange(local.start, local.stop, device=batch.labels.device)))
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
             return tokens
-        width = distributed.most(width_of(tokens), tokens.input_ids.device)
+        width = distributed.largest_int(width_of(tokens), tokens.input_ids.device)
         wide = widened(tokens, width, pad_id=self._pad_id)
         assert isinstance(wide, Tokens)
         return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
 
-    def _as_wide_everywhere(self, batch: Batch) -> Batch:
-        """Several processes pad alike, as rows may be mixed across them."""
+    def _equally_wide(self, batch: Batch) -> Batch:
+        """Several processes pad to the same width, because rows may be mixed across processes."""
         if distributed.processes() == 1:
             return batch
-        there = [part for part in (batch.labeled, batch.original, batch.augmented) if part is not None]
-        width = distributed.most(max(map(width_of, there)), batch.labels.device)
+        parts = [part for part in (batch.labeled, batch.original, batch.augmented) if part is not None]
+        width = distributed.largest_int(max(map(width_of, parts)), batch.labels.device)
         wide = [part and widened(part, width, pad_id=self._pad_id) for part in (batch.original, batch.augmented)]
         labeled = widened(batch.labeled, width, pad_id=self._pad_id)
         return replace(batch, labeled=labeled, original=wide[0], augmented=wide[1])
@@ -251,11 +256,11 @@ class Step(nn.Module):
 
 
 def _counted_by_any(chosen: Iterable[Chosen]) -> Tensor | None:
-    """Rows that count for at least one objective, (U,) bool; None where none was asked."""
-    counted = [each.counted for each in chosen]
+    """Rows that at least one objective counts, (U,) bool; None where no objective has chosen."""
+    counted = [choice.counted for choice in chosen]
     return torch.stack(counted).any(dim=0) if counted else None
 
 
-def _put_back(values: Tensor, rows: Tensor, number: int) -> Tensor:
-    """(R, ...) -> (number, ...) with the values in their rows and zeros elsewhere."""
+def _scattered(values: Tensor, rows: Tensor, number: int) -> Tensor:
+    """(R, ...) -> (number, ...): the values in their rows, zeros elsewhere."""
     return values.new_zeros(number, *values.shape[1:]).index_copy(0, rows, values)

@@ -1,4 +1,4 @@
-"""Being stopped between two steps, by Ctrl-C, by a batch scheduler or by a limit, so that what is done is kept."""
+"""Stops a run between two steps, on Ctrl-C, a signal or a time limit, so that finished steps are kept."""
 
 import signal
 import threading
@@ -11,14 +11,14 @@ from text_uda.errors import SettingsError
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT or SIGTERM came, or the time is over; the message says what was kept."""
+    """SIGINT or SIGTERM arrived, or the time limit is reached; the message says what is kept."""
 
 
-class Stop:
-    """Whether to stop: SIGINT or SIGTERM came, or the minutes are over, which count from here.
+class StopRequest:
+    """Whether the run should stop: SIGINT or SIGTERM arrived, or `max_minutes` have passed since construction.
 
     Raises:
-        SettingsError: of no minutes.
+        SettingsError: `max_minutes` is not above 0.
     """
 
     def __init__(self, max_minutes: float | None = None) -> None:
@@ -32,27 +32,26 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Within this block the signals are for this object, to be asked between two steps; a second SIGINT leaves at
-        once."""
+        """In this block the signals set this request; a second SIGINT raises KeyboardInterrupt immediately."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def words(self, done: int, steps: int, folder: Path) -> str:
-        """What is said of it after `done` of `steps` steps, when a checkpoint lies in the folder."""
-        why = f", as {self._max_minutes:g} minutes are over" if self._is_late() else ""
+    def message(self, done: int, steps: int, folder: Path) -> str:
+        """The message of `Interrupted` after step `done` of `steps`, when `folder` holds a checkpoint."""
+        reason = f" (limit of {self._max_minutes:g} minutes)" if self._is_late() else ""
         return (
-            f"stopped after step {done:,} of {steps:,}{why}; {folder} holds a checkpoint: "
-            "the same command goes on from there"
+            f"stopped after step {done:,} of {steps:,}{reason}; {folder} holds a checkpoint: "
+            "the same command resumes from it"
         )
 
-    def _note(self, number: int, _frame: object) -> None:
+    def _handle(self, number: int, _frame: object) -> None:
         if number == signal.SIGINT and self._interrupted:
             raise KeyboardInterrupt
         self._signaled, self._interrupted = True, self._interrupted or number == signal.SIGINT

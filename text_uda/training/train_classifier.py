@@ -1,4 +1,4 @@
-"""`train`: what a run is asked for is checked and written down, then it is run."""
+"""`train`: checks the arguments, writes the configuration, and fine-tunes a classifier or fits a baseline."""
 
 import logging
 import shutil
@@ -14,7 +14,7 @@ from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FrozenEncoder
-from text_uda.model.precision import Numbers
+from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import gets_linear_head, hidden_width
 from text_uda.objectives import (
     PRESETS,
@@ -29,23 +29,25 @@ from text_uda.objectives import (
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
 from text_uda.paraphrasing.fill_and_read import Location
 from text_uda.paraphrasing.filters import Filters
+from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 from text_uda.runs.directory import REFIT, RunDirectory
 from text_uda.runs.provenance import machine, provenance
-from text_uda.training.batches import check_parts
-from text_uda.training.fit_baseline import DECISIVE, Fitting
+from text_uda.training.batches import check_divisible
+from text_uda.training.fine_tuning import FineTuning
+from text_uda.training.fit_baseline import BaselineFit
 from text_uda.training.in_step_augmentation import InStep, kind_of
-from text_uda.training.loop import Training
-from text_uda.training.non_finite import DivergedError
+from text_uda.training.loop import train_loop
+from text_uda.training.non_finite import NonFiniteError
 from text_uda.training.settings import TrainSettings
 from text_uda.training.skewed_labels import balanced_prior
-from text_uda.training.stopping import Stop
+from text_uda.training.stopping import StopRequest
 from text_uda.training.trackers import Tracker, check_trackers
 from text_uda.training.unlabeled_views import Views, find_views
 from translation_cache import Cache, Job, digest
 
 log = logging.getLogger("text_uda")
 
-__all__ = ["DivergedError", "TrainSettings", "train"]
+__all__ = ["NonFiniteError", "TrainSettings", "train"]
 
 
 def train(
@@ -67,67 +69,65 @@ def train(
 ) -> dict[str, Any]:
     """Train a classifier on a split and write the run directory `out`.
 
-    A run that was stopped goes on from its last checkpoint; a finished one is only read. Under `accelerate launch` each
-    process calls this, with a folder that all of them see: they share each batch, and come to what one process would.
+    An interrupted run resumes from its last checkpoint; a finished run is read, not repeated. Under `accelerate launch`
+    each process makes this call with the same folder on a shared disk: the processes share each batch, and compute what
+    one process would.
 
     Args:
         split: labeled, unlabeled, development and test rows.
-        objectives: their losses are added. `PRESETS["mean-teacher"].objectives` and so on are those of the papers.
-            A baseline stands alone, `(LogisticRegression(),)`; it takes no step, and no augmentation. The default is
-            `PRESETS["uda"]`, safe where predictions are uncertain; `(Supervised(), UDA())` is the paper's plain loss.
-        averaging: what is evaluated and kept is this average of the weights; None for the weights themselves.
-            Objectives that need a teacher get `EMA()` where nothing is said.
-        augmentation: makes the second view of the unlabeled texts: what made the paraphrases, or, without a cache, one
-            that works in the training step, anew each time (Cutoff, SwitchOut). Some objectives can do without one:
-            their second view is the same text with another dropout.
-        cache: where the paraphrases lie (see `paraphrase`).
-        filters: judge anew which of them are usable; None takes what was judged when they were made.
+        objectives: their losses are added. `PRESETS["mean-teacher"].objectives` and the like are those of the papers. A
+            baseline is passed alone, `(LogisticRegression(),)`; it takes no step and no augmentation. The default is
+            `PRESETS["uda"]`, which ignores uncertain predictions; `(Supervised(), UDA())` is the loss of the paper.
+        averaging: evaluate and keep this average of the weights; None for the weights themselves. Objectives that need
+            a teacher get `EMA()` by default.
+        augmentation: makes the second view of the unlabeled texts: the method that filled the cache or, without a
+            cache, one that works in the training step with new draws at each visit (Cutoff, SwitchOut). Some objectives
+            do not need one: their second view is the same text with other dropout.
+        cache: location of the paraphrases (see `paraphrase`).
+        filters: decide anew which paraphrases are usable; None keeps the decisions from when they were generated.
         settings: of the trainer.
         out: the run directory.
         name: of the run in reports.
-        resume: False starts anew and discards what a run left in `out`.
-        max_minutes: stop after so long, with a checkpoint from which the same call goes on.
+        resume: False starts again and discards what an earlier run left in `out`.
+        max_minutes: stop after this time with a checkpoint; the same call resumes from it.
         track: also send the metrics to these: tensorboard (into `out`), trackio, wandb.
         frozen: an encoder shared between runs with tune="head" and baselines, so that each text is encoded once; a run
-            whose settings make other features takes its own.
-        refit: when the run is finished, train a second one for use on every label, in `out`/refit: the development rows
-            are labeled rows there. It has the same settings and seed, takes the steps that chose here (`best_step`) at
-            the same learning rates, and its last weights. Priors and class weights go by the shares of the classes
-            among the labeled rows here: development rows may be drawn in other shares. Nothing chose the weights:
-            their dev_error is None.
+            whose settings give other features uses another encoder.
+        refit: after the run, train a second one on every label for use, in `out`/refit: the development rows become
+            labeled rows. It has the same settings, seed and learning rates, takes `best_step` steps, and keeps its last
+            weights. Priors and class weights use the class shares of the labeled rows of the first run, because
+            development rows may be drawn in other shares. Its dev_error is None: no row is left to choose weights.
     Returns:
-        what result.json holds: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and for
-        each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (how many
-        development rows chose), best_step, steps; seconds and cpu_seconds (of the steps, over all stops; encoding is
-        not counted); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
+        the content of result.json: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and
+        for each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (number of
+        development rows), best_step, steps; seconds and cpu_seconds (of the steps, summed over interruptions, without
+        encoding); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
         support of each class); of the chosen weights on the test rows also confusion, calibration (see `calibration`)
-        and test_correct (see `answers.packed`); baseline, the dev error of logistic regression on the labels, beside a
-        run that reads unlabeled texts. With `refit` also refit: what `out`/refit/result.json holds.
+        and test_correct (see `test_answers.packed`); baseline, the dev error of logistic regression on the labels, for
+        a run that reads unlabeled texts. With `refit` also refit: the content of `out`/refit/result.json.
     Raises:
-        SettingsError: settings that do not go together, a folder that holds another run, or a refit without
-            development rows, whose labels it is to add.
-        DivergedError: the loss is not finite.
-        Interrupted: by SIGINT or SIGTERM, or when the time is over, after a checkpoint.
+        SettingsError: settings that contradict each other, a folder that holds another run, or a refit without
+            development rows, whose labels it adds.
+        NonFiniteError: the loss is not finite.
+        Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
     """
     settings = settings or TrainSettings()
-    stop = Stop(max_minutes)
+    stop = StopRequest(max_minutes)
     every_label = all_labels(split) if refit else None
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
     check_together(objectives)
     baseline = baseline_of(objectives)
     if baseline is not None and averaging is not None:
-        raise SettingsError(
-            f"{type(baseline).__name__} takes no step, so there is nothing to average: leave out averaging"
-        )
+        raise SettingsError(f"{type(baseline).__name__} takes no step, so no weights can be averaged: omit averaging")
     needs = all_needs(in_use(losses(objectives)).values())
     if averaging is not None and not isinstance(averaging, EMA | FastSWA):
-        raise SettingsError(f"averaging is EMA(), FastSWA() or None; this is {averaging!r}")
+        raise SettingsError(f"averaging={averaging!r}: choose EMA(), FastSWA() or None")
     if needs.teacher and isinstance(averaging, FastSWA):
-        raise SettingsError("a teacher is a moving average of the weights: give averaging=EMA(), or leave it out")
+        raise SettingsError("a teacher is a moving average of the weights: set averaging=EMA(), or omit averaging")
     averaging = averaging or (EMA() if needs.teacher else None)
-    if distributed.is_main() and (words := balanced_prior(split, losses(objectives))) is not None:
-        log.warning(words)
+    if distributed.is_main() and (warning := balanced_prior(split, losses(objectives))) is not None:
+        log.warning(warning)
     views = find_views(split, needs, augmentation, cache, filters, settings)
     method = method_name(objectives, averaging, views and views.method)
     run = _Run(
@@ -154,54 +154,95 @@ def train(
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What a run and its refit have in common: the arguments of `train`."""
+    """The arguments of `train` that a run and its refit share."""
 
     method: str
     objectives: Sequence[Method]
     averaging: Averaging | None
     views: Views | None
     augmentation: Job | InStep | None
-    """None where it is not used."""
+    """None where no objective uses it."""
     cache: Cache | None
     filters: Filters | None
     settings: TrainSettings
     name: str
     resume: bool
-    stop: Stop
+    stop: StopRequest
     track: Sequence[Tracker]
     frozen: FrozenEncoder | None
 
     def on(self, split: Split, out: Path, *, refit_of: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Run it, or go on, in the folder `out`; what result.json holds.
+        """Start or resume the run in the folder `out`; returns the content of result.json.
 
         Args:
-            refit_of: of the run that chose, the digest and the label share of its split, and after how many steps;
-                `out` lies in its folder.
+            refit_of: for a refit, the split digest, the label shares and the best step of the first run, whose folder
+                contains `out`.
         """
-        objectives, averaging, settings, track = self.objectives, self.averaging, self.settings, self.track
-        used, cache, baseline, directory = self.augmentation, self.cache, baseline_of(objectives), RunDirectory(out)
+        objectives, settings, track = self.objectives, self.settings, self.track
+        baseline, directory = baseline_of(objectives), RunDirectory(out)
         accelerator = Accelerator(
-            mixed_precision="no",  # `Training` casts: accelerate has one choice a process
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # they are the same everywhere
+            mixed_precision="no",  # `FineTuning` casts: accelerate allows one precision a process
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # buffers are equal everywhere
             log_with=list(track) or None,
             project_dir=str(directory.path),
         )
         distributed.check(accelerator)
-        check_parts(settings)
-        method = self.method if refit_of is None else f"{self.method}, refit"
+        check_divisible(settings)
         if self.resume and baseline is None:
             directory.check_head(tune=settings.tune, linear=lambda: gets_linear_head(settings.encoder))
         width = hidden_width(settings.encoder)
-        begun, resume = (directory, self.resume) if refit_of is None else (RunDirectory(out.parent), True)
-        numbers: Numbers = distributed.on_main(lambda: begun.numbers(settings.precision, width, resume=resume))
-        decisive = asdict(settings)
+        first, resume = (directory, self.resume) if refit_of is None else (RunDirectory(out.parent), True)
+        precision: ResolvedPrecision = distributed.on_main(
+            lambda: first.resolved_precision(settings.precision, width, resume=resume)
+        )
         steps = settings.steps if refit_of is None else int(refit_of["steps"])
         if baseline is not None:
             steps = 0
-            decisive = {setting: decisive[setting] for setting in DECISIVE}
-        config = {
+        config = self._config(split, steps, refit_of) | {"machine": machine(accelerator, precision)}
+        is_new = distributed.on_main(lambda: directory.open(config, resume=self.resume))
+        if (finished := directory.result()) is not None:
+            return finished
+        resolved = replace(settings, precision=precision)
+        try:
+            run = (
+                FineTuning(
+                    split,
+                    losses(objectives),
+                    self.averaging,
+                    self.views,
+                    resolved,
+                    directory,
+                    accelerator,
+                    self.frozen,
+                    steps=steps,
+                    label_share=None if refit_of is None else refit_of["label_share"],
+                )
+                if baseline is None
+                else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen)
+            )
+        except SettingsError:
+            accelerator.wait_for_everyone()  # no process may still write into the folder that is removed
+            if is_new and distributed.is_main():  # a corrected call must not find a run with other settings
+                shutil.rmtree(directory.path)
+            raise
+        if track:
+            tracked = {"run": config["name"], "method": config["method"], **asdict(settings)}
+            accelerator.init_trackers("text_uda", config=tracked)
+        try:
+            return run.run() if isinstance(run, BaselineFit) else train_loop(run, self.stop)
+        finally:
+            for tracker in accelerator.trackers if track else ():
+                tracker.finish()
+
+    def _config(self, split: Split, steps: int, refit_of: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The content of config.json, except for the machine."""
+        objectives, averaging, settings = self.objectives, self.averaging, self.settings
+        used, cache = self.augmentation, self.cache
+        all_settings = asdict(settings)
+        is_baseline = baseline_of(objectives) is not None
+        return {
             "name": self.name if refit_of is None else f"{self.name}, refit",
-            "method": method,
+            "method": self.method if refit_of is None else f"{self.method}, refit",
             **({} if refit_of is None else {"refit_of": dict(refit_of)}),
             "data": {
                 "name": split.name,
@@ -225,41 +266,7 @@ class _Run:
             "augmentation": None if used is None else used.settings(),
             "cache_digest": digest(cache, used.settings()) if used is not None and cache is not None else None,
             "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
-            "settings": decisive,
+            "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
             **provenance(),
-            "machine": machine(accelerator, numbers),
         }
-        began = distributed.on_main(lambda: directory.open(config, resume=self.resume))
-        if (finished := directory.result()) is not None:
-            return finished
-        decided = replace(settings, precision=numbers)
-        try:
-            training = (
-                Training(
-                    split,
-                    losses(objectives),
-                    averaging,
-                    self.views,
-                    decided,
-                    directory,
-                    accelerator,
-                    self.frozen,
-                    steps=steps,
-                    label_share=None if refit_of is None else refit_of["label_share"],
-                )
-                if baseline is None
-                else Fitting(split, baseline, decided, directory, accelerator, self.frozen)
-            )
-        except SettingsError:
-            accelerator.wait_for_everyone()  # no process is to write into what goes
-            if began and distributed.is_main():  # so that the mended call finds no run with other settings in its way
-                shutil.rmtree(directory.path)
-            raise
-        if track:
-            accelerator.init_trackers("text_uda", config={"run": config["name"], "method": method, **asdict(settings)})
-        try:
-            return training.run(self.stop)
-        finally:
-            for tracker in accelerator.trackers if track else ():
-                tracker.finish()

@@ -9,8 +9,9 @@ import torch
 
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
-from text_uda.objectives import LogisticRegression, PiModel, Supervised, labels_alone
-from text_uda.training.labels_alone import LabelsAlone, worse_than
+from text_uda.objectives import LogisticRegression, PiModel, Supervised
+from text_uda.training import regression_reference
+from text_uda.training.regression_reference import RegressionReference, worse_than
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
@@ -51,15 +52,15 @@ def test_a_run_on_its_labels_has_none_and_nothing_is_fitted(tiny_bert, tmp_path,
 
 
 def test_many_labels_and_an_encoder_that_cannot_be_cut_have_none(tiny_bert, tmp_path, monkeypatch):
-    monkeypatch.setattr(labels_alone, "MOST_LABELS", 7)
+    monkeypatch.setattr(regression_reference, "MAX_LABELS", 7)
     own = settings(tiny_bert, "all")
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "many")["baseline"] is None
-    monkeypatch.setattr(labels_alone, "MOST_LABELS", 8)
+    monkeypatch.setattr(regression_reference, "MAX_LABELS", 8)
 
     def refuse(_model):
         raise SettingsError("this head cannot be cut")
 
-    monkeypatch.setattr(labels_alone, "check_head_can_be_cut", refuse)
+    monkeypatch.setattr(regression_reference, "check_head_can_be_cut", refuse)
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "uncut")["baseline"] is None
 
 
@@ -68,15 +69,15 @@ def test_a_finished_training_stays_so_where_there_is_no_memory_for_it(error, tin
     def full(*_arguments):
         raise error("tried to allocate")
 
-    monkeypatch.setattr(labels_alone, "frozen_encoder", full)
+    monkeypatch.setattr(regression_reference, "frozen_encoder", full)
     result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "all"), out=tmp_path / "run")
     assert result["baseline"] is None and result["steps"] == 2 and (tmp_path / "run" / "result.json").exists()
     assert caplog.text.count("no memory left to fit logistic regression") == 1
 
 
 def test_a_run_that_is_worse_says_so(tiny_bert, tmp_path, monkeypatch):
-    right = LabelsAlone(SPLIT.dev.labels, 0.0)
-    monkeypatch.setattr("text_uda.training.loop.labels_alone", lambda *_: right)
+    right = RegressionReference(SPLIT.dev.labels, 0.0)
+    monkeypatch.setattr("text_uda.training.fine_tuning.fit_reference", lambda *_: right)
     result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "head"), out=tmp_path / "run")
     assert result["dev_error"] > 12.5, "two rows at least"
     said = json.loads((tmp_path / "run" / "result.json").read_text())["warnings"]
@@ -96,7 +97,7 @@ def test_what_counts_as_worse(only_run, only_labels, said):
     """b - c against sqrt(b + c)."""
     rows = 24
     predicted = [0] * only_run + [1] * only_labels + [0] * (rows - only_run - only_labels)
-    alone = LabelsAlone(predicted, 100 * only_labels / rows)
+    alone = RegressionReference(predicted, 100 * only_labels / rows)
     words = worse_than(alone, probabilities(only_run, rows), [0] * rows)
     if said is None:
         assert words is None
