@@ -1,7 +1,6 @@
-"""Where the files of a cache lie: a folder of this machine (or a network file system), or an object store.
+"""Storage of the files of a cache: a local folder (or a network file system), or an object store.
 
-Both keep the same promise: what `write` returned from is there whole and stays, and what it did not return from is
-there whole or not at all.
+Both guarantee the same: a completed `write` is durable; an interrupted one leaves the whole file or nothing.
 """
 
 import contextlib
@@ -18,9 +17,9 @@ from pyarrow import fs
 from translation_cache.atomic import make_folder, remove_leftovers, sync, unfinished_name, write_whole
 from translation_cache.errors import CacheError, DamagedError
 
-_TIMEOUT_S = 20  # of a connection to an object store, and of one request
-_ATTEMPTS = 4  # of a request, with growing pauses between them
-_ABANDONED_S = 24 * 3600  # age of a temporary file whose writer is surely gone
+_TIMEOUT_S = 20  # of a connection to an object store and of one request
+_ATTEMPTS = 4  # of a request, with growing delays
+_ABANDONED_S = 24 * 3600  # age of an unfinished file whose writer no longer runs
 
 
 class File(NamedTuple):
@@ -30,56 +29,56 @@ class File(NamedTuple):
 
 
 class Storage(Protocol):
-    """A tree of files below a root; paths are relative to it, with `/`. Every failure is a CacheError, but for those
-    that a method names."""
+    """A tree of files below a root; paths are relative to it, with `/`. Failures are CacheErrors, except those that a
+    method names."""
 
     @property
     def root(self) -> str:
-        """As people write it."""
+        """The root for messages."""
         ...
 
     def at(self, path: str) -> str:
-        """A path below the root, as people write it."""
+        """A path below the root, for messages."""
         ...
 
     @property
     def address(self) -> str:
-        """The root as another process has to write it, whatever its working folder is."""
+        """The root for another process, independent of its working directory."""
         ...
 
     def files(self, folder: str = "") -> list[File]:
-        """What lies in a folder, by name; hidden files are left out. None where there is no such folder."""
+        """The entries of a folder sorted by name, without hidden files; [] where the folder does not exist."""
         ...
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError where there is none."""
+        """Raises FileNotFoundError where the file does not exist."""
         ...
 
     def write(self, path: str, content: bytes | memoryview) -> None:
-        """Whole or not at all, and durable when this returns. Folders are made."""
+        """Write the file whole or not at all; durable on return. Missing folders are created."""
         ...
 
     def remove(self, path: str) -> None:
-        """It may be gone already."""
+        """Remove the file, if it exists."""
         ...
 
     def move(self, path: str, to: str) -> None:
-        """It may be gone already. Folders are made."""
+        """Move the file, if it exists. Missing folders are created."""
         ...
 
     def alone(self, name: str) -> contextlib.AbstractContextManager[bool]:
-        """True for one process at a time, False for the others: to save work that is harmless but wasted twice."""
+        """True for one process at a time, False for others, to avoid duplicate work; duplicates would be harmless."""
         ...
 
 
 def open_storage(location: str | os.PathLike[str]) -> Storage:
-    """A folder, or a URI that Arrow opens (s3://, gs://, abfs://, fsspec+...://).
+    """Open a folder, or a URI that Arrow supports (s3://, gs://, abfs://, fsspec+...://).
 
-    An S3 store of your own is named in the URI: s3://bucket/folder?endpoint_override=http://host:9000&region=eu-1. Keys
-    are those of the environment (AWS_ACCESS_KEY_ID, ...) or of ~/.aws.
+    The URI selects an S3-compatible store: s3://bucket/folder?endpoint_override=http://host:9000&region=eu-1. The
+    credentials come from the environment (AWS_ACCESS_KEY_ID, ...) or ~/.aws.
 
     Raises:
-        CacheError: no such kind of store, or it is a file.
+        CacheError: the kind of store is unknown, or the location is a file.
     """
     text = os.fspath(location)
     if "://" not in text:
@@ -94,14 +93,14 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
 
 
 def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:
-    """As Arrow reads the URI, but with an end to waiting for a store that does not answer."""
+    """As Arrow opens the URI, but with timeouts for a store that does not respond."""
     parts = urlsplit(uri)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     endpoint = options.pop("endpoint_override", None) or os.environ.get("AWS_ENDPOINT_URL")
     scheme = options.pop("scheme", "http" if (endpoint or "").startswith("http://") else "https")
     region = options.pop("region", None) or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if options or not parts.netloc:
-        raise ValueError(f"what is {next(iter(options), 'the bucket')}?")
+        raise ValueError(f"unknown option {next(iter(options))}" if options else "the bucket is missing")
     filesystem = fs.S3FileSystem(
         endpoint_override=endpoint.partition("://")[2] or endpoint if endpoint else None,
         scheme=scheme,
@@ -109,7 +108,7 @@ def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:
         connect_timeout=_TIMEOUT_S,
         request_timeout=_TIMEOUT_S,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
-        allow_delayed_open=True,  # one request for what is small
+        allow_delayed_open=True,  # one request for a small file
     )
     return filesystem, (parts.netloc + parts.path).rstrip("/")
 
@@ -118,7 +117,7 @@ def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:
 
 
 class LocalStorage:
-    """Write aside, sync, rename, sync the folder."""
+    """A folder, written through `atomic`."""
 
     def __init__(self, root: Path) -> None:
         if root.exists() and not root.is_dir():
@@ -138,24 +137,24 @@ class LocalStorage:
         return str(self._root / path)
 
     def files(self, folder: str = "") -> list[File]:
-        found = []
+        files = []
         with (
-            _told(f"cannot read {self._root / folder}"),
+            _explained(f"cannot read {self._root / folder}"),
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
             os.scandir(self._root / folder) as entries,
         ):
             for entry in entries:
                 if not entry.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # removed while we look
-                        found.append(File(entry.name, entry.stat().st_size, entry.is_dir()))
-        return sorted(found)
+                    with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
+                        files.append(File(entry.name, entry.stat().st_size, entry.is_dir()))
+        return sorted(files)
 
     def read(self, path: str) -> bytes:
-        with _told(f"cannot read {self._root / path}", missing=True):
+        with _explained(f"cannot read {self._root / path}", missing=True):
             try:
                 return (self._root / path).read_bytes()
             except OSError as error:
-                if error.errno == errno.ESTALE:  # a network file system's word for a file that was removed
+                if error.errno == errno.ESTALE:  # how a network file system reports a removed file
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
                 if error.errno in (errno.EIO, errno.EISDIR):
                     raise DamagedError(f"it cannot be read ({error.strerror})") from error
@@ -163,35 +162,35 @@ class LocalStorage:
 
     def write(self, path: str, content: bytes | memoryview) -> None:
         target = self._root / path
-        with _told(f"cannot write {target}"):
+        with _explained(f"cannot write {target}"):
             self._make_durable(target.parent)
             write_whole(target, content)
 
     def _make_durable(self, folder: Path) -> None:
-        """The folder, and its entry in its parent: another process may have made it and not come to syncing it."""
+        """Sync the entry of the folder in its parent: another process may have created it without syncing it yet."""
         if folder not in self._synced or not folder.is_dir():
             make_folder(folder)
-            for each in (folder, self._root):
-                if each.parent.is_dir():
-                    sync(each.parent)
+            for path in (folder, self._root):
+                if path.parent.is_dir():
+                    sync(path.parent)
             self._synced.add(folder)
 
     def remove(self, path: str) -> None:
-        with _told(f"cannot remove {self._root / path}"):
+        with _explained(f"cannot remove {self._root / path}"):
             (self._root / path).unlink(missing_ok=True)
 
     def move(self, path: str, to: str) -> None:
-        with _told(f"cannot move {self._root / path}"):
+        with _explained(f"cannot move {self._root / path}"):
             make_folder((self._root / to).parent)
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self._root / path, self._root / to)
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:
-        """A lock that ends with its process. Temporary files of writers that are long gone are removed under it."""
+        """A lock that ends with its process. The holder removes unfinished files of writers that no longer run."""
         try:
             descriptor = os.open(self._root / name / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:  # a folder that may not be written to
+        except OSError:  # the folder is read-only
             yield False
             return
         try:
@@ -212,7 +211,7 @@ class LocalStorage:
 
 
 class ObjectStorage:
-    """A put is whole or absent by itself. One that breaks off is tried again by Arrow, then told."""
+    """An object is put whole or not at all. Arrow retries a put that fails, then raises."""
 
     def __init__(self, filesystem: fs.FileSystem, root: str, uri: str) -> None:
         self._fs, self._base, self._uri = filesystem, PurePosixPath(root), uri
@@ -230,22 +229,22 @@ class ObjectStorage:
         return f"{uri.rstrip('/')}/{path}{question}{query}"
 
     def files(self, folder: str = "") -> list[File]:
-        with _told(f"cannot read {self._uri}"):
-            found = self._fs.get_file_info(fs.FileSelector(str(self._base / folder), allow_not_found=True))
+        with _explained(f"cannot read {self._uri}"):
+            entries = self._fs.get_file_info(fs.FileSelector(str(self._base / folder), allow_not_found=True))
         return sorted(
             File(entry.base_name, entry.size or 0, entry.type == fs.FileType.Directory)
-            for entry in found
+            for entry in entries
             if not entry.base_name.startswith(".")
         )
 
     def read(self, path: str) -> bytes:
         with (
-            _told(f"cannot read {self.at(path)}", missing=True),
+            _explained(f"cannot read {self.at(path)}", missing=True),
         ):
             try:
                 with self._fs.open_input_stream(str(self._base / path)) as stream:
                     return stream.read()
-            except OSError as error:  # one that is removed while it is opened has other names for that
+            except OSError as error:  # stores report a removed file in different ways
                 if self._fs.get_file_info(str(self._base / path)).type != fs.FileType.NotFound:
                     raise
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
@@ -253,19 +252,19 @@ class ObjectStorage:
     def write(self, path: str, content: bytes | memoryview) -> None:
         target = self._base / path
         puts_whole = self._fs.type_name in ("s3", "gcs", "abfs")
-        aside = target if puts_whole else target.with_name(unfinished_name(target.name))
-        with _told(f"cannot write {self.at(path)}"):
-            if not puts_whole:  # hdfs, or what fsspec opens: write aside, and there are folders to make
+        written = target if puts_whole else target.with_name(unfinished_name(target.name))
+        with _explained(f"cannot write {self.at(path)}"):
+            if not puts_whole:  # hdfs, or a file system of fsspec: has folders, and a write is not atomic
                 self._fs.create_dir(str(target.parent), recursive=True)
-            with self._fs.open_output_stream(str(aside)) as stream:
+            with self._fs.open_output_stream(str(written)) as stream:
                 stream.write(content)
-            if (size := self._fs.get_file_info(str(aside)).size) != len(content):
+            if (size := self._fs.get_file_info(str(written)).size) != len(content):
                 raise OSError(errno.EIO, f"{size} of {len(content)} bytes arrived")
             if not puts_whole:
-                self._fs.move(str(aside), str(target))
+                self._fs.move(str(written), str(target))
 
     def remove(self, path: str) -> None:
-        with _told(f"cannot remove {self.at(path)}"), contextlib.suppress(FileNotFoundError):
+        with _explained(f"cannot remove {self.at(path)}"), contextlib.suppress(FileNotFoundError):
             self._fs.delete_file(str(self._base / path))
 
     def move(self, path: str, to: str) -> None:
@@ -276,12 +275,16 @@ class ObjectStorage:
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[bool]:
         del name
-        yield True  # there are no locks; what two do at once is done twice, and is right
+        yield True  # object stores have no locks; duplicate work is correct
 
 
 @contextlib.contextmanager
-def _told(what: str, *, missing: bool = False) -> Iterator[None]:
-    """An OSError inside becomes one line that says what to do; but not FileNotFoundError where files may be missing."""
+def _explained(failure: str, *, missing: bool = False) -> Iterator[None]:
+    """Raise an OSError of the block as a CacheError that says what to do.
+
+    Args:
+        missing: let FileNotFoundError pass.
+    """
     try:
         yield
     except OSError as error:
@@ -289,9 +292,9 @@ def _told(what: str, *, missing: bool = False) -> Iterator[None]:
             raise
         reason = error.strerror or " ".join(str(error).split())
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            mend = "the disk is full; free some space"
+            remedy = "the disk is full; free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            mend = f"{reason}; get the right to write there, or name another folder"
+            remedy = f"{reason}; get write permission, or name another folder"
         else:
-            mend = f"{reason}; see to it that it can be reached"
-        raise CacheError(f"{what}: {mend} and give the same command again: all that was written is kept") from error
+            remedy = f"{reason}; make sure that it is reachable"
+        raise CacheError(f"{failure}: {remedy} and rerun the command: completed writes are kept") from error

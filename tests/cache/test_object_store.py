@@ -174,7 +174,7 @@ def test_a_connection_lost_in_the_middle_of_a_put(store: str, tmp_path: Path, im
     try:
         fill(Cache(uri(way.host, folder)), Upper(), texts[:10])
         way.after_bytes = after_bytes
-        with pytest.raises(CacheError, match="give the same command again: all that was written is kept") as caught:
+        with pytest.raises(CacheError, match="rerun the command: completed writes are kept") as caught:
             fill(Cache(uri(way.host, folder)), Upper(), texts)
         assert "\n" not in str(caught.value)
         straight = Cache(uri(store, folder))
@@ -194,8 +194,8 @@ def test_a_connection_lost_in_the_middle_of_a_put(store: str, tmp_path: Path, im
     [
         (lambda store: uri("127.0.0.1:9", "x"), "cannot read s3://"),
         (lambda store: uri(store, "x").replace("bucket", "nobucket"), "cannot (read|write) s3://nobucket"),
-        (lambda store: "s3://bucket/x?color=red", "what is color"),
-        (lambda store: "s3:///x", "what is the bucket"),
+        (lambda store: "s3://bucket/x?color=red", "unknown option color"),
+        (lambda store: "s3:///x", "the bucket is missing"),
         (lambda store: "gopher://x/y", "cannot open gopher://x/y"),
     ],
 )

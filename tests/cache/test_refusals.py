@@ -35,7 +35,7 @@ def test_a_disk_that_may_only_be_read(disk: Path):
     cache = Cache(disk / "cache")
     fill(cache, Upper(), TEXTS[:20])
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    with pytest.raises(CacheError, match="Read-only file system; get the right to write there, or name another folder"):
+    with pytest.raises(CacheError, match="Read-only file system; get write permission, or name another folder"):
         fill(cache, Upper(), TEXTS)
     assert stats(cache)["rows"] == 20 and verify(cache)["damaged"] == [], "it can still be read"
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)

@@ -78,7 +78,7 @@ def test_an_average_that_is_no_teacher(tiny_bert, tmp_path):
 
 def test_an_augmentation_without_its_cache(tiny_bert, tmp_path):
     words = said(tmp_path / "run", tiny_bert, objectives=PRESETS["pi-model"].objectives, augmentation=Offline())
-    assert "offline makes paraphrases offline" in words and not (tmp_path / "run").exists()
+    assert "offline generates paraphrases offline" in words and not (tmp_path / "run").exists()
 
 
 def test_without_unlabeled_texts(tiny_bert, tmp_path):
@@ -150,7 +150,7 @@ def test_what_is_no_tuple_of_objectives(objectives, tiny_bert, tmp_path):
 
 def test_what_is_no_average(tiny_bert, tmp_path):
     words = said(tmp_path / "run", tiny_bert, objectives=(Supervised(),), averaging=EMA)
-    assert "averaging is EMA(), FastSWA() or None" in words and not (tmp_path / "run").exists()
+    assert "choose EMA(), FastSWA() or None" in words and not (tmp_path / "run").exists()
 
 
 def test_a_weight_of_zero_asks_for_nothing_and_gives_the_supervised_run(tiny_bert, tmp_path):

@@ -89,5 +89,5 @@ def test_a_batch_that_cannot_be_cut_is_refused(monkeypatch):
 def test_rows_are_named_as_the_data_has_them():
     feed = new_feed()
     batch = feed.batch(0)
-    assert feed.rows_named(batch) == {"labeled": content(batch)[0], "unlabeled": content(batch)[2]}
-    assert np.all(np.array(feed.rows_named(batch)["unlabeled"]) < 30)
+    assert feed.row_indices(batch) == {"labeled": content(batch)[0], "unlabeled": content(batch)[2]}
+    assert np.all(np.array(feed.row_indices(batch)["unlabeled"]) < 30)

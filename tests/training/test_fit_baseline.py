@@ -173,7 +173,7 @@ def test_unlabeled_texts_decide_self_training_alone(split, settings, tmp_path):
         ({}, {"objectives": (LogisticRegression(), Supervised())}, "LogisticRegression is a method of its own"),
         ({}, {"objectives": (LogisticRegression(), SelfTraining())}, "is a method of its own"),
         ({}, {"objectives": (LogisticRegression,)}, "give a tuple of objectives"),
-        ({}, {"averaging": EMA()}, "LogisticRegression takes no step, so there is nothing to average"),
+        ({}, {"averaging": EMA()}, "LogisticRegression takes no step, so no weights can be averaged"),
         ({"unlabeled": ()}, {"objectives": (SelfTraining(),)}, "there are no unlabeled texts"),
         ({"labeled": Rows(("the film",), (0,))}, {}, "no text of class 'good' has a label"),
     ],

@@ -193,7 +193,7 @@ def test_objectives_of_an_earlier_version_in_full():
 
 def test_a_penalty_of_a_head_that_is_not_linear_is_refused(split, settings, tmp_path):
     one = replace(settings, head_penalty=0.1)
-    with pytest.raises(SettingsError, match="head_penalty is for a linear head"):
+    with pytest.raises(SettingsError, match="head_penalty needs a linear head"):
         train(split, objectives=(Supervised(),), settings=one, out=tmp_path / "run")
 
 

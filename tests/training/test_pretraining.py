@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -182,9 +181,7 @@ def test_passes_give_the_loss_of_the_whole(packed, settings, tmp_path, monkeypat
     whole = training._masked(range(0, len(TEXTS), 3), "masks")  # of all three frames
     with torch.no_grad():
         expected = float(training._loss(whole))
-        monkeypatch.setattr(
-            import_module("text_uda.training.masked_language_modeling"), "is_packed", lambda _model: packed
-        )
+        monkeypatch.setattr("text_uda.training.masked_language_modeling.is_packed", lambda _model: packed)
         parts = list(training._parts(whole))
         assert len(parts) > 5 and sum(len(part.labels) for part in parts) == len(whole.labels)
         sizes = [part.tokens.attention_mask.sum() if packed else part.tokens.input_ids.numel() for part in parts]
@@ -202,9 +199,7 @@ def prepared(settings: PretrainSettings, tmp_path: Path) -> MaskedLanguageModeli
 
 def test_some_texts_are_held_out_by_what_they_say(settings, tmp_path):
     one = prepared(settings, tmp_path)
-    other = MaskedLanguageModeling(
-        TEXTS[::-1], replace(settings, seed=5), one.directory, Accelerator(mixed_precision="no")
-    )
+    other = MaskedLanguageModeling(TEXTS[::-1], replace(settings, seed=5), one.directory, one.accelerator)
     said = [{texts[index] for index in each.held_out} for texts, each in ((TEXTS, one), (TEXTS[::-1], other))]
     assert len(one.held_out) == 1 and said[0] == said[1]
     assert not set(one.held_out) & set(one.train) and len(one.train) == len(TEXTS) - 1

@@ -349,7 +349,7 @@ def test_with_a_weight_of_zero_the_view_does_not_matter(split, settings, tmp_pat
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe makes paraphrases offline"),
+        ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe generates paraphrases offline"),
         ({"cache": "somewhere"}, "cutoff makes no texts"),
         ({"filters": Filters()}, "filters choose"),
         ({"settings": TrainSettings(tune="head")}, r"tune='head'.*last:N"),

@@ -1,7 +1,7 @@
-"""An objective: a frozen dataclass that says what it needs, and makes of a step's outputs a scalar and named terms.
+"""The protocol of an objective: a frozen dataclass that declares its needs and computes a loss and terms for the log.
 
-The legend of shapes in this package: L labeled rows, U unlabeled rows, B any rows, C classes, T tokens, D the width of
-the embeddings, H the width of what the last linear layer reads, N unlabeled rows of the whole data set.
+Shapes in this package: L labeled rows, U unlabeled rows, B any rows, C classes, T tokens, D width of the embeddings, H
+width of the input of the last linear layer, N unlabeled rows of the data set.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,19 +19,19 @@ from text_uda.objectives.needs import Needs, View, merged
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What the step knows when it calls an objective."""
+    """The inputs of an objective besides the batch."""
 
     student: Classifier
-    """The model in training, for objectives that run rows of their own."""
+    """The model in training, for objectives that run rows themselves."""
 
     views: Mapping[View, Output]
-    """Outputs of the joint forward, of the views that the objective needs."""
+    """Outputs of the joint forward for the views that the objective needs."""
 
     targets: Tensor | None = None
-    """(U, C), where needed."""
+    """Logits of the original view without gradient, (U, C), where needed."""
 
     teacher_logits: Tensor | None = None
-    """(U, C), where needed."""
+    """Logits of the original view by the teacher, (U, C), where needed."""
 
     step: int
     """From 0."""
@@ -42,17 +42,17 @@ class Context:
     classes: int
 
     key: int
-    """63 bits for the draws of this objective in this step."""
+    """Decides the random draws of this objective in this step; 63 bits."""
 
     state: Mapping[str, Tensor]
-    """Buffers of this objective, to be updated in place; they are kept in checkpoints."""
+    """Buffers of this objective, which it updates in place; checkpoints keep them."""
 
     chosen: "Chosen | None" = None
-    """What a selective objective chose, where the step asked it before the second view was run."""
+    """The choice of a selective objective, where the step requested it before it ran the second view."""
 
     @property
     def progress(self) -> float:
-        """Share of the run that is over, in [0, 1)."""
+        """Completed share of the run, in [0, 1)."""
         return self.step / self.steps
 
 
@@ -63,7 +63,7 @@ class Loss(NamedTuple):
 
 @runtime_checkable
 class Objective(Protocol):
-    """Called with the context and the batch. One whose `weight` is 0 is not run at all."""
+    """Called with the context and the batch, unless its `weight` is 0."""
 
     needs: ClassVar[Needs]
 
@@ -71,53 +71,53 @@ class Objective(Protocol):
 
 
 Method = Objective | Baseline
-"""What a run is given: objectives whose losses are added, or a baseline, which stands alone."""
+"""The method of a run is one baseline, or objectives whose losses are added."""
 
 
 class Chosen(NamedTuple):
-    """What a selective objective makes of the targets."""
+    """The pseudo-labels of a selective objective and the rows that it selects."""
 
     targets: Tensor  # labels (U,) int64, or probabilities (U, C); without gradient
-    counted: Tensor  # (U,) bool: the rows that its loss counts
-    threshold: Tensor | float  # the confidence from which on a row counts, or the mean of several; for the log
+    counted: Tensor  # (U,) bool: the rows in its loss
+    threshold: Tensor | float  # the least confidence of a selected row, or the mean of several; for the log
 
 
 @runtime_checkable
 class Selective(Protocol):
-    """An objective that knows which unlabeled rows it counts before their second view is run.
+    """An objective that selects unlabeled rows before their second view is run.
 
-    Where every objective that reads the second view does, the step runs those rows alone; the others have logits of
-    zero there, without gradient. An objective called with no `context.chosen` chooses by itself.
+    Where every objective that reads the second view is selective, the step runs only the selected rows; the logits of
+    the others are zeros without gradient. An objective that is called without `context.chosen` selects rows itself.
     """
 
     def choose(self, context: Context, batch: Batch) -> Chosen:
-        """Called once a step, with every view that the objective needs but the second one. It updates the state."""
+        """Called once a step with all views that the objective needs except the second one. It updates the state."""
         ...
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """An objective that remembers something from step to step."""
+    """An objective that keeps state from step to step."""
 
     def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
-        """Its buffers by name; {} where its settings ask for none. What they become is the same in all processes.
+        """Its buffers by name; {} where its settings need none. They are updated to the same values in all processes.
 
         Args:
-            label_share: of each class among the labeled rows, (C,) float32.
+            label_share: share of each class among the labeled rows, (C,) float32.
             unlabeled: N, the number of unlabeled rows.
         Raises:
-            SettingsError: settings that do not go with these classes.
+            SettingsError: the settings do not fit these classes.
         """
         ...
 
 
 def in_use(objectives: Sequence[Objective]) -> dict[int, Objective]:
-    """Those whose weight is not 0, by their place among all."""
-    return {place: each for place, each in enumerate(objectives) if getattr(each, "weight", 1) != 0}
+    """The objectives whose weight is not 0, by their index among all."""
+    return {index: objective for index, objective in enumerate(objectives) if getattr(objective, "weight", 1) != 0}
 
 
 def counts(objective: Objective, *, step: int, steps: int) -> bool:
-    """Whether it says something in this step: one with `until` does so in that share of the steps, from the first."""
+    """Whether the objective has a loss in this step; with `until`, only in that first share of the steps."""
     return step < getattr(objective, "until", 1) * steps
 
 
@@ -127,19 +127,19 @@ def all_needs(objectives: Iterable[Method]) -> Needs:
 
 
 def agreement(labels: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
-    """The share of rows whose two views have one most probable class, among those that count: a scalar for the log.
+    """The share of the selected rows whose two views have the same most probable class: a scalar for the log.
 
-    0 where none counts.
+    0 where no row is selected.
 
     Args:
         labels: the class of the first view, (U,).
-        logits: of the second, (U, C).
-        counted: (U,) bool, or by how much.
+        logits: of the second view, (U, C).
+        counted: (U,) bool, or the weights of the rows.
     """
     agree = (logits.detach().argmax(dim=-1) == labels).to(torch.float32)
     return (agree * counted).sum() / counted.sum().clamp_min(1e-12)
 
 
 def shares(counted: Tensor) -> Tensor:
-    """The share of rows that count, a scalar for the log. (B,) bool"""
+    """The share of selected rows, a scalar for the log. (B,) bool"""
     return counted.detach().to(torch.float32).mean()

@@ -1,4 +1,4 @@
-"""Parameter groups: which weights decay, and which part of the learning rate each layer gets."""
+"""Parameter groups: which weights decay, and the factor of the learning rate of each layer."""
 
 from typing import Any
 
@@ -8,26 +8,26 @@ from transformers import PreTrainedModel
 from text_uda.model.classifier import depth, layers
 from text_uda.model.linear_head import is_linear, last_layer
 
-# Parts of an encoder that come after its layers; all others outside of the layers are embeddings of some kind.
+# Parts of an encoder above its layers; all other parts outside the layers are embeddings.
 _ABOVE = ("pooler", "final_norm")
 
 
 def parameter_groups(
     model: PreTrainedModel, *, weight_decay: float, layer_decay: float = 1.0, head_factor: float = 1.0
 ) -> list[dict[str, Any]]:
-    """The trained weights, each in one group; who sets the rates gives each group its `factor` times the base rate.
+    """The trained weights in groups with the same decay and learning rate, `factor` times the base rate.
 
-    Matrices decay; biases and layer norms do not (Devlin et al. 2019, Appendix A.2), nor does a linear head, which has
-    a penalty in its place. The head, which is all that is not in the encoder, has the factor `head_factor`.
+    Matrices decay. Biases and layer norms do not (Devlin et al. 2019, Appendix A.2), nor does a linear head, which has
+    a penalty instead. Weights outside the encoder are the head, with the factor `head_factor`.
 
-    With a layer decay of d, layer l of L, from 1, has the factor d^(L - l), the embeddings d^L, the pooler 1. Source:
-    Sun et al. 2019 (arXiv 1905.05583), Section 5.3.3, whose top layer has the base rate likewise; Clark et al. 2020
-    (ELECTRA) put it two powers below the head.
+    With a layer decay of d, layer l of L (from 1) has the factor d^(L - l), the embeddings d^L, and the pooler 1.
+    Source: Sun et al. 2019 (arXiv 1905.05583), Section 5.3.3, where the top layer also has the base rate; in Clark et
+    al. 2020 (ELECTRA) it is two powers below the head.
 
     Args:
         model: the encoder and its head.
     Returns:
-        groups for an optimiser, with `params`, `weight_decay` and `factor`; the largest factor first.
+        groups for an optimizer, with `params`, `weight_decay` and `factor`; the largest factor first.
     """
     factors = {} if layer_decay == 1 else _factors(model, layer_decay)
     encoder = set(model.base_model.parameters())
@@ -45,14 +45,14 @@ def parameter_groups(
 
 
 def _factors(model: PreTrainedModel, layer_decay: float) -> dict[nn.Parameter, float]:
-    own = layers(model)[: depth(model)]  # not a layer that was appended
+    encoder_layers = layers(model)[: depth(model)]  # without an appended layer
     factors = {
-        parameter: layer_decay ** (len(own) - number)
-        for number, layer in enumerate(own, start=1)
+        parameter: layer_decay ** (len(encoder_layers) - number)
+        for number, layer in enumerate(encoder_layers, start=1)
         for parameter in layer.parameters()
     }
-    appended = {parameter for layer in layers(model)[len(own) :] for parameter in layer.parameters()}
+    appended = {parameter for layer in layers(model)[len(encoder_layers) :] for parameter in layer.parameters()}
     for name, parameter in model.base_model.named_parameters():
         above = any(part in _ABOVE for part in name.split(".")) or parameter in appended
-        factors.setdefault(parameter, 1.0 if above else layer_decay ** len(own))
+        factors.setdefault(parameter, 1.0 if above else layer_decay ** len(encoder_layers))
     return factors

@@ -1,4 +1,4 @@
-"""Priors that go by labeled rows which do not have the proportions of the data."""
+"""A warning about class priors from labeled rows whose class shares differ from those of the data."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from text_uda.objectives import Objective, in_use
 from text_uda.objectives.class_prior import goes_by_the_labels
 
 _SKEWED = 1.5  # times the share of equal classes
-_MOST_SHARES = 20  # that are told
+_MAX_SHARES = 20  # in the message
 
 
 def balanced_prior(split: Split, objectives: Sequence[Objective]) -> str | None:
-    """Words where an objective aligns to the labels' shares, the labels were drawn balanced, and the data are skewed.
+    """A warning where an objective aligns to the shares of labels that were drawn balanced from skewed data.
 
-    They are skewed where the largest class has more than 1.5 / C of the texts of the training side.
+    Data are skewed where the largest class has more than 1.5 / C of the texts of the training side.
     """
     sizes = split.class_sizes
     if sizes is None or split.label_sampling != "balanced":
@@ -21,13 +21,13 @@ def balanced_prior(split: Split, objectives: Sequence[Objective]) -> str | None:
     shares = [size / sum(sizes) for size in sizes]
     if max(shares) <= _SKEWED / len(shares):
         return None
-    names = [type(each).__name__ for each in in_use(objectives).values() if goes_by_the_labels(each)]
+    names = [type(objective).__name__ for objective in in_use(objectives).values() if goes_by_the_labels(objective)]
     if not names:
         return None
-    told = ", ".join(f"{name} {share:.0%}" for name, share in zip(split.classes, shares[:_MOST_SHARES], strict=False))
-    more = ", ..." if len(shares) > _MOST_SHARES else ""
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in zip(split.classes, shares[:_MAX_SHARES], strict=False))
+    more = ", ..." if len(shares) > _MAX_SHARES else ""
     return (
-        f"{', '.join(names)} takes the shares of the labeled rows for those of the unlabeled texts, and the labels of "
-        f"{split.name} were drawn balanced from skewed classes ({told}{more}): equal classes are expected. Draw "
-        "the labels in proportion (--label-sampling proportional), or give the shares (--alignment P,P,...)"
+        f"{', '.join(names)} assumes that the unlabeled texts have the class shares of the labeled rows, and the "
+        f"labels of {split.name} were drawn balanced from skewed classes ({listed}{more}): equal classes are expected. "
+        "Draw the labels in proportion (--label-sampling proportional), or set the shares (--alignment P,P,...)"
     )

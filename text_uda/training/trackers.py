@@ -1,4 +1,4 @@
-"""Where metrics can go beside metrics.jsonl, through accelerate's trackers."""
+"""Trackers that receive the metrics beside metrics.jsonl, through accelerate."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ Tracker = Literal["tensorboard", "trackio", "wandb"]
 
 
 def check_trackers(track: Sequence[str]) -> None:
-    """Raise SettingsError for one that is not known, MissingPartError for one whose package is not there."""
+    """Raise SettingsError for an unknown tracker, MissingPartError for one whose package is not installed."""
     for name in track:
         if name not in get_args(Tracker):
             raise SettingsError(f"track={name!r}: choose among {', '.join(get_args(Tracker))}")

@@ -1,4 +1,4 @@
-"""Where a run's unlabeled rows come from, and their second view: a cache, the training step, or another dropout."""
+"""The unlabeled rows of a run and the source of their second view: a cache, the training step, or other dropout."""
 
 import json
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from translation_cache import Cache, Job
 from translation_cache.atomic import write_whole
 
 _NEEDS_PAIRS = (
-    "a consistency objective needs pairs: name an augmentation and the cache it filled, or one that works in the "
-    "training step (Cutoff, SwitchOut)"
+    "a consistency objective needs pairs: pass an augmentation and the cache that it filled, or an augmentation that "
+    "works in the training step (Cutoff, SwitchOut)"
 )
 
-EXAMPLES = 200  # texts whose pairs a run directory shows
+EXAMPLES = 200  # texts whose pairs the run directory keeps for reading
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Views:
     texts: Sequence[str]
 
     method: str | None = None
-    """Of the augmentation; without one, the second view is the first with another dropout."""
+    """Of the augmentation; None where the second view is the original one with other dropout."""
 
     pairs: pa.Table | None = None
-    """Of `pairs.SCHEMA`, where a cache holds the second view."""
+    """With `pairs.SCHEMA`, where a cache holds the second view."""
 
     in_step: InStep | None = None
-    """What makes the second view in the training step."""
+    """The augmentation that makes the second view in the training step."""
 
     def write_examples(self, directory: RunDirectory) -> None:
-        """The first texts with their first sample, where a cache holds them: examples.jsonl."""
+        """Write examples.jsonl, the first texts with their first paraphrase, where a cache holds them."""
         if self.pairs is None:
             return
         first = self.pairs.filter((pc.field("sample") == 0) & (pc.field("text") < EXAMPLES))
@@ -65,26 +65,29 @@ def find_views(
     filters: Filters | None,
     settings: TrainSettings,
 ) -> Views | None:
-    """The unlabeled rows that the objectives need, None where they need none.
+    """The unlabeled rows that the objectives need; None where they need none.
 
     Raises:
-        SettingsError: what is given does not fit what is needed.
+        SettingsError: the objectives need an augmentation or unlabeled texts that are missing, or the augmentation does
+            not work with these settings.
     """
     if not needs.unlabeled_rows:
         return None
     if augmentation is None and needs.augmentation:
         raise SettingsError(_NEEDS_PAIRS)
     if not split.unlabeled:
-        raise SettingsError("there are no unlabeled texts; ask for fewer labels or give a file of unlabeled texts")
+        raise SettingsError("there are no unlabeled texts; request fewer labels or pass a file of unlabeled texts")
     if augmentation is None or not needs.second_view:
         return Views(split.unlabeled)
     method = str(augmentation.settings()["method"])
     if cache is not None:
         if not isinstance(augmentation, Job):
-            raise SettingsError(f"{method} makes no texts that a cache could hold: it works in the step; give no cache")
-        made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
-        return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, made))
+            raise SettingsError(
+                f"{method} works in the training step and generates no texts for a cache: omit the cache"
+            )
+        paraphrases = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
+        return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, paraphrases))
     if not isinstance(augmentation, OnTokens | OnEmbeddings):
-        raise SettingsError(f"{_NEEDS_PAIRS}; {method} makes paraphrases offline")
+        raise SettingsError(f"{_NEEDS_PAIRS}; {method} generates paraphrases offline")
     check_in_step(augmentation, settings, filters)
     return Views(split.unlabeled, method, in_step=augmentation)
