@@ -234,7 +234,7 @@ def test_its_passes_are_in_the_numbers_of_the_run(split, settings, tmp_path):
 def test_its_time_is_that_of_both(split, settings, tmp_path):
     call = {"objectives": (Supervised(),), "settings": settings, "out": tmp_path / "run"}
     train(split, **call)
-    with pytest.raises(Interrupted, match=r"stopped after step 1 of \d, .*refit holds a checkpoint"):
+    with pytest.raises(Interrupted, match=r"stopped after step 1 of \d \(.*refit holds a checkpoint"):
         train(split, **call, refit=True, max_minutes=1e-7)
     assert train(split, **call, refit=True)["refit"]["dev_error"] is None
 

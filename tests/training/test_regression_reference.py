@@ -72,7 +72,7 @@ def test_a_finished_training_stays_so_where_there_is_no_memory_for_it(error, tin
     monkeypatch.setattr(regression_reference, "frozen_encoder", full)
     result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "all"), out=tmp_path / "run")
     assert result["baseline"] is None and result["steps"] == 2 and (tmp_path / "run" / "result.json").exists()
-    assert caplog.text.count("no memory left to fit logistic regression") == 1
+    assert caplog.text.count("the run has no logistic-regression reference: out of memory") == 1
 
 
 def test_a_run_that_is_worse_says_so(tiny_bert, tmp_path, monkeypatch):
