@@ -34,7 +34,7 @@ import pyarrow as pa
 
 from translation_cache import Cache, Paraphrase, fill, fingerprint, join, mapped_table, missing
 from translation_cache.key import row_keys
-from translation_cache.lookup import blocks
+from translation_cache.queries import blocks
 
 SETTINGS = {"method": "benchmark"}
 MARK = fingerprint(SETTINGS)

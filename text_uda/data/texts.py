@@ -200,7 +200,9 @@ def sorted_distinct(texts: Iterable[str]) -> Sequence[str]:
         # 64 texts a part, at equal steps, tell well enough where the parts have to begin; any places would do.
         sample = sorted(kept.take(np.linspace(0, len(kept) - 1, 64 * len(parts)).astype(np.int64)))
         begins = sample[64::64]
-        parts.deal((np.array([bisect_right(begins, text) for text in block]), _table(block)) for block in kept.blocks())
+        parts.distribute(
+            (np.array([bisect_right(begins, text) for text in block]), _table(block)) for block in kept.blocks()
+        )
         return MappedTexts(_written(block for part in parts for block in in_blocks(_sorted_part(part))))
 
 
