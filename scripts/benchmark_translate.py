@@ -24,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ def main() -> None:
     factors = rng.uniform(0.8, 1.2, len(lengths)).tolist()
     targets = [max(2, round(length * factor)) for length, factor in zip(lengths, factors, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
-        engines = _engines(model, sources, targets, Path(folder), rng, options)
+        numbers = rng.random((len(sources), max(targets), DRAWS))
+        work = _Work(model, sources, targets, numbers, options.decode, options.max_tokens)
+        engines = _engines(work, Path(folder), options.only)
         rates = _measure(engines, options.rounds)
     record = _record(options, rates, lengths, targets)
     if options.json:
@@ -109,36 +112,42 @@ def _lengths(count: int) -> list[int]:
 Run = Callable[[], int]  # returns the number of sentences it translated
 
 
-def _engines(
-    model: MarianMTModel,
-    sources: list[list[int]],
-    targets: list[int],
-    folder: Path,
-    rng: np.random.Generator,
-    options: argparse.Namespace,
-) -> dict[str, Run]:
-    kind, most = options.decode, options.max_tokens
-    count = len(sources)
-    by_length = batches([len(ids) for ids in sources], [1] * count, most)
-    numbers = rng.random((count, max(targets), DRAWS))
+@dataclass(frozen=True)
+class _Work:
+    """What every engine translates, and how."""
 
-    def theirs(plan: list[list[int]], keyed: _Keyed | None = None, model: MarianMTModel = model) -> Run:
-        return lambda: _theirs(model, sources, targets, plan, kind, keyed)
+    model: MarianMTModel
+    sources: list[list[int]]  # token ids
+    targets: list[int]  # tokens of each output
+    numbers: np.ndarray  # (sentences, steps, DRAWS) in [0, 1)
+    decode: str
+    max_tokens: int
 
+    @property
+    def beams(self) -> int:
+        return 4 if self.decode == "beam" else 1
+
+    def batches(self) -> list[list[int]]:
+        return batches([len(ids) for ids in self.sources], [1] * len(self.sources), self.max_tokens)
+
+
+def _engines(work: _Work, folder: Path, only: list[str]) -> dict[str, Run]:
+    count = len(work.sources)
+    in_order = [list(range(start, min(start + 32, count))) for start in range(0, count, 32)]
     engines: dict[str, Callable[[], Run]] = {
-        "transformers, batch 1": lambda: theirs([[row] for row in range(0, count, 16)]),
-        "transformers, batch 32, data-set order": lambda: theirs(
-            [list(range(start, min(start + 32, count))) for start in range(0, count, 32)]
+        "transformers, batch 1": lambda: _theirs(work, [[row] for row in range(0, count, 16)]),
+        "transformers, batch 32, data-set order": lambda: _theirs(work, in_order),
+        "transformers, length-sorted, keyed": lambda: _theirs(work, work.batches(), _Keyed(work.numbers)),
+        "transformers, length-sorted, keyed, int8": lambda: _theirs(
+            replace(work, model=_int8_model()), work.batches(), _Keyed(work.numbers)
         ),
-        "transformers, length-sorted, keyed": lambda: theirs(by_length, _Keyed(numbers)),
-        "transformers, length-sorted, keyed, int8": lambda: theirs(by_length, _Keyed(numbers), _int8_model()),
-        "ours on torch, float32": lambda: _ours(model, sources, targets, numbers, "float32", kind, most),
-        "ours on torch, int8": lambda: _ours(model, sources, targets, numbers, "int8", kind, most),
-        "ours on CTranslate2, int8": lambda: _on_ctranslate2(model, sources, targets, folder, kind, most),
+        "ours on torch, float32": lambda: _ours(work, "float32"),
+        "ours on torch, int8": lambda: _ours(work, "int8"),
+        "ours on CTranslate2, int8": lambda: _on_ctranslate2(work, folder),
     }
     runs = {}
     for name, prepare in engines.items():
-        if any(part in name for part in options.only):
+        if any(part in name for part in only):
             try:
                 runs[name] = prepare()
             except ImportError:
@@ -192,88 +201,61 @@ def _int8_model() -> MarianMTModel:
     return model
 
 
-def _theirs(
-    model: MarianMTModel,
-    sources: list[list[int]],
-    targets: list[int],
-    plan: list[list[int]],
-    kind: str,
-    keyed: _Keyed | None,
-) -> int:
-    for batch in plan:
-        rows, lengths = [sources[row] for row in batch], [targets[row] for row in batch]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
-        processors: list[LogitsProcessor] = [_Forced([length for length in lengths for _ in range(_beams(kind))])]
-        sampling: dict[str, Any] = {}
-        if kind == "sample" and keyed is not None:
-            keyed.rows = batch
-            processors.append(keyed)
-        elif kind == "sample":
-            sampling = {"do_sample": True, "temperature": TEMPERATURE, "top_k": 0}
-        config = GenerationConfig(
-            max_new_tokens=max(lengths), num_beams=_beams(kind), pad_token_id=PAD, eos_token_id=END,
-            decoder_start_token_id=PAD, **sampling,
-        )  # fmt: skip
-        output = model.generate(
-            input_ids=ids,
-            attention_mask=(ids != PAD).long(),
-            generation_config=config,
-            logits_processor=LogitsProcessorList(processors),
-        )
-        assert output.shape[1] == max(lengths) + 1
-    return sum(map(len, plan))
-
-
-def _beams(kind: str) -> int:
-    return 4 if kind == "beam" else 1
-
-
-def _ours(
-    model: MarianMTModel,
-    sources: list[list[int]],
-    targets: list[int],
-    numbers: np.ndarray,
-    precision: Precision,
-    kind: str,
-    most: int,
-) -> Run:
-    network = Network(model, device=torch.device("cpu"), precision=precision)
-    decoding = Decoding(temperature=TEMPERATURE if kind == "sample" else None, beams=_beams(kind))
-    network.forbid(END)  # outputs end at their caps
-
+def _theirs(work: _Work, plan: list[list[int]], keyed: _Keyed | None = None) -> Run:
     def run() -> int:
-        sentences = 0
-
-        def work(batch: list[int]) -> int:
-            caps = [targets[row] for row in batch]
-            outputs = decode(
-                network,
-                [sources[row] for row in batch],
-                list(range(len(batch))),
-                caps,
-                decoding,
-                numbers[batch] if kind == "sample" else None,
+        for batch in plan:
+            rows, lengths = [work.sources[row] for row in batch], [work.targets[row] for row in batch]
+            longest = max(map(len, rows))
+            ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+            processors: list[LogitsProcessor] = [_Forced([length for length in lengths for _ in range(work.beams)])]
+            sampling: dict[str, Any] = {}
+            if work.decode == "sample" and keyed is not None:
+                keyed.rows = batch
+                processors.append(keyed)
+            elif work.decode == "sample":
+                sampling = {"do_sample": True, "temperature": TEMPERATURE, "top_k": 0}
+            config = GenerationConfig(
+                max_new_tokens=max(lengths), num_beams=work.beams, pad_token_id=PAD, eos_token_id=END,
+                decoder_start_token_id=PAD, **sampling,
+            )  # fmt: skip
+            output = work.model.generate(
+                input_ids=ids,
+                attention_mask=(ids != PAD).long(),
+                generation_config=config,
+                logits_processor=LogitsProcessorList(processors),
             )
-            assert [len(output.tokens) for output in outputs] == caps
-            return len(outputs)
-
-        for _, count in Budget(most).run([len(ids) for ids in sources], [1] * len(sources), work):
-            sentences += count
-        return sentences
+            assert output.shape[1] == max(lengths) + 1
+        return sum(map(len, plan))
 
     return run
 
 
-def _on_ctranslate2(
-    model: MarianMTModel, sources: list[list[int]], targets: list[int], folder: Path, kind: str, most: int
-) -> Run:
+def _ours(work: _Work, precision: Precision) -> Run:
+    network = Network(work.model, device=torch.device("cpu"), precision=precision)
+    decoding = Decoding(temperature=TEMPERATURE if work.decode == "sample" else None, beams=work.beams)
+    network.forbid(END)  # outputs end at their caps
+
+    def translate(batch: list[int]) -> int:
+        sources, caps = [work.sources[row] for row in batch], [work.targets[row] for row in batch]
+        uniform = work.numbers[batch] if work.decode == "sample" else None
+        outputs = decode(network, sources, list(range(len(batch))), caps, decoding, uniform)
+        assert [len(output.tokens) for output in outputs] == caps
+        return len(outputs)
+
+    def run() -> int:
+        lengths = [len(ids) for ids in work.sources]
+        return sum(count for _, count in Budget(work.max_tokens).run(lengths, [1] * len(lengths), translate))
+
+    return run
+
+
+def _on_ctranslate2(work: _Work, folder: Path) -> Run:
     """CTranslate2 has one length for a batch, so it decodes each row up to the longest target: more work than ours."""
     import ctranslate2
     from ctranslate2.converters.transformers import MarianMTLoader
 
     loader = MarianMTLoader()
-    spec = loader.get_model_spec(model)
+    spec = loader.get_model_spec(work.model)
     words = ["</s>", "<unk>", *(f"t{number}" for number in range(2, PAD))]
     spec.register_source_vocabulary(words)
     spec.register_target_vocabulary(words)
@@ -283,19 +265,20 @@ def _on_ctranslate2(
     spec.optimize(quantization="int8")
     spec.save(str(folder))
     translator = ctranslate2.Translator(str(folder), compute_type="int8", inter_threads=1, intra_threads=1)
-    plan = batches([len(ids) for ids in sources], [1] * len(sources), most)
-    sampling = {"sampling_topk": 0, "sampling_temperature": TEMPERATURE} if kind == "sample" else {}
+    plan = work.batches()
+    sampling = {"sampling_topk": 0, "sampling_temperature": TEMPERATURE} if work.decode == "sample" else {}
 
     def run() -> int:
         for batch in plan:
-            longest = max(targets[row] for row in batch)
+            longest = max(work.targets[row] for row in batch)
             results = translator.translate_batch(
-                [[words[token] for token in sources[row]] for row in batch],
-                beam_size=_beams(kind), max_batch_size=0, min_decoding_length=longest, max_decoding_length=longest,
+                [[words[token] for token in work.sources[row]] for row in batch],
+                beam_size=work.beams, max_batch_size=0, min_decoding_length=longest, max_decoding_length=longest,
                 disable_unk=False, max_input_length=0, **sampling,
             )  # fmt: skip
-            assert all(len(result.hypotheses[0]) >= targets[row] for row, result in zip(batch, results, strict=True))
-        return len(sources)
+            lengths = [len(result.hypotheses[0]) for result in results]
+            assert all(length >= work.targets[row] for row, length in zip(batch, lengths, strict=True))
+        return len(work.sources)
 
     return run
 
