@@ -1,16 +1,17 @@
-"""The cache beside SQLite and LMDB, on the same rows and the same questions, in turn on the same machine.
+"""The cache beside SQLite and LMDB: the same rows and the same queries, interleaved on one machine.
 
     python scripts/benchmark_cache.py --json                 about 25 minutes and 20 GB of disk on 2 cores
-    python scripts/benchmark_cache.py --rows 200000          the same in small, in a minute
+    python scripts/benchmark_cache.py --rows 200000          a small version, about a minute
 
-- missing: which of 1 million texts have no row, in a store of as many rows (half of the texts are there);
-- join: open a store of 10 million rows and find those of a data set of 5 million texts, 2 samples each, in the order of
-  the data set, as one memory-mapped table; seconds and the peak memory of the process;
-- write: rows a second, a durable commit every 10,000;
-- overhead: what `fill` takes over the bare augmentation (SwitchOut on real reviews), in percent.
+- missing: which of 1 million texts have no row, in a store of 1 million rows (half of the texts are present);
+- join: open a store of 10 million rows and read the rows of a data set of 5 million texts, 2 samples each, in the order
+  of the data set, as one memory-mapped table; seconds and the peak memory of the process;
+- write: rows per second, with a durable commit every 10,000 rows;
+- overhead: the time of `fill` over the time of the bare augmentation (SwitchOut on real reviews), in percent.
 
-Each measurement is a process of its own, so that memory is its own; it counts what is read of mapped files, which the
-system may take back. All three have to give the same answer. The stores have just been written, so files are cached.
+Each measurement is a separate process, so that its memory can be measured; the figure includes pages of mapped files,
+which the system can reclaim. All three stores must return the same rows. The stores have just been written, so their
+files are in the page cache.
 """
 
 import argparse
@@ -34,12 +35,12 @@ import pyarrow as pa
 
 from translation_cache import Cache, Paraphrase, fill, fingerprint, join, mapped_table, missing
 from translation_cache.key import row_keys
-from translation_cache.lookup import blocks
+from translation_cache.queries import blocks
 
 SETTINGS = {"method": "benchmark"}
 MARK = fingerprint(SETTINGS)
 SAMPLES = 2
-SHARD_ROWS = 250_000  # about what `fill` writes, and compaction leaves
+SHARD_ROWS = 250_000  # about the size of a shard after `fill` or compaction
 COMMIT_ROWS = 10_000
 RESULT = pa.schema({"paraphrase": pa.large_string(), "status": pa.string()})
 STORES = ("ours", "sqlite", "lmdb")
@@ -49,7 +50,7 @@ STORES = ("ours", "sqlite", "lmdb")
 
 
 def texts(count: int, *, first: int = 0) -> Iterator[list[str]]:
-    """Sentences number `first` and on, all distinct, in blocks: halves of nine made-up words, put together anew."""
+    """Distinct sentences from number `first` on, in blocks; each combines two halves of nine random words."""
     chance = random.Random(0)
     syllables = ["".join(pair) for pair in zip("bcdfghjklmnprstvwz" * 5, "aeiou" * 18, strict=True)]
     words = ["".join(chance.choices(syllables, k=chance.randint(1, 3))) for _ in range(20_000)]
@@ -69,24 +70,24 @@ def rows(count: int, samples: int = SAMPLES) -> Iterator[tuple[list[str], int, l
 # --- the three stores: build, missing, join, write --------------------------------------------------------------------
 
 
-def ours_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) -> None:
+def ours_add(folder: Path, rows: Iterator[tuple[list[str], int, list[str]]]) -> None:
     cache = Cache(folder / "ours")
-    for sources, sample, made in given:
+    for sources, sample, paraphrases in rows:
         cache.add(
             SETTINGS,
             [
                 (source, sample, Paraphrase(text, scores={"change_rate": 0.5}))
-                for source, text in zip(sources, made, strict=True)
+                for source, text in zip(sources, paraphrases, strict=True)
             ],
         )
 
 
-def ours_missing(folder: Path, asked: list[str]) -> pa.ChunkedArray:
-    return missing(Cache(folder / "ours"), SETTINGS, asked).rows["source"]
+def ours_missing(folder: Path, queries: list[str]) -> pa.ChunkedArray:
+    return missing(Cache(folder / "ours"), SETTINGS, queries).rows["source"]
 
 
-def ours_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
-    return join(Cache(folder / "ours"), SETTINGS, asked, samples=SAMPLES)
+def ours_join(folder: Path, queries: pa.ChunkedArray) -> pa.Table:
+    return join(Cache(folder / "ours"), SETTINGS, queries, samples=SAMPLES)
 
 
 def open_sqlite(folder: Path) -> sqlite3.Connection:
@@ -106,20 +107,20 @@ def key_bytes(sources: list[str], sample: int) -> list[bytes]:
 
 
 def keys_of_all_samples(sources: list[str]) -> list[bytes]:
-    """The samples of a source stand together."""
-    of_samples = [key_bytes(sources, sample) for sample in range(SAMPLES)]
-    return [key for of_source in zip(*of_samples, strict=True) for key in of_source]
+    """Sorted by source, then by sample."""
+    by_sample = [key_bytes(sources, sample) for sample in range(SAMPLES)]
+    return [key for source_keys in zip(*by_sample, strict=True) for key in source_keys]
 
 
-def result(made: Sequence[Sequence[str]]) -> pa.Table:
+def result(pairs: Sequence[Sequence[str]]) -> pa.Table:
     """From pairs (paraphrase, status)."""
-    return pa.table([[text for text, _ in made], [status for _, status in made]], names=RESULT.names).cast(RESULT)
+    return pa.table([[text for text, _ in pairs], [status for _, status in pairs]], names=RESULT.names).cast(RESULT)
 
 
-def sqlite_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) -> None:
+def sqlite_add(folder: Path, rows: Iterator[tuple[list[str], int, list[str]]]) -> None:
     connection = open_sqlite(folder)
-    for sources, sample, made in given:
-        keyed = sorted(zip(key_bytes(sources, sample), sources, made, strict=True))
+    for sources, sample, paraphrases in rows:
+        keyed = sorted(zip(key_bytes(sources, sample), sources, paraphrases, strict=True))
         with connection:
             connection.executemany(
                 "INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, NULL, 'ok', 0.5)",
@@ -128,26 +129,26 @@ def sqlite_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) 
     connection.close()
 
 
-def sqlite_missing(folder: Path, asked: list[str]) -> list[str]:
-    keys = key_bytes(asked, 0)
-    there = {key for key, _, _ in sqlite_rows(open_sqlite(folder), keys)}
-    return [text for text, key in zip(asked, keys, strict=True) if key not in there]
+def sqlite_missing(folder: Path, queries: list[str]) -> list[str]:
+    keys = key_bytes(queries, 0)
+    present = {key for key, _, _ in sqlite_rows(open_sqlite(folder), keys)}
+    return [text for text, key in zip(queries, keys, strict=True) if key not in present]
 
 
-def sqlite_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
+def sqlite_join(folder: Path, queries: pa.ChunkedArray) -> pa.Table:
     connection = open_sqlite(folder)
 
     def parts() -> Iterator[pa.Table]:
-        for block in blocks(asked):
+        for block in blocks(queries):
             keys = keys_of_all_samples(block)
-            found = {key: rest for key, *rest in sqlite_rows(connection, keys)}
-            yield result([found[key] for key in keys])
+            row_of = {key: rest for key, *rest in sqlite_rows(connection, keys)}
+            yield result([row_of[key] for key in keys])
 
     return mapped_table(RESULT, parts())
 
 
 def sqlite_rows(connection: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[bytes, str, str]]:
-    """In the order of keys, which is that of the table; asked for by statements of as many keys as one may have."""
+    """The rows sorted by key, the order of the table, with as many keys per statement as SQLite allows."""
     ordered = sorted(keys)
     for start in range(0, len(ordered), 30_000):
         some = ordered[start : start + 30_000]
@@ -159,80 +160,79 @@ def open_lmdb(folder: Path) -> lmdb.Environment:
     return lmdb.open(str(folder / "lmdb"), map_size=1 << 40)
 
 
-def lmdb_add(folder: Path, given: Iterator[tuple[list[str], int, list[str]]]) -> None:
+def lmdb_add(folder: Path, rows: Iterator[tuple[list[str], int, list[str]]]) -> None:
     with open_lmdb(folder) as environment:
-        for sources, sample, made in given:
-            keyed = sorted(zip(key_bytes(sources, sample), sources, made, strict=True))
-            rows = [(key, f"ok\0{text}\0{source}\0{sample}\0\x000.5".encode()) for key, source, text in keyed]
+        for sources, sample, paraphrases in rows:
+            keyed = sorted(zip(key_bytes(sources, sample), sources, paraphrases, strict=True))
+            values = [(key, f"ok\0{text}\0{source}\0{sample}\0\x000.5".encode()) for key, source, text in keyed]
             with environment.begin(write=True) as transaction, transaction.cursor() as cursor:
-                cursor.putmulti(rows)
+                cursor.putmulti(values)
 
 
-def lmdb_missing(folder: Path, asked: list[str]) -> list[str]:
-    keys = key_bytes(asked, 0)
+def lmdb_missing(folder: Path, queries: list[str]) -> list[str]:
+    keys = key_bytes(queries, 0)
     with open_lmdb(folder) as environment, environment.begin() as transaction, transaction.cursor() as cursor:
-        there = {key for key, _ in cursor.getmulti(sorted(keys))}
-    return [text for text, key in zip(asked, keys, strict=True) if key not in there]
+        present = {key for key, _ in cursor.getmulti(sorted(keys))}
+    return [text for text, key in zip(queries, keys, strict=True) if key not in present]
 
 
-def lmdb_join(folder: Path, asked: pa.ChunkedArray) -> pa.Table:
+def lmdb_join(folder: Path, queries: pa.ChunkedArray) -> pa.Table:
     def parts() -> Iterator[pa.Table]:
         with open_lmdb(folder) as environment, environment.begin() as transaction, transaction.cursor() as cursor:
-            for block in blocks(asked):
+            for block in blocks(queries):
                 keys = keys_of_all_samples(block)
-                found = dict(cursor.getmulti(sorted(keys)))
-                yield result([bytes(found[key]).decode().split("\0", 2)[1::-1] for key in keys])
+                row_of = dict(cursor.getmulti(sorted(keys)))
+                yield result([bytes(row_of[key]).decode().split("\0", 2)[1::-1] for key in keys])
 
     return mapped_table(RESULT, parts())
 
 
-# --- one measurement, in a process of its own -------------------------------------------------------------------------
+# --- one measurement, in a separate process ---------------------------------------------------------------------------
 
 
 def measure(what: str, store: str, folder: Path, count: int) -> dict:
-    """Seconds, and what was found, to see that all three did the same."""
+    """Seconds, peak memory, and a digest of the result, which must be the same for all stores."""
     function: Callable = globals()[f"{store}_{what}"]
     peak = None
     if what == "missing":
-        asked = [text for block in texts(count, first=count // 2) for text in block]
+        queries = [text for block in texts(count, first=count // 2) for text in block]
         started = time.perf_counter()
-        answer = function(folder, asked)
+        answer = function(folder, queries)
         seconds = time.perf_counter() - started
-        found = digest([answer if isinstance(answer, list) else answer.to_pylist()])
+        content = digest([answer if isinstance(answer, list) else answer.to_pylist()])
     elif what == "join":
         with pa.memory_map(str(folder / "texts.arrow")) as file:
             column = pa.ipc.open_file(file).read_all()["text"]
         started = time.perf_counter()
         table = function(folder, column)
         seconds, peak = time.perf_counter() - started, peak_memory()
-        found = digest(batch[name].to_pylist() for name in RESULT.names for batch in table.to_batches())
+        content = digest(batch[name].to_pylist() for name in RESULT.names for batch in table.to_batches())
     else:
-        given = [
-            (sources[start : start + COMMIT_ROWS], sample, made[start : start + COMMIT_ROWS])
-            for sources, sample, made in rows(count)
+        commits = [
+            (sources[start : start + COMMIT_ROWS], sample, paraphrases[start : start + COMMIT_ROWS])
+            for sources, sample, paraphrases in rows(count)
             for start in range(0, len(sources), COMMIT_ROWS)
         ]
         started = time.perf_counter()
-        function(folder, given)
-        seconds, found = time.perf_counter() - started, str(count)
-    return {"seconds": seconds, "peak_bytes": peak or peak_memory(), "found": found}
+        function(folder, commits)
+        seconds, content = time.perf_counter() - started, str(count)
+    return {"seconds": seconds, "peak_bytes": peak or peak_memory(), "content": content}
 
 
 def digest(lists: Iterable[list[str]]) -> str:
-    """What the stores found, to hold them to the same."""
     content = hashlib.blake2b(digest_size=8)
-    for each in lists:
-        content.update("".join(f"{text}\0" for text in each).encode())
+    for texts in lists:
+        content.update("".join(f"{text}\0" for text in texts).encode())
     return content.hexdigest()
 
 
 def peak_memory() -> int:
-    """Of this process, in bytes, with what it read of mapped files. (getrusage would count the parent's.)"""
+    """Of this process in bytes, with pages of mapped files. (getrusage would count the parent's peak.)"""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
-def in_a_process(what: str, store: str, folder: Path, count: int) -> dict:
+def in_process(what: str, store: str, folder: Path, count: int) -> dict:
     command = [sys.executable, __file__, "--measure", what, store, str(folder), str(count)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -241,8 +241,8 @@ def in_a_process(what: str, store: str, folder: Path, count: int) -> dict:
 
 
 def overhead(repeats: int, limit: int) -> dict[str, float]:
-    """Seconds of the bare augmentation and of `fill` with it, interleaved; nothing of the reading of the data."""
-    from text_uda import SwitchOut, load  # here, for it needs memory
+    """Seconds of the bare augmentation and of `fill` with it, interleaved, without reading the data."""
+    from text_uda import SwitchOut, load  # a late import, because it uses memory
 
     corpus, job = load("movie-snippets"), SwitchOut(tokenizer="minilm-l6")
     reviews = list(dict.fromkeys((*corpus.train.texts, *corpus.unlabeled)))[:limit]
@@ -265,7 +265,7 @@ def overhead(repeats: int, limit: int) -> dict[str, float]:
     }
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
+# --- the whole benchmark ----------------------------------------------------------------------------------------------
 
 
 def build(folder: Path, count: int, *, samples: int, with_texts: bool = False) -> None:
@@ -282,7 +282,7 @@ def build(folder: Path, count: int, *, samples: int, with_texts: bool = False) -
 
 
 def size(path: Path) -> int:
-    return sum(each.stat().st_blocks * 512 for each in (path.rglob("*") if path.is_dir() else [path]) if each.is_file())
+    return sum(file.stat().st_blocks * 512 for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 
 def run(folder: Path, count: int, repeats: int) -> dict:
@@ -290,30 +290,32 @@ def run(folder: Path, count: int, repeats: int) -> dict:
     build(folder / "small", small, samples=1)
     build(folder / "large", count, samples=SAMPLES, with_texts=True)
     plan = [("missing", folder / "small", small), ("join", folder / "large", count)]
-    taken: dict[str, dict[str, list[dict]]] = {}
-    for what, where, asked in plan:
-        taken[what] = {store: [] for store in STORES}
+    measured: dict[str, dict[str, list[dict]]] = {}
+    for what, where, size_of_store in plan:
+        measured[what] = {store: [] for store in STORES}
         for _ in range(repeats):
             for store in STORES:
-                taken[what][store].append(in_a_process(what, store, where, asked))
-        found = {json.dumps(each["found"]) for store in STORES for each in taken[what][store]}
-        assert len(found) == 1, f"the stores disagree on {what}: {found}"
+                measured[what][store].append(in_process(what, store, where, size_of_store))
+        contents = {json.dumps(one["content"]) for store in STORES for one in measured[what][store]}
+        assert len(contents) == 1, f"the stores disagree on {what}: {contents}"
     written = min(200_000, count)
-    taken["add"] = {store: [] for store in STORES}
+    measured["add"] = {store: [] for store in STORES}
     for number in range(repeats):
         for store in STORES:
             fresh = folder / f"write-{number}-{store}"
             fresh.mkdir()
-            taken["add"][store].append(in_a_process("add", store, fresh, written))
+            measured["add"][store].append(in_process("add", store, fresh, written))
     median = {
-        what: {store: statistics.median(each["seconds"] for each in found) for store, found in by_store.items()}
-        for what, by_store in taken.items()
+        what: {store: statistics.median(one["seconds"] for one in results) for store, results in by_store.items()}
+        for what, by_store in measured.items()
     }
-    peak = {store: max(each["peak_bytes"] for each in found) / 1e9 for store, found in taken["join"].items()}
+    peak = {store: max(one["peak_bytes"] for one in results) / 1e9 for store, results in measured["join"].items()}
     files = {"ours": "ours", "sqlite": "rows.sqlite", "lmdb": "lmdb"}
     return {
         "ratios": {
-            f"{what}_over_{store}": median[what][store] / median[what]["ours"] for what in taken for store in STORES[1:]
+            f"{what}_over_{store}": median[what][store] / median[what]["ours"]
+            for what in measured
+            for store in STORES[1:]
         },
         "figures": {
             "rows": count,
@@ -335,7 +337,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the large store")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the stores are built; a folder of temporary files otherwise")
+    parser.add_argument("--folder", type=Path, help="for the stores; the default is a temporary folder")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,11 +1,15 @@
 """Back-translation's engines beside transformers' `generate`, on one random model of opus-mt size (74.4M parameters).
 
-Each round runs every engine once on the same sentences (batch 1 on every sixteenth of them), and a ratio is the median
-of those within a round, so that what else the machine does meets all alike. Lengths are those of real review sentences,
-in the order of the data set, and each output is forced to a length near its source's. What is timed is one way of
-translation on token ids: neither side tokenises, and the filters of back-translation are left out.
+Each round runs every engine once on the same sentences (batch 1 on every sixteenth of them). A ratio is the median of
+the ratios within a round, so that other load on the machine affects both sides alike. The lengths are those of real
+review sentences, in the order of the data set, and each output is forced to a length near its source's. The benchmark
+times one direction on token ids, without tokenization and without the filters of back-translation.
+
+"length-sorted, keyed" is the strongest peer: the batches of our own decoder, and a logits processor that makes each
+sample a function of (seed, sentence, step), so that it does not depend on its batch either.
 
     python scripts/benchmark_translate.py --json
+    python scripts/benchmark_translate.py --decode beam --only sorted torch --sentences 64 --max-tokens 768
 """
 
 import argparse
@@ -20,14 +24,21 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MarianConfig, MarianMTModel
 
-from text_uda.translate.marian_network import Precision
+from text_uda.translate.batching import Budget, batches
+from text_uda.translate.decoding import Decoding, decode
+from text_uda.translate.int8_linear import Int8Linear
+from text_uda.translate.marian_checkpoint import MAX_TOKENS
+from text_uda.translate.marian_network import BLOCK, Network, Precision
+from text_uda.translate.token_sampling import DRAWS, draw
 
 TEMPERATURE = 0.9
 END, PAD = 0, 58100  # of opus-mt-en-de
@@ -42,11 +53,13 @@ def main() -> None:
     lengths = _lengths(options.sentences)
     rng = np.random.default_rng(0)
     sources = [[*rng.integers(1, PAD, size=length - 1).tolist(), END] for length in lengths]
-    # Forced, for random weights end nowhere: between 0.8 and 1.2 of the source, as translations are.
+    # Random weights never end a sentence. Translations have 0.8 to 1.2 of the length of their source.
     factors = rng.uniform(0.8, 1.2, len(lengths)).tolist()
     targets = [max(2, round(length * factor)) for length, factor in zip(lengths, factors, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
-        engines = _engines(model, sources, targets, Path(folder), rng)
+        numbers = rng.random((len(sources), max(targets), DRAWS))
+        work = _Work(model, sources, targets, numbers, options.decode, options.max_tokens)
+        engines = _engines(work, Path(folder), options.only)
         rates = _measure(engines, options.rounds)
     record = _record(options, rates, lengths, targets)
     if options.json:
@@ -63,6 +76,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sentences", type=int, default=512, help="of real reviews; batch 1 gets every sixteenth")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--decode", choices=("sample", "greedy", "beam"), default="sample", help="beam is 4 beams")
+    parser.add_argument("--max-tokens", type=int, default=MAX_TOKENS["cpu"], help="longest source of a batch x rows")
+    parser.add_argument("--only", nargs="+", default=[""], help="engines whose name contains one of these")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -80,7 +96,7 @@ def _model() -> MarianMTModel:
 
 
 def _lengths(count: int) -> list[int]:
-    """Tokens of review sentences, drawn in the order of the data set, with the end token."""
+    """Token counts of review sentences in the order of the data set, with the end token."""
     from transformers import AutoTokenizer
 
     from text_uda import load
@@ -93,23 +109,50 @@ def _lengths(count: int) -> list[int]:
     return [len(ids) - 1 for ids in tokenizer(sentences)["input_ids"]]
 
 
-Run = Callable[[], int]  # returns how many sentences it translated
+Run = Callable[[], int]  # returns the number of sentences it translated
 
 
-def _engines(
-    model: MarianMTModel, sources: list[list[int]], targets: list[int], folder: Path, rng: np.random.Generator
-) -> dict[str, Run]:
-    engines: dict[str, Run] = {
-        "transformers, batch 1": lambda: _theirs(model, sources[::16], targets[::16], 1),
-        "transformers, batch 32, data-set order": lambda: _theirs(model, sources, targets, 32),
-        "ours on torch, float32": _ours(model, sources, targets, rng, "float32"),
-        "ours on torch, int8": _ours(model, sources, targets, rng, "int8"),
+@dataclass(frozen=True)
+class _Work:
+    """What every engine translates, and how."""
+
+    model: MarianMTModel
+    sources: list[list[int]]  # token ids
+    targets: list[int]  # tokens of each output
+    numbers: np.ndarray  # (sentences, steps, DRAWS) in [0, 1)
+    decode: str
+    max_tokens: int
+
+    @property
+    def beams(self) -> int:
+        return 4 if self.decode == "beam" else 1
+
+    def batches(self) -> list[list[int]]:
+        return batches([len(ids) for ids in self.sources], [1] * len(self.sources), self.max_tokens)
+
+
+def _engines(work: _Work, folder: Path, only: list[str]) -> dict[str, Run]:
+    count = len(work.sources)
+    in_order = [list(range(start, min(start + 32, count))) for start in range(0, count, 32)]
+    engines: dict[str, Callable[[], Run]] = {
+        "transformers, batch 1": lambda: _theirs(work, [[row] for row in range(0, count, 16)]),
+        "transformers, batch 32, data-set order": lambda: _theirs(work, in_order),
+        "transformers, length-sorted, keyed": lambda: _theirs(work, work.batches(), _Keyed(work.numbers)),
+        "transformers, length-sorted, keyed, int8": lambda: _theirs(
+            replace(work, model=_int8_model()), work.batches(), _Keyed(work.numbers)
+        ),
+        "ours on torch, float32": lambda: _ours(work, "float32"),
+        "ours on torch, int8": lambda: _ours(work, "int8"),
+        "ours on CTranslate2, int8": lambda: _on_ctranslate2(work, folder),
     }
-    try:
-        engines["ours on CTranslate2, int8"] = _on_ctranslate2(model, sources, targets, folder)
-    except ImportError:
-        print("CTranslate2 is not installed: left out", file=sys.stderr)
-    return engines
+    runs = {}
+    for name, prepare in engines.items():
+        if any(part in name for part in only):
+            try:
+                runs[name] = prepare()
+            except ImportError:
+                print(f"not installed, left out: {name}", file=sys.stderr)
+    return runs
 
 
 class _Forced(LogitsProcessor):
@@ -124,67 +167,95 @@ class _Forced(LogitsProcessor):
         return scores
 
 
-def _theirs(model: MarianMTModel, sources: list[list[int]], targets: list[int], size: int) -> int:
-    for start in range(0, len(sources), size):
-        rows, lengths = sources[start : start + size], targets[start : start + size]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
-        config = GenerationConfig(
-            max_new_tokens=max(lengths), do_sample=True, temperature=TEMPERATURE, top_k=0, num_beams=1,
-            pad_token_id=PAD, eos_token_id=END, decoder_start_token_id=PAD,
-        )  # fmt: skip
-        output = model.generate(
-            input_ids=ids,
-            attention_mask=(ids != PAD).long(),
-            generation_config=config,
-            logits_processor=LogitsProcessorList([_Forced(lengths)]),
-        )
-        assert output.shape[1] == max(lengths) + 1
-    return len(sources)
+class _Keyed(LogitsProcessor):
+    """Sampling as ours: keyed random numbers choose the token, and greedy decoding takes it."""
+
+    def __init__(self, numbers: np.ndarray) -> None:  # (sentences, steps, DRAWS) in [0, 1)
+        self._numbers = numbers
+        self.rows: list[int] = []  # the sentences of the batch
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        uniform = self._numbers[self.rows, input_ids.shape[1] - 1]
+        padded = F.pad(scores, (0, -scores.shape[1] % BLOCK), value=-torch.inf)
+        tokens = draw(padded, torch.from_numpy(uniform), temperature=TEMPERATURE).tokens
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
 
-def _ours(
-    model: MarianMTModel, sources: list[list[int]], targets: list[int], rng: np.random.Generator, precision: Precision
-) -> Run:
-    from text_uda.translate.batching import Budget
-    from text_uda.translate.decoding import Decoding, decode
-    from text_uda.translate.marian_checkpoint import MAX_TOKENS
-    from text_uda.translate.marian_network import Network
-    from text_uda.translate.token_sampling import DRAWS
+class _Int8Module(torch.nn.Module):
+    """A linear layer of transformers' model with the int8 kernel of ours."""
 
-    network = Network(model, device=torch.device("cpu"), precision=precision)
-    decoding = Decoding(temperature=TEMPERATURE)
-    network.forbid(END)  # outputs end at their caps
-    numbers = rng.random((len(sources), max(targets), DRAWS))
+    def __init__(self, layer: torch.nn.Linear) -> None:
+        super().__init__()
+        self._int8 = Int8Linear.of(layer.weight, layer.bias)
 
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._int8(hidden)
+
+
+def _int8_model() -> MarianMTModel:
+    model = _model()
+    for module in list(model.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, torch.nn.Linear):
+                setattr(module, name, _Int8Module(layer))
+    return model
+
+
+def _theirs(work: _Work, plan: list[list[int]], keyed: _Keyed | None = None) -> Run:
     def run() -> int:
-        made = 0
-
-        def work(batch: list[int]) -> int:
-            caps = [targets[row] for row in batch]
-            outputs = decode(
-                network, [sources[row] for row in batch], list(range(len(batch))), caps, decoding, numbers[batch]
+        for batch in plan:
+            rows, lengths = [work.sources[row] for row in batch], [work.targets[row] for row in batch]
+            longest = max(map(len, rows))
+            ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+            processors: list[LogitsProcessor] = [_Forced([length for length in lengths for _ in range(work.beams)])]
+            sampling: dict[str, Any] = {}
+            if work.decode == "sample" and keyed is not None:
+                keyed.rows = batch
+                processors.append(keyed)
+            elif work.decode == "sample":
+                sampling = {"do_sample": True, "temperature": TEMPERATURE, "top_k": 0}
+            config = GenerationConfig(
+                max_new_tokens=max(lengths), num_beams=work.beams, pad_token_id=PAD, eos_token_id=END,
+                decoder_start_token_id=PAD, **sampling,
+            )  # fmt: skip
+            output = work.model.generate(
+                input_ids=ids,
+                attention_mask=(ids != PAD).long(),
+                generation_config=config,
+                logits_processor=LogitsProcessorList(processors),
             )
-            assert [len(output.tokens) for output in outputs] == caps
-            return len(outputs)
-
-        for _, count in Budget(MAX_TOKENS["cpu"]).run([len(ids) for ids in sources], [1] * len(sources), work):
-            made += count
-        return made
+            assert output.shape[1] == max(lengths) + 1
+        return sum(map(len, plan))
 
     return run
 
 
-def _on_ctranslate2(model: MarianMTModel, sources: list[list[int]], targets: list[int], folder: Path) -> Run:
-    """All rows of a batch are decoded up to the longest of them: CTranslate2 forces no row alone. So it does more."""
+def _ours(work: _Work, precision: Precision) -> Run:
+    network = Network(work.model, device=torch.device("cpu"), precision=precision)
+    decoding = Decoding(temperature=TEMPERATURE if work.decode == "sample" else None, beams=work.beams)
+    network.forbid(END)  # outputs end at their caps
+
+    def translate(batch: list[int]) -> int:
+        sources, caps = [work.sources[row] for row in batch], [work.targets[row] for row in batch]
+        uniform = work.numbers[batch] if work.decode == "sample" else None
+        outputs = decode(network, sources, list(range(len(batch))), caps, decoding, uniform)
+        assert [len(output.tokens) for output in outputs] == caps
+        return len(outputs)
+
+    def run() -> int:
+        lengths = [len(ids) for ids in work.sources]
+        return sum(count for _, count in Budget(work.max_tokens).run(lengths, [1] * len(lengths), translate))
+
+    return run
+
+
+def _on_ctranslate2(work: _Work, folder: Path) -> Run:
+    """CTranslate2 has one length for a batch, so it decodes each row up to the longest target: more work than ours."""
     import ctranslate2
     from ctranslate2.converters.transformers import MarianMTLoader
 
-    from text_uda.translate.batching import batches
-    from text_uda.translate.marian_checkpoint import MAX_TOKENS
-
     loader = MarianMTLoader()
-    spec = loader.get_model_spec(model)
+    spec = loader.get_model_spec(work.model)
     words = ["</s>", "<unk>", *(f"t{number}" for number in range(2, PAD))]
     spec.register_source_vocabulary(words)
     spec.register_target_vocabulary(words)
@@ -194,26 +265,26 @@ def _on_ctranslate2(model: MarianMTModel, sources: list[list[int]], targets: lis
     spec.optimize(quantization="int8")
     spec.save(str(folder))
     translator = ctranslate2.Translator(str(folder), compute_type="int8", inter_threads=1, intra_threads=1)
-    plan = batches([len(ids) for ids in sources], [1] * len(sources), MAX_TOKENS["cpu"])
+    plan = work.batches()
+    sampling = {"sampling_topk": 0, "sampling_temperature": TEMPERATURE} if work.decode == "sample" else {}
 
     def run() -> int:
-        made = 0
         for batch in plan:
-            longest = max(targets[row] for row in batch)
+            longest = max(work.targets[row] for row in batch)
             results = translator.translate_batch(
-                [[words[token] for token in sources[row]] for row in batch],
-                beam_size=1, sampling_topk=0, sampling_temperature=TEMPERATURE, max_batch_size=0,
-                min_decoding_length=longest, max_decoding_length=longest, disable_unk=False, max_input_length=0,
+                [[words[token] for token in work.sources[row]] for row in batch],
+                beam_size=work.beams, max_batch_size=0, min_decoding_length=longest, max_decoding_length=longest,
+                disable_unk=False, max_input_length=0, **sampling,
             )  # fmt: skip
-            assert all(len(result.hypotheses[0]) >= targets[row] for row, result in zip(batch, results, strict=True))
-            made += len(results)
-        return made
+            lengths = [len(result.hypotheses[0]) for result in results]
+            assert all(length >= work.targets[row] for row, length in zip(batch, lengths, strict=True))
+        return len(work.sources)
 
     return run
 
 
 def _measure(engines: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Sentences a CPU-second of each engine in each round; a first run, of which nothing is kept, warms up."""
+    """Sentences per CPU-second of each engine in each round, after one round of warm-up that is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in engines}
     for number in range(rounds + 1):
         for name, run in engines.items():
@@ -261,11 +332,11 @@ def _record(
             },
             "sentences": options.sentences,
             "rounds": options.rounds,
+            "decode": options.decode,
+            "max_tokens": options.max_tokens,
             "source_tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)},
             "output_tokens": {"mean": float(np.mean(targets)), "max": max(targets)},
-            "cuda": _on_cuda(lengths, targets)
-            if torch.cuda.is_available()
-            else "not run: there is no CUDA device here",
+            "cuda": _on_cuda(lengths, targets) if torch.cuda.is_available() else "not run: no CUDA device",
         },
         "machine": {
             "processor": platform.processor() or platform.machine(),
@@ -277,14 +348,8 @@ def _record(
 
 
 def _on_cuda(lengths: list[int], targets: list[int]) -> dict[str, Any]:
-    """Tokens a second of the torch engine in bfloat16, and the share of the device's memory bandwidth that reading the
-    weights once a step takes: its bandwidth is measured by a copy."""
-    from text_uda.translate.batching import batches
-    from text_uda.translate.decoding import Decoding, decode
-    from text_uda.translate.marian_checkpoint import MAX_TOKENS
-    from text_uda.translate.marian_network import Network
-    from text_uda.translate.token_sampling import DRAWS
-
+    """Tokens per second of the torch engine in bfloat16, and the share of the device's memory bandwidth that reading
+    the weights once per step takes; a copy measures the bandwidth."""
     device = torch.device("cuda")
     model = _model()
     network = Network(model, device=device, precision="bfloat16")
@@ -314,7 +379,7 @@ def _on_cuda(lengths: list[int], targets: list[int]) -> dict[str, Any]:
         big.clone()
     torch.cuda.synchronize()
     bandwidth = 20 * big.numel() / (time.perf_counter() - started)
-    # Of the decoder, and of the output; keys and values of a source are made once.
+    # The decoder with its output projection; the keys and values of a source are computed once.
     decoder = dict(model.model.decoder.named_parameters())
     once = [weight for name, weight in decoder.items() if re.search(r"encoder_attn\.[kv]_proj|embed_positions", name)]
     read = sum(weight.numel() for weight in decoder.values()) - sum(weight.numel() for weight in once)

@@ -1,11 +1,10 @@
-"""Writers that overlap and compact are killed with SIGKILL at random moments, again and again; then is all there?
+"""Kills concurrent, compacting writers with SIGKILL at random moments, and checks that no acknowledged row is lost.
 
     python scripts/kill_cache.py --rounds 100 --json          about 3 minutes on 2 cores
 
-In each round the writers start on the same cache, each with its own share of the work, which overlaps the others', and
-are killed one by one. After each round every row that a writer had been told is on disk has to be there, and nothing
-may be damaged. At the end one writer finishes the work, and the content has to equal that of one undisturbed run, row
-for row. Exit code 1 when it does not.
+In each round the writers start on the same cache with overlapping work, and are killed one by one. After each round
+every acknowledged row must be present, and nothing may be damaged. At the end one writer finishes the work, and the
+content must equal that of one undisturbed run, row for row. Exit code 1 if it does not.
 """
 
 import argparse
@@ -26,13 +25,13 @@ ROUND_TEXTS = 1000
 
 
 def texts(rounds: Iterable[int]) -> list[str]:
-    """Each round has its own: a row that is lost has no copy from before."""
-    return [f"text {number} of round {each}" for each in rounds for number in range(ROUND_TEXTS)]
+    """Different texts in each round, so that a lost row has no earlier copy."""
+    return [f"text {number} of round {round_}" for round_ in rounds for number in range(ROUND_TEXTS)]
 
 
 @dataclass(frozen=True)
 class Reverse:
-    """A paraphrase that is made in no time: the words in reverse."""
+    """A fast paraphrase: the words in reverse order."""
 
     def settings(self) -> dict:
         return {"method": "reverse", "version": 1}
@@ -47,18 +46,18 @@ class Reverse:
 
 
 def write(folder: str, log: str, number: int, seed: int) -> None:
-    """One writer: small shards, one after the other, told of in the log when they are on disk; sometimes compaction."""
+    """One writer: writes small shards, logs each one when it is durable, and sometimes compacts."""
     cache, job, chance = Cache(folder), Reverse(), random.Random(seed)
     acknowledged, work = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), texts([number])
     while True:
         start = chance.randrange(len(work))
-        mine = work[start : start + chance.randrange(1, 40)]
+        sources = work[start : start + chance.randrange(1, 40)]
         if chance.random() < 0.3:
-            fill(cache, job, mine, batch_size=4, commit_every_s=0)
+            fill(cache, job, sources, batch_size=4, commit_every_s=0)
         else:
-            first = [0] * len(mine)
-            cache.add(job.settings(), list(zip(mine, first, job(mine, first), strict=True)))
-        os.write(acknowledged, f"rows {start} {start + len(mine)}\n".encode())
+            first = [0] * len(sources)
+            cache.add(job.settings(), list(zip(sources, first, job(sources, first), strict=True)))
+        os.write(acknowledged, f"rows {start} {start + len(sources)}\n".encode())
         if chance.random() < 0.1:
             os.write(acknowledged, b"compaction begins\n")
             compact(cache)
@@ -66,16 +65,16 @@ def write(folder: str, log: str, number: int, seed: int) -> None:
 
 
 def content(cache: Cache) -> list[str]:
-    return sorted(repr(row) for mark in cache.fingerprints() for row in rows(cache, mark))
+    return sorted(repr(row) for fingerprint in cache.fingerprints() for row in rows(cache, fingerprint))
 
 
 def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
     settings, chance = Reverse().settings(), random.Random(seed)
     cache = Cache(folder / "killed")
-    context = get_context("forkserver")  # a fork of a process that has only imported: it starts at once
+    context = get_context("forkserver")  # forks of a process with the imports done start fast
     context.set_forkserver_preload(["translation_cache", "pyarrow.parquet"])
     acknowledged: set[str] = set()
-    found = {
+    counts = {
         "rounds": rounds,
         "kills": 0,
         "in_commit": 0,
@@ -98,46 +97,46 @@ def run(folder: Path, *, rounds: int, writers: int, seed: int) -> dict:
             time.sleep(chance.random() * 0.3)
             process.kill()
             process.join()
-            found["kills"] += 1
+            counts["kills"] += 1
         lines = [log.read_text().splitlines() for log in logs]
-        found["in_compaction"] += sum(each[-1] == "compaction begins" for each in lines)
+        counts["in_compaction"] += sum(log_lines[-1] == "compaction begins" for log_lines in lines)
         temporary = list((folder / "killed" / fingerprint(settings)).glob(f"{PREFIX}*"))
-        found["in_commit"] += len(temporary)
+        counts["in_commit"] += len(temporary)
         for path in temporary:
-            path.unlink()  # so that the next round counts its own
-        told = [line.split()[1:] for each in lines for line in each if line.startswith("rows")]
+            path.unlink()  # so that the next round does not count it
+        ranges = [line.split()[1:] for log_lines in lines for line in log_lines if line.startswith("rows")]
         work = texts([number])
-        acknowledged |= {text for start, stop in told for text in work[int(start) : int(stop)]}
-        found["lost"] += len(missing(cache, settings, sorted(acknowledged)).rows)
-        found["damaged"] += len(verify(cache)["damaged"])
-    found["acknowledged"] = len(acknowledged)
+        acknowledged |= {text for start, stop in ranges for text in work[int(start) : int(stop)]}
+        counts["lost"] += len(missing(cache, settings, sorted(acknowledged)).rows)
+        counts["damaged"] += len(verify(cache)["damaged"])
+    counts["acknowledged"] = len(acknowledged)
     whole, work = Cache(folder / "undisturbed"), texts(range(rounds))
     fill(whole, Reverse(), work)
-    there = content(cache)
-    found["rows_of_the_killed"] = len(there)
-    found["wrong"] = len(set(there) - set(content(whole)))
+    survivors = content(cache)
+    counts["rows_of_the_killed"] = len(survivors)
+    counts["wrong"] = len(set(survivors) - set(content(whole)))
     fill(cache, Reverse(), work)
-    found["rows"] = len(content(whole))
-    found["equal"] = content(cache) == content(whole)
-    return found
+    counts["rows"] = len(content(whole))
+    counts["equal"] = content(cache) == content(whole)
+    return counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--writers", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments and of the work")
+    parser.add_argument("--seed", type=int, default=0, help="of the kills and of the work")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        found = run(Path(folder), rounds=arguments.rounds, writers=arguments.writers, seed=arguments.seed)
-        found["seconds"] = round(time.monotonic() - started, 1)
+        counts = run(Path(folder), rounds=arguments.rounds, writers=arguments.writers, seed=arguments.seed)
+        counts["seconds"] = round(time.monotonic() - started, 1)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(counts))
     else:
-        print("\n".join(f"{name:<14} {value}" for name, value in found.items()))
-    raise SystemExit(not found["equal"] or any(found[name] > 0 for name in ("lost", "wrong", "damaged")))
+        print("\n".join(f"{name:<14} {value}" for name, value in counts.items()))
+    raise SystemExit(not counts["equal"] or any(counts[name] > 0 for name in ("lost", "wrong", "damaged")))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What `from text_uda import ...` gives."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import text_uda
+import translation_cache
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +24,8 @@ def test_unknown_name_is_an_attribute_error() -> None:
         text_uda.tarin  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_no_public_name_is_a_module() -> None:
-    """Importing a submodule sets it as an attribute of its package, over what stood there."""
-    modules = {path.stem for path in (ROOT / "text_uda").iterdir()}
-    assert not modules & set(text_uda.__all__)
+@pytest.mark.parametrize("package", [text_uda, translation_cache])
+def test_no_public_name_is_a_module(package: ModuleType) -> None:
+    """The import of a submodule sets it as an attribute of its package, over a function of that name."""
+    modules = {path.stem for path in (ROOT / package.__name__).iterdir()}
+    assert not modules & set(package.__all__)

@@ -1,17 +1,17 @@
-"""The store of paraphrases: immutable Parquet shards, keyed by content, that any number of processes may fill.
+"""The store of paraphrases: immutable Parquet shards, keyed by content, that any number of processes can fill.
 
-It knows nothing of torch or of text_uda: a job makes the paraphrases, the cache keeps them.
+A job computes the paraphrases, the cache stores them. The package imports neither torch nor text_uda.
 """
 
 from translation_cache.audit import show, stats, verify
-from translation_cache.compact import compact
+from translation_cache.compaction import compact
 from translation_cache.errors import CacheError
-from translation_cache.fill import FillReport, fill
+from translation_cache.filling import FillReport, fill
 from translation_cache.job import Job, Paraphrase
-from translation_cache.join import join
+from translation_cache.joining import join
 from translation_cache.key import fingerprint, row_key
-from translation_cache.lookup import digest, lookup, missing, rows
 from translation_cache.mapped import mapped_table
+from translation_cache.queries import digest, lookup, missing, rows
 from translation_cache.reshape import export, merge
 from translation_cache.store import Cache
 

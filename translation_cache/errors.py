@@ -1,13 +1,13 @@
-"""What can go wrong with a cache. Each message is one line that says what to do."""
+"""The errors of a cache. Each message is one line and says what to do."""
 
 
 class CacheError(Exception):
-    """A cache is damaged, is no cache, or cannot be written."""
+    """A cache is damaged or cannot be written, or a folder is not a cache."""
 
 
 class WorkerError(Exception):
-    """A job failed in a worker of a cluster; the message is the exception that it raised there."""
+    """A job raised an exception in a worker of a cluster; the message is that exception."""
 
 
 class DamagedError(CacheError):
-    """A file of the cache is not what its name says; the message is the reason."""
+    """The content of a file of the cache does not match its name; the message is the reason."""

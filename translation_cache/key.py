@@ -1,4 +1,4 @@
-"""Names by content: of settings, of a row, of a file. 128-bit BLAKE2b, the same on every machine."""
+"""128-bit BLAKE2b digests of settings, rows and files, the same on every machine."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ KEY_BYTES = 16
 
 
 def canonical_json(settings: Mapping[str, Any]) -> str:
-    """The one JSON text of these settings: keys sorted, no spaces, ASCII.
+    """The canonical JSON of these settings: sorted keys, no spaces, ASCII.
 
     Raises:
-        CacheError: they hold something that JSON has no word for.
+        CacheError: a value is not plain JSON.
     """
     try:
         return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -25,19 +25,19 @@ def canonical_json(settings: Mapping[str, Any]) -> str:
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """32 hex digits that stand for the settings."""
+    """The digest of the settings, 32 hex digits."""
     return hashlib.blake2b(canonical_json(settings).encode("ascii"), digest_size=KEY_BYTES).hexdigest()
 
 
 def row_key(fingerprint: str, source: str, sample: int) -> bytes:
-    """The 16 bytes that a row is known by."""
+    """The 16 bytes that identify a row."""
     return b"".join(_digests(fingerprint, [source.encode("utf-8", "surrogatepass")], sample))
 
 
 def row_keys(fingerprint: str, sources: Iterable[str], samples: Iterable[int]) -> Iterator[np.ndarray]:
-    """For each sample the keys of many sources as two 64-bit numbers, of which the first weighs more: (N, 2) uint64.
+    """For each sample the keys of many sources as (high, low) 64-bit halves: (N, 2) uint64.
 
-    In the order of these numbers keys are in the order of their bytes.
+    The order of these pairs is the order of the bytes.
     """
     encoded = [source.encode("utf-8", "surrogatepass") for source in sources]
     for sample in samples:
@@ -50,16 +50,16 @@ def keys_from_bytes(keys: bytes | memoryview) -> np.ndarray:
 
 
 def _digests(fingerprint: str, sources: Iterable[bytes], sample: int) -> list[bytes]:
-    begun = hashlib.blake2b(bytes.fromhex(fingerprint), digest_size=KEY_BYTES)
-    begun.update(sample.to_bytes(4, "big"))
+    prefix = hashlib.blake2b(bytes.fromhex(fingerprint), digest_size=KEY_BYTES)
+    prefix.update(sample.to_bytes(4, "big"))
     digests = []
-    for source in sources:  # a copy of the begun hash takes half the time of a new one
-        key = begun.copy()
+    for source in sources:  # copying the hash of the prefix takes half the time of computing it
+        key = prefix.copy()
         key.update(source)
         digests.append(key.digest())
     return digests
 
 
 def content_digest(content: bytes | memoryview) -> str:
-    """32 hex digits that a file of this content is named by."""
+    """32 hex digits, the name of a file with this content."""
     return hashlib.blake2b(content, digest_size=KEY_BYTES).hexdigest()

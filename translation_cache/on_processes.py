@@ -1,4 +1,4 @@
-"""The local engine: this process, or several, make the rows; this one writes them."""
+"""The local engine: one process or several compute the rows, and this process writes them."""
 
 import signal
 from collections import Counter
@@ -18,51 +18,51 @@ if TYPE_CHECKING:
 
 
 def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) -> Generator[Counter[str]]:
-    """Make what the batches ask for, and hand it to the writer. For each batch, its rows by status."""
-    made = _alone(job, batches) if workers == 1 else _together(job, batches, workers)
+    """Compute the batches and pass the rows to the writer. Yields the statuses of each batch."""
+    results = _in_process(job, batches) if workers == 1 else _in_workers(job, batches, workers)
     with writer:
-        for (sources, samples), paraphrases in made:
+        for (sources, samples), paraphrases in results:
             writer.add(list(zip(sources, samples, paraphrases, strict=True)))
-            yield Counter(each.status for each in paraphrases)
+            yield Counter(paraphrase.status for paraphrase in paraphrases)
 
 
-def _alone(job: Job, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
+def _in_process(job: Job, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
     for sources, samples in batches:
         yield (sources, samples), job(sources, samples)
 
 
-def _together(job: Job, batches: Iterator[Batch], workers: int) -> Iterator[tuple[Batch, list[Paraphrase]]]:
-    # Spawned, not forked: a fork copies the threads' locks of torch and Arrow in whatever state they are.
+def _in_workers(job: Job, batches: Iterator[Batch], workers: int) -> Iterator[tuple[Batch, list[Paraphrase]]]:
+    # Spawn, because a fork copies locks that threads of torch and Arrow hold.
     context = get_context("spawn")
-    started = context.Value("i", 0)  # workers so far: each takes it for its number
+    started = context.Value("i", 0)  # workers so far; each worker takes the count as its number
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job, started, workers))
     try:
-        ahead: dict[Future[list[Paraphrase]], Batch] = {}
+        pending: dict[Future[list[Paraphrase]], Batch] = {}
         for batch in batches:
-            ahead[pool.submit(_work, *batch)] = batch
-            if len(ahead) >= 2 * workers:  # enough to keep all busy, little to lose
-                yield from _finished(ahead)
-        while ahead:
-            yield from _finished(ahead)
+            pending[pool.submit(_work, *batch)] = batch
+            if len(pending) >= 2 * workers:  # keeps all workers busy and little unfinished work
+                yield from _finished(pending)
+        while pending:
+            yield from _finished(pending)
     except BrokenProcessPool as error:
         raise CacheError(
-            "a worker process died (out of memory?); try fewer --workers; what was made is kept"
+            "a worker process died (out of memory?); try fewer --workers; the finished rows are kept"
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finished(ahead: dict[Future[list[Paraphrase]], Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
-    for future in wait(ahead, return_when=FIRST_COMPLETED).done:
-        yield ahead.pop(future), future.result()
+def _finished(pending: dict[Future[list[Paraphrase]], Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
+    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+        yield pending.pop(future), future.result()
 
 
-_job: Job | None = None  # of this worker process
+_job: Job | None = None  # set once in each worker process, by the initializer of its pool
 
 
 def _start_worker(job: Job, started: "Synchronized[int]", workers: int) -> None:
     global _job
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops them
     with started.get_lock():
         worker = started.value
         started.value += 1

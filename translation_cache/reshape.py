@@ -1,4 +1,4 @@
-"""Several caches in one, or one file for elsewhere."""
+"""Merge caches; export a cache to one file."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from translation_cache.atomic import whole_file
 from translation_cache.errors import CacheError
-from translation_cache.scan import each_once
+from translation_cache.scan import unique_rows
 from translation_cache.shard import row_count
 from translation_cache.store import Cache
 
@@ -27,46 +27,46 @@ EXPORTED = pa.schema(
 
 
 def merge(into: Cache, *others: Cache) -> dict[str, int]:
-    """Add the shards of other caches, file by file; the others stay as they are.
+    """Copy the shards of other caches into this one.
 
     Returns:
-        files (that were not there before), rows (in these).
+        files (shards that were copied), rows (in these shards).
     """
     files = rows = 0
-    ours = into.settings()
+    known = into.settings()
     for other in others:
-        for mark, settings in other.settings().items():
-            present = {file.name for file in into.shards(mark)}
-            for name, content in other.contents(mark):
-                if name not in present or not into.is_sound(mark, name):
-                    into.put(mark, name, content, settings or ours.get(mark))
+        for fingerprint, settings in other.settings().items():
+            present = {file.name for file in into.shards(fingerprint)}
+            for name, content in other.contents(fingerprint):
+                if name not in present or not into.is_sound(fingerprint, name):
+                    into.put(fingerprint, name, content, settings or known.get(fingerprint))
                     files, rows = files + 1, rows + row_count(content)
     return {"files": files, "rows": rows}
 
 
 def export(cache: Cache, out: str | Path) -> dict[str, int]:
-    """Write all rows, each once, to one file: source, sample, paraphrase, pivot, status, method.
+    """Write each row once to one file: source, sample, paraphrase, pivot, status, method.
 
     Args:
-        out: .jsonl; .parquet; or .arrow, which `datasets.Dataset.from_file` opens memory-mapped.
+        out: .jsonl, .parquet, or .arrow, which `datasets.Dataset.from_file` memory-maps.
     Returns:
         rows.
     Raises:
-        CacheError: the name ends otherwise.
+        CacheError: the file name has another suffix.
     """
     out = Path(out)
     writers = {".jsonl": _write_jsonl, ".parquet": _write_parquet, ".arrow": _write_arrow}
     if out.suffix not in writers:
-        raise CacheError(f"cannot export to {out.name!r}; give it a name that ends in .jsonl, .parquet or .arrow")
-    with whole_file(out) as aside:
-        return {"rows": writers[out.suffix](aside, _readable_tables(cache))}
+        raise CacheError(f"cannot export to {out.name!r}; use a name that ends in .jsonl, .parquet or .arrow")
+    with whole_file(out) as temporary:
+        return {"rows": writers[out.suffix](temporary, _readable_tables(cache))}
 
 
 def _readable_tables(cache: Cache) -> Iterator[pa.Table]:
     columns = [name for name in EXPORTED.names if name != "method"]
-    for mark, settings in cache.settings().items():
+    for fingerprint, settings in cache.settings().items():
         method = settings.get("method")
-        for _, table in each_once(cache, mark, columns):
+        for _, table in unique_rows(cache, fingerprint, columns):
             yield table.append_column("method", pa.array([method] * len(table), pa.string())).select(EXPORTED.names)
 
 

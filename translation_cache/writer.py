@@ -1,11 +1,11 @@
-"""Rows on their way to disk: a shard now and then, by time and bytes; many small ones are put together."""
+"""Collects rows and writes them as shards, by time and bytes; compacts small shards when there are many."""
 
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from translation_cache.compact import MANY, tidy
+from translation_cache.compaction import MANY, compact_small
 from translation_cache.errors import CacheError
 from translation_cache.key import fingerprint
 from translation_cache.shard import Row, to_table
@@ -13,20 +13,20 @@ from translation_cache.store import Cache
 
 
 class Writer:
-    """Commits what it was given when the time or the bytes are reached, and when its `with` block ends, however.
+    """Commits its rows after a time or an amount of text, and at the end of its `with` block, also after an exception.
 
     Args:
         every_s, max_bytes: a shard is written after that time or that much text.
     """
 
     def __init__(self, cache: Cache, settings: Mapping[str, Any], *, every_s: float, max_bytes: int) -> None:
-        self._cache, self._settings, self._mark = cache, settings, fingerprint(settings)
+        self._cache, self._settings, self._fingerprint = cache, settings, fingerprint(settings)
         self._every_s, self._max_bytes = every_s, max_bytes
         self._rows: list[Row] = []
         self._bytes, self._since = 0, time.monotonic()
-        self._own: set[str] = set()  # shards that this writer made; what others make is theirs to put together
-        self._untidy = 0
-        self._failed = False  # a disk that is full takes no more
+        self._shards: set[str] = set()  # shards of this writer: it compacts no others
+        self._since_compaction = 0  # shards
+        self._failed = False  # no further commit on a full disk
 
     def __enter__(self) -> "Writer":
         return self
@@ -37,7 +37,7 @@ class Writer:
 
     def add(self, rows: list[Row]) -> None:
         self._rows += rows
-        self._bytes += sum(len(source) + len(made.text or "") + len(made.pivot or "") for source, _, made in rows)
+        self._bytes += sum(len(source) + len(row.text or "") + len(row.pivot or "") for source, _, row in rows)
         if self._bytes >= self._max_bytes or time.monotonic() - self._since >= self._every_s:
             self._commit()
 
@@ -47,11 +47,11 @@ class Writer:
         if not rows:
             return
         try:
-            self._own.add(self._cache.write(self._settings, to_table(self._mark, rows)))
-            self._untidy += 1
-            if self._untidy >= MANY:
-                self._own.update(tidy(self._cache, self._settings, self._mark, self._own))
-                self._untidy = 0
+            self._shards.add(self._cache.write(self._settings, to_table(self._fingerprint, rows)))
+            self._since_compaction += 1
+            if self._since_compaction >= MANY:
+                self._shards.update(compact_small(self._cache, self._settings, self._fingerprint, self._shards))
+                self._since_compaction = 0
         except CacheError:
             self._failed = True
             raise

@@ -57,7 +57,12 @@ def test_at_every_step(tmp_path: Path, whole: list):
         cache = Cache(path)
         assert verify(cache)["damaged"] in (
             [],
-            [{"file": f"{path}/{next(iter(cache.fingerprints()), '')}/_settings.json", "reason": "it is not there"}],
+            [
+                {
+                    "file": f"{path}/{next(iter(cache.fingerprints()), '')}/_settings.json",
+                    "reason": "the file is missing",
+                }
+            ],
         )
         kept = content(cache)
         assert set(kept) <= set(whole) and len(kept) >= 10 * told.count("filled")

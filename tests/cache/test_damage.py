@@ -179,7 +179,7 @@ def test_rows_whose_keys_are_not_those_of_their_texts(sound: Path, tmp_path: Pat
     forged = pa.array([source + "!" for source in table["source"].to_pylist()])
     name = cache.write(SETTINGS, table.set_column(SCHEMA.get_field_index("source"), SCHEMA.field("source"), forged))
     (entry,) = verify(cache)["damaged"]
-    assert Path(entry["file"]).name == name and "a key does not belong to its source" in entry["reason"]
+    assert Path(entry["file"]).name == name and "the key does not match the source" in entry["reason"]
 
 
 def test_a_file_that_is_sound_again_is_not_set_aside(sound: Path, tmp_path: Path):

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from translation_cache import Cache, CacheError, Paraphrase, digest, fingerprint, lookup, missing
-from translation_cache.lookup import Missing
+from translation_cache.queries import Missing
 
 SETTINGS = {"method": "test", "seed": 0, "rate": 0.1}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -87,7 +87,7 @@ def test_equal_rows_make_equal_files(tmp_path: Path):
 
 def test_it_is_no_folder_of_ours(tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(CacheError, match="no cache made"):
+    with pytest.raises(CacheError, match="not of a cache"):
         Cache(tmp_path)
     with pytest.raises(CacheError, match="is a file"):
         Cache(tmp_path / "thesis.tex")
@@ -117,7 +117,7 @@ def test_why_rows_are_not_there(cache: Cache):
     assert "is empty" in cache.explain(SETTINGS)
     cache.add(SETTINGS, [("text", 0, Paraphrase("other"))])
     cache.add({"method": "far", "other": 1}, [("text", 0, Paraphrase("other"))])
-    assert "rate: 0.1 there, 0.3 asked" in cache.explain(SETTINGS | {"rate": 0.3})
+    assert "rate: 0.1 stored, 0.3 requested" in cache.explain(SETTINGS | {"rate": 0.3})
     assert "not for all texts" in cache.explain(SETTINGS)
 
 

@@ -50,7 +50,7 @@ def test_a_class_of_one_row_can_be_trained(train, tmp_path, labels):
 def test_labels_that_a_rare_class_does_not_have_say_what_to_do(refused, tmp_path):
     path = write(tmp_path / "rare.jsonl", (50, 50, 1))
     line = refused("train", path, "--labels", 12, "--out", tmp_path / "run")
-    assert "class 'c2'" in line and "ask for at most 3, or draw" in line and "--label-sampling proportional" in line
+    assert "class 'c2'" in line and "use at most 3, or draw" in line and "--label-sampling proportional" in line
 
 
 def test_development_rows_by_number_and_from_a_file(train, refused, tmp_path):

@@ -128,7 +128,7 @@ def test_shard_outside_1_to_n_is_refused(refused, tmp_path, shard):
         (["--method", "switchout", "--protect", "Acme"], "--protect belongs to synonym and"),
         (["--method", "back-translation", "--retries", 3], "give --sampling-temperature"),
         (["--method", "back-translation", "--beams", 4], "Apertium is deterministic"),
-        (["--method", "back-translation", "--translator", "marian:a,b", "--top-k", 10], "give a temperature"),
+        (["--method", "back-translation", "--translator", "marian:a,b", "--top-k", 10], "set a temperature"),
         (["--method", "back-translation", "--protect", " "], "protect: give a list of names"),
     ],
 )

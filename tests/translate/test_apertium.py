@@ -86,7 +86,7 @@ def test_without_it_the_package_is_named(monkeypatch, tmp_path):
 
 @installed
 def test_a_direction_that_does_not_exist_names_the_nearest():
-    with pytest.raises(MissingPartError, match=r"'eng-sap' is not installed \(there: eng-spa"):
+    with pytest.raises(MissingPartError, match=r"'eng-sap' is not installed \(installed: eng-spa"):
         Apertium("eng-sap")(["a"], [0])
 
 

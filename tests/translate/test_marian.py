@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.translate import device, marian, marian_checkpoint
+from text_uda.translate import marian, marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
+from text_uda.translate.device import Share
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
 
@@ -37,7 +38,7 @@ DECODINGS = [Decoding(), Decoding(temperature=0.9)]
 @pytest.fixture
 def budget(tiny_marian: Path) -> Iterator[Budget]:
     """The model's own, which lives as long as the process: put back as it was."""
-    found = marian_checkpoint.network(str(tiny_marian), device.torch_device(), "float32")[1]
+    found = marian_checkpoint.network(str(tiny_marian), Share().torch_device(), "float32")[1]
     before = found.max_tokens
     yield found
     found.max_tokens = before
@@ -206,7 +207,7 @@ def test_weights_that_are_not_numbers(tiny_marian: Path, tmp_path: Path, decodin
     model = MarianMTModel.from_pretrained(copy)
     model.model.decoder.layers[0].fc1.weight.data[0, 0] = torch.nan
     model.save_pretrained(copy)
-    with pytest.raises(SettingsError, match="have no finite numbers"):
+    with pytest.raises(SettingsError, match="some are not finite numbers"):
         Marian(str(copy), decoding)(["", *SENTENCES[:4]], [0] * 5)
 
 
@@ -232,7 +233,7 @@ def test_a_folder_that_is_not_there(tiny_marian: Path, tmp_path: Path):
     sibling = shutil.copytree(tiny_marian, tmp_path / "opus-mt-en-de")
     with pytest.raises(SettingsError, match=r"cannot open the .* of the MarianMT model") as error:
         Marian(str(tmp_path / "opus-mt-en-dee"))(["a"], [0])
-    assert f"there are {sibling}" in str(error.value) and "\n" not in str(error.value)
+    assert f"did you mean {sibling}?" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_another_kind_of_model(tiny_bert: Path):
@@ -246,7 +247,7 @@ def test_a_precision_that_does_not_exist():
 
 
 def test_a_language_of_a_model_of_one(tiny_marian: Path):
-    with pytest.raises(SettingsError, match="does not speak >>xx<<; it has one language"):
+    with pytest.raises(SettingsError, match="does not translate to >>xx<<; it has one language"):
         Marian(f"{tiny_marian}>>xx<<")(["a"], [0])
 
 

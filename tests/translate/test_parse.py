@@ -49,9 +49,9 @@ def test_several_pivots():
         ("google", "apertium:eng-spa or marian"),
         ("apertium:english", "language pair"),
         ("apertium:eng-", "language pair"),
-        ("marian:one", "the model there and the model back"),
-        ("marian:one,", "the model there and the model back"),
-        ("marian:one,two,three", "the model there and the model back"),
+        ("marian:one", "the forward model and the backward model"),
+        ("marian:one,", "the forward model and the backward model"),
+        ("marian:one,two,three", "the forward model and the backward model"),
         ("ctranslate2:one", "such as ctranslate2:Helsinki"),
         ("", "apertium:eng-spa or marian"),
         ("apertium:eng-spa+", "apertium:eng-spa or marian"),
@@ -88,5 +88,5 @@ def test_the_nearest_direction_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
         (tmp_path / f"{name}.mode").write_text("cat")
     monkeypatch.setattr(apertium, "MODES", tmp_path)
     [(there, _)] = parse("apertium:eng-sp")
-    with pytest.raises(MissingPartError, match=r"'eng-sp' is not installed \(there: eng-spa"):
+    with pytest.raises(MissingPartError, match=r"'eng-sp' is not installed \(installed: eng-spa"):
         there(["a"], [0])

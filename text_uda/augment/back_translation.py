@@ -11,7 +11,8 @@ from text_uda.errors import SettingsError
 from text_uda.paraphrasing.filters import Filters, words
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
-from text_uda.translate import Translation, Translator, device, parse
+from text_uda.translate import Translation, Translator, parse
+from text_uda.translate.device import Share
 from translation_cache import Paraphrase
 
 VERSION = 3  # of the algorithm: a change of what it makes is a new number
@@ -68,9 +69,13 @@ class BackTranslation:
 
     @cached_property
     def _ways(self) -> tuple[tuple[Translator, Translator], ...]:
+        return self._translators(Share())
+
+    def _translators(self, share: Share) -> tuple[tuple[Translator, Translator], ...]:
         return parse(
             self.translator,
             precision=self.precision,
+            share=share,
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
@@ -97,7 +102,7 @@ class BackTranslation:
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Said once to each process that makes paraphrases: it takes its GPU, or its share of the cores."""
-        device.start_worker(worker, workers)
+        self.__dict__["_ways"] = self._translators(Share(worker, workers))  # in place of the cached ones
 
     def settings(self) -> dict[str, Any]:
         ways = [{"there": there.settings(), "back": back.settings()} for there, back in self._ways]

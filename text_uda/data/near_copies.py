@@ -1,4 +1,4 @@
-"""Near copies: texts that differ only in case, punctuation and spaces. They never stand on both sides of a split."""
+"""Near copies: texts that differ only in case, punctuation and spaces. A split never separates them."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from translation_cache.keyset import KeySet
 
 
 class _Dropped(dict[int, str | None]):
-    """What `str.translate` drops: punctuation, spaces, control characters, modifiers such as ^ and `.
+    """A table for `str.translate` that drops punctuation, spaces, control characters, and modifiers such as ^ and `.
 
-    Emoji, currency and other symbols stay, and so do the vowel signs of scripts that write them as marks.
+    It keeps emoji, currency signs and other symbols, and combining vowel signs.
     """
 
     def __missing__(self, code: int) -> str | None:
@@ -26,7 +26,7 @@ _DROPPED = _Dropped()
 
 
 def essence(text: str) -> str:
-    """The same string for near copies. A text of nothing but punctuation is itself, without its spaces."""
+    """A string that near copies share. For a text of punctuation only, the text without spaces."""
     normal = text if text.isascii() else unicodedata.normalize("NFKC", text)
     return normal.casefold().translate(_DROPPED) or "".join(text.split())
 
@@ -34,19 +34,19 @@ def essence(text: str) -> str:
 def copy_groups(texts: Sequence[str]) -> np.ndarray:
     """For each text the number of its group of near copies, (N,) int64.
 
-    The groups are numbered in the order of a hash of their essence: the numbers depend on no order of the texts, and
-    the first k groups are a random sample of them.
+    A hash of the essence orders the groups: the numbers do not depend on the order of the texts, and the first k groups
+    are a random sample.
     """
     return KeySet(_keys(texts)).inverse
 
 
 def first_copies(texts: Sequence[str]) -> np.ndarray:
-    """Where the first of each group of near copies stands, in ascending order, (G,) int64."""
+    """The index of the first text of each group of near copies, ascending, (G,) int64."""
     return np.sort(KeySet(_keys(texts)).first())
 
 
-def copied_in(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Whether each text has a near copy among others, (N,) bool. 16 bytes of memory a text, and no text."""
+def have_near_copy(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """Whether each text has a near copy among others, (N,) bool. Memory: 16 bytes per text."""
     if not len(others):
         return np.zeros(len(texts), dtype=bool)
     return KeySet(_keys(others)).find(_keys(texts)) >= 0

@@ -1,4 +1,4 @@
-"""Seeded splits by class. A hash of (seed, text) tells who is where: the order of a file changes nothing."""
+"""Seeded splits by class. A hash of (seed, text) places each text, so the order of a file changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ from text_uda.errors import DataError, SettingsError
 from text_uda.keyed_random import keyed_seed
 from translation_cache.key import KEY_BYTES, keys_from_bytes
 
-DEV_SHARE = 5  # at most one in five of the texts that are not labeled,
-DEV_MOST = 1000  # and at most so many, choose where the number of development rows is not given
+DEV_SHARE = 5  # the default number of development rows is at most one in five of the texts without label,
+DEV_MOST = 1000  # and at most this many
 
 
 def split(
@@ -28,32 +28,33 @@ def split(
     unlabeled: int | None = None,
     label_sampling: LabelSampling = "balanced",
 ) -> Split:
-    """Choose labeled and development rows from the training side, class by class; the rest is unlabeled.
+    """Draw labeled and development rows from the training side, class by class; the rest is unlabeled.
 
-    Near copies (case, punctuation, spaces) are one text: it is labeled, or a development row, or unlabeled. So nothing
-    of a development row is in training, without a label neither. Their number does not depend on the seed.
+    Near copies (case, punctuation, spaces) count as one text, which is either labeled, or a development row, or
+    unlabeled. So training sees no development row, not even without its label. The sizes of the three parts do
+    not depend on the seed.
 
     Args:
-        labels: labeled rows in all. "all" is every text that is not for development; the unlabeled texts are then those
-            of the labeled rows, besides what the corpus has without labels.
-        dev: development rows, drawn in the proportions of the classes, of each class one where it has one to spare.
-            None takes as many as there are labeled rows: what chooses among models is to be no larger than what trains
-            them (Oliver et al. 2018, arXiv 1804.09170, Section 4.6). It takes at most a fifth of what is left and at
-            most 1,000; with all labels a fifth, at most 1,000. The rows of `corpus.dev` take the place of all this.
-        unlabeled: no more than so many unlabeled texts, drawn by the seed; those of fewer are among those of more.
-        label_sampling: "balanced" labels the same number of rows of each class (classes drawn by the seed get one more
-            where it does not divide), "proportional" the classes in their proportions (largest remainder), at least one
-            row of each. "all" labels ask for neither.
+        labels: the total number of labeled rows. "all" labels every text that is not a development row; the unlabeled
+            texts are then the labeled texts and the unlabeled texts of the corpus.
+        dev: development rows, drawn in the proportions of the classes, with one row of each class that has one to
+            spare. None is the number of labeled rows: model selection should not use more labels than training (Oliver
+            et al. 2018, arXiv 1804.09170, Section 4.6); at most a fifth of the other texts and at most 1,000. With all
+            labels it is a fifth, at most 1,000. The rows of `corpus.dev` replace all this.
+        unlabeled: the most unlabeled texts, drawn by the seed; a smaller number gives a subset of a larger one.
+        label_sampling: "balanced" labels the same number of rows of each class; if the total is not divisible, classes
+            drawn by the seed get one more. "proportional" labels the classes in their proportions (largest remainder),
+            at least one row each. Neither applies to "all" labels.
     Raises:
-        SettingsError: more rows are asked for than there are, or fewer labels than classes.
+        SettingsError: there are fewer rows than requested, or fewer labels than classes.
         DataError: a class has no row on the training side.
     """
     if unlabeled is not None and unlabeled < 1:
-        raise SettingsError(f"unlabeled={unlabeled}: give 1 or more, or leave it out")
+        raise SettingsError(f"unlabeled={unlabeled}: use 1 or more, or omit it")
     if label_sampling not in get_args(LabelSampling):
         raise SettingsError(f"label_sampling={label_sampling!r}: choose {' or '.join(get_args(LabelSampling))}")
     if dev is not None and corpus.dev is not None:
-        raise SettingsError(f"dev={dev}: {corpus.name} has development rows of its own; leave dev out")
+        raise SettingsError(f"dev={dev}: {corpus.name} has separate development rows; omit dev")
     if labels != "all" and labels < len(corpus.classes):
         raise SettingsError(f"labels={labels}: {corpus.name} has {len(corpus.classes)} classes; label a row of each")
     by_class = _drawing_order(corpus, seed)
@@ -83,16 +84,16 @@ def split(
 
 
 def all_labels(split: Split) -> Split:
-    """The split with its development rows among the labeled ones, and no development rows: for training after choosing.
+    """The split with its development rows moved to the labeled rows, for training after model selection.
 
-    The unlabeled and the test rows stay as they are.
+    The unlabeled and the test rows stay the same.
 
     Raises:
         SettingsError: there are no development rows.
     """
     if not len(split.dev):
         raise SettingsError(
-            f"refit adds the labels of the development rows, and this split of {split.name} has none: leave it out"
+            f"refit adds the labels of the development rows, and this split of {split.name} has none: omit it"
         )
     labeled, none = Rows.joined(split.labeled, split.dev), Rows((), ())
     return replace(
@@ -105,9 +106,9 @@ def all_labels(split: Split) -> Split:
 
 
 def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
-    """Of each class the places of its training rows, in the order in which they are drawn; of near copies one.
+    """The indices of the training rows of each class in drawing order, with one row per group of near copies.
 
-    Where near copies have several labels, it is one of the rarest class.
+    If near copies have several labels, it is a row of the rarest class.
     """
     groups = copy_groups(corpus.train.texts)
     seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
@@ -123,52 +124,52 @@ def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
         if not len(rows):
             raise DataError(
                 f"{corpus.name} has no text of class {name!r} for training; add some, use more texts (--limit), or "
-                "leave the class out of the data"
+                "remove the class from the data"
             )
     return by_class
 
 
 def _most(corpus: Corpus, by_class: Sequence[np.ndarray]) -> list[int]:
-    """Rows of each class that can be labeled: one is left for development where the class has two."""
+    """The most labeled rows of each class: a class of two or more leaves one for development."""
     return [len(rows) if corpus.dev is not None else max(1, len(rows) - 1) for rows in by_class]
 
 
 def _wanted(
     corpus: Corpus, by_class: Sequence[np.ndarray], labels: int, label_sampling: LabelSampling, seed: int
 ) -> list[int]:
-    """How many labeled rows of each class."""
+    """The number of labeled rows of each class."""
     most = _most(corpus, by_class)
     if label_sampling == "proportional":
         if labels > sum(most):
             raise SettingsError(
-                f"labels={labels}: {corpus.name} has {sum(most):,} distinct texts to label, beside development rows; "
-                "ask for fewer, or for all"
+                f"labels={labels}: {corpus.name} has {sum(most):,} distinct texts to label, besides development rows; "
+                "use fewer, or all"
             )
         return _in_proportion([len(rows) for rows in by_class], labels, most)
     classes = len(by_class)
     first = sorted(range(classes), key=lambda number: keyed_seed("one more", seed, number))
     wanted = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
-    for name, rows, count, able in zip(corpus.classes, by_class, wanted, most, strict=True):
-        if count > able:
-            kept = " (one of them for dev)" if able < len(rows) else ""
-            ways = [f"ask for at most {classes * min(most):,}"]
+    for name, rows, count, limit in zip(corpus.classes, by_class, wanted, most, strict=True):
+        if count > limit:
+            for_dev = " (one of them for dev)" if limit < len(rows) else ""
+            remedies = [f"use at most {classes * min(most):,}"]
             if labels <= sum(most):
-                ways.append("draw the labels in the proportions of the classes (--label-sampling proportional)")
+                remedies.append("draw the labels in the proportions of the classes (--label-sampling proportional)")
             raise SettingsError(
-                f"labels={labels} asks for {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
-                f"training{kept}; {', or '.join([*ways, 'take all (--labels all)'])}"
+                f"labels={labels} needs {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
+                f"training{for_dev}; {', or '.join([*remedies, 'use all (--labels all)'])}"
             )
     return wanted
 
 
 def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: int | None) -> np.ndarray:
-    """The places of the development rows."""
+    """The indices of the development rows."""
     sizes = [len(rows) for rows in left]
-    most = [size - 1 for size in sizes] if labels == "all" else sizes  # a row of each class is labeled
+    most = [size - 1 for size in sizes] if labels == "all" else sizes  # one row of each class stays labeled
     least = sum(count > 0 for count in most)
     if not least:
         raise SettingsError(
-            f"labels={labels} leaves no text of {corpus.name} for development; ask for fewer, or give development rows "
+            f"labels={labels} leaves no text of {corpus.name} for development; use fewer, or add development rows "
             "(--dev FILE)"
         )
     if dev is None:
@@ -176,7 +177,7 @@ def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: i
         dev = min(sum(most), max(least, share if labels == "all" else min(share, labels)))
     if not least <= dev <= sum(most):
         raise SettingsError(
-            f"dev={dev}: {corpus.name} has {sum(most):,} texts left for development; ask for {least} to {sum(most):,}"
+            f"dev={dev}: {corpus.name} has {sum(most):,} texts left for development; use {least} to {sum(most):,}"
         )
     return _first(left, _in_proportion(sizes, dev, most))
 
@@ -186,7 +187,7 @@ def _first(groups: Sequence[np.ndarray], counts: Sequence[int]) -> np.ndarray:
 
 
 def _in_proportion(sizes: Sequence[int], total: int, most: Sequence[int]) -> list[int]:
-    """`total` in the proportions of `sizes` by largest remainder; of each at least one, where `most` allows any."""
+    """`total` in the proportions of `sizes` by largest remainder; at least one of each, if `most` allows it."""
     shares = [total * size / sum(sizes) for size in sizes]
     least = [min(1, limit) for limit in most]
     counts = [min(limit, max(low, int(share))) for share, low, limit in zip(shares, least, most, strict=True)]
@@ -198,8 +199,10 @@ def _in_proportion(sizes: Sequence[int], total: int, most: Sequence[int]) -> lis
 
 
 def _rest(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
-    """All texts of the training side that are no near copy of some rows, sorted, so that neither the order of a file
-    nor its size changes a row; of near copies the first."""
+    """The texts of the training side without near copies of the rows in `but`, sorted, one per group of near copies.
+
+    They do not depend on the order of a file, nor on whether it fits in memory.
+    """
     seen = {essence(text) for rows in but for text in rows.texts}
     texts = chain(corpus.train.texts, corpus.unlabeled)
     pool = sorted_distinct(text for text in texts if essence(text) not in seen)

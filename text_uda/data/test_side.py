@@ -1,20 +1,19 @@
-"""The test side of a data set that has no test file: a fixed, stratified fifth of its texts."""
+"""The test side of a data set without test file: a fixed, stratified fifth of its texts."""
 
 import numpy as np
 
 from text_uda.data.corpus import Rows
-from text_uda.data.near_copies import copied_in, copy_groups
+from text_uda.data.near_copies import copy_groups, have_near_copy
 
 TEST_SHARE = 5  # one text in five is a test row
 
 
 def hold_out_test(rows: Rows) -> tuple[Rows, Rows]:
-    """(train, test): a fifth of the distinct texts of each class, those with the smallest hashes.
+    """(train, test): the test side is the fifth of the distinct texts of each class with the smallest hashes.
 
-    The two sides depend on the texts and their classes alone: no seed and no order of the rows moves a text across, and
-    a text more or less hardly moves another one. Near copies stay on one side; where they have several
-    labels they count for the rarest class. A class of two texts or more has a test row, and no class is left without a
-    training row.
+    The sides depend only on the texts and their classes, not on a seed or on the order of the rows; an additional text
+    hardly moves others. Near copies stay on one side; with several labels they count for the rarest class. Every class
+    of two or more texts has a test row, and every class has a training row.
     """
     groups = copy_groups(rows.texts)
     labels = np.asarray(rows.labels, dtype=np.int64)
@@ -23,13 +22,13 @@ def hold_out_test(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def _drawn(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(G,) bool: whether each group is of the test side.
+    """Whether each group belongs to the test side, (G,) bool.
 
     Args:
-        groups, labels: (N,), of each row.
+        groups, labels: of each row, (N,).
     """
     classes = int(labels.max()) + 1
-    pairs = np.unique(groups * classes + labels)  # a group and a label that it has, each pair once
+    pairs = np.unique(groups * classes + labels)  # distinct (group, label)
     group, label = pairs // classes, pairs % classes
     size = np.bincount(label, minlength=classes)
     by_rarity = np.lexsort((label, size[label], group))
@@ -39,7 +38,7 @@ def _drawn(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for number in np.unique(label):
         members = np.flatnonzero(stratum == number)  # in the order of their hashes
         drawn[members[: _share(len(members))]] = True
-    for number in np.unique(label):  # only where all texts of a class have near copies in rarer ones
+    for number in np.unique(label):  # only if all texts of a class have near copies in rarer classes
         members = group[label == number]
         if drawn[members].all():
             drawn[members[-1]] = False
@@ -47,11 +46,11 @@ def _drawn(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _share(texts: int) -> int:
-    """A fifth, rounded; one where there are two to seven texts."""
+    """A fifth, rounded; at least one of two or more texts."""
     return max(1, round(texts / TEST_SHARE)) if texts > 1 else 0
 
 
 def without_overlap(train: Rows, test: Rows) -> tuple[Rows, Rows]:
-    """(the training rows that have no near copy among the test rows, the others)."""
-    there = copied_in(train.texts, test.texts)
-    return train.take(np.flatnonzero(~there)), train.take(np.flatnonzero(there))
+    """(the training rows without a near copy among the test rows, the others)."""
+    overlaps = have_near_copy(train.texts, test.texts)
+    return train.take(np.flatnonzero(~overlaps)), train.take(np.flatnonzero(overlaps))

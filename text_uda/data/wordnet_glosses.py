@@ -1,4 +1,4 @@
-"""Definitions of WordNet by the class of what they define: many classes, few labels, a large unlabeled pool."""
+"""WordNet's definitions of nouns, labeled by lexicographer class: many classes, few labels, a large unlabeled pool."""
 
 from collections import Counter, defaultdict
 
@@ -12,15 +12,15 @@ _CLASSES = {
     "food body",
     "wordnet-6": "person plant animal location food body",
 }
-ROWS = 1800  # of each class: what the smallest of the fourteen has
+ROWS = 1800  # of each class: the size of the smallest of the fourteen
 _FEWEST_WORDS = 4
 
 
 def load_glosses(name: str) -> Corpus:
-    """The lexicographer classes of `name`, 1,800 definitions each; the others of these classes are unlabeled.
+    """1,800 labeled definitions of each class of `name`; the other definitions of these classes are unlabeled.
 
     Raises:
-        MissingPartError: WordNet is nowhere.
+        MissingPartError: WordNet is not installed.
     """
     classes = tuple(_CLASSES[name].split())
     by_class: dict[str, set[str]] = defaultdict(set)
@@ -33,11 +33,11 @@ def load_glosses(name: str) -> Corpus:
     labels: list[int] = []
     unlabeled: list[str] = []
     for number, kind in enumerate(classes):
-        clear = [text for text in by_class[kind] if classes_of[text] == 1]  # a definition of one class only
-        ordered = sorted(clear, key=lambda text: keyed_seed("gloss", text))
+        unambiguous = [text for text in by_class[kind] if classes_of[text] == 1]
+        ordered = sorted(unambiguous, key=lambda text: keyed_seed("gloss", text))
         texts += ordered[:ROWS]
         labels += [number] * len(ordered[:ROWS])
         unlabeled += ordered[ROWS:]
     train, test = hold_out_test(Rows(tuple(texts), tuple(labels)))
-    words = f"definitions of English nouns by what they define, {len(classes)} classes (WordNet)"
+    words = f"definitions of English nouns by lexicographer class, {len(classes)} classes (WordNet)"
     return Corpus(name, words, classes, train, test, tuple(unlabeled))

@@ -14,7 +14,7 @@ from text_uda.paraphrasing.documents import Documents, put_together
 from text_uda.paraphrasing.filters import Filters
 from text_uda.text.sentences import Pieces
 from translation_cache import Cache, FillReport, Job, Paraphrase, fill, join, missing
-from translation_cache.fill import Engine
+from translation_cache.filling import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
 Location = str | os.PathLike[str]

@@ -1,51 +1,55 @@
-"""Translation engines, one a file, and the only list of them."""
+"""Translation engines, one per file, and the only list of them."""
 
 from difflib import get_close_matches
 from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.translate.apertium import Apertium
+from text_uda.translate.device import Share
 from text_uda.translate.translator import Translation, Translator
 
 ENGINES = ("apertium", "marian", "ctranslate2")
 
 __all__ = ["ENGINES", "Translation", "Translator", "parse"]
 
-Way = tuple[Translator, Translator]  # there, back
+RoundTrip = tuple[Translator, Translator]  # (forward, back)
 
 
-def parse(spec: str, *, precision: str | None = None, **decoding: Any) -> tuple[Way, ...]:
-    """The ways there and back that `apertium:eng-spa` or `marian:THERE,BACK` name, joined by `+`. Loads nothing yet.
+def parse(
+    spec: str, *, precision: str | None = None, share: Share | None = None, **decoding: Any
+) -> tuple[RoundTrip, ...]:
+    """The translators of `apertium:eng-spa` or `marian:THERE,BACK`; `+` joins several. Loads no model.
 
     Args:
-        precision: of marian and ctranslate2, see there; None is the engine's own.
+        precision: of marian and ctranslate2, see there; None is the engine's default.
+        share: of the machine, for one of several worker processes; None is the whole machine.
         decoding: the fields of `Decoding`, for both directions.
     Raises:
-        SettingsError: an unknown engine, or one that cannot do what is asked.
+        SettingsError: the engine is unknown, or does not support an option.
     """
-    return tuple(_way(each.strip(), precision, decoding) for each in spec.split("+"))
+    return tuple(_round_trip(part.strip(), precision, share or Share(), decoding) for part in spec.split("+"))
 
 
-def _way(spec: str, precision: str | None, decoding: dict[str, Any]) -> Way:
+def _round_trip(spec: str, precision: str | None, share: Share, decoding: dict[str, Any]) -> RoundTrip:
     engine, _, rest = spec.partition(":")
     if engine == "apertium":
         languages = rest.split("-")
         if len(languages) != 2 or not all(languages):
             raise SettingsError(f"translator {spec!r}: name a language pair, such as apertium:eng-spa")
-        set_here = {name for name, value in decoding.items() if value is not None} - {"seed"}
+        changed = {name for name, value in decoding.items() if value is not None} - {"seed"}
         if decoding.get("beams") == 1:
-            set_here -= {"beams"}
-        if precision is not None or set_here:
+            changed -= {"beams"}
+        if precision is not None or changed:
             raise SettingsError(
-                "Apertium is deterministic: leave temperature, top-k, top-p, beams and precision out, "
-                "or take a marian translator"
+                "Apertium is deterministic: omit temperature, top-k, top-p, beams and precision, "
+                "or choose a marian translator"
             )
-        return Apertium(rest), Apertium("-".join(reversed(languages)))
+        return Apertium(rest, share=share), Apertium("-".join(reversed(languages)), share=share)
     if engine in ("marian", "ctranslate2"):
         models = rest.split(",")
         if len(models) != 2 or not all(models):
             raise SettingsError(
-                f"translator {spec!r}: name the model there and the model back, "
+                f"translator {spec!r}: name the forward model and the backward model, "
                 f"such as {engine}:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en"
             )
         from text_uda.translate.ctranslate2 import CTranslate2
@@ -53,9 +57,9 @@ def _way(spec: str, precision: str | None, decoding: dict[str, Any]) -> Way:
         from text_uda.translate.marian import Marian
 
         kind: Any = Marian if engine == "marian" else CTranslate2
-        given = {} if precision is None else {"precision": precision}
-        there, back = (kind(model, Decoding(**decoding), **given) for model in models)
-        return there, back
+        options = {} if precision is None else {"precision": precision}
+        forward, back = (kind(model, Decoding(**decoding), **options, share=share) for model in models)
+        return forward, back
     near = get_close_matches(engine, ENGINES, n=1)
-    hint = f"did you mean {near[0]}:...?" if near else "take apertium:eng-spa or marian:MODEL,MODEL"
-    raise SettingsError(f"no translator {spec!r}; {hint}")
+    hint = f"did you mean {near[0]}:...?" if near else "choose apertium:eng-spa or marian:MODEL,MODEL"
+    raise SettingsError(f"unknown translator {spec!r}; {hint}")

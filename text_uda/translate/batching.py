@@ -1,4 +1,4 @@
-"""In which batches sentences are translated: of nearly equal length, within a budget that memory may lower."""
+"""Batches of sentences of similar length, within a token budget that an out-of-memory error halves."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,43 +8,43 @@ import torch
 
 from text_uda.errors import SettingsError
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 def batches(lengths: Sequence[int], rows: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Which sources share a batch, the longest first; within a batch they stand by length.
+    """The sources of each batch, sorted by length, the longest first.
 
     Args:
         lengths: tokens of each source.
-        rows: how many outputs are decoded from it; they share its batch, for it is encoded once.
-        max_tokens: longest source of a batch times rows of the batch; a source that is over it alone has its own.
+        rows: outputs of each source; they share a batch, because a source is encoded once.
+        max_tokens: the most tokens of a batch: its longest source times its rows. A source above it is one batch.
     """
     planned: list[list[int]] = []
-    longest = filled = 0
+    longest = rows_in_batch = 0
     for source in sorted(range(len(lengths)), key=lambda source: -lengths[source]):
-        if not planned or longest * (filled + rows[source]) > max_tokens:
+        if not planned or longest * (rows_in_batch + rows[source]) > max_tokens:
             planned.append([])
-            longest, filled = lengths[source], 0
+            longest, rows_in_batch = lengths[source], 0
         planned[-1].append(source)
-        filled += rows[source]
+        rows_in_batch += rows[source]
     return planned
 
 
 @dataclass
 class Budget:
-    """Of a model on a device."""
+    """The token budget of a model on a device."""
 
     max_tokens: int
 
     def run(
-        self, lengths: Sequence[int], rows: Sequence[int], work: Callable[[list[int]], Made]
-    ) -> Iterator[tuple[list[int], Made]]:
-        """Batch by batch, which sources it has and what `work` makes of them.
+        self, lengths: Sequence[int], rows: Sequence[int], work: Callable[[list[int]], Result]
+    ) -> Iterator[tuple[list[int], Result]]:
+        """(sources of the batch, result of `work`) for each batch.
 
-        A batch that memory has no room for halves the budget, for all that follows, and is planned again.
+        An out-of-memory error halves the budget, also for later calls, and the remaining sources are batched again.
 
         Raises:
-            SettingsError: there is no room for one source alone.
+            SettingsError: one source alone does not fit in memory.
         """
         todo = list(range(len(lengths)))
         while todo:
@@ -53,21 +53,21 @@ class Budget:
             finished: set[int] = set()
             for batch in plan:
                 try:
-                    made = work(batch)
+                    result = work(batch)
                 except RuntimeError as error:  # torch.OutOfMemoryError is one
                     if not _is_out_of_memory(error):
                         raise
                     size = max(lengths[source] for source in batch) * sum(rows[source] for source in batch)
-                    self._halve(size, alone=len(batch) == 1, told=" ".join(str(error).split()))
+                    self._halve(size, single=len(batch) == 1, reason=" ".join(str(error).split()))
                     break
-                yield batch, made
+                yield batch, result
                 finished.update(batch)
             todo = [source for source in todo if source not in finished]
 
-    def _halve(self, size: int, *, alone: bool, told: str) -> None:
-        if alone:
+    def _halve(self, size: int, *, single: bool, reason: str) -> None:
+        if single:
             raise SettingsError(
-                f"there is no memory for one sentence ({told:.200}); ask for fewer samples, or take a smaller model"
+                f"there is no memory for one sentence ({reason:.200}); use fewer samples or a smaller model"
             )
         self.max_tokens = max(1, min(self.max_tokens, size) // 2)
         if torch.cuda.is_available():
@@ -75,6 +75,6 @@ class Budget:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Of torch on a GPU, of CTranslate2 there, of torch on a CPU."""
-    told = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in told or "not enough memory" in told
+    """Recognizes the errors of torch and CTranslate2 on a GPU, and of torch on a CPU."""
+    message = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in message or "not enough memory" in message

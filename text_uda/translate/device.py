@@ -1,37 +1,38 @@
-"""Where a worker computes: its GPU, or its share of the CPU's cores."""
+"""The device of a worker process: its GPU, or its share of the CPU cores."""
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-_worker, _workers = 0, 1  # of this process
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of the machine that worker `worker` of `workers` uses; the default is the whole machine."""
 
-def start_worker(worker: int, workers: int) -> None:
-    """Called once in each of `workers` processes, with its number from 0: they share GPUs and cores evenly."""
-    global _worker, _workers
-    _worker, _workers = worker, workers
+    worker: int = 0
+    workers: int = 1
 
+    def torch_device(self) -> "torch.device":
+        """A GPU if there is one, with the workers spread evenly over the GPUs; else the CPU.
 
-def torch_device() -> "torch.device":
-    """A GPU where there is one, of several the worker's own; else the CPU, of which a worker uses its share."""
-    import torch
+        On a CPU it sets torch's thread count to the share of this worker.
+        """
+        import torch
 
-    if torch.cuda.is_available():
-        return torch.device("cuda", _worker % torch.cuda.device_count())
-    if _workers > 1:
-        torch.set_num_threads(cores())
-    return torch.device("cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda", self.worker % torch.cuda.device_count())
+        if self.workers > 1:
+            torch.set_num_threads(self.cores())
+        return torch.device("cpu")
 
+    def block(self) -> int:
+        """The best number of sentences per call of a neural engine."""
+        return 512 if self.torch_device().type == "cpu" else 8192
 
-def block() -> int:
-    """Sentences that a neural engine is best given at once."""
-    return 512 if torch_device().type == "cpu" else 8192
-
-
-def cores() -> int:
-    """Those of this machine that this process may keep busy."""
-    known = hasattr(os, "sched_getaffinity")  # not on a Mac
-    return max(1, (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1) // _workers)
+    def cores(self) -> int:
+        """The number of cores for this worker."""
+        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+        return max(1, (len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1) // self.workers)

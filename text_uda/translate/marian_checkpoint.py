@@ -1,4 +1,4 @@
-"""A MarianMT checkpoint, from the hub or a folder: what names it, its two vocabularies, its weights on a device."""
+"""A MarianMT checkpoint from the hub or a folder: its identity, its vocabulary, its weights on a device."""
 
 import hashlib
 import re
@@ -20,32 +20,32 @@ from text_uda.translate.translator import Translation
 _NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 MAX_TOKENS = {"cpu": 6144, "cuda": 65536}
-"""Longest source of a batch times its rows, by device."""
+"""The most tokens of a batch (its longest source times its rows), by device."""
 
 
 def split_name(model: str) -> tuple[str, str | None]:
-    """The checkpoint, and the language it is to speak where it speaks several: `opus-mt-en-ROMANCE>>fr<<`."""
-    found = _NAMED.fullmatch(model)
-    if found is None:
-        raise SettingsError(f"{model!r} names no model: give a folder or a hub id, such as Helsinki-NLP/opus-mt-en-de")
-    return found["name"], found["language"]
+    """(checkpoint, target language or None) of a name such as `opus-mt-en-ROMANCE>>fr<<`."""
+    match = _NAMED.fullmatch(model)
+    if match is None:
+        raise SettingsError(f"{model!r} is not a model: use a folder or a hub id, such as Helsinki-NLP/opus-mt-en-de")
+    return match["name"], match["language"]
 
 
 def identity(model: str) -> dict[str, Any]:
-    """What decides its translations, fit for JSON: a hub id and its commit, or a digest of a folder's files."""
+    """The model's part of the settings, as JSON values: a hub id and its commit, or a digest of a folder's files."""
     name, language = split_name(model)
-    called = Path(name).name if Path(name).is_dir() else name
-    return {"model": called, "revision": _revision(name)} | ({} if language is None else {"language": language})
+    short_name = Path(name).name if Path(name).is_dir() else name
+    return {"model": short_name, "revision": _revision(name)} | ({} if language is None else {"language": language})
 
 
 def most_tokens(source_tokens: int, positions: int) -> int:
-    """The cap on a translation's length, by the sentence's own length: its batch has no say."""
+    """The cap on the length of a translation. It depends on the length of the sentence, not on the batch."""
     return min(positions - 1, 3 * source_tokens + 10)
 
 
 class Source(NamedTuple):
-    tokens: list[int]  # with the end token; empty where there is nothing to translate
-    cut: bool  # it is longer than the model can read
+    tokens: list[int]  # with the end token; empty for a blank sentence
+    cut: bool  # truncated to the model's maximum length
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,22 @@ class Vocabulary:
     positions: int
 
     def encode(self, sentences: Sequence[str]) -> list[Source]:
-        """Control characters and half surrogate pairs, which no model knows, are read as spaces and question marks."""
-        clean = [_BLANK.sub(" ", each.encode("utf-8", "replace").decode("utf-8")).strip() for each in sentences]
-        there = [number for number, text in enumerate(clean) if text]
+        """Replaces control characters by spaces and half surrogate pairs by question marks: no model knows them."""
+        texts = [_BLANK.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip() for text in sentences]
+        places = [place for place, text in enumerate(texts) if text]
         prefix = f"{self.language} " if self.language else ""
-        ids = self.tokenizer([prefix + clean[number] for number in there])["input_ids"] if there else []
-        found = [Source([], False)] * len(clean)
-        for number, tokens in zip(there, ids, strict=True):
+        ids = self.tokenizer([prefix + texts[place] for place in places])["input_ids"] if places else []
+        sources = [Source([], False)] * len(texts)
+        for place, tokens in zip(places, ids, strict=True):
             cut = len(tokens) > self.positions
-            found[number] = Source([*tokens[: self.positions - 1], tokens[-1]] if cut else tokens, cut)
-        return found
+            sources[place] = Source([*tokens[: self.positions - 1], tokens[-1]] if cut else tokens, cut)
+        return sources
 
     def decode(self, tokens: list[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
 
     def translation(self, tokens: list[int], log_probability: float, ended: bool, *, cut: bool) -> Translation:
-        """What an engine's output amounts to; `failed` where it has no probability, for the weights gave no number."""
+        """The translation of an engine's output; `failed` if the log-probability is NaN."""
         if log_probability != log_probability:
             return Translation("", "failed")
         text = self.decode(tokens)
@@ -82,43 +82,43 @@ class Vocabulary:
 
 @cache
 def vocabulary(model: str) -> Vocabulary:
-    """Raises SettingsError where there is no such model, its tokenizer is not whole, or the language is not said."""
+    """Raises SettingsError if the model does not exist, its tokenizer is incomplete, or it needs a target language."""
     name, language = split_name(model)
     tokenizer = _opened(name, "tokenizer", lambda: MarianTokenizer.from_pretrained(name))
     if tokenizer.separate_vocabs:
-        raise SettingsError(f"{name!r} has a vocabulary for each language, which is not supported: take one with one")
+        raise SettingsError(
+            f"{name!r} has separate vocabularies, which is not supported: choose a model with a shared one"
+        )
     languages = [code for code in tokenizer.get_vocab() if re.fullmatch(r">>[\w-]+<<", code)]
     if language is not None and language not in languages:
         near = ", ".join(get_close_matches(language, languages, n=5, cutoff=0.3) or sorted(languages)[:10])
-        has = f"it has {near}" if near else "it has one language: leave the code out"
-        raise SettingsError(f"{name!r} does not speak {language}; {has}")
+        hint = f"it has {near}" if near else "it has one language: omit the code"
+        raise SettingsError(f"{name!r} does not translate to {language}; {hint}")
     if language is None and len(languages) > 1:
         raise SettingsError(
-            f"{name!r} speaks {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
-            f"say which, such as {name}{sorted(languages)[0]}"
+            f"{name!r} translates to {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
+            f"name one, such as {name}{sorted(languages)[0]}"
         )
     return Vocabulary(tokenizer, language, _config(name).max_position_embeddings)
 
 
 def check_precision(precision: str, known: tuple[str, ...]) -> None:
     if precision not in known:
-        raise SettingsError(f"precision={precision!r}: take one of {', '.join(known)}")
+        raise SettingsError(f"precision={precision!r}: choose one of {', '.join(known)}")
 
 
 @cache
 def network(model: str, device: torch.device, precision: Precision) -> tuple[Network, Budget]:
-    """The weights, and how much of them fits in memory at once. Raises SettingsError where there is no such model."""
+    """(weights, token budget of a batch). Raises SettingsError if the model does not exist."""
     name, _ = split_name(model)
     _config(name)
     if precision == "int8" and device.type != "cpu":
-        raise SettingsError("int8 is for a CPU: take bfloat16 or float32 on a GPU, or ctranslate2")
+        raise SettingsError("int8 needs a CPU: choose bfloat16 or float32 on a GPU, or ctranslate2")
     loaded = _opened(
         name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
     )
     if not all(weight.isfinite().all() for weight in loaded.parameters()):
-        raise SettingsError(
-            f"the weights of {name!r} have no finite numbers in places: they are damaged, get them again"
-        )
+        raise SettingsError(f"the weights of {name!r} are damaged (some are not finite numbers): download them again")
     return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
 
 
@@ -133,34 +133,34 @@ def _config(name: str) -> Any:
 def _opened(name: str, part: str, load: Any) -> Any:
     try:
         return load()
-    except Exception as error:  # whatever transformers, sentencepiece and safetensors raise of broken files
+    except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         near = _near(name)
         raise SettingsError(
             f"cannot open the {part} of the MarianMT model {name!r} ({reason:.200}); "
-            + (f"there are {', '.join(near)}" if near else "name a whole folder or a hub id")
+            + (f"did you mean {', '.join(near)}?" if near else "use a complete folder or a hub id")
         ) from error
 
 
 def _near(name: str) -> list[str]:
-    """Models of nearly this name: in the folder beside it, on the hub, or kept from the hub."""
+    """Models with similar names: in the parent folder, on the hub, or in the hub's local cache."""
     path = Path(name)
     if path.is_absolute() or (path.parent.is_dir() and "/" not in name.strip("./")):
-        beside = [str(config.parent) for config in path.parent.glob("*/config.json") if config.parent != path]
-        return get_close_matches(name, beside, n=3)
+        siblings = [str(config.parent) for config in path.parent.glob("*/config.json") if config.parent != path]
+        return get_close_matches(name, siblings, n=3)
     from huggingface_hub import HfApi, scan_cache_dir
 
     owner, _, pair = name.rpartition("/")
     try:
         known = [
-            each.id for each in HfApi().list_models(author=owner or None, search=pair.rsplit("-", 1)[0], limit=200)
+            model.id for model in HfApi().list_models(author=owner or None, search=pair.rsplit("-", 1)[0], limit=200)
         ]
-    except Exception:  # no network, or the hub does not answer: what is here has to do
+    except Exception:  # no network or no answer: use the local cache
         try:
             known = [repo.repo_id for repo in scan_cache_dir().repos]
         except Exception:
             known = []
-    return get_close_matches(name, [each for each in known if each != name], n=3)
+    return get_close_matches(name, [other for other in known if other != name], n=3)
 
 
 @cache

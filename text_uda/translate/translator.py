@@ -1,4 +1,4 @@
-"""What a translation engine is, however it works."""
+"""The interface of a translation engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,32 +9,32 @@ from typing import Any, Protocol, runtime_checkable
 class Translation:
     text: str
     status: str = "ok"
-    """`ok`, `truncated` at the length cap, `empty` where there was nothing to translate, or `failed`."""
+    """`ok`, `truncated` at the length cap, `empty` for an empty sentence, or `failed`."""
     scores: dict[str, float] = field(default_factory=dict)
-    """Such as log_probability, the mean over the tokens."""
+    """For example log_probability, the mean over the tokens."""
 
 
 @runtime_checkable
 class Translator(Protocol):
-    """One direction. A pure function of (settings, sentence, draw): the sentences around one change nothing.
+    """One direction. A pure function of (settings, sentence, draw), independent of the other sentences of a call.
 
-    Where an engine cannot promise that (it says so), it is a function of all sentences and draws of the call.
+    An engine that cannot guarantee this documents it; it is then a function of all sentences and draws of the call.
     """
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the output, fit for JSON."""
+        """Everything that decides the output, as JSON values."""
         ...
 
     @property
     def draws(self) -> int | None:
-        """How many different draws of a sentence there are: 1 is deterministic, None is without limit."""
+        """The number of different draws per sentence: 1 is deterministic, None is unlimited."""
         ...
 
     @property
     def block(self) -> int:
-        """How many translations it is best asked for at once."""
+        """The best number of sentences per call."""
         ...
 
     def __call__(self, sentences: Sequence[str], draws: Sequence[int]) -> list[Translation]:
-        """One translation for each (sentence, draw). A sentence that stands there several times is read once."""
+        """One translation for each (sentence, draw). A repeated sentence is encoded once."""
         ...

@@ -2,17 +2,15 @@
 
 import threading
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 from contents import content
 from jobs import Upper
 
-from translation_cache import Cache, Paraphrase, compact, digest, fill, fingerprint, lookup, shard, verify
-from translation_cache.compact import MANY, tidy
+from translation_cache import Cache, Paraphrase, compact, compaction, digest, fill, fingerprint, lookup, shard, verify
+from translation_cache.compaction import MANY, compact_small
 
-compaction = import_module("translation_cache.compact")  # the module, whose name in the package is the function's
 TEXTS = [f"text {number}" for number in range(400)]
 SETTINGS = Upper().settings()
 MARK = fingerprint(SETTINGS)
@@ -64,10 +62,10 @@ def test_those_that_others_left_behind_are_put_together_at_the_end(cache):
 def test_only_one_at_a_time_tidies(cache):
     for number in range(MANY):
         cache.add(SETTINGS, [(f"text {number}", 0, Paraphrase("a"))])
-    with cache.alone(MARK) as first, Cache(str(cache)).alone(MARK) as second:
+    with cache.lock(MARK) as first, Cache(str(cache)).lock(MARK) as second:
         assert first and not second
-        assert tidy(cache, SETTINGS, MARK) == [] and len(cache.shards(MARK)) == MANY
-    assert len(tidy(cache, SETTINGS, MARK)) == 1 and len(cache.shards(MARK)) == 1
+        assert compact_small(cache, SETTINGS, MARK) == [] and len(cache.shards(MARK)) == MANY
+    assert len(compact_small(cache, SETTINGS, MARK)) == 1 and len(cache.shards(MARK)) == 1
 
 
 def test_while_others_write_read_and_compact(cache, whole):
@@ -156,7 +154,7 @@ def test_no_space_to_tidy_is_a_warning_and_the_rows_are_safe(cache, monkeypatch,
 
     monkeypatch.setattr("pyarrow.ipc.new_file", full)
     fill(cache, Upper(), TEXTS, batch_size=2, commit_every_s=0)
-    assert len(cache.shards(MARK)) == 200 and "are not put together" in caplog.text
+    assert len(cache.shards(MARK)) == 200 and "are not compacted" in caplog.text
 
 
 def test_what_is_on_disk_before_what(cache, monkeypatch):
