@@ -20,7 +20,7 @@ from text_uda import load
 from text_uda.experiment import Trial, run_study, setting, write_report
 from text_uda.experiment.catalogue import ladder
 from text_uda.experiment.sizes import limit_of
-from text_uda.report.interval import estimate
+from text_uda.report.seed_statistics import estimate
 
 DATA = ("wordnet-6", "wordnet-14", "movie-snippets", "movie-snippets-5")
 TUNE = ("head", "last:2", "all")

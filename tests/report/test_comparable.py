@@ -31,9 +31,7 @@ def runs_of(make_run, first, second, **more):
     ],
 )
 def test_another_split_of_the_same_seed_is_refused(make_run, first, second):
-    told = (
-        r"same seed \(0\) and .* labels \(40\), and yet another split.*first \(split a\) against .*second \(split b\)"
-    )
+    told = r"same seed \(0\) and .* labels \(40\) but different splits.*first \(split a\) against .*second \(split b\)"
     with pytest.raises(SettingsError, match=told):
         markdown_table(runs_of(make_run, first, second))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from text_uda.report import markdown_table
-from text_uda.report.comparison import compare, flat
+from text_uda.report.grouping import compare, flat
 from text_uda.report.load_runs import read_runs
 from text_uda.report.table import NOTHING, group_cell, run_cell
 
@@ -165,15 +165,15 @@ def test_a_seed_run_twice_is_no_second_seed(make_run):
     (comparison,) = compared(runs)
     found = comparison.groups[0].estimate("test_error")
     assert found is not None and (found.mean, found.count) == (15.5, 2)
-    assert any("more than once" in remark for remark in comparison.remarks())
+    assert any("a seed has several runs" in remark for remark in comparison.remarks())
 
 
 def test_what_makes_runs_hard_to_compare_is_said(make_run):
     runs = [make_run("none", 0), make_run("synonym", 0), make_run("synonym", 1, code_revision="0+")]
     remarks = " ".join(compared(runs)[0].remarks())
-    assert "One seed (labels alone)" in remarks and "different revisions" in remarks
+    assert "One seed only (labels alone)" in remarks and "different revisions" in remarks
     (comparison,) = compared([make_run("a", 0), make_run("b", 0)])
-    assert "no run with labels alone" in " ".join(comparison.remarks())
+    assert "No run has labels alone" in " ".join(comparison.remarks())
 
 
 def test_the_way_and_the_place_of_a_run_make_no_other_method(make_run):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from text_uda.report import resampling
-from text_uda.report.distributions import t_quantile
-from text_uda.report.interval import estimate
 from text_uda.report.resampling import pigeonhole_interval
+from text_uda.report.seed_statistics import estimate, t_quantile
 
 
 def differences(seeds: int, rows: int, *, seed: int = 0) -> np.ndarray:

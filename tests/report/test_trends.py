@@ -5,9 +5,9 @@ import math
 import pytest
 
 from text_uda.report import build, trends
-from text_uda.report.comparison import compare
+from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_runs
-from text_uda.report.reliability import bins, expected_error, reliability
+from text_uda.report.reliability import expected_error, merged_bins, reliability_diagram
 
 drawing = pytest.importorskip("text_uda.report.drawing")
 
@@ -126,17 +126,17 @@ def test_bins_are_summed_over_seeds_by_their_rows(make_run):
         make_run("none", 1, result=calibration((30, 0.88, 0.5), (0, None, None))),
     ]
     (comparison,) = compared(runs)
-    low, middle, high = bins(comparison.groups[0])
+    low, middle, high = merged_bins(comparison.groups[0])
     assert (low.count, low.confidence) == (3930, pytest.approx(0.05))
     assert (middle.count, middle.confidence, middle.accuracy) == pytest.approx((40, 0.885, 0.5))
     assert (high.count, high.confidence, high.accuracy) == (30, 0.95, 0.7)
     # (40 * 0.385 + 30 * 0.25) / 70
     assert expected_error([middle, high]) == pytest.approx(32.714, abs=1e-3)
-    chart = reliability(comparison)
-    assert chart is not None and "labels alone 0.6" in chart.told
+    chart = reliability_diagram(comparison)
+    assert chart is not None and "labels alone 0.6" in chart.alt_text
     assert chart.numbers.rows[2] == ["labels alone", "0.93 to 1.00", "30", "95.0", "70.0"]
     assert "off by 0.6 points" in drawing.svg(chart, "f", narrow=True)
 
 
 def test_runs_of_earlier_versions_have_no_diagram(study, earlier):
-    assert reliability(compared([earlier(run) for run in study])[0]) is None
+    assert reliability_diagram(compared([earlier(run) for run in study])[0]) is None

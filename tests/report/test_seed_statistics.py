@@ -1,18 +1,35 @@
-"""Tests of differences: by hand and against SciPy's own."""
+"""Tests of differences: by hand and against SciPy."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from text_uda.report.distributions import binomial_lower, t_quantile, t_two_sided
-from text_uda.report.significance import holm, mcnemar, paired_t_test
+from text_uda.report.seed_statistics import estimate, holm, mcnemar, paired_t_test
 
 
-def test_distributions_are_scipys():
-    for degrees in (1, 2, 5, 31, 1000):
-        assert t_quantile(degrees) == pytest.approx(stats.t.ppf(0.975, degrees))
-        assert t_two_sided(-1.7, degrees) == pytest.approx(2 * stats.t.sf(1.7, degrees))
-    assert binomial_lower(3, 12) == pytest.approx(stats.binom.cdf(3, 12, 0.5))
+def test_interval_by_hand():
+    # Mean 2, standard deviation 1, three values: 4.302653 / sqrt(3).
+    interval = estimate([1.0, 2.0, 3.0])
+    assert interval is not None
+    assert (interval.mean, interval.count) == (2.0, 3)
+    assert interval.half_width == pytest.approx(2.4841, abs=1e-4)
+    assert (interval.low, interval.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-4)
+    assert interval.text() == "2.0 ± 2.5"
+
+
+@pytest.mark.parametrize("count", [2, 3, 32, 1000])
+def test_the_interval_is_scipys(count):
+    own, other = np.random.default_rng(count).normal(20, 1, (2, count))
+    interval = estimate(list(own - other))
+    expected = stats.ttest_rel(own, other).confidence_interval(0.95)
+    assert interval is not None and (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_value_has_no_interval():
+    interval = estimate([-1.25])
+    assert interval is not None and interval.half_width is None
+    assert interval.text(sign=True) == "−1.2"
+    assert estimate([]) is None
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])
