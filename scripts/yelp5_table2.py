@@ -16,8 +16,8 @@ from pathlib import Path
 
 from text_uda.data import load
 from text_uda.experiment import STUDIES, run_study, setting, write_report
-from text_uda.experiment.cost import cost
-from text_uda.experiment.study import share
+from text_uda.experiment.cost import estimate_cost
+from text_uda.experiment.study import select_share
 from text_uda.report import Report
 
 DATA = {"source": "yelp-5"}
@@ -43,7 +43,7 @@ def main() -> None:
     trials = list(STUDIES["table2"](setting(corpus, "paper", few=FEW, seeds=arguments.seeds)))
     shard = arguments.shard and (arguments.shard[0], arguments.shard[1])
     if arguments.estimate or not arguments.out.exists():
-        print(cost(share(trials, shard), corpus, workers=arguments.workers), flush=True)
+        print(estimate_cost(select_share(trials, shard), corpus, workers=arguments.workers), flush=True)
     if arguments.estimate:
         return
     outcome = run_study(trials, DATA, out=arguments.out, fill=shard is None, workers=arguments.workers, shard=shard)

@@ -1,16 +1,19 @@
-"""The studies of the field: which trials, with which settings."""
+"""The named studies: their trials and settings."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
+import click
 import pytest
 
-from text_uda.cli.ablating import SIZES, ablate
-from text_uda.cli.ablating import STUDIES as NAMES
+from text_uda.cli.ablating import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting
 from text_uda.experiment import usb as usb_module
+from text_uda.experiment.catalogue import SIZES
 from text_uda.experiment.sizes import limit_of
 from text_uda.experiment.usb import usb_labels, usb_settings
 from text_uda.objectives import (
@@ -35,9 +38,18 @@ SMALL = setting(CORPUS, "small")
 
 
 def test_the_command_line_knows_them():
-    assert tuple(STUDIES) == NAMES
-    assert all(name in (ablate.help or "") for name in NAMES)
-    assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")  # pyright: ignore[reportArgumentType]
+    choices = {option.name: option.type.choices for option in ablate.params if isinstance(option.type, click.Choice)}
+    assert list(choices["study"]) == list(STUDIES) and list(choices["size"]) == list(SIZES)
+    assert all(name in (ablate.help or "") for name in STUDIES)
+    assert all(study.__doc__ for study in STUDIES.values())
+    assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")
+
+
+def test_the_names_of_the_studies_need_no_library():
+    """The command line reads them for its help."""
+    code = "import sys; from text_uda.experiment.catalogue import SIZES, STUDIES; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "text_uda.experiment.catalogue" in loaded and not {"torch", "numpy", "pyarrow", "transformers"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", sorted(set(STUDIES) - {"temperature"}))
@@ -110,7 +122,7 @@ def test_what_each_study_varies():
 
 
 def test_a_temperature_needs_a_translator_that_has_one():
-    with pytest.raises(SettingsError, match="Apertium translates a sentence in one way"):
+    with pytest.raises(SettingsError, match="Apertium gives one translation per sentence"):
         list(STUDIES["temperature"](SMALL))
     marian = setting(CORPUS, "small", translator="marian:there,back")
     assert marian.back_translation.temperature == 0.9

@@ -40,8 +40,8 @@ def script(request, reviews, tiny_bert, tmp_path, monkeypatch):
         monkeypatch.setattr(module, constant, 6)
     if hasattr(module, "STUDIES"):
         monkeypatch.setattr(module, "STUDIES", {"table2": few})
-    if hasattr(module, "cost"):
-        monkeypatch.setattr(module, "cost", lambda trials, *_, **__: f"{len(trials)} runs cost")
+    if hasattr(module, "estimate_cost"):
+        monkeypatch.setattr(module, "estimate_cost", lambda trials, *_, **__: f"{len(trials)} runs cost")
 
     def call(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", [str(path), "--out", str(tmp_path / "study"), "--seeds", "1", *words])

@@ -1,4 +1,4 @@
-"""Studies: what is finished is skipped, what is broken goes on, and what does not belong together is refused."""
+"""Studies: finished runs are skipped, interrupted runs resume, and a folder refuses another study."""
 
 import fcntl
 import json
@@ -149,7 +149,7 @@ def test_what_is_another_study_is_refused(reviews, head, tmp_path):
         run_study([], data, out=out)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(SettingsError, match="holds files that no study made"):
+    with pytest.raises(SettingsError, match="holds files of something else"):
         run_study(trials, data, out=tmp_path / "other")
     with pytest.raises(SettingsError, match="is a file"):
         run_study(trials, data, out=tmp_path / "other" / "thesis.tex")
@@ -227,7 +227,7 @@ def test_data_that_changed_are_refused(reviews, head, tmp_path):
     run_study(some(head)[:1], {"source": str(own)}, out=tmp_path / "study")
     with own.open("a") as file:
         file.write("one more,good\n")
-    with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was begun"):
+    with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was started"):
         run_study(some(head)[:3:2], {"source": str(own)}, out=tmp_path / "study")
 
 
@@ -238,14 +238,14 @@ def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
 
 
 def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, tmp_path, monkeypatch):
-    monkeypatch.setattr("text_uda.experiment.trial._PATIENCE_S", 0.1)
+    monkeypatch.setattr("text_uda.experiment.trial._LOCK_TIMEOUT_S", 0.1)
     locks = tmp_path / "study" / "runs" / ".locks"
     trials = some(head)[:3:2]
     assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
     with (locks / trials[1].folder).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
-    assert "another process is at work on none-seed-1" in outcome.failed["none-seed-1"]
+    assert "another process runs none-seed-1" in outcome.failed["none-seed-1"]
 
 
 def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path, monkeypatch):
