@@ -161,7 +161,7 @@ def test_what_is_another_study_is_refused(reviews, head, tmp_path):
 def test_texts_are_encoded_once_for_all_calls(reviews, head, tmp_path, monkeypatch):
     data, out, trials = {"source": str(reviews)}, tmp_path / "study", some(head)
     run_study(trials[:2], data, out=out, fill=True, workers=1)
-    monkeypatch.setattr("text_uda.model.tokenized.encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("text_uda.model.frozen_encoder.encode", lambda *_: pytest.fail("encoded again"))
     assert len(run_study(trials, data, out=out, workers=1).finished) == 4
 
 
@@ -175,7 +175,7 @@ def test_studies_share_features(reviews, head, tmp_path, monkeypatch):
     data, trials = {"source": str(reviews)}, some(head)
     monkeypatch.setenv("TEXT_UDA_FEATURES", str(tmp_path / "features"))
     run_study(trials[:2], data, out=tmp_path / "one", fill=True, workers=1)
-    monkeypatch.setattr("text_uda.model.tokenized.encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("text_uda.model.frozen_encoder.encode", lambda *_: pytest.fail("encoded again"))
     run_study(trials[:2], data, out=tmp_path / "other", cache=tmp_path / "one" / "cache", workers=1)
     assert not (tmp_path / "other" / "features").exists()
 
