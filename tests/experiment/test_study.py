@@ -41,11 +41,11 @@ def some(head, *, seeds=(0, 1)) -> list[Trial]:
 
 def results(out: Path) -> dict[str, dict]:
     """Of each run, without what another start may have otherwise."""
-    found = {}
+    by_run = {}
     for path in out.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
-        found[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "cpu_seconds", "run")}
-    return found
+        by_run[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "cpu_seconds", "run")}
+    return by_run
 
 
 def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path
     first = run_study(some(head), data, out=out, fill=True, workers=1)
     assert [path.name for path in first.finished] == [trial.folder for trial in some(head)]
     assert not first.failed and not first.elsewhere
-    made = results(out)
+    before = results(out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/result.json")}
     (out / "runs" / "none-seed-1" / "result.json").unlink()  # as a kill before the last write leaves it
     shutil.rmtree(out / "runs" / "switchout-seed-0")
@@ -61,7 +61,7 @@ def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path
     more = run_study(some(head, seeds=(0, 1, 2)), data, out=out, workers=1)
     assert len(more.finished) == 6
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert {name: result for name, result in results(out).items() if name in made} == made
+    assert {name: result for name, result in results(out).items() if name in before} == before
     monkeypatch.setattr("text_uda.experiment.trial.load", lambda **_: pytest.fail("all is finished: nothing is read"))
     assert run_study(some(head), data, out=out).finished == first.finished
 
@@ -142,7 +142,7 @@ def test_what_is_another_study_is_refused(reviews, head, tmp_path):
         run_study(trials, data | {"limit": 40}, out=out)
     with pytest.raises(SettingsError, match="holds none-seed-0 with other settings"):
         run_study([replace(trials[0], settings=replace(head, steps=7))], data, out=out)
-    run_study([replace(trials[0], settings=replace(head, log_every=1))], data, out=out)  # of how it is told alone
+    run_study([replace(trials[0], settings=replace(head, log_every=1))], data, out=out)  # without effect on the result
     with pytest.raises(SettingsError, match="two trials are called none-seed-0"):
         run_study(trials * 2, data, out=out)
     with pytest.raises(SettingsError, match="at least one trial"):
@@ -222,13 +222,13 @@ def test_a_damaged_run_is_named_and_costs_no_other(reviews, head, tmp_path):
 
 
 def test_data_that_changed_are_refused(reviews, head, tmp_path):
-    own = tmp_path / "own.csv"
-    shutil.copy(reviews, own)
-    run_study(some(head)[:1], {"source": str(own)}, out=tmp_path / "study")
-    with own.open("a") as file:
+    copy = tmp_path / "own.csv"
+    shutil.copy(reviews, copy)
+    run_study(some(head)[:1], {"source": str(copy)}, out=tmp_path / "study")
+    with copy.open("a") as file:
         file.write("one more,good\n")
     with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was started"):
-        run_study(some(head)[:3:2], {"source": str(own)}, out=tmp_path / "study")
+        run_study(some(head)[:3:2], {"source": str(copy)}, out=tmp_path / "study")
 
 
 def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):

@@ -19,18 +19,18 @@ def test_p_values_are_adjusted_over_the_methods_and_paired_by_seed():
         "a": {0: 15.0, 1: 16.8, 2: 16.1, 3: 99.0},
         "b": {2: 20.0, 1: 22.5, 0: 18.0},
     }
-    found = contrasts(errors, {}, [("a", "alone"), ("b", "alone")])
-    found = {name: contrast for (name, _), contrast in found.items()}
+    by_method = contrasts(errors, {}, [("a", "alone"), ("b", "alone")])
+    by_method = {name: contrast for (name, _), contrast in by_method.items()}
     p = {name: stats.ttest_rel([errors[name][n] for n in range(3)], [20.0, 22.0, 21.0]).pvalue for name in "ab"}
-    assert found["a"].p == pytest.approx(2 * p["a"]) and found["b"].p == pytest.approx(p["b"])
-    assert found["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
-    assert found["a"].seeds_and_rows is None and found["a"].p_rows is None
+    assert by_method["a"].p == pytest.approx(2 * p["a"]) and by_method["b"].p == pytest.approx(p["b"])
+    assert by_method["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
+    assert by_method["a"].seeds_and_rows is None and by_method["a"].p_rows is None
 
 
 def test_each_method_is_held_against_each_other(make_run):
     """As the paper's question asks: SwitchOut against back-translation."""
     errors = {"none": (20.0, 21.0, 23.0), "switchout": (15.0, 17.0, 16.0), "back-translation": (13.0, 14.5, 15.5)}
-    runs = [make_run(method, seed, error=e) for method, found in errors.items() for seed, e in enumerate(found)]
+    runs = [make_run(method, seed, error=e) for method, values in errors.items() for seed, e in enumerate(values)]
     (comparison,) = compare(find_runs_in(runs).runs)
     ((pair, contrast),) = comparison.between.items()
     assert pair == ("back-translation", "switchout")
@@ -92,7 +92,7 @@ def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"test_correct": "oA=="}, "'test_correct' does not hold 2,000 test rows"),
         ({"test_correct": 5}, "'test_correct' does not hold"),
@@ -103,8 +103,8 @@ def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
         ({"calibration": 1.0}, "is no JSON object"),
     ],
 )
-def test_answers_that_do_not_fit_are_damage(make_run, change, told):
+def test_answers_that_do_not_fit_are_damage(make_run, change, message):
     from text_uda.errors import SettingsError
 
-    with pytest.raises(SettingsError, match=rf"result\.json is damaged: .*{told}"):
+    with pytest.raises(SettingsError, match=rf"result\.json is damaged: .*{message}"):
         find_runs_in([make_run(result=change)])

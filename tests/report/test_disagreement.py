@@ -1,4 +1,4 @@
-"""Test rows that the methods do not agree on: which, who says what, what is said of it on the page."""
+"""Test rows on which the methods disagree: which rows, the votes of each method, their text on the page."""
 
 import re
 
@@ -16,12 +16,12 @@ GOOD, BAD = "positive", "negative"
 @pytest.fixture
 def answered(make_run, answer):
     """Three seeds of labels alone and of one method; what each says of four rows."""
-    said = {
+    predictions = {
         "none": [(BAD, GOOD, GOOD, GOOD), (BAD, GOOD, GOOD, BAD), (GOOD, GOOD, GOOD, GOOD)],
         "synonym": [(GOOD, BAD, GOOD, BAD), (GOOD, BAD, GOOD, GOOD), (GOOD, GOOD, GOOD, GOOD)],
     }
     runs = []
-    for method, seeds in said.items():
+    for method, seeds in predictions.items():
         for seed, answers in enumerate(seeds):
             runs.append(make_run(method, seed))
             rows = zip(("gained", "lost", "same", "one seed"), answers, strict=True)
@@ -100,7 +100,7 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "told"),
+    ("file", "change", "message"),
     [
         (
             "test_examples.jsonl",
@@ -117,9 +117,9 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
         ),
     ],
 )
-def test_damage_is_named(make_run, file, change, told):
+def test_damage_is_named(make_run, file, change, message):
     run = make_run(result=change if isinstance(change, dict) else None)
     if isinstance(change, str):
         (run / file).write_text(change)
-    with pytest.raises(SettingsError, match=rf"{file} is damaged: .*{told}"):
+    with pytest.raises(SettingsError, match=rf"{file} is damaged: .*{message}"):
         read_runs([run])

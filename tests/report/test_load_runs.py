@@ -32,7 +32,7 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "told"),
+    ("file", "content", "message"),
     [
         ("config.json", '{"name": "x"}', r"config\.json is damaged: it has no 'method'"),
         ("config.json", "[]", r"config\.json is not what a run writes"),
@@ -49,13 +49,13 @@ def test_a_folder_that_is_no_run(tmp_path):
         ("metrics.jsonl", None, r"metrics\.jsonl is damaged"),
     ],
 )
-def test_damage_is_named(make_run, file, content, told):
+def test_damage_is_named(make_run, file, content, message):
     run = make_run()
     if content is None:
         (run / file).unlink()
     else:
         (run / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(SettingsError, match=told) as raised:
+    with pytest.raises(SettingsError, match=message) as raised:
         find_runs_in([run])
     assert str(run) in str(raised.value) and "\n" not in str(raised.value)
 

@@ -102,8 +102,8 @@ def test_everything_from_a_run_is_escaped(make_run, tmp_path):
     shared = {"encoder": HOSTILE, "tune": HOSTILE, "code_revision": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     runs = []
     for seed in (0, 1):
-        own = {"name": HOSTILE, "data": nasty, "objectives": [{"objective": HOSTILE, HOSTILE: HOSTILE}], **shared}
-        runs.append(make_run("m", seed, folder=f"run <b>{seed}&", result=result, **own))
+        config = {"name": HOSTILE, "data": nasty, "objectives": [{"objective": HOSTILE, HOSTILE: HOSTILE}], **shared}
+        runs.append(make_run("m", seed, folder=f"run <b>{seed}&", result=result, **config))
         config = json.loads((runs[-1] / "config.json").read_text())
         (runs[-1] / "config.json").write_text(json.dumps(config | {"method": HOSTILE}))
         example = {"source": HOSTILE, "paraphrase": f"x {HOSTILE}", "status": HOSTILE, "pivot": HOSTILE}
@@ -117,9 +117,9 @@ def test_everything_from_a_run_is_escaped(make_run, tmp_path):
 
 def test_changed_words_are_marked(make_run, tmp_path):
     text = page_of([make_run("synonym", 0, texts=["A slight movies & <b> mess"])], tmp_path / "report.html")
-    made = text[text.index('class="entry"') :]
-    assert "<del>slight movies</del> <ins>modest films</ins>" in re.sub(r"\s+", " ", made)
-    assert "&amp; &lt;b&gt;" in made
+    entry = text[text.index('class="entry"') :]
+    assert "<del>slight movies</del> <ins>modest films</ins>" in re.sub(r"\s+", " ", entry)
+    assert "&amp; &lt;b&gt;" in entry
 
 
 def test_texts_of_the_same_source_stand_together(study, tmp_path):

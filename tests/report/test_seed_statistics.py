@@ -19,9 +19,9 @@ def test_interval_by_hand():
 
 @pytest.mark.parametrize("count", [2, 3, 32, 1000])
 def test_the_interval_is_scipys(count):
-    own, other = np.random.default_rng(count).normal(20, 1, (2, count))
-    interval = estimate(list(own - other))
-    expected = stats.ttest_rel(own, other).confidence_interval(0.95)
+    first, second = np.random.default_rng(count).normal(20, 1, (2, count))
+    interval = estimate(list(first - second))
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
     assert interval is not None and (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
 
 
@@ -35,8 +35,8 @@ def test_one_value_has_no_interval():
 @pytest.mark.parametrize("count", [2, 3, 10])
 def test_the_paired_t_test_is_scipys(count):
     draws = np.random.default_rng(count)
-    own, other = draws.normal(20, 1, count), draws.normal(21, 1, count)
-    assert paired_t_test(list(own - other)) == pytest.approx(stats.ttest_rel(own, other).pvalue)
+    first, second = draws.normal(20, 1, count), draws.normal(21, 1, count)
+    assert paired_t_test(list(first - second)) == pytest.approx(stats.ttest_rel(first, second).pvalue)
 
 
 @pytest.mark.parametrize("differences", [[], [1.0], [2.0, 2.0], [0.1 + 0.2, 0.3, 0.3]])
@@ -45,24 +45,24 @@ def test_differences_without_spread_have_no_p(differences):
 
 
 def test_mcnemar_by_hand():
-    # One row that only the first gets right, five that only the other does: 2 (C(6,0) + C(6,1)) / 2^6.
-    own = np.array([True] * 4 + [True] + [False] * 5 + [False] * 3)
-    other = np.array([True] * 4 + [False] + [True] * 5 + [False] * 3)
-    assert mcnemar(own, other) == pytest.approx(2 * 7 / 64)
-    assert mcnemar(other, own) == mcnemar(own, other)
-    assert mcnemar(own, own) == 1.0
+    # One row that only the first gets right, five that only the second does: 2 (C(6,0) + C(6,1)) / 2^6.
+    first = np.array([True] * 4 + [True] + [False] * 5 + [False] * 3)
+    second = np.array([True] * 4 + [False] + [True] * 5 + [False] * 3)
+    assert mcnemar(first, second) == pytest.approx(2 * 7 / 64)
+    assert mcnemar(second, first) == mcnemar(first, second)
+    assert mcnemar(first, first) == 1.0
 
 
 def test_mcnemar_of_many_rows_is_the_binomial_test():
-    own, other = np.zeros(3000, dtype=bool), np.zeros(3000, dtype=bool)
-    own[:900], other[900:1700] = True, True
-    assert mcnemar(own, other) == pytest.approx(stats.binomtest(800, 1700).pvalue)
+    first, second = np.zeros(3000, dtype=bool), np.zeros(3000, dtype=bool)
+    first[:900], second[900:1700] = True, True
+    assert mcnemar(first, second) == pytest.approx(stats.binomtest(800, 1700).pvalue)
 
 
 def test_holm_by_hand():
     # 0.01 x 4; 0.02 x 3; 0.03 x 2 = 0.06, no less than the one before; 0.9 x 1.
-    found = holm({"c": 0.03, "a": 0.01, "d": 0.9, "b": 0.02})
-    assert found == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9})
-    assert list(found) == ["c", "a", "d", "b"]
+    adjusted = holm({"c": 0.03, "a": 0.01, "d": 0.9, "b": 0.02})
+    assert adjusted == pytest.approx({"a": 0.04, "b": 0.06, "c": 0.06, "d": 0.9})
+    assert list(adjusted) == ["c", "a", "d", "b"]
     assert holm({"a": 0.7, "b": 0.8}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}

@@ -21,7 +21,7 @@ BETTER = [[650, 40, 10], [40, 140, 20], [20, 10, 70]]
 
 @pytest.fixture
 def skewed(make_run) -> list[Path]:
-    def made(method, seed, confusion, **result):
+    def run_of(method, seed, confusion, **result):
         rows = sum(map(sum, confusion))
         error = 100 * (rows - sum(row[place] for place, row in enumerate(confusion))) / rows
         chosen = {"selected_by": "macro-f1", "dev_rows": 40} | result
@@ -36,7 +36,7 @@ def skewed(make_run) -> list[Path]:
         )
 
     return [
-        made(method, seed, [[row[0] - seed, row[1] + seed, row[2]] for row in confusion])
+        run_of(method, seed, [[row[0] - seed, row[1] + seed, row[2]] for row in confusion])
         for method, confusion in (("none", ALONE), ("synonym", BETTER))
         for seed in range(2)
     ]
@@ -63,8 +63,8 @@ def test_the_table_has_the_columns_where_classes_are_skewed(skewed, study):
 
 def test_all_tables_say_what_chose(skewed, tmp_path):
     markdown, latex, comma_separated = export(skewed, tmp_path)
-    said = "weights selected by the macro-F1 of 40 dev rows"
-    assert said in markdown.read_text() and said in latex.read_text()
+    words = "weights selected by the macro-F1 of 40 dev rows"
+    assert words in markdown.read_text() and words in latex.read_text()
     assert "dev rows |" not in markdown.read_text(), "the caption says it"
     lines = list(csv.DictReader(comma_separated.read_text("utf-8").splitlines()))
     runs = [line for line in lines if line["level"] == "run"]
@@ -129,8 +129,8 @@ def test_runs_with_another_head_than_today_are_a_group_of_their_own(make_run, tu
     earlier = make_run("synonym", 0, tune=tune, encoder=encoder)
     today = make_run("synonym", 1, tune=tune, encoder=encoder, settings={"head_penalty": None, "patience": None})
     (comparison,) = compare(read_runs([earlier, today]))
-    told = ["synonym (head linear)", "synonym (head not linear)"] if groups == 2 else ["synonym"]
-    assert [group.label for group in comparison.groups] == told
+    labels = ["synonym (head linear)", "synonym (head not linear)"] if groups == 2 else ["synonym"]
+    assert [group.label for group in comparison.groups] == labels
 
 
 def test_the_table_of_classes(skewed):

@@ -20,9 +20,9 @@ def lines_of(folder):
 
 
 def test_the_three_files_say_the_same(study, tmp_path):
-    made = export(study, tmp_path / "new" / "tables")
-    assert [path.name for path in made] == ["table.md", "table.tex", "table.csv"]
-    markdown, latex = (path.read_text("utf-8") for path in made[:2])
+    paths = export(study, tmp_path / "new" / "tables")
+    assert [path.name for path in paths] == ["table.md", "table.tex", "table.csv"]
+    markdown, latex = (path.read_text("utf-8") for path in paths[:2])
     assert markdown == read(study).markdown() + "\n"
     (line,) = [line for line in markdown.splitlines() if re.match(r"\| back-translation +\| +3 ", line)]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -30,7 +30,7 @@ def test_the_three_files_say_the_same(study, tmp_path):
     assert re.fullmatch(r"\[−\d+\.\d, −\d+\.\d\]", cells[5]) and 0 < float(cells[4]) < 0.05
     (row,) = [line for line in latex.splitlines() if line.startswith("back-translation & $3$")]
     assert row.startswith(r"back-translation & $3$ & $12.9 \pm 2.1$ & $-8.8 \pm 3.1$ & $0.0") and row.endswith(r"\\")
-    lines = lines_of(made[2].parent)
+    lines = lines_of(paths[2].parent)
     (method,) = [line for line in lines if (line["level"], line["method"]) == ("method", "back-translation")]
     assert float(method["test_error"]) == pytest.approx((12.3 + 13.9 + 12.6) / 3)
     assert f"{float(method['test_error_half_width']):.1f}" == "2.1"
@@ -148,12 +148,12 @@ def test_runs_of_an_earlier_version_have_a_table_without_the_new_columns(make_ru
 
 def test_each_table_says_over_what_its_p_values_are_adjusted(study, tmp_path):
     """The pairs of methods are a separate family, with labels alone or without."""
-    said = "Holm-adjusted within this column of each table"
+    family = "Holm-adjusted within this column of each table"
     for runs in (study, study[3:]):
         markdown, latex = (path.read_text("utf-8") for path in export(runs, tmp_path)[:2])
-        assert f"p: of the paired t test over seeds on these test rows, {said}." in markdown
+        assert f"p: of the paired t test over seeds on these test rows, {family}." in markdown
         captions = [line for line in latex.splitlines() if line.startswith(r"\caption")]
-        assert said in captions[1] and (said in captions[0]) == (runs is study)
+        assert family in captions[1] and (family in captions[0]) == (runs is study)
     page = read(study).page(tmp_path / "report.html").read_text("utf-8")
     head = re.search(r'<table class="against">.*?</thead>', page, re.DOTALL)
-    assert head is not None and f'title="of the paired t test over seeds on these test rows, {said}"' in head[0]
+    assert head is not None and f'title="of the paired t test over seeds on these test rows, {family}"' in head[0]

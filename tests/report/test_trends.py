@@ -79,15 +79,15 @@ def test_errors_that_are_no_numbers_make_no_curve(make_run, tmp_path):
         for n in (10, 20)
         for rate in (0.1, 0.2)
     ]
-    found = compared(runs)
-    assert trends.by_labels(found) == [] and trends.by_settings(found[0]) == []
+    comparisons = compared(runs)
+    assert trends.by_labels(comparisons) == [] and trends.by_settings(comparisons[0]) == []
     assert build(runs, tmp_path / "report.html").exists()
 
 
 def changing(make_run, method: str, rate: float, errors: tuple[float, ...]) -> list:
     """A run a seed, whose paraphrases change this share of the words."""
-    made = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
-    return [make_run(method, seed, error=e, result={"augmentation": made}) for seed, e in enumerate(errors)]
+    coverage = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
+    return [make_run(method, seed, error=e, result={"augmentation": coverage}) for seed, e in enumerate(errors)]
 
 
 def test_change_against_gain(study, make_run):
@@ -113,11 +113,11 @@ def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
     """Of 2,000 rows in 15 bins, these the last ones; the rows that are left are in the first."""
     left = (2000 - sum(count for count, _, _ in rows), 0.05, 0.05)
     rows = (left, *((0, None, None) for _ in range(14 - len(rows))), *rows)
-    made = [
+    bins = [
         {"low": i / 15, "high": (i + 1) / 15, "count": count, "confidence": confidence, "accuracy": accuracy}
         for i, (count, confidence, accuracy) in enumerate(rows)
     ]
-    return {"calibration": {"error": 0.0, "bins": made}}
+    return {"calibration": {"error": 0.0, "bins": bins}}
 
 
 def test_bins_are_summed_over_seeds_by_their_rows(make_run):
