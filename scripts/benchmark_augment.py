@@ -1,30 +1,29 @@
-"""Word-level augmentations beside nlpaug, TextAttack and textaugment: how fast on one core, and what they break.
+"""Word-level augmentations compared with nlpaug, TextAttack and textaugment: speed on one core, and errors in the text.
 
     python -m venv peers && peers/bin/pip install nlpaug textattack textaugment inflect vaderSentiment stop-words \
         textblob-aptagger "flair>=0.15" "transformers<5"
     python scripts/benchmark_augment.py --json --peers peers/bin/python
 
-(The last two are TextAttack's: without bounds pip tries release after release.) Without --peers only our speed is
-measured, for the judges of quality live there too.
+(The last two belong to TextAttack: without bounds, pip tries many releases.) Without --peers only our speed is
+measured, since the judges of quality are installed with the peers.
 
-Speed, on sentences of the movie snippets: each round runs every operation of ours and of the peers in turn, all bound
-to one core and one thread; CPU time within the calls that augment counts. Ours gets all sentences, a peer the first of
-the same, as many as it does in --seconds: `texts` says how many. Where there is a rate all get the same. In the first
-pass ours has split the sentences into words once, for TF-IDF's statistics. TextAttack's EDA makes four texts a call.
+Speed, on sentences of the movie snippets: each round runs every operation of ours and of the peers in turn, on one core
+and one thread; the CPU time inside the augmenting calls counts. Ours gets all sentences, a peer as many of the first
+as it processes in --seconds (`texts`). Operations with a rate have the same rate. In the first pass, ours has split
+the sentences into words before, for the statistics of TF-IDF. TextAttack's EDA returns four texts per call.
 
-Quality, of what all rounds made (of ours the first 2,000 texts), by judges that are not ours. Words are compared by
-difflib; shares are of the edited words where nothing else is said.
-- a_an: a wrong pair that the source has not; `inflect` says which is right.
-- contractions: a word of the source with an apostrophe inside is not there any more.
-- inflections, of the replaced words where WordNet's `morphy` (rules, lists of exceptions) knows both: no form in common
-  (a part of speech with its base, plural, past tense or participle as one, -ing, -s, comparative, superlative).
-- antonyms, of the replaced words with a valence of 1 or more in VADER's lexicon: the substitute is one to WordNet in
-  some sense, directly or by way of similar adjectives.
-- other_bytes, of the texts: between two words that stayed neighbours something else stands, a word changed in its case
-  alone, or punctuation has gone (not looked at for switchout and uniform, to which it is tokens).
+Quality, of the texts of all rounds (of ours the first 2,000), by judges that are not ours. difflib compares the words;
+shares are of the edited words unless noted.
+- a_an: a new wrong "a" or "an", by `inflect`; contractions: a word with an apostrophe inside is missing.
+- inflections, of the replaced words where WordNet's `morphy` (rules, lists of exceptions) knows both words: no common
+  form (part of speech; base, plural, past tense or participle as one; -ing, -s, comparative, superlative).
+- antonyms, of the replaced words with a valence of 1 or more in VADER's lexicon: the new word is an antonym in WordNet
+  in some sense, directly or through similar adjectives.
+- other_bytes, of the texts: the space between two words that stayed neighbors changed, a word changed in case only, or
+  punctuation is missing (not judged for switchout and uniform, where punctuation is a token).
 
-Where NLTK lacks data the record names stand-ins: for its tagger, weights of textblob-aptagger, by the same author, run
-by NLTK's own class; for its stop words, those of stop-words. WordNet is ours. No code of the peers is replaced.
+Where NLTK lacks data, the record names substitutes: for its tagger, weights of textblob-aptagger, by the same author,
+run by NLTK's own class; for its stop words, those of stop-words. WordNet is ours. No code of the peers is replaced.
 """
 
 import argparse
@@ -51,14 +50,14 @@ from typing import Any
 import nltk
 
 OPERATIONS = ("synonym", "insertion", "swap", "deletion", "typos", "switchout", "uniform", "tfidf", "aeda", "eda")
-SUBSTITUTING = ("synonym", "switchout", "uniform", "tfidf", "eda")  # where a new word stands for an old one
+SUBSTITUTING = ("synonym", "switchout", "uniform", "tfidf", "eda")  # operations that replace words
 SHARES = {
     **{"changed": "texts", "other_bytes": "texts", "edits": "words", "a_an": "edits", "contractions": "edits"},
     **{"inflections": "inflections_judged", "antonyms": "polarity_words"},
 }
 PEERS = ("nlpaug", "textattack", "textaugment")
-WARM_UP, JUDGED = 200, 2000  # sentences of ours: beyond those that count, and the first that do
-Makers = dict[str, Callable[[], Callable]]  # by operation, how to make what is called with a text; ours with many
+WARM_UP, JUDGED = 200, 2000  # sentences of ours: extra ones for the warm-up, and those that are judged
+Makers = dict[str, Callable[[], Callable]]  # by operation, a function that creates the call; ours takes many texts
 
 
 def ours(texts: list[str], rate: float) -> Makers:
@@ -69,10 +68,10 @@ def ours(texts: list[str], rate: float) -> Makers:
     torch.set_num_threads(1)
 
     def job(name: str) -> Callable:
-        given: dict[str, Any] = {"rate": rate} if "rate" in METHODS[name].__dataclass_fields__ else {}
+        fields: dict[str, Any] = {"rate": rate} if "rate" in METHODS[name].__dataclass_fields__ else {}
         if "statistics" in METHODS[name].__dataclass_fields__:
-            given["statistics"] = importlib.import_module(f"text_uda.augment.{name}").Statistics.of(texts)
-        return METHODS[name](**given)
+            fields["statistics"] = importlib.import_module(f"text_uda.augment.{name}").Statistics.of(texts)
+        return METHODS[name](**fields)
 
     return {name: partial(job, name) for name in METHODS if name in OPERATIONS}
 
@@ -84,7 +83,7 @@ def nlpaug(texts: list[str], rate: float) -> Makers:
 
     words = [Tokenizer.tokenizer(text) for text in texts]
     amount: dict[str, Any] = {"aug_p": rate, "aug_max": None}
-    at_random = amount | {"target_words": sorted({each for some in words for each in some})}
+    at_random = amount | {"target_words": sorted({word for text in words for word in text})}
 
     model, folder = TfIdf(), tempfile.mkdtemp()
     model.train(words)
@@ -115,7 +114,7 @@ def textaugment(texts: list[str], rate: float) -> Makers:
 
     eda = EDA()
 
-    def times(method: Callable) -> Callable[[], Callable]:  # as many as EDA's paper says
+    def times(method: Callable) -> Callable[[], Callable]:  # the number of EDA's paper
         return lambda: lambda text: method(text, n=max(1, int(rate * len(text.split()))))
 
     return {
@@ -129,14 +128,14 @@ def textaugment(texts: list[str], rate: float) -> Makers:
 
 def attempt(call: Callable, text: str) -> list[str] | None:
     try:
-        made = call(text)
-    except Exception:  # a library that fails on a sentence is no reason to stop; how often stands in the record
+        augmented = call(text)
+    except Exception:  # a library that fails on a sentence does not stop the run; the record counts these failures
         return None
-    return [made] if isinstance(made, str) else list(made)
+    return [augmented] if isinstance(augmented, str) else list(augmented)
 
 
 def switchout_on_ids(texts: list[str], rate: float, rounds: int) -> dict[str, float]:
-    """Tokens a CPU-second on padded batches of 256 texts, as a training step has them; padding does not count."""
+    """Tokens per CPU-second on padded batches of 256 texts, as in a training step; padding does not count."""
     import torch
 
     from text_uda.augment import SwitchOut
@@ -145,7 +144,7 @@ def switchout_on_ids(texts: list[str], rate: float, rounds: int) -> dict[str, fl
 
     encode: Any = partial(load_tokenizer("minilm-l6"), padding=True, truncation=True, return_tensors="pt")
     encoded = [encode(texts[start : start + 256]) for start in range(0, len(texts), 256)]
-    batches = [Tokens(each["input_ids"], each["attention_mask"]) for each in encoded]
+    batches = [Tokens(batch["input_ids"], batch["attention_mask"]) for batch in encoded]
     method, generator, seconds = SwitchOut(rate=rate), torch.Generator().manual_seed(0), []
     for _ in range(rounds + 1):
         started = time.process_time()
@@ -161,40 +160,40 @@ _ENDINGS = {"n": ("",), "v": ("ing", "s", ""), "a": ("r", "t", ""), "r": ("r", "
 
 
 def judge(pairs: list[tuple[str, str]], operation: str) -> dict[str, int]:
-    """How often what is broken, and how often it could have been."""
-    found = Counter()
-    for source, made in pairs:
-        (a, spaces_a), (b, spaces_b), other = _tokens(source), _tokens(made), False
+    """Counts of errors by kind, and of the cases in which they are possible."""
+    counts = Counter()
+    for source, augmented in pairs:
+        (a, spaces_a), (b, spaces_b), other = _tokens(source), _tokens(augmented), False
         for kind, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
             if kind == "equal":
                 other |= spaces_a[i : j - 1] != spaces_b[k : m - 1]
                 continue
-            found["edits"] += max(j - i, m - k)
+            counts["edits"] += max(j - i, m - k)
             if operation not in ("switchout", "uniform"):
                 other |= any(not token[0].isalnum() and token not in b[k:m] for token in a[i:j])
             for x, y in zip(a[i:j], b[k:m], strict=False) if j - i == m - k else ():
                 other |= x.lower() == y.lower()
                 if operation in SUBSTITUTING and x[0].isalpha() and y[0].isalpha():
-                    found.update(_substitute(x.lower(), y.lower()))
-        found.update(texts=1, words=len(a), changed=source != made, other_bytes=other)
-        found.update(a_an=(_wrong_articles(b) - _wrong_articles(a)).total())
-        found.update(contractions=sum((Counter(a) - Counter(b))[word] for word in filter(_CONTRACTED.search, {*a})))
-    return dict(found)
+                    counts.update(_substitute(x.lower(), y.lower()))
+        counts.update(texts=1, words=len(a), changed=source != augmented, other_bytes=other)
+        counts.update(a_an=(_wrong_articles(b) - _wrong_articles(a)).total())
+        counts.update(contractions=sum((Counter(a) - Counter(b))[word] for word in filter(_CONTRACTED.search, {*a})))
+    return dict(counts)
 
 
 def _tokens(text: str) -> tuple[list[str], list[str]]:
-    """Words and punctuation marks, and what stands between each two of them."""
-    found = list(_TOKEN.finditer(text))
-    return [each[0] for each in found], [text[x.end() : y.start()] for x, y in pairwise(found)]
+    """Words and punctuation marks, and the texts between neighbors."""
+    matches = list(_TOKEN.finditer(text))
+    return [match[0] for match in matches], [text[x.end() : y.start()] for x, y in pairwise(matches)]
 
 
 def _wrong_articles(tokens: list[str]) -> Counter[tuple[str, str]]:
-    right, pairs = _made("inflect", "engine").a, pairwise(token.lower() for token in tokens)
+    right, pairs = _instance("inflect", "engine").a, pairwise(token.lower() for token in tokens)
     return Counter((x, y) for x, y in pairs if x in ("a", "an") and y[0].isalnum() and right(y).split()[0] != x)
 
 
 @cache
-def _made(module: str, name: str) -> Any:
+def _instance(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)()
 
 
@@ -203,42 +202,42 @@ def _substitute(old: str, new: str) -> dict[str, int]:
     if old == new or {old, new} == {"a", "an"}:
         return {}
     forms, others = ({form for _, form in _readings(word)} for word in (old, new))
-    found = {"inflections_judged": 1, "inflections": not forms & others} if forms and others else {}
-    if abs(_made("vaderSentiment.vaderSentiment", "SentimentIntensityAnalyzer").lexicon.get(old, 0)) >= 1:
-        found |= {"polarity_words": 1, "antonyms": any(lemma in _antonyms(old) for lemma, _ in _readings(new))}
-    return found
+    counts = {"inflections_judged": 1, "inflections": not forms & others} if forms and others else {}
+    if abs(_instance("vaderSentiment.vaderSentiment", "SentimentIntensityAnalyzer").lexicon.get(old, 0)) >= 1:
+        counts |= {"polarity_words": 1, "antonyms": any(lemma in _antonyms(old) for lemma, _ in _readings(new))}
+    return counts
 
 
 @cache
 def _readings(word: str) -> list[tuple[str, str]]:
-    """(lemma, part of speech and form) that a word may be."""
-    found = []
+    """The (lemma, part of speech and form) pairs of a word."""
+    readings = []
     for part, endings in _ENDINGS.items():
         form = f"{part}, inflected: -{next(end for end in endings if word.endswith(end))}"
-        found += [(lemma, part if lemma == word else form) for lemma in nltk.corpus.wordnet._morphy(word, part)]
-    return found
+        readings += [(lemma, part if lemma == word else form) for lemma in nltk.corpus.wordnet._morphy(word, part)]
+    return readings
 
 
 @cache
 def _antonyms(word: str) -> set[str]:
     names, opposite = {lemma for lemma, _ in _readings(word)}, []
     for sense in (sense for name in names for sense in nltk.corpus.wordnet.synsets(name)):
-        own = [lemma for lemma in sense.lemmas() if lemma.name().lower() in names]
-        own += [lemma for head in sense.similar_tos() for lemma in head.lemmas()]
-        opposite += [antonym for lemma in own for antonym in lemma.antonyms()]
-    similar = [lemma for each in opposite for near in each.synset().similar_tos() for lemma in near.lemmas()]
+        lemmas = [lemma for lemma in sense.lemmas() if lemma.name().lower() in names]
+        lemmas += [lemma for head in sense.similar_tos() for lemma in head.lemmas()]
+        opposite += [antonym for lemma in lemmas for antonym in lemma.antonyms()]
+    similar = [lemma for one in opposite for near in one.synset().similar_tos() for lemma in near.lemmas()]
     return {lemma.name().lower() for lemma in opposite + similar}
 
 
 def stand_ins(folder: Path) -> list[str]:
-    """What NLTK may lack, written where it looks last; returns what it takes of this."""
+    """Write the data that NLTK may lack to its last search path; returns the files that NLTK reads."""
     from stop_words import get_stop_words
 
     path = distribution("textblob-aptagger").locate_file("textblob_aptagger/trontagger-0.1.0.pickle")
     parts = pickle.loads(Path(str(path)).read_bytes())
     kinds = zip(("weights", "tagdict", "classes"), parts, strict=True)
-    at = "taggers/averaged_perceptron_tagger_eng/averaged_perceptron_tagger_eng"
-    written = {f"{at}.{kind}.json": json.dumps(part, default=sorted) for kind, part in kinds}  # classes are a set
+    stem = "taggers/averaged_perceptron_tagger_eng/averaged_perceptron_tagger_eng"
+    written = {f"{stem}.{kind}.json": json.dumps(part, default=sorted) for kind, part in kinds}  # classes are a set
     written["corpora/stopwords/english"] = "".join(f"{word}\n" for word in get_stop_words("en"))
     for name, content in written.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -247,49 +246,49 @@ def stand_ins(folder: Path) -> list[str]:
 
 
 def serve(libraries: list[str]) -> None:
-    """Answer requests until there are no more. What the libraries print goes to the standard error."""
+    """Answer requests until the input ends. The output of the libraries goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    known: Makers = {}
-    made = cache(lambda name: known[name]())
+    makers: Makers = {}
+    operation = cache(lambda name: makers[name]())
 
     def start(texts: list[str], rate: float, folder: str) -> dict[str, Any]:
         written = [] if "ours" in libraries else stand_ins(Path(folder))
         absent, versions = {}, {"python": platform.python_version()}
         for library in libraries:
             try:
-                known.update({f"{library} {name}": make for name, make in globals()[library](texts, rate).items()})
+                makers.update({f"{library} {name}": make for name, make in globals()[library](texts, rate).items()})
                 versions |= {name: version(name) for name in ("text-uda" if library == "ours" else library, "nltk")}
-            except Exception as error:  # not installed, or not to be imported here: the record says why
+            except Exception as error:  # not installed, or cannot be imported: the record has the error
                 absent[library] = repr(error)[:300]
-        return {"known": list(known), "absent": absent, "versions": versions, "stand_ins": written}
+        return {"known": list(makers), "absent": absent, "versions": versions, "stand_ins": written}
 
     def run(name: str, texts: list[str], number: int) -> dict[str, Any]:
-        call = made(name)
+        call = operation(name)
         started = time.process_time()
         if name.startswith("ours "):
-            outputs = [[each.text or ""] for each in call(texts, [number] * len(texts))]
+            outputs = [[one.text or ""] for one in call(texts, [number] * len(texts))]
         else:
             outputs = [attempt(call, text) for text in texts]
         return {"seconds": time.process_time() - started, "outputs": outputs}
 
     verbs = {"start": start, "run": run, "judge": judge, "switchout_on_ids": switchout_on_ids}
     for line in sys.stdin:
-        verb, given = json.loads(line)
+        verb, arguments = json.loads(line)
         try:
-            answer = verbs[verb](**given)
+            answer = verbs[verb](**arguments)
         except Exception as error:
             answer = {"error": repr(error)[:300]}
         print(json.dumps(answer), file=answers, flush=True)
 
 
 class Worker:
-    def __init__(self, python: str, libraries: tuple[str, ...], folder: Path, **given: Any) -> None:
+    def __init__(self, python: str, libraries: tuple[str, ...], folder: Path, **arguments: Any) -> None:
         from text_uda.text.wordnet import read
 
-        read("lexnames")  # is copied to where NLTK reads it, and NLTK told
+        read("lexnames")  # which copies WordNet to where NLTK reads it
         settings = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
         settings |= {"NLTK_DATA": os.pathsep.join([*nltk.data.path, str(folder)]), "TMPDIR": str(folder)}
         self._errors = folder / f"{libraries[0]}.err"
@@ -297,25 +296,25 @@ class Worker:
             [python, __file__, "--serve", *libraries], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors.open("w"), text=True, env=os.environ | settings,
         )  # fmt: skip
-        self.about = self.ask("start", folder=str(folder), **given)
+        self.about = self.ask("start", folder=str(folder), **arguments)
 
-    def ask(self, verb: str, **given: Any) -> Any:
-        print(json.dumps([verb, given]), file=self._process.stdin, flush=True)
+    def ask(self, verb: str, **arguments: Any) -> Any:
+        print(json.dumps([verb, arguments]), file=self._process.stdin, flush=True)
         if not (line := self._process.stdout.readline()):
             raise SystemExit(f"a process ended:\n{self._errors.read_text()[-2000:]}")
         if "error" in (answer := json.loads(line)):
-            raise RuntimeError(f"{given.get('name', verb)}: {answer['error']}")
+            raise RuntimeError(f"{arguments.get('name', verb)}: {answer['error']}")
         return answer
 
 
 def measure(options: argparse.Namespace, texts: list[str], workers: dict[str, Worker]) -> tuple[dict, dict[str, str]]:
-    """Texts, rates and what was made, by each that runs; why each of the others does not."""
+    """Texts, rates and outputs of each operation that runs; the reason for each that does not."""
     runs, absent = {}, {}
     for operation in OPERATIONS:
         for library, worker in workers.items():
             name, warm_up = f"{library} {operation}", texts[options.texts :][: None if library == "ours" else 20]
             if name not in worker.about["known"]:
-                absent[name] = worker.about["absent"].get(library, "has no such operation")
+                absent[name] = worker.about["absent"].get(library, "the library has no such operation")
                 continue
             try:
                 warm = [worker.ask("run", name=name, texts=warm_up, number=0)["seconds"] for _ in range(2)][1]
@@ -323,15 +322,15 @@ def measure(options: argparse.Namespace, texts: list[str], workers: dict[str, Wo
                 absent[name] = str(error)
                 continue
             count = options.texts if library == "ours" else int(options.seconds * len(warm_up) / max(warm, 1e-6))
-            runs[name] = {"texts": min(options.texts, max(20, count)), "failed_calls": 0, "rates": [], "made": []}
+            runs[name] = {"texts": min(options.texts, max(20, count)), "failed_calls": 0, "rates": [], "pairs": []}
     for number in range(options.rounds):
         for name, run in runs.items():
             library = name.split()[0]
             answer = workers[library].ask("run", name=name, texts=texts[: run["texts"]], number=number)
-            made = [(texts[i], text) for i, several in enumerate(answer["outputs"]) for text in several or ()]
+            pairs = [(texts[i], text) for i, outputs in enumerate(answer["outputs"]) for text in outputs or ()]
             run["failed_calls"] += answer["outputs"].count(None)
-            run["rates"].append(len(made) / answer["seconds"])
-            run["made"] += made[:JUDGED] if library == "ours" else made
+            run["rates"].append(len(pairs) / answer["seconds"])
+            run["pairs"] += pairs[:JUDGED] if library == "ours" else pairs
             print(f"round {number + 1}: {name}: {run['rates'][-1]:,.0f} texts a CPU-second", file=sys.stderr)
     return runs, absent
 
@@ -344,28 +343,30 @@ def record(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     whole = (*corpus.train.texts, *corpus.unlabeled, *corpus.test.texts)
     texts = list(dict.fromkeys(one for text in whole for one in split_sentences(text).sentences))[:count]
     if len(texts) < count:
-        raise SystemExit(f"--texts {options.texts}: there are {len(texts)} sentences, of which {WARM_UP} warm up")
+        raise SystemExit(
+            f"--texts {options.texts}: there are {len(texts)} sentences, {WARM_UP} of them for the warm-up"
+        )
     own = Worker(sys.executable, ("ours",), folder, texts=texts, rate=options.rate)
     peers = Worker(options.peers, PEERS, folder, texts=texts, rate=options.rate) if options.peers else None
     switched = own.ask("switchout_on_ids", texts=texts, rate=options.rate, rounds=options.rounds)
-    if peers:  # before the long part
+    if peers:  # fail before the long part
         peers.ask("judge", pairs=[("a good film", "an bad film")], operation="synonym")
     runs, absent = measure(options, texts, {"ours": own} | (dict.fromkeys(PEERS, peers) if peers else {}))
     quality = {}
     for name, run in runs.items():
-        made = run.pop("made")
-        counts = Counter(peers.ask("judge", pairs=made, operation=name.split()[1]) if peers else {})
+        pairs = run.pop("pairs")
+        counts = Counter(peers.ask("judge", pairs=pairs, operation=name.split()[1]) if peers else {})
         shares = {f"{part}_of_{of}": counts[part] / counts[of] for part, of in SHARES.items() if counts[of]}
         quality[name] = shares | counts
         run |= {"texts_per_cpu_s": statistics.median(run["rates"]), "first_pass": run["rates"][0]}
     ratios = {}
     for name, run in runs.items():
         library, operation = name.split()
-        best = runs.get(f"ours {operation}") if all(run["rates"]) else None  # a peer that always fails has none
+        best = runs.get(f"ours {operation}") if all(run["rates"]) else None  # a peer whose calls all fail has no rate
         if library != "ours" and best:
             ratios[f"{operation} over {library}"] = best["texts_per_cpu_s"] / run["texts_per_cpu_s"]
             ratios[f"{operation} over {library}, first pass"] = best["first_pass"] / run["first_pass"]
-    absent |= {} if peers else {"peers": "no --peers given: nothing of theirs is measured, and no quality"}
+    absent |= {} if peers else {"peers": "without --peers, neither their speed nor any quality is measured"}
     return {
         "ratios": {name: round(ratio, 2) for name, ratio in ratios.items()},
         "figures": {
@@ -381,18 +382,18 @@ def record(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=0.1, help="share of the words to change, as EDA's paper has it")
+    parser.add_argument("--rate", type=float, default=0.1, help="share of the words to change, 0.1 in EDA's paper")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=10, help="of a peer, for each operation in a round")
-    parser.add_argument("--peers", help="the python of an environment that has them")
+    parser.add_argument("--seconds", type=float, default=10, help="time of a peer for each operation in a round")
+    parser.add_argument("--peers", help="the python of an environment with the peers")
     parser.add_argument("--json", action="store_true", help="on one line")
     parser.add_argument("--serve", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         return serve(options.serve)
     with tempfile.TemporaryDirectory() as folder:
-        found = record(options, Path(folder))
-    print(json.dumps(found, indent=None if options.json else 1))
+        measured = record(options, Path(folder))
+    print(json.dumps(measured, indent=None if options.json else 1))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""SetFit, which people would use instead, beside our logistic regression: errors and CPU-seconds on the same rows.
+"""SetFit, the usual alternative, compared with our logistic regression: errors and CPU-seconds on the same rows.
 
-Each data set and seed is one split: the labels, the test rows and the packaged encoder (MiniLM, 6 layers) are those of
+Each data set and seed is one split, with the labels, test rows and packaged encoder (MiniLM, 6 layers) of
 `text-uda ablate table2 --size small`. SetFit (Tunstall et al. 2022, arXiv 2209.11055) trains the whole encoder so that
 the cosine of two labeled texts is 1 in a class and 0 between classes, then fits scikit-learn's logistic regression on
 its embeddings. No development row is read: the error is that after the last step. Ours is `LogisticRegression` on the
-frozen features. CPU-seconds are those of training, encoding the labeled texts included, on one thread; test rows are
-counted apart.
+frozen features. CPU-seconds are those of training on one thread, including the encoding of the labeled texts; the test
+rows are timed separately.
 
-SetFit's own default goes once over all pairs of labeled texts, which is 19,000 of 140 labels. By default the script
-takes fewer steps of 16 pairs: 60 for wordnet-6, 150 for wordnet-14, 100 for others; --whole takes the default.
+The default of SetFit is one epoch over all pairs of labeled texts, 19,000 pairs for 140 labels. Without --whole, this
+script takes fewer steps of 16 pairs: 60 for wordnet-6, 150 for wordnet-14, 100 for other data.
 
     pip install setfit            # 1.2; it runs with transformers 5
     python scripts/benchmark_peers.py --data wordnet-6 --seeds 1
@@ -79,28 +79,30 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=DATA, help="names or files, as `text-uda train` takes them")
-    parser.add_argument("--seeds", type=int, default=5, help="so many, from 0")
-    parser.add_argument("--labels", type=int, help="in all; else what a study of the size small takes")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds, from 0")
+    parser.add_argument("--labels", type=int, help="in all (default: as in a study of size small)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help=f"of SetFit, {PAIRS} pairs each")
-    length.add_argument("--whole", action="store_true", help="SetFit's own length: once over all pairs, oversampled")
+    length.add_argument(
+        "--whole", action="store_true", help="the default length of SetFit: one epoch over all pairs, oversampled"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
 def _ours(corpus: Corpus) -> Method:
-    made = load_classifier(SETTINGS.encoder, corpus.classes, seed=0, linear_head=True)
+    pretrained = load_classifier(SETTINGS.encoder, corpus.classes, seed=0, linear_head=True)
 
     def regression(part: Split, seed: int) -> tuple[float, float, float]:
-        # A new one each time, so that no text is known from the seed before.
-        encoder = FrozenEncoder(made.model, made.tokenizer, max_tokens=SETTINGS.max_tokens)
-        began = time.process_time()
+        # A new encoder for each seed, which has no features of the seed before.
+        encoder = FrozenEncoder(pretrained.model, pretrained.tokenizer, max_tokens=SETTINGS.max_tokens)
+        start = time.process_time()
         features = encoder.rows(part.labeled.texts).values.numpy()
         labels = np.asarray(part.labeled.labels)
         linear = LogisticRegression().fit(features, labels, features[:0], classes=len(part.classes), seed=seed)
         trained = time.process_time()
         predicted = linear.probabilities(encoder.rows(part.test.texts).values.numpy()).argmax(axis=-1)
-        return _error(predicted.tolist(), part), trained - began, time.process_time() - trained
+        return _error(predicted.tolist(), part), trained - start, time.process_time() - trained
 
     return regression
 
@@ -131,12 +133,12 @@ def set_fit(part: Split, seed: int, steps: int) -> tuple[float, float, float]:
             show_progress_bar=False,
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=rows)
-        began = time.process_time()
+        start = time.process_time()
         with redirect_stdout(sys.stderr):  # it prints its losses
             trainer.train()
         trained = time.process_time()
         predicted = model.predict(list(part.test.texts), batch_size=64, show_progress_bar=False)
-    return _error([int(each) for each in predicted], part), trained - began, time.process_time() - trained
+    return _error([int(label) for label in predicted], part), trained - start, time.process_time() - trained
 
 
 def _error(predicted: Sequence[int], part: Split) -> float:
@@ -144,15 +146,15 @@ def _error(predicted: Sequence[int], part: Split) -> float:
 
 
 def _ratios(figures: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Of SetFit to logistic regression, means over the seeds."""
+    """Of SetFit to logistic regression, of means over the seeds."""
     ratios = {}
     for name in dict.fromkeys(figure["data"] for figure in figures):
-        for what in ("error", "train_cpu_s"):
+        for quantity in ("error", "train_cpu_s"):
             theirs, ours = (
-                mean(each[what] for each in figures if each["data"] == name and each["method"] == method)
+                mean(one[quantity] for one in figures if one["data"] == name and one["method"] == method)
                 for method in ("SetFit", "logistic regression")
             )
-            ratios[f"{what}, SetFit to logistic regression, {name}"] = round(theirs / ours, 3)
+            ratios[f"{quantity}, SetFit to logistic regression, {name}"] = round(theirs / ours, 3)
     return ratios
 
 

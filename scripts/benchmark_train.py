@@ -1,13 +1,12 @@
-"""A step of consistency training beside those of the reference codes: real tokens per CPU-second.
+"""A step of consistency training compared with the steps of the reference codes: real tokens per CPU-second.
 
-Each round runs every way once on the same rows, and a ratio is the median of those within a round, so that what else
-the machine does meets all alike. The encoder is a random BERT of 6 layers, 384 wide. Rows, augmented rows and the
-confidence threshold, the median of the largest probabilities of the round, so that half of the unlabeled rows pass, are
-made before, and are those of all. Before anything is timed, all ways in float32 have to come to the same loss and the
-same gradient: none may do less than another. What is timed is padding or packing, forward, backward and the optimiser.
-A real token is one of a labeled, an original or an augmented row, whether or not a way gets round running it.
+Each round runs every implementation once on the same rows, and a ratio is the median over the rounds, so that other
+load on the machine affects all implementations equally. The encoder is a random BERT of 6 layers, 384 wide. All
+implementations share rows, augmented rows and a confidence threshold that half of the unlabeled rows pass, all computed
+before the timing. First, all implementations in float32 must give the same loss and gradient. The timing covers padding
+or packing, forward, backward and the optimizer. Real tokens are those of all rows, skipped rows too.
 
-There are no whole reviews without a hub: the texts are those of TEXTS.
+There are no whole reviews without a hub; TEXTS describes the texts.
 
     python scripts/benchmark_train.py --json
 """
@@ -54,8 +53,8 @@ from text_uda.training.train_classifier import train
 
 CLASSES = ("negative", "positive")
 REVIEW_MEDIAN, REVIEW_SIGMA = 98, 0.72  # of the lognormal lengths: 115 tokens in the mean once cut at 256
-RATE = 1e-8  # the optimiser does its work, and the weights, hence what passes the threshold, stay as they are
-AGREE = 1e-5  # relative, in float32
+RATE = 1e-8  # so small that the weights, and with them the rows above the threshold, do not change
+TOLERANCE = 1e-5  # relative, in float32
 TEXTS = "reviews: consecutive sentences of movie reviews, joined to lognormal lengths; sentences: the same as they are"
 VIEWS = ("labeled", "original", "augmented")
 PEER = "padded to the maximum, three forwards, fp32"
@@ -68,8 +67,8 @@ def main() -> None:
     torch.set_num_threads(1)
     texts = _texts(options)
     record: dict[str, Any] = {"ratios": {}, "figures": {"rounds": options.rounds, "texts": TEXTS}}
-    for kind, own in texts.items():
-        batches = _batches(own, options)
+    for kind, kind_texts in texts.items():
+        batches = _batches(kind_texts, options)
         figures = _compare(batches, options, torch.device("cpu"), kind)
         record["ratios"] |= {f"{name}, {kind}": ratio for name, ratio in figures.pop("ratios").items()}
         record["figures"][kind] = figures
@@ -89,7 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--labeled", type=int, default=4, help="labeled rows of a step")
     parser.add_argument("--ratio", type=int, default=3, help="unlabeled rows for each labeled one")
     parser.add_argument("--max-tokens", type=int, default=256)
-    parser.add_argument("--bf16", action="store_true", help="also where the processor is slow at it")
+    parser.add_argument("--bf16", action="store_true", help="also on processors where it is slow")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.bf16 |= resolve_precision("auto") == "bf16"
@@ -98,7 +97,7 @@ def _options() -> argparse.Namespace:
 
 @dataclass(frozen=True)
 class Rows:
-    """One step's token ids; original[i] and augmented[i] are views of one text."""
+    """Token ids of one step; original[i] and augmented[i] are views of one text."""
 
     labeled: list[np.ndarray]
     labels: Tensor
@@ -117,42 +116,42 @@ class Rows:
 
 
 def _texts(options: argparse.Namespace) -> dict[str, list[str]]:
-    """As many texts of each kind as are needed."""
+    """The texts of each kind, for all rounds."""
     count = (options.rounds + 1) * options.labeled * (1 + options.ratio)
     sentences = load("movie-snippets").train.texts
     encoded: Any = load_tokenizer("minilm-l6")(list(sentences), add_special_tokens=False)["input_ids"]
     lengths = list(map(len, encoded))
-    reviews, place = [], 0
-    for wanted in np.random.default_rng(0).lognormal(np.log(REVIEW_MEDIAN), REVIEW_SIGMA, count):
-        first, there = place, 0
-        while place == first or there + lengths[place % len(lengths)] / 2 < wanted:
-            there += lengths[place % len(lengths)]
-            place += 1
-        reviews.append(" ".join(sentences[index % len(sentences)] for index in range(first, place)))
+    reviews, end = [], 0
+    for target in np.random.default_rng(0).lognormal(np.log(REVIEW_MEDIAN), REVIEW_SIGMA, count):
+        start, tokens = end, 0
+        while end == start or tokens + lengths[end % len(lengths)] / 2 < target:
+            tokens += lengths[end % len(lengths)]
+            end += 1
+        reviews.append(" ".join(sentences[index % len(sentences)] for index in range(start, end)))
     return {"reviews": reviews, "sentences": [sentences[index % len(sentences)] for index in range(count)]}
 
 
 def _batches(texts: Sequence[str], options: argparse.Namespace) -> list[Rows]:
-    """Of the warm-up, then of each round."""
+    """The batch of the warm-up, then one per round."""
     encoded = load_tokenizer("minilm-l6")(list(texts), truncation=True, max_length=options.max_tokens)["input_ids"]
     ids, generator = [np.asarray(row) for row in encoded], torch.Generator().manual_seed(0)
     view = Uniform().on_tokens(pad(ids, pad_id=0), generator).input_ids.numpy()
-    other = [row[: len(own)] for row, own in zip(view, ids, strict=True)]
+    augmented = [row[: len(original)] for row, original in zip(view, ids, strict=True)]
     labels, batches = torch.arange(options.labeled) % len(CLASSES), []
     for start in range(0, len(ids), options.labeled * (1 + options.ratio)):
         cut, stop = start + options.labeled, start + options.labeled * (1 + options.ratio)
-        batches.append(Rows(ids[start:cut], labels, ids[cut:stop], other[cut:stop], torch.device("cpu")))
+        batches.append(Rows(ids[start:cut], labels, ids[cut:stop], augmented[cut:stop], torch.device("cpu")))
     return batches
 
 
 def _lengths(batches: Sequence[Rows], options: argparse.Namespace) -> dict[str, float]:
     lengths = np.array([len(row) for batch in batches for row in (*batch.labeled, *batch.original)])
-    found = {"mean": lengths.mean(), "median": np.median(lengths), "max": lengths.max()}
-    found |= {"fill": lengths.mean() / options.max_tokens, "share_cut": (lengths == options.max_tokens).mean()}
-    return {name: round(float(value), 3) for name, value in found.items()}
+    statistics = {"mean": lengths.mean(), "median": np.median(lengths), "max": lengths.max()}
+    statistics |= {"fill": lengths.mean() / options.max_tokens, "share_cut": (lengths == options.max_tokens).mean()}
+    return {name: round(float(value), 3) for name, value in statistics.items()}
 
 
-class Way(NamedTuple):
+class Variant(NamedTuple):
     model: PreTrainedModel
     optimizer: torch.optim.Optimizer
     forward: Callable[[Rows], Tensor]  # to the loss
@@ -175,8 +174,8 @@ def _encoder(options: argparse.Namespace) -> BertForSequenceClassification:
         return BertForSequenceClassification(config).train()
 
 
-def _ways(model: PreTrainedModel, ours: PreTrainedModel, options: argparse.Namespace) -> dict[str, Way]:
-    theirs, own = (torch.optim.AdamW(each.parameters(), lr=RATE, fused=True) for each in (model, ours))
+def _variants(model: PreTrainedModel, ours: PreTrainedModel, options: argparse.Namespace) -> dict[str, Variant]:
+    optimizer, our_optimizer = (torch.optim.AdamW(m.parameters(), lr=RATE, fused=True) for m in (model, ours))
 
     def logits(tokens: Any) -> Tensor:
         return model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).logits.float()
@@ -192,26 +191,26 @@ def _ways(model: PreTrainedModel, ours: PreTrainedModel, options: argparse.Names
         labeled, original, augmented = logits(concatenate(parts, pad_id=0)).split([len(part) for part in parts])
         return _loss(rows, labeled, original.detach(), augmented)
 
-    def step(rows: Rows, left: bool) -> Tensor:
+    def step(rows: Rows, leave_out: bool) -> Tensor:
         objectives = (Supervised(), UDA(confidence_threshold=rows.threshold))
         labeled, *views = (rows.padded(getattr(rows, view)) for view in VIEWS)
-        return Step(ours, objectives, steps=1, leave_out_masked=left)(Batch(labeled, rows.labels, *views), 0).loss
+        return Step(ours, objectives, steps=1, leave_out_masked=leave_out)(Batch(labeled, rows.labels, *views), 0).loss
 
-    ways = {
-        PEER: Way(model, theirs, lambda rows: three(rows, options.max_tokens)),
-        "padded to the batch, three forwards, fp32": Way(model, theirs, lambda rows: three(rows, None)),
-        "padded to the batch, one joint forward, fp32": Way(model, theirs, joint),
-        "ours, all rows, fp32": Way(ours, own, lambda rows: step(rows, False)),
-        "ours, masked rows left out, fp32": Way(ours, own, lambda rows: step(rows, True)),
+    variants = {
+        PEER: Variant(model, optimizer, lambda rows: three(rows, options.max_tokens)),
+        "padded to the batch, three forwards, fp32": Variant(model, optimizer, lambda rows: three(rows, None)),
+        "padded to the batch, one joint forward, fp32": Variant(model, optimizer, joint),
+        "ours, all rows, fp32": Variant(ours, our_optimizer, lambda rows: step(rows, False)),
+        "ours, masked rows left out, fp32": Variant(ours, our_optimizer, lambda rows: step(rows, True)),
     }
     if not options.bf16:
-        return ways
-    halved = [name for name in ways if name == PEER or name.startswith("ours")]
-    return ways | {name.replace("fp32", "bf16"): ways[name]._replace(half=True) for name in halved}
+        return variants
+    halved = [name for name in variants if name == PEER or name.startswith("ours")]
+    return variants | {name.replace("fp32", "bf16"): variants[name]._replace(half=True) for name in halved}
 
 
 def _loss(rows: Rows, labeled: Tensor, original: Tensor, augmented: Tensor) -> Tensor:
-    """Of UDA as a reference code writes it; the original view comes without gradient."""
+    """The loss of UDA as in a reference code; `original` has no gradient."""
     targets = original.softmax(dim=-1)
     confident = targets.amax(dim=-1) > rows.threshold
     divergence = kl_div(augmented.log_softmax(dim=-1), targets, reduction="none").sum(dim=-1)
@@ -220,71 +219,72 @@ def _loss(rows: Rows, labeled: Tensor, original: Tensor, augmented: Tensor) -> T
 
 @torch.no_grad()
 def _with_threshold(ours: PreTrainedModel, rows: Rows, number: int) -> Rows:
-    """Half of the rows are above it, under the dropout of this round: in our step the original view comes first."""
+    """A threshold that half of the rows pass, with the dropout of this round: our step runs `original` first."""
     with keyed_random(number):
         logits = Classifier(ours)(rows.padded(rows.original)).logits
     largest = logits.softmax(dim=-1).amax(dim=-1).sort().values.tolist()
-    half = len(largest) // 2  # in between two, so that rounding decides nothing
+    half = len(largest) // 2  # between two values, so that rounding has no effect
     return replace(rows, threshold=sum(largest[half - 1 : half + 1]) / 2 if half else 0.0)
 
 
 def _check(model: PreTrainedModel, ours: PreTrainedModel, rows: Rows, options: argparse.Namespace) -> dict[str, float]:
-    """The largest relative difference of each way in float32 from the peer, without dropout: of loss and gradient."""
+    """The largest relative difference of loss and gradient from the peer, without dropout, in float32."""
     rows = _with_threshold(ours, rows, 0)
-    found: dict[str, tuple[float, Tensor]] = {}
-    for name, way in _ways(model, ours, options).items():
-        if not way.half:
-            loss = way.forward(rows)
+    results: dict[str, tuple[float, Tensor]] = {}
+    for name, variant in _variants(model, ours, options).items():
+        if not variant.half:
+            loss = variant.forward(rows)
             loss.backward()
-            parts = [parameter.grad.flatten() for parameter in way.model.parameters() if parameter.grad is not None]
-            found[name] = float(loss.detach()), torch.cat(parts).double()
-            way.optimizer.zero_grad()
-    loss, gradient = found[PEER]
-    apart = dict[str, float]()
-    for name, (own, flat) in found.items():
-        apart[name] = max(abs(own - loss) / abs(loss), float((flat - gradient).norm() / gradient.norm()))
-    if not all(difference <= AGREE for difference in apart.values()):
-        raise SystemExit(f"not the same work, so there is nothing to compare: relative differences {apart}")
-    return {name: float(f"{difference:.1e}") for name, difference in apart.items()}
+            parts = [parameter.grad.flatten() for parameter in variant.model.parameters() if parameter.grad is not None]
+            results[name] = float(loss.detach()), torch.cat(parts).double()
+            variant.optimizer.zero_grad()
+    peer_loss, peer_gradient = results[PEER]
+    differences = dict[str, float]()
+    for name, (loss, gradient) in results.items():
+        of_gradient = (gradient - peer_gradient).norm() / peer_gradient.norm()
+        differences[name] = max(abs(loss - peer_loss) / abs(peer_loss), float(of_gradient))
+    if not all(difference <= TOLERANCE for difference in differences.values()):
+        raise SystemExit(f"the implementations differ, so there is nothing to compare: {differences}")
+    return {name: float(f"{difference:.1e}") for name, difference in differences.items()}
 
 
-Pass = tuple[Tensor, int, bool]  # tokens, which stay on their device until asked for; places run; with gradient?
+Pass = tuple[Tensor, int, bool]  # real tokens, on their device; places computed; with gradient?
 
 
 @contextmanager
-def _noting(model: PreTrainedModel, passes: list[Pass]) -> Iterator[None]:
-    """Note each pass through the encoder's layers."""
+def _recorded(model: PreTrainedModel, passes: list[Pass]) -> Iterator[None]:
+    """Record each pass through the layers of the encoder."""
     tokens: list[Tensor] = []
 
-    def given(_module: Any, _arguments: Any, named: dict[str, Any]) -> None:
-        tokens.append(named["attention_mask"].sum())
+    def count_tokens(_module: Any, _arguments: Any, keywords: dict[str, Any]) -> None:
+        tokens.append(keywords["attention_mask"].sum())
 
-    def run(_module: Any, arguments: tuple[Tensor, ...]) -> None:
+    def record_pass(_module: Any, arguments: tuple[Tensor, ...]) -> None:
         passes.append((tokens[-1], arguments[0].shape[:-1].numel(), torch.is_grad_enabled()))
 
     first: Any = model.base_model.encoder.layer[0].intermediate
     with ExitStack() as hooks:
-        hooks.callback(model.base_model.register_forward_pre_hook(given, with_kwargs=True).remove)
-        hooks.callback(first.register_forward_pre_hook(run).remove)
+        hooks.callback(model.base_model.register_forward_pre_hook(count_tokens, with_kwargs=True).remove)
+        hooks.callback(first.register_forward_pre_hook(record_pass).remove)
         yield
 
 
 def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch.device, kind: str) -> dict[str, Any]:
-    """Ratios and figures of all ways on these rows."""
+    """Ratios and figures of all implementations on these rows."""
     batches = [replace(rows, labels=rows.labels.to(device), device=device) for rows in batches]
     model = _encoder(options).to(device)
     ours = copy.deepcopy(model)
     pack(ours)
-    apart = _check(copy.deepcopy(model).eval(), copy.deepcopy(ours).eval(), batches[0], options)
-    ways = _ways(model, ours, options)
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    passes: dict[str, list[Pass]] = {name: [] for name in ways}
-    for number, batch in enumerate(batches):  # the first one warms up, and nothing of it is kept
+    differences = _check(copy.deepcopy(model).eval(), copy.deepcopy(ours).eval(), batches[0], options)
+    variants = _variants(model, ours, options)
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    passes: dict[str, list[Pass]] = {name: [] for name in variants}
+    for number, batch in enumerate(batches):  # the first one is the warm-up and is not recorded
         rows = _with_threshold(ours, batch, number)
-        for name, way in ways.items():
-            with _noting(way.model, passes[name] if number else []):
+        for name, variant in variants.items():
+            with _recorded(variant.model, passes[name] if number else []):
                 started = _now(device)
-                way.run(rows, number)
+                variant.run(rows, number)
                 rate = rows.tokens / (_now(device) - started)
             if number:
                 rates[name].append(rate)
@@ -292,35 +292,35 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
     labeled, original, augmented = totals = [
         sum(len(row) for rows in batches[1:] for row in getattr(rows, view)) for view in VIEWS
     ]
-    waste, run = dict[str, float](), dict[str, int]()
-    for name, own in passes.items():
-        waste[name] = round(1 - sum(int(tokens) for tokens, _, _ in own) / sum(places for _, places, _ in own), 4)
-        run[name] = min(sum(int(tokens) for tokens, _, kept in own if kept) - labeled, augmented)
-    # A step costs N B L (6 + 8k): a token with gradient 6 N, one of the original view, which needs none, 2 N.
+    waste, augmented_run = dict[str, float](), dict[str, int]()
+    for name, recorded in passes.items():
+        waste[name] = round(1 - sum(int(real) for real, _, _ in recorded) / sum(places for _, places, _ in recorded), 4)
+        augmented_run[name] = min(sum(int(real) for real, _, gradient in recorded if gradient) - labeled, augmented)
+    # A token with gradient takes 6 operations per weight; one of the original view, which has none, takes 2.
     weights = sum(weight.numel() for name, weight in model.named_parameters() if ".embeddings." not in name)
-    flops = {name: weights * (2 * original + 6 * (labeled + own)) / sum(totals) for name, own in run.items()}
-    spread = {name: dict(zip(("min", "median", "max"), _quantiles(own), strict=True)) for name, own in rates.items()}
-    peers = [name for name in ways if not name.startswith("ours")]
-    pairs = [(own, peer) for peer in peers for own in ways if own not in peers or (peer == PEER and own != PEER)]
+    flops = {name: weights * (2 * original + 6 * (labeled + n)) / sum(totals) for name, n in augmented_run.items()}
+    spread = {name: dict(zip(("min", "median", "max"), _quantiles(one), strict=True)) for name, one in rates.items()}
+    peers = [name for name in variants if not name.startswith("ours")]
+    pairs = [(n, peer) for peer in peers for n in variants if n not in peers or (peer == PEER and n != PEER)]
     return {
-        "ratios": {f"{own} over {peer}": _quantiles(np.divide(rates[own], rates[peer]))[1] for own, peer in pairs},
+        "ratios": {f"{name} over {peer}": _quantiles(np.divide(rates[name], rates[peer]))[1] for name, peer in pairs},
         "tokens_per_cpu_s" if device.type == "cpu" else "tokens_per_s": spread,
         "padding_waste": waste,
-        "share_of_augmented_tokens_run": {name: round(tokens / augmented, 3) for name, tokens in run.items()},
+        "share_of_augmented_tokens_run": {name: round(tokens / augmented, 3) for name, tokens in augmented_run.items()},
         "flops_a_token": flops,
-        "relative_difference_from_the_peer": apart,
+        "relative_difference_from_the_peer": differences,
         "row_tokens": _lengths(batches[1:], options),
         "tokens_a_step": round(statistics.mean(rows.tokens for rows in batches[1:])),
     }
 
 
 def _quantiles(values: Any) -> list[float]:
-    """The least, the median and the largest."""
+    """Minimum, median and maximum."""
     return np.quantile(values, [0, 0.5, 1]).round(2).tolist()
 
 
 def _now(device: torch.device) -> float:
-    """Of a CPU: the seconds that this process had, so that those of others do not count."""
+    """On a CPU the time of this process, which other processes do not affect."""
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
@@ -328,19 +328,19 @@ def _now(device: torch.device) -> float:
 
 
 def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, float]:
-    """The share of CPU time that the whole trainer's loop is outside of forward and backward: rows, copies, drawing the
-    augmented view, clipping, optimiser, metrics. From the second step's forward to the last one's."""
-    begins: list[float] = []
+    """The share of CPU time that the training loop spends outside forward and backward: rows, copies, the augmented
+    view, clipping, optimizer, metrics. Measured from the forward pass of the second step to that of the last step."""
+    starts: list[float] = []
     spent = {"forward": 0.0, "backward": 0.0, "augmentation": 0.0}
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **named: Any) -> Any:
+        def run(*arguments: Any, **keywords: Any) -> Any:
             started = time.process_time()
-            begins.extend([started] if name == "forward" else [])
-            made = call(*arguments, **named)
-            inside = 1 < len(begins) <= steps + 1  # the first one warms up, and the last one only ends the loop
+            starts.extend([started] if name == "forward" else [])
+            result = call(*arguments, **keywords)
+            inside = 1 < len(starts) <= steps + 1  # the first is the warm-up, and the last only ends the measurement
             spent[name] += inside * (time.process_time() - started)
-            return made
+            return result
 
         return run
 
@@ -358,20 +358,20 @@ def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, flo
             patch("text_uda.training.step.augmented_view", timed("augmentation", augmented_view)),
             patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
         ):
-            losses, way = (Supervised(), UDA()), Uniform(tokenizer=encoder)
-            train(split, objectives=losses, augmentation=way, settings=settings, out=Path(folder) / "run")
-    loop = begins[-1] - begins[1]
+            losses, augmentation = (Supervised(), UDA()), Uniform(tokenizer=encoder)
+            train(split, objectives=losses, augmentation=augmentation, settings=settings, out=Path(folder) / "run")
+    loop = starts[-1] - starts[1]
     share = 1 - (spent["forward"] - spent["augmentation"] + spent["backward"]) / loop
     return {"share": round(share, 4), "augmentation": round(spent["augmentation"] / loop, 5), "steps": steps}
 
 
 def _on_cuda(texts: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Tokens a second, and the share of what a large product of matrices in bfloat16 reaches."""
+    """Tokens a second, and the share of the speed of a large matrix product in bfloat16."""
     device = torch.device("cuda")
     figures = _compare(_batches(texts, options), options, device, "reviews on CUDA")
     big = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
     peak = 0.0
-    for products in (3, 20):  # the first ones warm up
+    for products in (3, 20):  # the first products are the warm-up
         started = _now(device)
         for _ in range(products):
             big @ big

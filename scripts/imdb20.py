@@ -1,11 +1,11 @@
-"""IMDb with 20 labels, as in Xie et al. 2019 (arXiv 1904.12848, Table 4), from downloading to the table.
+"""IMDb with 20 labels, as in Xie et al. 2019 (arXiv 1904.12848, Table 4), from the download to the table.
 
-    python scripts/imdb20.py --out imdb20                    as many runs side by side as there are GPUs; again: goes on
-    python scripts/imdb20.py --out imdb20 --pretrain 20000   first so many steps of predicting masked words of IMDb
+    python scripts/imdb20.py --out imdb20                    one run per GPU at a time; rerunning resumes
+    python scripts/imdb20.py --out imdb20 --pretrain 20000   first 20,000 steps of masked language modeling on IMDb
 
-BERT-base with labels alone and with back-translation; the steps, the warm-up, the rate and the three unlabeled texts
-for each labeled one are those of the authors' scripts. Beside each error stands the paper's, of BERT-base, or, with
-pretraining, of its BERT-large that was. This has not been run yet: there was neither the data nor a GPU.
+BERT-base with labels alone and with back-translation; steps, warm-up, learning rate and three unlabeled texts per
+labeled text as in the authors' scripts. The table compares each error with the paper's: of BERT-base, or, with
+pretraining, of its pretrained BERT-large. Not run yet, for lack of the data and of a GPU.
 """
 
 import argparse
@@ -25,10 +25,12 @@ PAPER = {False: {"none": 18.40, "back-translation": 5.45}, True: {"none": 6.50, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("imdb20"), help="where caches, runs and the report are kept")
+    parser.add_argument("--out", type=Path, default=Path("imdb20"), help="folder of caches, runs and the report")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, help="runs side by side; a GPU each unless told")
-    parser.add_argument("--pretrain", type=int, metavar="STEPS", help="steps of pretraining on the texts, first")
+    parser.add_argument("--workers", type=int, help="runs at a time (default: one per GPU)")
+    parser.add_argument(
+        "--pretrain", type=int, metavar="STEPS", help="steps of pretraining on the texts before the study"
+    )
     arguments = parser.parse_args()
     corpus = load(**DATA)
     common = setting(corpus, "paper", few=LABELS, seeds=arguments.seeds)
@@ -38,18 +40,21 @@ def main() -> None:
         steps = PretrainSettings(encoder=settings.encoder, steps=arguments.pretrain, max_tokens=settings.max_tokens)
         pretrain(corpus.training_texts(), settings=steps, out=encoder)
         settings = replace(settings, encoder=str(encoder))
-    ways = {"none": None, "back-translation": common.back_translation}
-    trials = [trial for name, job in ways.items() for trial in common.trials(name, augmentation=job, settings=settings)]
+    trials = [
+        trial
+        for name, augmentation in {"none": None, "back-translation": common.back_translation}.items()
+        for trial in common.trials(name, augmentation=augmentation, settings=settings)
+    ]
     study = arguments.out / "study"
     outcome = run_study(trials, DATA, out=study, fill=True, workers=arguments.workers)
-    for name, why in outcome.failed.items():
-        print(f"failed: {name}: {why}", file=sys.stderr)
+    for name, error in outcome.failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
     if report := write_report(outcome, study):
-        _say(report, PAPER[bool(arguments.pretrain)])
+        _print(report, PAPER[bool(arguments.pretrain)])
     sys.exit(bool(outcome.failed))
 
 
-def _say(report: Report, paper: dict[str, float]) -> None:
+def _print(report: Report, paper: dict[str, float]) -> None:
     print(report.markdown())
     print("\n| method | test error % | in the paper |\n| --- | --- | --- |")
     for group in (group for comparison in report.comparisons for group in comparison.groups):

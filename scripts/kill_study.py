@@ -1,11 +1,11 @@
-"""A study is killed with SIGKILL at random moments, again and again; does it come to the same table all the same?
+"""Kill a study with SIGKILL at random moments, and check that it still gives the same table.
 
     python scripts/kill_study.py --json          about 4 minutes on 2 cores
 
-`text-uda ablate` with two processes runs on made-up reviews and a tiny random encoder. It is begun, killed after a
-random time, the parent alone or with its processes, and begun again with the same command, until it comes to its end,
-`--rounds` times over. The table (but for the seconds), and the numbers of every run, have to be those of an undisturbed
-study. Exit code 1 when they are not.
+`text-uda ablate` with two processes runs on synthetic reviews and a tiny random encoder. In each round it is started,
+killed after a random time, the parent alone or with its processes, and started again with the same command, until it
+finishes. The table (without the seconds) and the results of every run must equal those of an undisturbed study; else
+the exit code is 1.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from text_uda.model.keyed_tensors import keyed_random
 
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review", "show")
-OTHERWISE = ("seconds", "seconds_half_width", "cpu_seconds", "run")  # in another start
+NOT_COMPARED = ("seconds", "seconds_half_width", "cpu_seconds", "run")  # they differ between two starts
 
 
 def write_encoder(folder: Path) -> None:
@@ -57,34 +57,34 @@ def start(folder: Path, out: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
-def left(out: Path) -> dict[str, Any]:
-    """What a study comes to: its table, and each run's result."""
+def results_of(out: Path) -> dict[str, Any]:
+    """The table of a study, and the result of each run."""
     with (out / "table.csv").open(newline="", encoding="utf-8") as file:
-        table = [{name: cell for name, cell in row.items() if name not in OTHERWISE} for row in csv.DictReader(file)]
+        table = [{name: cell for name, cell in row.items() if name not in NOT_COMPARED} for row in csv.DictReader(file)]
     results = {path.parent.name: json.loads(path.read_text("utf-8")) for path in out.glob("runs/*/result.json")}
     return {
         "table": table,
-        "runs": {name: {k: v for k, v in made.items() if k not in OTHERWISE} for name, made in results.items()},
+        "runs": {name: {k: v for k, v in result.items() if k not in NOT_COMPARED} for name, result in results.items()},
     }
 
 
-def disturbed(folder: Path, out: Path, longest_s: float, chance: random.Random) -> int:
-    """Run a study to its end through kills; how many."""
+def run_with_kills(folder: Path, out: Path, longest_s: float, chance: random.Random) -> int:
+    """Run a study to its end; returns the number of kills."""
     kills = 0
     while True:
         process = start(folder, out)
         try:
-            _, said = process.communicate(timeout=chance.uniform(2, 0.8 * longest_s))
+            _, errors = process.communicate(timeout=chance.uniform(2, 0.8 * longest_s))
         except subprocess.TimeoutExpired:
             kills += 1
             if chance.random() < 0.5:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
-                process.kill()  # its processes have to see by themselves that it is gone
+                process.kill()  # its processes have to notice it
             process.communicate()
             continue
         if process.returncode:
-            raise SystemExit(f"after {kills} kills the study failed: {said.decode(errors='replace')[-2000:]}")
+            raise SystemExit(f"after {kills} kills the study failed: {errors.decode(errors='replace')[-2000:]}")
         return kills
 
 
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    began, chance = time.monotonic(), random.Random(arguments.seed)
+    beginning, chance = time.monotonic(), random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_encoder(folder / "encoder")
@@ -105,23 +105,23 @@ def main() -> None:
         if undisturbed.returncode:
             raise SystemExit("the undisturbed study failed")
         whole_s = time.monotonic() - started
-        expected = left(folder / "undisturbed")
+        expected = results_of(folder / "undisturbed")
         kills, different = [], []
         for number in range(arguments.rounds):
             out = folder / f"round-{number}"
-            kills.append(disturbed(folder, out, whole_s, chance))
-            found = left(out)
-            names = expected["runs"].keys() | found["runs"].keys()
-            runs = sorted(name for name in names if found["runs"].get(name) != expected["runs"].get(name))
-            if runs or found["table"] != expected["table"]:
-                different.append({"round": number, "runs": runs, "table": found["table"] != expected["table"]})
+            kills.append(run_with_kills(folder, out, whole_s, chance))
+            actual = results_of(out)
+            names = expected["runs"].keys() | actual["runs"].keys()
+            runs = sorted(name for name in names if actual["runs"].get(name) != expected["runs"].get(name))
+            if runs or actual["table"] != expected["table"]:
+                different.append({"round": number, "runs": runs, "table": actual["table"] != expected["table"]})
     record = {
         "rounds": arguments.rounds,
         "kills": kills,
         "runs": len(expected["runs"]),
         "different": different,
         "equal": not different,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - beginning, 1),
     }
     if arguments.json:
         print(json.dumps(record))

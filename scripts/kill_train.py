@@ -1,12 +1,12 @@
-"""Training is killed with SIGKILL at random moments, again and again; does it come to the same bytes all the same?
+"""Kill training with SIGKILL at random moments, and check that it still gives the same bytes.
 
     python scripts/kill_train.py --rounds 20 --json          about 2 minutes on 2 cores
 
-In each round one run of `train` is started, killed, started again with the same call, and so on, until a start comes to
-its end. Moments are drawn over the whole run, and near what is written: the first files, the checkpoints (one every
-second step) and the model. Methods take turns: UDA with SwitchOut in the step, mean teacher with its average of the
-weights, FlexMatch on cached paraphrases with its memory of each row. The model, the metrics but for times and rates,
-and the result have to be those of an undisturbed run. Exit code 1 when they are not.
+In each round one run of `train` is started, killed, and started again with the same call, until it finishes. The
+moments are drawn over the whole run and near its writes: the first files, the checkpoints (one every second step) and
+the model. The methods alternate: UDA with SwitchOut in the step, mean teacher with its average of weights, FlexMatch on
+cached paraphrases with its state per row. The model, the metrics (without times and rates) and the result must equal
+those of an undisturbed run; else the exit code is 1.
 """
 
 import argparse
@@ -43,11 +43,11 @@ MOMENTS = ("time", "step", "step", "checkpoint", "checkpoint", "end", "beginning
 
 
 @dataclass(frozen=True)
-class Turned:
-    """A paraphrase that is made in no time: the words in reverse."""
+class Reversed:
+    """A paraphrase that takes no time: the words in reverse order."""
 
     def settings(self) -> dict[str, Any]:
-        return {"method": "turned", "version": 1, "seed": 0, "unit": "text"}
+        return {"method": "reversed", "version": 1, "seed": 0, "unit": "text"}
 
     def __call__(self, sources, samples):
         from translation_cache import Paraphrase
@@ -55,7 +55,7 @@ class Turned:
         return [Paraphrase(" ".join(source.split()[::-1]), scores={"change_rate": 0.5}) for source in sources]
 
 
-# --- what is trained --------------------------------------------------------------------------------------------------
+# --- training ------------------------------------------------------------------------------------------------------
 
 
 def write_encoder(folder: Path) -> None:
@@ -87,7 +87,7 @@ def rows(frame: str):
 
 
 def start(method: str, work: Path, out: Path, log: Path) -> None:
-    """One call of `train`, in a process of its own."""
+    """One call of `train`, in a separate process."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
@@ -101,7 +101,7 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
     from text_uda.training.train_classifier import train
 
     torch.set_num_threads(1)
-    tqdm.set_lock(threading.RLock())  # its own is for several processes, and a killed one leaves it behind
+    tqdm.set_lock(threading.RLock())  # the default lock is shared by processes, and a killed one never releases it
     encoder = str(work / "encoder")
     split = Split(
         "killed", ("bad", "good"), rows("the {} was {}"), rows("this {} is very {}").texts, rows("that {} was {}"),
@@ -109,25 +109,24 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
     )  # fmt: skip
     settings = TrainSettings(
         encoder=encoder, steps=STEPS, labeled_batch=4, max_tokens=32, learning_rate=1e-3,
-        # With one look, at the end, the model is that of the last step; with several, checkpoints hold the best one.
+        # With one evaluation, at the end, the model is that of the last step; with several, checkpoints hold the best.
         evaluate_every=5 if method == "uda" else STEPS,
         checkpoint_every=CHECKPOINT_EVERY, log_every=1,
     )  # fmt: skip
     views: dict[str, dict[str, Any]] = {
         "uda": {"augmentation": SwitchOut(tokenizer=encoder)},
         "mean-teacher": {},
-        "flexmatch": {"augmentation": Turned(), "cache": work / "cache"},
+        "flexmatch": {"augmentation": Reversed(), "cache": work / "cache"},
     }
     preset = PRESETS[method]
     train(split, objectives=preset.objectives, averaging=preset.averaging, settings=settings, out=out, **views[method])
 
 
 def outcome(out: Path) -> dict[str, Any]:
-    """What a run decides; times and rates are not that."""
-
+    """The files of a run without times and rates."""
     from text_uda.training.metrics import OF_THE_MACHINE
 
-    def decided(record: dict[str, Any]) -> dict[str, Any]:
+    def without_times(record: dict[str, Any]) -> dict[str, Any]:
         return {
             name: value
             for name, value in record.items()
@@ -137,15 +136,15 @@ def outcome(out: Path) -> dict[str, Any]:
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     return {
         "model.safetensors": (out / "model" / "model.safetensors").read_bytes(),
-        "metrics.jsonl": [decided(json.loads(line)) for line in lines],
-        "result.json": decided(json.loads((out / "result.json").read_text("utf-8"))),
+        "metrics.jsonl": [without_times(json.loads(line)) for line in lines],
+        "result.json": without_times(json.loads((out / "result.json").read_text("utf-8"))),
     }
 
 
 # --- killing ----------------------------------------------------------------------------------------------------------
 
 
-class Mark(NamedTuple):
+class Entry(NamedTuple):
     """A file or folder in one state."""
 
     name: str
@@ -153,54 +152,54 @@ class Mark(NamedTuple):
     changed: int
 
 
-def marks(folder: Path) -> set[Mark]:
-    found = set()
+def entries(folder: Path) -> set[Entry]:
+    current = set()
     for path in folder.iterdir() if folder.is_dir() else ():
         try:
             state = path.stat()
-        except FileNotFoundError:  # it was renamed while we looked
+        except FileNotFoundError:  # renamed in between
             continue
-        found.add(Mark(path.name, state.st_ino, state.st_mtime_ns))
-    return found
+        current.add(Entry(path.name, state.st_ino, state.st_mtime_ns))
+    return current
 
 
-def names(found: set[Mark]) -> set[str]:
-    return {mark.name for mark in found}
+def names(current: set[Entry]) -> set[str]:
+    return {entry.name for entry in current}
 
 
-class Place:
-    """What a run directory held when a start began, and so what is new."""
+class Progress:
+    """What a start has written to a run directory so far."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._before = self._look()
+        self._before = self._entries()
 
-    def _look(self) -> tuple[set[Mark], set[Mark]]:
-        return marks(self._out), marks(self._out / "checkpoints")
+    def _entries(self) -> tuple[set[Entry], set[Entry]]:
+        return entries(self._out), entries(self._out / "checkpoints")
 
     def new(self) -> tuple[set[str], set[str]]:
-        """What the start has written: in the run directory, in its checkpoints."""
-        there, before = self._look(), self._before
-        return names(there[0] - before[0]), names(there[1] - before[1])
+        """Names that the start has written: in the run directory, and in its checkpoints."""
+        now, before = self._entries(), self._before
+        return names(now[0] - before[0]), names(now[1] - before[1])
 
     def writes_checkpoint(self) -> bool:
-        """One lies aside, or the older one is not yet removed."""
+        """A temporary checkpoint exists, or the older one is not yet removed."""
         checkpoints = self.new()[1]
-        kept = [name for name in names(self._look()[1]) if name.startswith("step-")]
+        kept = [name for name in names(self._entries()[1]) if name.startswith("step-")]
         return any(name.startswith(PREFIX) for name in checkpoints) or (len(kept) > 1 and max(kept) in checkpoints)
 
-    def steps_told(self) -> int:
-        """The last step that this start tells of in the metrics, 0 for none."""
+    def logged_step(self) -> int:
+        """The last step that this start has logged in the metrics, 0 for none."""
         if "metrics.jsonl" not in self.new()[0]:
             return 0
-        whole = (self._out / "metrics.jsonl").read_text("utf-8").split("\n")[:-1]
-        return json.loads(whole[-1])["step"] if whole else 0
+        complete = (self._out / "metrics.jsonl").read_text("utf-8").split("\n")[:-1]
+        return json.loads(complete[-1])["step"] if complete else 0
 
     def is_at_the_last_step(self) -> bool:
-        return self.steps_told() == STEPS
+        return self.logged_step() == STEPS
 
     def phase(self) -> str:
-        """Where the start was killed."""
+        """The phase in which the start was killed."""
         new, _ = self.new()
         if self.writes_checkpoint():
             return "in a checkpoint write"
@@ -210,23 +209,23 @@ class Place:
             return "starting"
         if self.is_at_the_last_step():
             return "after the last step"
-        if not any(name.startswith("step-") for name in names(self._look()[1])):
+        if not any(name.startswith("step-") for name in names(self._entries()[1])):
             return "before the first checkpoint"
         return "between checkpoints"
 
 
 class Killer:
-    """Starts a method, and kills it."""
+    """Starts training by a method, and kills it."""
 
     def __init__(self, work: Path, chance: random.Random) -> None:
         self._work, self._chance = work, chance
-        # A fork of a process that has only imported, so that it starts at once; no thread of torch runs there.
+        # Forks of a process that has only imported start at once, and without threads of torch.
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["text_uda.training.train_classifier", "text_uda.augment.switchout"])
         self.log = work / "log"
 
-    def whole(self, method: str, out: Path) -> float:
-        """One start that is left alone; returns its seconds."""
+    def finish(self, method: str, out: Path) -> float:
+        """One start without a kill; returns its seconds."""
         started = time.monotonic()
         process = self._begin(method, out)
         process.join()
@@ -234,32 +233,32 @@ class Killer:
         return time.monotonic() - started
 
     def kill(self, method: str, out: Path, seconds: float) -> str | None:
-        """One start, killed at a moment that is drawn; returns the phase, None where it was at its end before."""
-        chance, place = self._chance, Place(out)
+        """One start, killed at a random moment; returns the phase, None where it had finished before."""
+        chance, progress = self._chance, Progress(out)
         kind = chance.choice(MOMENTS)
         process = self._begin(method, out)
         if kind == "time":
             process.join(chance.random() * seconds)
         elif kind == "step":
             step = chance.randrange(1, STEPS)
-            self._wait(process, lambda: place.steps_told() >= step)
+            self._wait(process, lambda: progress.logged_step() >= step)
             process.join(chance.random() * 0.03)
         elif kind == "checkpoint":
             process.join(chance.random() * seconds / 2)
-            self._wait(process, place.writes_checkpoint)
-            process.join(chance.random() * 0.01)  # about as long as one takes to write
+            self._wait(process, progress.writes_checkpoint)
+            process.join(chance.random() * 0.01)  # about the time to write one
         elif kind == "end":
-            self._wait(process, place.is_at_the_last_step)
+            self._wait(process, progress.is_at_the_last_step)
             process.join(chance.random() * 0.1)
         else:
-            self._wait(process, lambda: bool(place.new()[0]))
+            self._wait(process, lambda: bool(progress.new()[0]))
             process.join(chance.random() * 0.002)
         if process.exitcode is not None:
             self._check(process.exitcode, method)
             return None
         process.kill()
         process.join()
-        return place.phase()
+        return progress.phase()
 
     def _begin(self, method: str, out: Path):
         process = self._context.Process(target=start, args=(method, self._work, out, self.log))
@@ -273,8 +272,8 @@ class Killer:
 
     def _check(self, code: int | None, method: str) -> None:
         if code:
-            said = self.log.read_text("utf-8").strip().splitlines()[-1:]
-            raise RuntimeError(f"{method} ended with exit code {code}: {' '.join(said)}")
+            last_line = self.log.read_text("utf-8").strip().splitlines()[-1:]
+            raise RuntimeError(f"{method} ended with exit code {code}: {' '.join(last_line)}")
 
 
 def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
@@ -282,7 +281,7 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
 
     chance = random.Random(seed)
     write_encoder(folder / "encoder")
-    paraphrase(rows("this {} is very {}").texts, Turned(), folder / "cache")
+    paraphrase(rows("this {} is very {}").texts, Reversed(), folder / "cache")
     killer = Killer(folder, chance)
     undisturbed: dict[str, dict[str, Any]] = {}
     seconds: dict[str, float] = {}
@@ -290,12 +289,12 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
     for number in range(rounds):
         method = METHODS[number % len(METHODS)]
         if method not in undisturbed:
-            killer.whole(method, folder / f"warm-{method}")  # the first one waits for the imports
-            seconds[method] = killer.whole(method, folder / f"whole-{method}")
-            undisturbed[method] = outcome(folder / f"whole-{method}")
+            killer.finish(method, folder / f"warm-{method}")  # the first start waits for the imports
+            seconds[method] = killer.finish(method, folder / f"undisturbed-{method}")
+            undisturbed[method] = outcome(folder / f"undisturbed-{method}")
         kills, attempt, out = 0, 0, folder
         try:
-            while not kills:  # a start may be at its end before the moment that was drawn
+            while not kills:  # a start may finish before the moment of its kill
                 attempt, out = attempt + 1, folder / f"killed-{number}-{attempt}"
                 for _ in range(chance.randrange(2, 7)):
                     phase = killer.kill(method, out, seconds[method])
@@ -303,15 +302,15 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
                         break
                     kills += 1
                     phases[phase] += 1
-            killer.whole(method, out)
+            killer.finish(method, out)
         except RuntimeError as error:
             failed.append(f"round {number}: {error}")
             continue
         fewest = kills if fewest is None else min(fewest, kills)
-        there = outcome(out)
-        wrong = [name for name, expected in undisturbed[method].items() if there[name] != expected]
+        actual = outcome(out)
+        wrong = [name for name, expected in undisturbed[method].items() if actual[name] != expected]
         different += [f"round {number}: {method}: {name}" for name in wrong]
-        left_over |= names(marks(out)) - names(marks(folder / f"whole-{method}"))
+        left_over |= names(entries(out)) - names(entries(folder / f"undisturbed-{method}"))
         print(
             f"round {number + 1} of {rounds}: {method}, {kills} kills; {seconds[method]:.1f} s undisturbed",
             file=sys.stderr,
@@ -331,20 +330,20 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     arguments = parser.parse_args()
-    # Tiny tensors: two threads wait for each other. The processes that train inherit it.
+    # On tiny tensors, threads cost more than they save. The training processes inherit these variables.
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        found = run(Path(folder), rounds=arguments.rounds, seed=arguments.seed)
-        found["seconds"] = round(time.monotonic() - started, 1)
+        record = run(Path(folder), rounds=arguments.rounds, seed=arguments.seed)
+        record["seconds"] = round(time.monotonic() - started, 1)
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(record))
     else:
-        print("\n".join(f"{name:<24} {value}" for name, value in found.items()))
-    raise SystemExit(not found["equal"])
+        print("\n".join(f"{name:<24} {value}" for name, value in record.items()))
+    raise SystemExit(not record["equal"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real review sentences to Spanish and back into a cache, by Apertium: time, yield, rejections, how many are distinct.
+"""Back-translate real review sentences through Spanish with Apertium: time, yield, rejections, distinct paraphrases.
 
 python scripts/study_backtranslation.py --sentences 10000 --workers 2 --json
 """
@@ -22,21 +22,21 @@ def main() -> None:
     options = parser.parse_args()
     corpus = load("movie-snippets")
     texts = [*corpus.train.texts, *corpus.unlabeled, *corpus.test.texts]
-    found = (sentence for text in texts for sentence in split_sentences(text).sentences)
-    sentences = list(dict.fromkeys(found))[: options.sentences]
+    unique = dict.fromkeys(sentence for text in texts for sentence in split_sentences(text).sentences)
+    sentences = list(unique)[: options.sentences]
     augmentation = BackTranslation(translator=options.translator)
     with tempfile.TemporaryDirectory() as folder:
         report = paraphrase(sentences, augmentation, folder, workers=options.workers)
-        made = [row[0] for row in lookup(Cache(folder), augmentation.settings(), sentences)]
-    usable = [each for each in made if each is not None and each.status == "ok"]
-    changes = [each.scores["change_rate"] for each in usable]
+        paraphrases = [row[0] for row in lookup(Cache(folder), augmentation.settings(), sentences)]
+    usable = [one for one in paraphrases if one is not None and one.status == "ok"]
+    changes = [one.scores["change_rate"] for one in usable]
     record = {
         "sentences": len(sentences),
         "seconds": round(report.seconds, 1),
         "sentences_per_s": round(report.made / report.seconds, 1),
         "usable": len(usable) / len(sentences),
         "rejected": dict(Counter(report.rejected).most_common()),
-        "distinct": len({each.text for each in usable}) / max(1, len(usable)),
+        "distinct": len({one.text for one in usable}) / max(1, len(usable)),
         "change_rate": sum(changes) / max(1, len(changes)),
         "workers": options.workers,
     }

@@ -1,10 +1,10 @@
-"""What the demo's setting was chosen by: the development error of each setting and method, over seeds.
+"""The study that selected the settings of the demo: development error of each setting and method, over seeds.
 
-    python scripts/study_demo.py --out study            about 20 minutes on 2 cores; begun again it goes on
+    python scripts/study_demo.py --out study            about 20 minutes on 2 cores; rerunning resumes
     python scripts/study_demo.py --out study --data wordnet-6 --labels 24 60
 
-The demo (text_uda/experiment/demo.py) takes the first setting below. The test error is
-printed beside, and chose nothing.
+The demo (text_uda/experiment/demo.py) has the first setting below. The table shows the test error too, which selected
+nothing.
 """
 
 import argparse
@@ -26,11 +26,11 @@ CONSISTENCY = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where caches and runs are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the caches and runs")
     parser.add_argument("--data", default=demo.DATA)
     parser.add_argument("--labels", type=int, nargs="+", default=[demo.LABELS])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--limit", type=int, help="texts of the data set")
+    parser.add_argument("--limit", type=int, help="number of texts of the data set")
     parser.add_argument("--settings", nargs="+", choices=CONSISTENCY, default=["demo"])
     arguments = parser.parse_args()
     corpus = load(arguments.data, limit=arguments.limit)

@@ -1,16 +1,16 @@
-"""Memory and speed while the unlabeled texts grow: reading a file, splitting, tokenising, training steps.
+"""Memory and speed by the number of unlabeled texts: reading a file, splitting, tokenizing, training steps.
 
     python scripts/study_scale.py --json                            10,000, 100,000 and 1 million reviews
-    python scripts/study_scale.py --rows 1000000 6000000            more of them; about 1.5 GB of disk for each million
+    python scripts/study_scale.py --rows 1000000 6000000            more; about 1.5 GB of disk per million
 
-Reviews are made up: lognormal lengths (median 30 words, one in a thousand above 480), words by Zipf's law, the same for
-the same number. They lie in a .jsonl file and go the way of a user's: `load`, `split`, `train` with the Pi-model on a
-tiny random BERT (2 layers of 32), so that what is measured is all but the arithmetic of the model. `tokenise` is all of
-`train` before its first step, loading the model (about a second) included; `steps` is the rest of it.
+The reviews are synthetic: lognormal lengths (median 30 words, one in a thousand above 480), words by Zipf's law, equal
+for equal numbers of rows. `load` reads them from a .jsonl file, then follow `split` and `train` with the Pi-model on a
+tiny random BERT (2 layers of 32), so that the arithmetic of the model takes little of the time. `tokenise` is the part
+of `train` before the first step, including about a second to load the model; `steps` is the rest.
 
-Each size is a process of its own. Memory is what it cannot give back (RssAnon), at its peak in each part; `resident`
-counts the pages of mapped files too, which the system may take back whenever it wants. Speeds are by CPU-seconds, as
-other work on the machine shows in those of a clock.
+Each size runs in a separate process. Memory is the peak of the pages that the system cannot reclaim (RssAnon) in each
+part; `resident` includes pages of mapped files, which it can reclaim. Speeds are per CPU-second, since other processes
+disturb wall-clock time.
 """
 
 import argparse
@@ -44,16 +44,16 @@ from text_uda.training.train_classifier import train
 LABELED = 2000
 MAX_TOKENS = 64
 VOCABULARY = 20_000
-BLOCK = 10_000  # reviews that are made at one time
+BLOCK = 10_000  # reviews generated at a time
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--folder", type=Path, help="for all files (else a temporary one)")
+    parser.add_argument("--folder", type=Path, help="folder of all files (default: a temporary one)")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # this size, in this process
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # measure this size in this process
     arguments = parser.parse_args()
     if arguments.one is not None:
         print(json.dumps(measure(arguments.folder, arguments.one, arguments.steps)))
@@ -65,11 +65,11 @@ def main() -> None:
         for rows in arguments.rows:
             write_reviews(folder / f"reviews-{rows}.jsonl", rows)
             command = [sys.executable, __file__, "--one", str(rows), "--steps", str(arguments.steps)]
-            environment = os.environ | {"TMPDIR": name}  # mapped files lie beside the others
-            done = subprocess.run(
+            environment = os.environ | {"TMPDIR": name}  # for mapped files
+            completed = subprocess.run(
                 [*command, "--folder", name], stdout=subprocess.PIPE, text=True, check=True, env=environment
             )
-            figures.append(json.loads(done.stdout.splitlines()[-1]))
+            figures.append(json.loads(completed.stdout.splitlines()[-1]))
             (folder / f"reviews-{rows}.jsonl").unlink()
             if not arguments.json:
                 print(json.dumps(figures[-1]), flush=True)
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
-    """What one size takes: MB at the peak of each part, CPU-seconds, rows and steps a CPU-second."""
+    """Peak MB and CPU-seconds of each part, rows and steps per CPU-second."""
     torch.set_num_threads(1)
     write_labeled(folder / "labeled.csv")
     settings = TrainSettings(
@@ -93,13 +93,13 @@ def measure(folder: Path, rows: int, steps: int) -> dict[str, float]:
         precision="fp32",
     )
     figures: dict[str, float] = {"rows": rows, "begin_mb": anonymous_mb()}
-    with watched() as read:
+    with measured() as read:
         corpus = load(folder / "labeled.csv", unlabeled=folder / f"reviews-{rows}.jsonl")
-    with watched() as divided:
+    with measured() as divided:
         parts = split(corpus, labels=100, seed=0)
     del corpus
     run = folder / f"run-{rows}"
-    with watched(run / "metrics.jsonl") as trained:  # the run writes it when all texts are tokens and steps begin
+    with measured(run / "metrics.jsonl") as trained:  # the run writes it after tokenization, before the first step
         train(parts, objectives=PRESETS["pi-model"].objectives, settings=settings, out=run)
     for name, spent in (("read", read[0]), ("split", divided[0]), ("tokenise", trained[0]), ("steps", trained[1])):
         figures |= {f"{name}_cpu_s": round(spent.cpu_s, 2), f"{name}_peak_mb": spent.peak_mb}
@@ -116,26 +116,26 @@ class Spent:
 
 
 @contextmanager
-def watched(second_part: Path | None = None) -> Iterator[tuple[Spent, Spent]]:
-    """What the block takes; of a second part, which begins when that file is there, apart."""
-    done, parts = threading.Event(), (Spent(), Spent())
+def measured(second_part: Path | None = None) -> Iterator[tuple[Spent, Spent]]:
+    """Time and memory of the block, and of its second part, which starts when the file `second_part` exists."""
+    ended, parts = threading.Event(), (Spent(), Spent())
 
     def watch() -> None:
-        begun, ended = time.process_time(), False
-        now = parts[0]
-        while not ended:
-            ended = done.wait(0.02)
-            if now is parts[0] and second_part is not None and second_part.exists():
-                begun, now = time.process_time(), parts[1]
-            now.cpu_s = time.process_time() - begun
-            now.peak_mb = max(now.peak_mb, anonymous_mb())
+        start, last = time.process_time(), False
+        part = parts[0]
+        while not last:
+            last = ended.wait(0.02)
+            if part is parts[0] and second_part is not None and second_part.exists():
+                start, part = time.process_time(), parts[1]
+            part.cpu_s = time.process_time() - start
+            part.peak_mb = max(part.peak_mb, anonymous_mb())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
         yield parts
     finally:
-        done.set()
+        ended.set()
         watcher.join()
 
 
@@ -144,31 +144,31 @@ def anonymous_mb() -> int:
     return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) // 1024
 
 
-# --- what is read -----------------------------------------------------------------------------------------------------
+# --- synthetic data ---------------------------------------------------------------------------------------------------
 
 
 def words() -> list[str]:
-    """Pronounceable ones, the frequent ones short."""
+    """Pronounceable words; the frequent ones are short."""
     syllables = ["".join(pair) for pair in zip("bcdfghjklmnprstvwz" * 5, "aeiou" * 18, strict=True)]
     draw = keyed_generator("study scale", "words")
-    found: dict[str, None] = {}
-    while len(found) < VOCABULARY:
-        count = min(4, 1 + len(found) // 50)
-        found["".join(draw.choice(syllables, size=count))] = None
-        found["".join(draw.choice(syllables, size=count + 1))] = None
-    return list(found)[:VOCABULARY]
+    unique: dict[str, None] = {}
+    while len(unique) < VOCABULARY:
+        count = min(4, 1 + len(unique) // 50)
+        unique["".join(draw.choice(syllables, size=count))] = None
+        unique["".join(draw.choice(syllables, size=count + 1))] = None
+    return list(unique)[:VOCABULARY]
 
 
 def reviews(rows: int, name: str) -> Iterator[str]:
-    known = np.array(words())
+    vocabulary = np.array(words())
     edges = np.cumsum(1 / np.arange(2, VOCABULARY + 2))
     for block in range(0, rows, BLOCK):
         draw = keyed_generator("study scale", name, block)
         count = min(BLOCK, rows - block)
         lengths = np.clip(draw.lognormal(np.log(30), 0.9, size=BLOCK), 3, 4000).astype(int)[:count]
         ranks = np.searchsorted(edges, draw.random(int(lengths.sum())) * edges[-1])
-        for chosen in np.split(known[ranks], np.cumsum(lengths)[:-1]):
-            yield " ".join(chosen)
+        for text in np.split(vocabulary[ranks], np.cumsum(lengths)[:-1]):
+            yield " ".join(text)
 
 
 def write_reviews(path: Path, rows: int) -> None:

@@ -1,10 +1,10 @@
-"""Consistency on skewed classes: what distribution alignment does with each prior, and without one.
+"""Consistency on skewed classes: distribution alignment with each prior, and without alignment.
 
-    python scripts/study_skewed.py --out skewed          about 10 minutes on 2 cores; begun again it goes on
+    python scripts/study_skewed.py --out skewed          about 10 minutes on 2 cores; rerunning resumes
 
-`wordnet-6` thinned to 74/9/4/4/4/4%, a head on the frozen packaged encoder, SwitchOut. The labels are drawn in the
-proportions of the classes, as they come in practice, and once more balanced, as benchmarks have them: then the labels
-say nothing of the prior, and it has to be given. The table has the errors and the warnings of each method.
+`wordnet-6` reduced to 74/9/4/4/4/4%, a head on the frozen packaged encoder, SwitchOut. The labels are drawn in the
+proportions of the classes, as in practice, and balanced, as in benchmarks, where the labels do not show the prior and
+the user has to give it. The table has the errors and warnings of each method.
 """
 
 import argparse
@@ -26,7 +26,7 @@ PRIOR = tuple(SHARES[name] for name in sorted(SHARES))  # in the order of a file
 
 
 def write_data(path: Path) -> None:
-    """The texts of each class with the smallest hashes, as many as its share says."""
+    """Of each class, the texts with the smallest hashes, as many as its share requires."""
     corpus = load("wordnet-6")
     rows = [
         (corpus.classes[label], text)
@@ -68,7 +68,7 @@ def trials(labels: int, seeds: int) -> Iterator[Trial]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where data, cache and runs are kept")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the data, cache and runs")
     parser.add_argument("--labels", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
@@ -76,21 +76,23 @@ def main() -> None:
     data = arguments.out / "skewed.jsonl"
     if not data.exists():
         write_data(data)
-    every = list(trials(arguments.labels, arguments.seeds))
-    outcome = run_study(every, {"source": str(data)}, out=arguments.out / "study", fill=True)
+    selected = list(trials(arguments.labels, arguments.seeds))
+    outcome = run_study(selected, {"source": str(data)}, out=arguments.out / "study", fill=True)
     write_report(outcome, arguments.out / "study")
     print("| method | test error, last step | balanced error | dev error | runs with a warning |")
     print("| --- | --- | --- | --- | --- |")
-    for name in dict.fromkeys(trial.name for trial in every):
+    for name in dict.fromkeys(trial.name for trial in selected):
         results = [
             json.loads((path / "result.json").read_text("utf-8"))
             for path in outcome.finished
             if path.name.rsplit("-seed-", 1)[0] == name
         ]
         if results:
-            figures = (mean(each[key] for each in results) for key in ("last_test_error", "last_test_balanced_error"))
-            dev = mean(each["dev_error"] for each in results)
-            warned = sum(bool(each["warnings"]) for each in results)
+            figures = (
+                mean(result[key] for result in results) for key in ("last_test_error", "last_test_balanced_error")
+            )
+            dev = mean(result["dev_error"] for result in results)
+            warned = sum(bool(result["warnings"]) for result in results)
             print(
                 f"| {name} | {' | '.join(f'{value:.1f}' for value in figures)} | {dev:.1f} | {warned}/{len(results)} |"
             )

@@ -51,13 +51,13 @@ def test_a_share_leaves_the_report_to_the_whole(run, refused, words, tmp_path):
 
 
 def test_interrupted_it_says_what_is_kept(run, words, monkeypatch):
-    from text_uda.experiment.trial import Bench
+    from text_uda.experiment.trial import TrialRunner
     from text_uda.training.stopping import Interrupted
 
-    def stop(_bench, _trial):
+    def stop(_runner, _trial):
         raise Interrupted
 
-    monkeypatch.setattr(Bench, "run", stop)
+    monkeypatch.setattr(TrialRunner, "run", stop)
     said = run("ablate", "tsa", *words, "--fill")
     assert said.exit_code == 130
     assert said.stderr.splitlines()[-1].startswith("interrupted: 0 of 6 runs are finished and kept in ")
@@ -66,12 +66,12 @@ def test_interrupted_it_says_what_is_kept(run, words, monkeypatch):
 def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, monkeypatch):
     record("ablate", "tsa", *words, "--fill")
     from text_uda.errors import SettingsError
-    from text_uda.experiment.trial import Bench
+    from text_uda.experiment.trial import TrialRunner
 
-    def refuse(_bench, trial):
+    def refuse(_runner, trial):
         raise SettingsError(f"{trial.name} is too greedy")
 
-    monkeypatch.setattr(Bench, "run", refuse)
+    monkeypatch.setattr(TrialRunner, "run", refuse)
     said = run("ablate", "tsa", *words, "--seeds", 2, "--fill")
     assert said.exit_code == 1
     assert "failed: tsa-log-seed-1: tsa-log is too greedy" in said.stderr and "6 runs failed" in said.stderr

@@ -1,4 +1,4 @@
-"""The bench lies beside the tests, where worker processes find it too."""
+"""Puts this folder on the path, where worker processes import `fake_runner`."""
 
 import sys
 from pathlib import Path

@@ -1,16 +1,19 @@
-"""The studies of the field: which trials, with which settings."""
+"""The named studies: their trials and settings."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
+import click
 import pytest
 
-from text_uda.cli.ablating import SIZES, ablate
-from text_uda.cli.ablating import STUDIES as NAMES
+from text_uda.cli.ablating import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting
 from text_uda.experiment import usb as usb_module
+from text_uda.experiment.catalogue import SIZES
 from text_uda.experiment.sizes import limit_of
 from text_uda.experiment.usb import usb_labels, usb_settings
 from text_uda.objectives import (
@@ -35,9 +38,18 @@ SMALL = setting(CORPUS, "small")
 
 
 def test_the_command_line_knows_them():
-    assert tuple(STUDIES) == NAMES
-    assert all(name in (ablate.help or "") for name in NAMES)
-    assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")  # pyright: ignore[reportArgumentType]
+    choices = {option.name: option.type.choices for option in ablate.params if isinstance(option.type, click.Choice)}
+    assert list(choices["study"]) == list(STUDIES) and list(choices["size"]) == list(SIZES)
+    assert all(name in (ablate.help or "") for name in STUDIES)
+    assert all(study.__doc__ for study in STUDIES.values())
+    assert all(setting(CORPUS, size).few == 24 for size in SIZES if size != "usb")
+
+
+def test_the_names_of_the_studies_need_no_library():
+    """The command line reads them for its help."""
+    code = "import sys; from text_uda.experiment.catalogue import SIZES, STUDIES; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "text_uda.experiment.catalogue" in loaded and not {"torch", "numpy", "pyarrow", "transformers"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", sorted(set(STUDIES) - {"temperature"}))
@@ -76,7 +88,7 @@ def test_each_rung_of_the_ladder_has_its_baselines_under_names_of_their_own():
     trials = list(STUDIES["ladder"](SMALL))
     names = ("logistic-regression", "self-training")
     rungs = {"head": "", "last:2": "last-2-", "all": "all-"}
-    found = {
+    names_by_tune = {
         tune: dict.fromkeys(
             trial.name
             for trial in trials
@@ -84,7 +96,7 @@ def test_each_rung_of_the_ladder_has_its_baselines_under_names_of_their_own():
         )
         for tune in rungs
     }
-    assert found == {tune: dict.fromkeys(prefix + name for name in names) for tune, prefix in rungs.items()}
+    assert names_by_tune == {tune: dict.fromkeys(prefix + name for name in names) for tune, prefix in rungs.items()}
     assert len({(trial.name, trial.settings.seed) for trial in trials}) == len(trials)
     assert {trial.settings.tune for trial in trials} == {*rungs}
 
@@ -95,11 +107,11 @@ def test_labels_go_up_to_all():
 
 
 def test_objectives_are_all_and_have_the_view_they_read():
-    found = {trial.name: trial for trial in STUDIES["objectives"](SMALL)}
-    assert list(found) == list(PRESETS)
-    assert found["self-training"].augmentation is None
-    assert found["fixmatch"].augmentation is not None and found["pseudo-label"].augmentation is None
-    assert found["mean-teacher"].averaging == PRESETS["mean-teacher"].averaging
+    trials = {trial.name: trial for trial in STUDIES["objectives"](SMALL)}
+    assert list(trials) == list(PRESETS)
+    assert trials["self-training"].augmentation is None
+    assert trials["fixmatch"].augmentation is not None and trials["pseudo-label"].augmentation is None
+    assert trials["mean-teacher"].averaging == PRESETS["mean-teacher"].averaging
 
 
 def test_what_each_study_varies():
@@ -110,7 +122,7 @@ def test_what_each_study_varies():
 
 
 def test_a_temperature_needs_a_translator_that_has_one():
-    with pytest.raises(SettingsError, match="Apertium translates a sentence in one way"):
+    with pytest.raises(SettingsError, match="Apertium gives one translation per sentence"):
         list(STUDIES["temperature"](SMALL))
     marian = setting(CORPUS, "small", translator="marian:there,back")
     assert marian.back_translation.temperature == 0.9
@@ -178,12 +190,12 @@ def test_what_differs_from_the_benchmark_is_said(difference):
 
 
 def test_what_is_given_takes_the_place_of_the_size():
-    own = setting(CORPUS, "smoke", few=12, seeds=3, encoder="roberta-base", tune="last:2")
-    assert (own.few, own.seeds, own.settings.encoder, own.settings.tune) == (12, 3, "roberta-base", "last:2")
-    assert own.settings.base_learning_rate(linear=True) == 1e-4, "not that of a head"
+    smoke = setting(CORPUS, "smoke", few=12, seeds=3, encoder="roberta-base", tune="last:2")
+    assert (smoke.few, smoke.seeds, smoke.settings.encoder, smoke.settings.tune) == (12, 3, "roberta-base", "last:2")
+    assert smoke.settings.base_learning_rate(linear=True) == 1e-4, "not that of a head"
     small = setting(CORPUS, "small", tune="all").settings
     assert (small.tune, small.steps, small.learning_rate) == ("all", 400, 1e-4)
-    assert own.switchout.tokenizer == "roberta-base"
+    assert smoke.switchout.tokenizer == "roberta-base"
     assert setting(replace(CORPUS, name="mine"), "small").few == 60, "ten of each class"
     for wrong in ({"few": 5}, {"few": 0}, {"seeds": 0}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):

@@ -1,4 +1,4 @@
-"""What a study will cost."""
+"""The estimated cost of a study."""
 
 from dataclasses import replace
 
@@ -22,28 +22,28 @@ def test_by_hand(head, monkeypatch):
         objectives=(Supervised(), UDA()),
         augmentation=SwitchOut(tokenizer=head.encoder),
     )
-    found = cost.cost([alone, both], CORPUS, workers=2)
-    assert found.tokens == 6 * 4 * 4 + 6 * 4 * (4 + 2 * 12)
-    assert found.tokens_per_s == 20 and found.hours == pytest.approx(found.tokens / 20 / 2 / 3600)
-    assert "2 runs, 2 side by side" in str(found) and "minutes of training" in str(found)
-    assert "hours of training" in str(replace(found, hours=2.0)) and found.record()["runs"] == 2
+    estimate = cost.estimate_cost([alone, both], CORPUS, workers=2)
+    assert estimate.tokens == 6 * 4 * 4 + 6 * 4 * (4 + 2 * 12)
+    assert estimate.tokens_per_s == 20 and estimate.hours == pytest.approx(estimate.tokens / 20 / 2 / 3600)
+    assert "2 runs, 2 in parallel" in str(estimate) and "minutes of training" in str(estimate)
+    assert "hours of training" in str(replace(estimate, hours=2.0)) and estimate.record()["runs"] == 2
 
 
 def test_what_is_trained_has_a_speed_of_its_own(head, monkeypatch):
-    """A study of both was once measured on the head alone, and took a hundred times what was told."""
+    """A study of both was once measured on the head alone, and took a hundred times the estimate."""
     monkeypatch.setattr(cost, "_rows_per_s", lambda _, settings, minutes: {"head": 500.0, "all": 5.0}[settings.tune])
     settings = {tune: replace(head, tune=tune, learning_rate=1e-3) for tune in ("head", "all")}
     trials = [Trial(name=tune, labels=2, settings=each) for tune, each in settings.items()]
     trials.append(Trial(name="fit", labels=2, settings=head, objectives=(LogisticRegression(),)))
-    found = cost.cost(trials, CORPUS, workers=1)
-    assert found.hours == pytest.approx(6 * 4 * (1 / 500 + 1 / 5) / 3600)
-    assert cost.cost(trials[2:], CORPUS, workers=1).hours == 0
+    estimate = cost.estimate_cost(trials, CORPUS, workers=1)
+    assert estimate.hours == pytest.approx(6 * 4 * (1 / 500 + 1 / 5) / 3600)
+    assert cost.estimate_cost(trials[2:], CORPUS, workers=1).hours == 0
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])
 def test_a_speed_is_measured(head, tune, capfd):
     corpus = replace(CORPUS, train=Rows(tuple(f"good film {n}" for n in range(40)), (0, 1) * 20))
     trial = Trial(name="none", labels=2, settings=replace(head, tune=tune, learning_rate=1e-3))
-    found = cost.cost([trial], corpus, minutes=0.02)
-    assert 0 < found.hours < 1 and found.tokens_per_s > 100
+    estimate = cost.estimate_cost([trial], corpus, minutes=0.02)
+    assert 0 < estimate.hours < 1 and estimate.tokens_per_s > 100
     assert "steps/s" not in capfd.readouterr().err

@@ -23,7 +23,7 @@ def test_a_rung_s_baseline_is_a_row_of_its_own(tmp_path):
             run.mkdir(parents=True)
             result = {"last_test_error": error, "last_dev_error": error, "cpu_seconds": 1.0}
             (run / "result.json").write_text(json.dumps(result))
-    told = [[cell.strip() for cell in line.split("|")[1:-1]] for line in script.table(trials, tmp_path).splitlines()]
-    assert [(cells[0], cells[2], cells[4]) for cells in told[2:]] == [
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in script.table(trials, tmp_path).splitlines()]
+    assert [(cells[0], cells[2], cells[4]) for cells in lines[2:]] == [
         (name, f"{error:.1f}", "2") for name, error in errors.items()
     ]

@@ -40,8 +40,8 @@ def script(request, reviews, tiny_bert, tmp_path, monkeypatch):
         monkeypatch.setattr(module, constant, 6)
     if hasattr(module, "STUDIES"):
         monkeypatch.setattr(module, "STUDIES", {"table2": few})
-    if hasattr(module, "cost"):
-        monkeypatch.setattr(module, "cost", lambda trials, *_, **__: f"{len(trials)} runs cost")
+    if hasattr(module, "estimate_cost"):
+        monkeypatch.setattr(module, "estimate_cost", lambda trials, *_, **__: f"{len(trials)} runs cost")
 
     def call(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", [str(path), "--out", str(tmp_path / "study"), "--seeds", "1", *words])
@@ -59,8 +59,8 @@ def test_yelp_from_the_cost_to_the_table(script, capsys, tmp_path, monkeypatch):
     assert script("--estimate") == 0 and "6 runs cost" in capsys.readouterr().out
     assert not (tmp_path / "study").exists()
     assert script("--workers", "1") == 0
-    said = capsys.readouterr().out
-    assert "| 6 | none | " in said and "| 41.0 |" in said and "| 33.8 |" in said
+    output = capsys.readouterr().out
+    assert "| 6 | none | " in output and "| 41.0 |" in output and "| 33.8 |" in output
     assert (tmp_path / "study" / "report.html").exists() and (tmp_path / "study" / "table.tex").exists()
     (tmp_path / "study" / "runs" / "none-6-seed-0" / "result.json").write_text("{")
     assert script("--workers", "1") == 1
@@ -70,6 +70,6 @@ def test_yelp_from_the_cost_to_the_table(script, capsys, tmp_path, monkeypatch):
 @pytest.mark.parametrize("script", ["imdb20"], indirect=True)
 def test_imdb_with_pretraining(script, capsys, tmp_path):
     assert script("--workers", "1", "--pretrain", "2") == 0
-    said = capsys.readouterr().out
-    assert "| none | " in said and "| 6.5 |" in said and "| 4.2 |" in said
+    output = capsys.readouterr().out
+    assert "| none | " in output and "| 6.5 |" in output and "| 4.2 |" in output
     assert (tmp_path / "study" / "study" / "report.html").exists()

@@ -1,4 +1,4 @@
-"""Studies: what is finished is skipped, what is broken goes on, and what does not belong together is refused."""
+"""Studies: finished runs are skipped, interrupted runs resume, and a folder refuses another study."""
 
 import fcntl
 import json
@@ -41,11 +41,11 @@ def some(head, *, seeds=(0, 1)) -> list[Trial]:
 
 def results(out: Path) -> dict[str, dict]:
     """Of each run, without what another start may have otherwise."""
-    found = {}
+    by_run = {}
     for path in out.glob("runs/*/result.json"):
         result = json.loads(path.read_text())
-        found[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "cpu_seconds", "run")}
-    return found
+        by_run[path.parent.name] = {k: v for k, v in result.items() if k not in ("seconds", "cpu_seconds", "run")}
+    return by_run
 
 
 def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path
     first = run_study(some(head), data, out=out, fill=True, workers=1)
     assert [path.name for path in first.finished] == [trial.folder for trial in some(head)]
     assert not first.failed and not first.elsewhere
-    made = results(out)
+    before = results(out)
     times = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/result.json")}
     (out / "runs" / "none-seed-1" / "result.json").unlink()  # as a kill before the last write leaves it
     shutil.rmtree(out / "runs" / "switchout-seed-0")
@@ -61,7 +61,7 @@ def test_finished_runs_are_skipped_and_broken_ones_go_on(reviews, head, tmp_path
     more = run_study(some(head, seeds=(0, 1, 2)), data, out=out, workers=1)
     assert len(more.finished) == 6
     assert {path: path.stat().st_mtime_ns for path in times} == times
-    assert {name: result for name, result in results(out).items() if name in made} == made
+    assert {name: result for name, result in results(out).items() if name in before} == before
     monkeypatch.setattr("text_uda.experiment.trial.load", lambda **_: pytest.fail("all is finished: nothing is read"))
     assert run_study(some(head), data, out=out).finished == first.finished
 
@@ -142,14 +142,14 @@ def test_what_is_another_study_is_refused(reviews, head, tmp_path):
         run_study(trials, data | {"limit": 40}, out=out)
     with pytest.raises(SettingsError, match="holds none-seed-0 with other settings"):
         run_study([replace(trials[0], settings=replace(head, steps=7))], data, out=out)
-    run_study([replace(trials[0], settings=replace(head, log_every=1))], data, out=out)  # of how it is told alone
+    run_study([replace(trials[0], settings=replace(head, log_every=1))], data, out=out)  # without effect on the result
     with pytest.raises(SettingsError, match="two trials are called none-seed-0"):
         run_study(trials * 2, data, out=out)
     with pytest.raises(SettingsError, match="at least one trial"):
         run_study([], data, out=out)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(SettingsError, match="holds files that no study made"):
+    with pytest.raises(SettingsError, match="holds files of something else"):
         run_study(trials, data, out=tmp_path / "other")
     with pytest.raises(SettingsError, match="is a file"):
         run_study(trials, data, out=tmp_path / "other" / "thesis.tex")
@@ -161,7 +161,7 @@ def test_what_is_another_study_is_refused(reviews, head, tmp_path):
 def test_texts_are_encoded_once_for_all_calls(reviews, head, tmp_path, monkeypatch):
     data, out, trials = {"source": str(reviews)}, tmp_path / "study", some(head)
     run_study(trials[:2], data, out=out, fill=True, workers=1)
-    monkeypatch.setattr("text_uda.model.tokenized.encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("text_uda.model.frozen_encoder.encode", lambda *_: pytest.fail("encoded again"))
     assert len(run_study(trials, data, out=out, workers=1).finished) == 4
 
 
@@ -175,7 +175,7 @@ def test_studies_share_features(reviews, head, tmp_path, monkeypatch):
     data, trials = {"source": str(reviews)}, some(head)
     monkeypatch.setenv("TEXT_UDA_FEATURES", str(tmp_path / "features"))
     run_study(trials[:2], data, out=tmp_path / "one", fill=True, workers=1)
-    monkeypatch.setattr("text_uda.model.tokenized.encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr("text_uda.model.frozen_encoder.encode", lambda *_: pytest.fail("encoded again"))
     run_study(trials[:2], data, out=tmp_path / "other", cache=tmp_path / "one" / "cache", workers=1)
     assert not (tmp_path / "other" / "features").exists()
 
@@ -222,13 +222,13 @@ def test_a_damaged_run_is_named_and_costs_no_other(reviews, head, tmp_path):
 
 
 def test_data_that_changed_are_refused(reviews, head, tmp_path):
-    own = tmp_path / "own.csv"
-    shutil.copy(reviews, own)
-    run_study(some(head)[:1], {"source": str(own)}, out=tmp_path / "study")
-    with own.open("a") as file:
+    copy = tmp_path / "own.csv"
+    shutil.copy(reviews, copy)
+    run_study(some(head)[:1], {"source": str(copy)}, out=tmp_path / "study")
+    with copy.open("a") as file:
         file.write("one more,good\n")
-    with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was begun"):
-        run_study(some(head)[:3:2], {"source": str(own)}, out=tmp_path / "study")
+    with pytest.raises(SettingsError, match=r"own\.csv has changed since .* was started"):
+        run_study(some(head)[:3:2], {"source": str(copy)}, out=tmp_path / "study")
 
 
 def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
@@ -238,14 +238,14 @@ def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
 
 
 def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, tmp_path, monkeypatch):
-    monkeypatch.setattr("text_uda.experiment.trial._PATIENCE_S", 0.1)
+    monkeypatch.setattr("text_uda.experiment.trial._LOCK_TIMEOUT_S", 0.1)
     locks = tmp_path / "study" / "runs" / ".locks"
     trials = some(head)[:3:2]
     assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
     with (locks / trials[1].folder).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
-    assert "another process is at work on none-seed-1" in outcome.failed["none-seed-1"]
+    assert "another process runs none-seed-1" in outcome.failed["none-seed-1"]
 
 
 def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path, monkeypatch):

@@ -35,8 +35,10 @@ TEST_TEXTS = [
 def _changed(text: str, method: str) -> tuple[str | None, str, str | None]:
     if text == "Not bad at all.":
         return (None, "unchanged", None) if method == "synonym" else ("Bad at all.", "negation", "Malo.")
-    made = text.replace("slight", "modest").replace("movies", "films").replace("most of its", "the better part of its")
-    return made.replace("mess", "shambles"), "ok", "Una película ligera" if method == "back-translation" else None
+    changed = (
+        text.replace("slight", "modest").replace("movies", "films").replace("most of its", "the better part of its")
+    )
+    return changed.replace("mess", "shambles"), "ok", "Una película ligera" if method == "back-translation" else None
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         noise = random.Random(f"{method} {seed}")
         none = method == "none"
         steps = 400
-        own = {
+        content = {
             "name": f"{method} seed {seed}",
             "method": method,
             "data": {
@@ -84,7 +86,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "versions": {"python": "3.11.2", "torch": "2.13.0"},
             "code_revision": "cbe4702a1b2c",
         }
-        _write(path / "config.json", own | config)
+        _write(path / "config.json", content | config)
         lines = []
         for step in range(1, steps + 1, 10):
             left = math.exp(-step / 90)
@@ -111,12 +113,12 @@ def make_run(tmp_path: Path) -> MakeRun:
             coverage = {"method": method, "change_rate": 0.31, "usable": 0.93, "statuses": statuses}
             figures = {"dev_error": error - 0.8, "test_error": error, "last_dev_error": error, "seconds": 41.5}
             figures |= {"run": str(path), "last_test_error": error + 0.4, "best_step": 350, "steps": steps}
-            made = figures | {"confusion": confusion, "augmentation": None if none else coverage, "warnings": []}
+            content = figures | {"confusion": confusion, "augmentation": None if none else coverage, "warnings": []}
             labels, probabilities = _answers(f"{method} {seed}", confusion)
             answers = {"calibration": calibration(probabilities, labels)}
             answers |= {"test_correct": packed(probabilities.argmax(axis=-1) == labels)}
             _write_test_examples(path / "test_examples.jsonl", classes, labels, probabilities)
-            _write(path / "result.json", made | answers | (result or {}))
+            _write(path / "result.json", content | answers | (result or {}))
         return path
 
     return make

@@ -31,17 +31,17 @@ def runs_of(make_run, first, second, **more):
     ],
 )
 def test_another_split_of_the_same_seed_is_refused(make_run, first, second):
-    told = (
-        r"same seed \(0\) and .* labels \(40\), and yet another split.*first \(split a\) against .*second \(split b\)"
+    message = (
+        r"same seed \(0\) and .* labels \(40\) but different splits.*first \(split a\) against .*second \(split b\)"
     )
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         markdown_table(runs_of(make_run, first, second))
 
 
 def test_other_test_rows_are_refused_whatever_else_differs(make_run):
     second = DATA | {"test_digest": "u", "digest": "b"}
-    told = r"tested on different rows.*first \(test rows t\) against .*second \(test rows u\)"
-    with pytest.raises(SettingsError, match=told):
+    message = r"tested on different rows.*first \(test rows t\) against .*second \(test rows u\)"
+    with pytest.raises(SettingsError, match=message):
         markdown_table(runs_of(make_run, DATA, second, labels=80))
 
 

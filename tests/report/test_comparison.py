@@ -3,7 +3,7 @@
 import pytest
 
 from text_uda.report import markdown_table
-from text_uda.report.comparison import compare, flat
+from text_uda.report.grouping import compare, flat
 from text_uda.report.load_runs import read_runs
 from text_uda.report.table import NOTHING, group_cell, run_cell
 
@@ -68,10 +68,10 @@ def labels_of(runs) -> list[str]:
 
 def test_settings_beyond_the_third_are_told_where_they_are_needed(make_run):
     """Labels are keys: of two groups with one label one would show the other's numbers."""
-    given = [{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, {"a": 2, "b": 2, "c": 2, "d": 2, "e": 2}]
-    runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(given)]
+    settings = [{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1}, {"a": 2, "b": 2, "c": 2, "d": 2, "e": 2}]
+    runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(settings)]
     assert labels_of(runs) == ["synonym (a 1, b 1, c 1, …)", "synonym (a 2, b 2, c 2, …)"]
-    runs.append(make_run("synonym", 0, augmentation=given[1] | {"e": 3}, folder="further", error=1.0))
+    runs.append(make_run("synonym", 0, augmentation=settings[1] | {"e": 3}, folder="further", error=1.0))
     assert labels_of(runs) == [
         "synonym (a 1, b 1, c 1, e 1, …)",
         "synonym (a 2, b 2, c 2, e 2, …)",
@@ -106,9 +106,9 @@ def test_names_that_hold_what_labels_say_are_still_told_apart(make_run):
 def test_other_labels_data_and_encoders_are_not_compared(make_run):
     runs = [make_run("none", 0, folder="a"), make_run("none", 0, labels=9, folder="b")]
     runs += [make_run("none", 0, encoder="other", folder="c"), make_run("none", 0, tune="all", folder="d")]
-    found = compared(runs)
-    assert len(found) == 4
-    assert found[0].config["labels"] == 9
+    comparisons = compared(runs)
+    assert len(comparisons) == 4
+    assert comparisons[0].config["labels"] == 9
 
 
 def test_differences_are_paired_by_seed(make_run):
@@ -163,17 +163,17 @@ def test_a_seed_run_twice_is_no_second_seed(make_run):
         make_run("none", 1, error=20.0),
     ]
     (comparison,) = compared(runs)
-    found = comparison.groups[0].estimate("test_error")
-    assert found is not None and (found.mean, found.count) == (15.5, 2)
-    assert any("more than once" in remark for remark in comparison.remarks())
+    estimate = comparison.groups[0].estimate("test_error")
+    assert estimate is not None and (estimate.mean, estimate.count) == (15.5, 2)
+    assert any("a seed has several runs" in remark for remark in comparison.remarks())
 
 
 def test_what_makes_runs_hard_to_compare_is_said(make_run):
     runs = [make_run("none", 0), make_run("synonym", 0), make_run("synonym", 1, code_revision="0+")]
     remarks = " ".join(compared(runs)[0].remarks())
-    assert "One seed (labels alone)" in remarks and "different revisions" in remarks
+    assert "One seed only (labels alone)" in remarks and "different revisions" in remarks
     (comparison,) = compared([make_run("a", 0), make_run("b", 0)])
-    assert "no run with labels alone" in " ".join(comparison.remarks())
+    assert "No run has labels alone" in " ".join(comparison.remarks())
 
 
 def test_the_way_and_the_place_of_a_run_make_no_other_method(make_run):

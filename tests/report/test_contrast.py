@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from text_uda.report.comparison import compare
 from text_uda.report.contrast import contrasts
-from text_uda.report.find_runs import gather
-from text_uda.report.significance import mcnemar
+from text_uda.report.find_runs import find_runs_in
+from text_uda.report.grouping import compare
+from text_uda.report.seed_statistics import mcnemar
 
 
 def test_p_values_are_adjusted_over_the_methods_and_paired_by_seed():
@@ -19,19 +19,19 @@ def test_p_values_are_adjusted_over_the_methods_and_paired_by_seed():
         "a": {0: 15.0, 1: 16.8, 2: 16.1, 3: 99.0},
         "b": {2: 20.0, 1: 22.5, 0: 18.0},
     }
-    found = contrasts(errors, {}, [("a", "alone"), ("b", "alone")])
-    found = {name: contrast for (name, _), contrast in found.items()}
+    by_method = contrasts(errors, {}, [("a", "alone"), ("b", "alone")])
+    by_method = {name: contrast for (name, _), contrast in by_method.items()}
     p = {name: stats.ttest_rel([errors[name][n] for n in range(3)], [20.0, 22.0, 21.0]).pvalue for name in "ab"}
-    assert found["a"].p == pytest.approx(2 * p["a"]) and found["b"].p == pytest.approx(p["b"])
-    assert found["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
-    assert found["a"].seeds_and_rows is None and found["a"].p_rows is None
+    assert by_method["a"].p == pytest.approx(2 * p["a"]) and by_method["b"].p == pytest.approx(p["b"])
+    assert by_method["a"].differences == {0: -5.0, 1: pytest.approx(-5.2), 2: pytest.approx(-4.9)}
+    assert by_method["a"].seeds_and_rows is None and by_method["a"].p_rows is None
 
 
 def test_each_method_is_held_against_each_other(make_run):
     """As the paper's question asks: SwitchOut against back-translation."""
     errors = {"none": (20.0, 21.0, 23.0), "switchout": (15.0, 17.0, 16.0), "back-translation": (13.0, 14.5, 15.5)}
-    runs = [make_run(method, seed, error=e) for method, found in errors.items() for seed, e in enumerate(found)]
-    (comparison,) = compare(gather(runs).runs)
+    runs = [make_run(method, seed, error=e) for method, values in errors.items() for seed, e in enumerate(values)]
+    (comparison,) = compare(find_runs_in(runs).runs)
     ((pair, contrast),) = comparison.between.items()
     assert pair == ("back-translation", "switchout")
     measured = {group.label: group.by_seed("test_error") for group in comparison.groups}
@@ -42,19 +42,19 @@ def test_each_method_is_held_against_each_other(make_run):
     assert low < np.mean(differences) < high
 
     without = [run for run in runs if not run.name.startswith("none")]
-    (comparison,) = compare(gather(without).runs)
+    (comparison,) = compare(find_runs_in(without).runs)
     assert list(comparison.between) == [pair] and not comparison.contrasts
 
 
 def test_too_many_methods_are_held_against_labels_alone_only(make_run):
     runs = [make_run(method, 0) for method in ("none", *"abcdefg")]
-    (comparison,) = compare(gather(runs).runs)
+    (comparison,) = compare(find_runs_in(runs).runs)
     assert not comparison.between and len(comparison.contrasts) == 7
 
 
 def test_one_seed_is_tested_on_the_rows_and_several_are_resampled(make_run):
     runs = [make_run(method, 0, error=error) for method, error in (("none", 20.0), ("synonym", 15.0), ("mlm", 19.5))]
-    (comparison,) = compare(gather(runs).runs)
+    (comparison,) = compare(find_runs_in(runs).runs)
     right = {run.method: run.right for group in comparison.groups for run in group.runs}
     p = {name: mcnemar(right[name], right["none"]) for name in ("synonym", "mlm")}
     assert p["synonym"] < p["mlm"] / 2
@@ -64,7 +64,7 @@ def test_one_seed_is_tested_on_the_rows_and_several_are_resampled(make_run):
 
     for seed, errors in ((1, (21.0, 16.5)), (2, (20.5, 15.5))):
         runs += [make_run(method, seed, error=e) for method, e in zip(("none", "synonym"), errors, strict=True)]
-        (comparison,) = compare(gather(runs).runs)
+        (comparison,) = compare(find_runs_in(runs).runs)
         if seed == 1:
             assert comparison.contrasts["synonym"].seeds_and_rows is None, "two seeds are too few"
     both = comparison.contrasts["synonym"].seeds_and_rows
@@ -78,7 +78,7 @@ def test_runs_without_their_answers_are_still_compared_by_seed(study):
         result = json.loads((run / "result.json").read_text())
         del result["test_correct"]
         (run / "result.json").write_text(json.dumps(result))
-    (comparison,) = compare(gather(study).runs)
+    (comparison,) = compare(find_runs_in(study).runs)
     assert comparison.contrasts["synonym"].seeds_and_rows is None
     assert comparison.contrasts["synonym"].p is not None
     assert comparison.contrasts["back-translation"].seeds_and_rows is not None
@@ -92,19 +92,19 @@ def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ({"test_correct": "oA=="}, "'test_correct' does not hold its 2,000 test rows"),
+        ({"test_correct": "oA=="}, "'test_correct' does not hold 2,000 test rows"),
         ({"test_correct": 5}, "'test_correct' does not hold"),
-        ({"test_correct": b64encode(bytes(250)).decode()}, "by 'test_correct' 0 rows are right"),
-        ({"calibration": {"error": 1.0, "bins": []}}, "is not of 2,000 rows in 15 bins"),
-        ({"calibration": {"error": float("nan"), "bins": []}}, "holds what is no number"),
+        ({"test_correct": b64encode(bytes(250)).decode()}, "0 rows are right by 'test_correct'"),
+        ({"calibration": {"error": 1.0, "bins": []}}, "does not have 2,000 rows in 15 bins"),
+        ({"calibration": {"error": float("nan"), "bins": []}}, "holds a number that is not finite"),
         ({"calibration": {"error": 1.0, "bins": [{"low": 0.0}]}}, "has no 'high'"),
         ({"calibration": 1.0}, "is no JSON object"),
     ],
 )
-def test_answers_that_do_not_fit_are_damage(make_run, change, told):
+def test_answers_that_do_not_fit_are_damage(make_run, change, message):
     from text_uda.errors import SettingsError
 
-    with pytest.raises(SettingsError, match=rf"result\.json is damaged: .*{told}"):
-        gather([make_run(result=change)])
+    with pytest.raises(SettingsError, match=rf"result\.json is damaged: .*{message}"):
+        find_runs_in([make_run(result=change)])

@@ -1,4 +1,4 @@
-"""Test rows that the methods do not agree on: which, who says what, what is said of it on the page."""
+"""Test rows on which the methods disagree: which rows, the votes of each method, their text on the page."""
 
 import re
 
@@ -6,8 +6,8 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.report import build, disagreement
-from text_uda.report.comparison import compare
 from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
+from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_runs
 
 GOOD, BAD = "positive", "negative"
@@ -16,12 +16,12 @@ GOOD, BAD = "positive", "negative"
 @pytest.fixture
 def answered(make_run, answer):
     """Three seeds of labels alone and of one method; what each says of four rows."""
-    said = {
+    predictions = {
         "none": [(BAD, GOOD, GOOD, GOOD), (BAD, GOOD, GOOD, BAD), (GOOD, GOOD, GOOD, GOOD)],
         "synonym": [(GOOD, BAD, GOOD, BAD), (GOOD, BAD, GOOD, GOOD), (GOOD, GOOD, GOOD, GOOD)],
     }
     runs = []
-    for method, seeds in said.items():
+    for method, seeds in predictions.items():
         for seed, answers in enumerate(seeds):
             runs.append(make_run(method, seed))
             rows = zip(("gained", "lost", "same", "one seed"), answers, strict=True)
@@ -34,7 +34,7 @@ def test_rows_where_most_seeds_differ(answered):
     assert [row.text for row in rows] == ["gained", "lost"] and (left, known) == (0, 4)
     gained, lost = rows
     assert gained.kinds == [GAINED] and lost.kinds == [LOST]
-    base, method = gained.said
+    base, method = gained.votes
     assert base.counts == [(BAD, 2), (GOOD, 1)] and not base.right
     assert method.counts == [(GOOD, 3)] and method.right
     assert method.probability == pytest.approx(0.75)
@@ -46,14 +46,14 @@ def test_nobody_is_right(make_run, answer):
     for run, predicted in zip(runs, "ab", strict=True):
         answer(run, [("text", "c", predicted)])
     (row,), _, _ = disagreements(compare(read_runs(runs)))
-    assert row.kinds == [NOBODY] and not any(said.right for said in row.said)
+    assert row.kinds == [NOBODY] and not any(vote.right for vote in row.votes)
 
 
 def test_a_seed_that_was_run_twice_has_one_vote(answered, make_run, answer):
     again = make_run("none", 0, folder="again")
     answer(again, [("gained", GOOD, BAD)])
     (gained, *_), _, _ = disagreements(compare(read_runs([*answered, again])))
-    assert gained.said[0].seeds == 3
+    assert gained.votes[0].seeds == 3
 
 
 def test_a_row_that_one_method_alone_saw_is_no_disagreement(make_run, answer):
@@ -81,7 +81,7 @@ def test_test_rows_are_counted_once_for_all_numbers_of_labels(make_run, answer, 
             answer(runs[-1], [(f"text {n}", GOOD, predicted) for n in range(7)])
     rows, left, known = disagreements(compare(read_runs(runs)))
     assert (len(rows), left, known) == (21, 0, 14)
-    assert "Of 14 test rows" in build(runs, tmp_path / "report.html").read_text()
+    assert "recorded 14 test rows" in build(runs, tmp_path / "report.html").read_text()
 
 
 def test_what_the_page_says_of_a_row(answered, tmp_path):
@@ -91,16 +91,16 @@ def test_what_the_page_says_of_a_row(answered, tmp_path):
     assert "<bdi>negative</bdi> <small>2 of 3 seeds</small>" in first
     assert "<bdi>positive</bdi> <small>3 of 3 seeds</small>" in first
     assert first.index('class="no"') < first.index('class="yes"')  # labels alone come first
-    assert '<option value="gained">a method, not labels alone</option>' in text
+    assert '<option value="gained">a method, but not labels alone</option>' in text
 
 
 def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
     runs = [earlier(run) for run in study]
-    assert "Test rows the methods disagree on" not in build(runs, tmp_path / "report.html").read_text("utf-8")
+    assert "Test rows on which the methods disagree" not in build(runs, tmp_path / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "told"),
+    ("file", "change", "message"),
     [
         (
             "test_examples.jsonl",
@@ -113,13 +113,13 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
         (
             "result.json",
             {"calibration": {"error": 1, "bins": [dict(low=0, high=1, count=3, confidence=None, accuracy=None)]}},
-            "a bin of its calibration has 3 rows and no means",
+            "a bin of the calibration has 3 rows and no means",
         ),
     ],
 )
-def test_damage_is_named(make_run, file, change, told):
+def test_damage_is_named(make_run, file, change, message):
     run = make_run(result=change if isinstance(change, dict) else None)
     if isinstance(change, str):
         (run / file).write_text(change)
-    with pytest.raises(SettingsError, match=rf"{file} is damaged: .*{told}"):
+    with pytest.raises(SettingsError, match=rf"{file} is damaged: .*{message}"):
         read_runs([run])

@@ -8,9 +8,9 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.report import curves, figures, save_figures
-from text_uda.report.comparison import compare
+from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_runs
-from text_uda.report.palette import palette, style
+from text_uda.report.palette import light_colours, style
 
 drawing = pytest.importorskip("text_uda.report.drawing")
 
@@ -41,7 +41,7 @@ def test_an_interval_beyond_what_an_error_can_be_ends_there(make_run):
 
 
 def test_charts_of_what_was_logged(study):
-    error, loss, confident = curves.training(compared(study))
+    error, loss, confident = curves.training_charts(compared(study))
     assert [len(chart.keys) for chart in (error, loss, confident)] == [3, 3, 2]  # none has no threshold
     assert [chart.name for chart in (error, loss, confident)] == [
         "development-error", "supervised-by-step", "confident-by-step"]  # fmt: skip
@@ -59,7 +59,7 @@ def test_every_metric_that_a_step_may_log_has_its_chart(make_run):
         for step in (1, 2)
     ]
     (run / "metrics.jsonl").write_text("".join(lines))
-    charts = {chart.name: chart.numbers.rows[0][1] for chart in curves.training(compared([run]))}
+    charts = {chart.name: chart.numbers.rows[0][1] for chart in curves.training_charts(compared([run]))}
     assert charts == {"loss-by-step": "1.000", "tsa-threshold-by-step": "0.500",
                       "labeled-counted-by-step": "25.000", "agreement-by-step": "75.000"}  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_every_metric_that_a_step_may_log_has_its_chart(make_run):
 def test_a_run_without_metrics_has_no_charts(make_run):
     run = make_run()
     (run / "metrics.jsonl").write_text("")
-    assert curves.training(compared([run])) == []
+    assert curves.training_charts(compared([run])) == []
 
 
 def test_long_lines_are_thinned_by_means():
@@ -92,13 +92,13 @@ def test_words_of_a_run_are_drawn_as_they_are(make_run):
     for narrow in (True, False):
         drawn = ElementTree.fromstring(drawing.svg(chart, "f", narrow=narrow))
         assert name in [element.text for element in drawn.iter("text")]
-    assert drawing.files(chart)["svg"].count(b"&lt;b&gt;") >= 1
+    assert drawing.paper_files(chart)["svg"].count(b"&lt;b&gt;") >= 1
 
 
 def test_groups_beyond_the_hues_are_dashed():
     styles = [style(colour) for colour in range(22)]
     assert len({(own.hue, own.lap) for own in styles}) == 22
-    assert {own.colour for own in styles} == {palette()[f"c{hue}"] for hue in range(8)}
+    assert {own.colour for own in styles} == {light_colours()[f"c{hue}"] for hue in range(8)}
     assert styles[1].dashes != styles[8].dashes != styles[15].dashes
 
 
@@ -116,12 +116,12 @@ def test_files_for_a_paper(study, tmp_path):
 
 def test_the_same_figure_makes_the_same_bytes(study):
     chart = figures.error_by_method(compared(study))
-    assert drawing.files(chart) == drawing.files(chart)
+    assert drawing.paper_files(chart) == drawing.paper_files(chart)
     assert drawing.svg(chart, "f", narrow=True) == drawing.svg(chart, "f", narrow=True)
 
 
 def test_files_of_several_comparisons_have_names_of_their_own(make_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "files", lambda chart: {"svg": b"", "pdf": b""})  # that takes a second each
+    monkeypatch.setattr(drawing, "paper_files", lambda chart: {"svg": b"", "pdf": b""})  # that takes a second each
     runs = [make_run("none", 0, labels=n, encoder=e, folder=f"{n}{e}") for n in (10, 100) for e in ("a", "b")]
     paths = save_figures(runs, tmp_path / "figures")
     assert len({path.name for path in paths}) == len(paths) == 2 * (2 + 4 * 3)
@@ -129,7 +129,7 @@ def test_files_of_several_comparisons_have_names_of_their_own(make_run, tmp_path
 
 
 def test_figures_of_an_earlier_call_do_not_stay_beside_others(make_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "files", lambda chart: {"svg": b"", "pdf": b""})
+    monkeypatch.setattr(drawing, "paper_files", lambda chart: {"svg": b"", "pdf": b""})
     folder = tmp_path / "figures"
     runs = [make_run("none", 0, labels=n, folder=str(n)) for n in (10, 100)]
     several = save_figures(runs, folder)

@@ -9,7 +9,7 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.report import build, read
-from text_uda.report.find_runs import gather
+from text_uda.report.find_runs import find_runs_in
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def folder(make_run, tmp_path):
 
 
 def test_what_is_finished_is_taken_and_the_rest_is_named(folder):
-    found = gather([folder])
-    assert [run.path.name for run in found.runs] == ["none-0", "synonym-0"]
-    told = {path.name: why for path, why in found.left_out.items()}
-    assert sorted(told) == ["cut", "encoder", "synonym-1", "synonym-2"]
-    assert told["synonym-1"] == "not finished"
-    assert "result.json cannot be read" in told["synonym-2"] and "config.json cannot be read" in told["cut"]
-    assert "pretraining" in told["encoder"]
+    result = find_runs_in([folder])
+    assert [run.path.name for run in result.runs] == ["none-0", "synonym-0"]
+    reasons = {path.name: why for path, why in result.left_out.items()}
+    assert sorted(reasons) == ["cut", "encoder", "synonym-1", "synonym-2"]
+    assert reasons["synonym-1"] == "not finished"
+    assert "result.json cannot be read" in reasons["synonym-2"] and "config.json cannot be read" in reasons["cut"]
+    assert "pretraining" in reasons["encoder"]
 
 
 def test_the_table_and_the_page_say_what_was_left_out(folder, tmp_path):
@@ -54,26 +54,26 @@ def test_the_table_and_the_page_say_what_was_left_out(folder, tmp_path):
 
 
 def test_a_run_named_beside_its_folder_is_there_once(folder):
-    assert len(gather([folder / "runs" / "none-0", folder, folder / "runs"]).runs) == 2
+    assert len(find_runs_in([folder / "runs" / "none-0", folder, folder / "runs"]).runs) == 2
 
 
 def test_a_run_that_was_named_must_be_whole(folder):
     with pytest.raises(SettingsError, match=r"synonym-1 is not finished"):
-        gather([folder, folder / "runs" / "synonym-1"])
+        find_runs_in([folder, folder / "runs" / "synonym-1"])
     with pytest.raises(SettingsError, match=r"result\.json cannot be read"):
-        gather([folder / "runs" / "synonym-2"])
+        find_runs_in([folder / "runs" / "synonym-2"])
 
 
 def test_a_folder_where_nothing_is_finished(make_run, tmp_path):
     (tmp_path / "study").mkdir()
     make_run("none", 0, folder="study/none-0", finished=False)
     with pytest.raises(SettingsError, match=r"no finished run in .*study \(.*none-0: not finished\)"):
-        gather([tmp_path / "study"])
+        find_runs_in([tmp_path / "study"])
 
 
 def test_a_model_is_no_run(folder):
-    with pytest.raises(SettingsError, match="model is no run directory"):
-        gather([folder / "runs" / "model"])
+    with pytest.raises(SettingsError, match="model is no run directory and holds none"):
+        find_runs_in([folder / "runs" / "model"])
 
 
 def test_links_to_run_directories_are_followed(folder, make_run, tmp_path):
@@ -86,8 +86,8 @@ def test_links_to_run_directories_are_followed(folder, make_run, tmp_path):
         "twice": "study/runs",
     }.items():
         (folder / "runs" / name).symlink_to(tmp_path / to)
-    found = gather([folder])
-    assert [run.path.name for run in found.runs] == ["none-0", "synonym-0", "a link"]
+    result = find_runs_in([folder])
+    assert [run.path.name for run in result.runs] == ["none-0", "synonym-0", "a link"]
 
 
 def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
@@ -100,22 +100,23 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    found = gather([folder])
-    assert len(found.runs) == 2 and found.left_out[folder / "closed"] == "cannot be read (Permission denied)"
+    result = find_runs_in([folder])
+    assert len(result.runs) == 2 and result.left_out[folder / "closed"] == "cannot be read (Permission denied)"
     with pytest.raises(SettingsError, match=r"closed cannot be read \(Permission denied\)"):
-        gather([folder, folder / "closed"])
+        find_runs_in([folder, folder / "closed"])
 
 
 def test_where_it_is_not_strict_a_run_that_was_named_is_left_out(folder):
     runs = folder / "runs"
     (runs / "empty").mkdir()
     named = [runs / name for name in ("none-0", "synonym-1", "synonym-2", "empty", "nowhere")]
-    found = gather(named, strict=False)
-    assert [run.path for run in found.runs] == named[:1]
-    told = {path.name: why for path, why in found.left_out.items()}
-    assert list(told) == ["synonym-1", "synonym-2", "empty", "nowhere"]
-    assert told["synonym-1"] == "not finished" and "result.json cannot be read" in told["synonym-2"]
-    assert told["empty"].startswith("is no run directory") and told["nowhere"].startswith("cannot be read")
+    result = find_runs_in(named, strict=False)
+    assert [run.path for run in result.runs] == named[:1]
+    reasons = {path.name: why for path, why in result.left_out.items()}
+    assert list(reasons) == ["synonym-1", "synonym-2", "empty", "nowhere"]
+    assert reasons["synonym-1"] == "not finished" and "result.json cannot be read" in reasons["synonym-2"]
+    assert reasons["empty"].startswith("is no run directory and holds none")
+    assert reasons["nowhere"].startswith("cannot be read")
     with pytest.raises(SettingsError, match=r"no finished run in .*not finished"):
         read(named[1:], strict=False)
 

@@ -171,7 +171,12 @@ def test_typing_and_choosing_filter_the_test_rows(page):
     assert shown(rows) == ["the plot is a mess 7"] and count.text == "1 row" and len(shown(pairs)) == 7
     search.send_keys(Keys.CONTROL, "a", Keys.BACKSPACE)
     who = rows.find_element(By.CSS_SELECTOR, "select[name=right]")
-    counts = {"labels alone, not every method": 5, "a method, not labels alone": 30, "nobody": 0, "synonym": 30}
+    counts = {
+        "labels alone, but not every method": 5,
+        "a method, but not labels alone": 30,
+        "no method": 0,
+        "synonym": 30,
+    }
     for choice, number in (counts | {"labels alone": 5}).items():
         option = next(o for o in who.find_elements(By.CSS_SELECTOR, "option") if o.text == choice)
         option.click()

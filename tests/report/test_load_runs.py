@@ -6,17 +6,17 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.report import build, markdown_table
-from text_uda.report.find_runs import gather
+from text_uda.report.find_runs import find_runs_in
 
 
 def test_each_run_once(make_run):
     run = make_run()
-    assert len(gather([run, run, run / ".." / run.name]).runs) == 1
+    assert len(find_runs_in([run, run, run / ".." / run.name]).runs) == 1
 
 
 def test_nothing_to_report():
     with pytest.raises(SettingsError, match="at least one run"):
-        gather([])
+        find_runs_in([])
 
 
 def test_unfinished_runs_are_named_and_no_page_is_written(make_run, tmp_path):
@@ -27,12 +27,12 @@ def test_unfinished_runs_are_named_and_no_page_is_written(make_run, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(SettingsError, match="is no run directory, and there is none in it"):
+    with pytest.raises(SettingsError, match="is no run directory and holds none"):
         markdown_table([tmp_path])
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "told"),
+    ("file", "content", "message"),
     [
         ("config.json", '{"name": "x"}', r"config\.json is damaged: it has no 'method'"),
         ("config.json", "[]", r"config\.json is not what a run writes"),
@@ -49,14 +49,14 @@ def test_a_folder_that_is_no_run(tmp_path):
         ("metrics.jsonl", None, r"metrics\.jsonl is damaged"),
     ],
 )
-def test_damage_is_named(make_run, file, content, told):
+def test_damage_is_named(make_run, file, content, message):
     run = make_run()
     if content is None:
         (run / file).unlink()
     else:
         (run / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(SettingsError, match=told) as raised:
-        gather([run])
+    with pytest.raises(SettingsError, match=message) as raised:
+        find_runs_in([run])
     assert str(run) in str(raised.value) and "\n" not in str(raised.value)
 
 
@@ -73,17 +73,17 @@ def test_damage_is_named(make_run, file, content, told):
 )
 def test_results_of_a_wrong_shape(make_run, change):
     with pytest.raises(SettingsError, match=r"result\.json is damaged"):
-        gather([make_run(result=change)])
+        find_runs_in([make_run(result=change)])
 
 
 def test_texts_that_no_page_can_hold_are_made_visible(make_run):
     run = make_run()
     example = {"source": "a\x00b\ud800c\x1bd\te", "paraphrase": None, "status": "failed", "pivot": None}
     (run / "examples.jsonl").write_text(json.dumps(example) + "\n")
-    assert gather([run]).runs[0].examples[0]["source"] == "a\ufffdb\ufffdc\ufffdd\te"
+    assert find_runs_in([run]).runs[0].examples[0]["source"] == "a\ufffdb\ufffdc\ufffdd\te"
 
 
 def test_figures_that_are_no_numbers_are_missing(make_run):
-    run = gather([make_run(result={"seconds": float("nan")})]).runs[0]
+    run = find_runs_in([make_run(result={"seconds": float("nan")})]).runs[0]
     assert run.value("seconds") is None
     assert run.value("usable") == 0.93

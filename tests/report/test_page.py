@@ -79,7 +79,8 @@ def test_the_page_asks_the_network_for_nothing(study, tmp_path):
 
 def test_the_figures_are_there(study, tmp_path):
     text = Page(page_of(study, tmp_path / "report.html")).text
-    assert "With back-translation the model errs least: on 12.9\u00a0±\u00a02.1% of the test rows" in text
+    assert "The test error is lowest with back-translation: 12.9\u00a0±\u00a02.1%" in text
+    assert "2.1%, against 21.7\u00a0±\u00a01.5% with labels alone." in text
     for shown in ("21.7 ± 1.5", "−8.8 ± 3.1", "back-translation seed 2", "cbe4702a1b2c", "split-of-seed-1", "5,580"):
         assert shown in text
 
@@ -87,9 +88,9 @@ def test_the_figures_are_there(study, tmp_path):
 def test_what_the_seeds_do_not_show_is_said(make_run, tmp_path):
     runs = [make_run("none", seed, error=error) for seed, error in enumerate((20.0, 21.0, 22.0))]
     runs += [make_run("synonym", seed, error=error) for seed, error in enumerate((21.0, 19.0, 20.0))]
-    assert "3 seeds do not tell them apart" in page_of(runs, tmp_path / "report.html")
-    assert "That is one seed" in page_of([runs[1], runs[4]], tmp_path / "report.html")
-    assert "No method errs less than labels alone. The nearest, synonym, errs on" in page_of(
+    assert "3 seeds do not show a difference" in page_of(runs, tmp_path / "report.html")
+    assert "This is one seed" in page_of([runs[1], runs[4]], tmp_path / "report.html")
+    assert "No method has a lower test error than labels alone, 20.0%. The closest is synonym, with" in page_of(
         [runs[0], runs[3]], tmp_path / "report.html"
     )
 
@@ -101,8 +102,8 @@ def test_everything_from_a_run_is_escaped(make_run, tmp_path):
     shared = {"encoder": HOSTILE, "tune": HOSTILE, "code_revision": HOSTILE, "versions": {HOSTILE: HOSTILE}}
     runs = []
     for seed in (0, 1):
-        own = {"name": HOSTILE, "data": nasty, "objectives": [{"objective": HOSTILE, HOSTILE: HOSTILE}], **shared}
-        runs.append(make_run("m", seed, folder=f"run <b>{seed}&", result=result, **own))
+        config = {"name": HOSTILE, "data": nasty, "objectives": [{"objective": HOSTILE, HOSTILE: HOSTILE}], **shared}
+        runs.append(make_run("m", seed, folder=f"run <b>{seed}&", result=result, **config))
         config = json.loads((runs[-1] / "config.json").read_text())
         (runs[-1] / "config.json").write_text(json.dumps(config | {"method": HOSTILE}))
         example = {"source": HOSTILE, "paraphrase": f"x {HOSTILE}", "status": HOSTILE, "pivot": HOSTILE}
@@ -116,16 +117,16 @@ def test_everything_from_a_run_is_escaped(make_run, tmp_path):
 
 def test_changed_words_are_marked(make_run, tmp_path):
     text = page_of([make_run("synonym", 0, texts=["A slight movies & <b> mess"])], tmp_path / "report.html")
-    made = text[text.index('class="made"') :]
-    assert "<del>slight movies</del> <ins>modest films</ins>" in re.sub(r"\s+", " ", made)
-    assert "&amp; &lt;b&gt;" in made
+    entry = text[text.index('class="entry"') :]
+    assert "<del>slight movies</del> <ins>modest films</ins>" in re.sub(r"\s+", " ", entry)
+    assert "&amp; &lt;b&gt;" in entry
 
 
 def test_texts_of_the_same_source_stand_together(study, tmp_path):
     text = page_of(study, tmp_path / "report.html")
     text = text[text.index('id="pairs"') :]
     assert text.count('class="source"') == 4
-    assert text.count('class="made"') == 8
+    assert text.count('class="entry"') == 8
 
 
 def test_long_texts_and_many_texts_are_cut_and_it_is_said(make_run, tmp_path, monkeypatch):
@@ -134,7 +135,7 @@ def test_long_texts_and_many_texts_are_cut_and_it_is_said(make_run, tmp_path, mo
     text = page_of([make_run("synonym", 0, texts=texts)], tmp_path / "report.html")
     assert len(text) < 60_000
     assert text.count('class="source"') == 5
-    assert "3 more are in the runs" in text and "19,853 words more" in text
+    assert "3 more are in the runs" in text and "19,853 more words" in text
 
 
 def test_warnings_are_gathered_by_run(make_run, tmp_path):

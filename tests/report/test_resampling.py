@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 
 from text_uda.report import resampling
-from text_uda.report.distributions import t_quantile
-from text_uda.report.interval import estimate
 from text_uda.report.resampling import pigeonhole_interval
+from text_uda.report.seed_statistics import estimate, t_quantile
 
 
 def differences(seeds: int, rows: int, *, seed: int = 0) -> np.ndarray:
     """In {-1, 0, 1}, with rows that are hard for all seeds."""
     draws = np.random.default_rng(seed)
     hard = draws.random(rows)
-    own = draws.random((seeds, rows)) * 0.5 + hard * 0.8 < 0.35
-    other = draws.random((seeds, rows)) * 0.5 + hard * 0.8 < 0.38
-    return own.astype(float) - other
+    first = draws.random((seeds, rows)) * 0.5 + hard * 0.8 < 0.35
+    second = draws.random((seeds, rows)) * 0.5 + hard * 0.8 < 0.38
+    return first.astype(float) - second
 
 
 def test_it_is_owens_bootstrap_but_for_the_widening(monkeypatch):
@@ -26,8 +25,8 @@ def test_it_is_owens_bootstrap_but_for_the_widening(monkeypatch):
     monkeypatch.setattr(resampling, "t_quantile", lambda degrees: resampling.NORMAL_QUANTILE * np.sqrt(degrees / 4))
     draws = np.random.default_rng(1)
     plain = [values[np.ix_(draws.integers(4, size=4), draws.integers(60, size=60))].mean() for _ in range(20_000)]
-    found = pigeonhole_interval(values, draws=20_000)
-    assert found == pytest.approx(tuple(np.quantile(plain, (0.025, 0.975))), abs=0.012)
+    interval = pigeonhole_interval(values, draws=20_000)
+    assert interval == pytest.approx(tuple(np.quantile(plain, (0.025, 0.975))), abs=0.012)
 
 
 def test_where_all_seeds_agree_it_is_the_interval_of_rows():

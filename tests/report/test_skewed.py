@@ -9,9 +9,9 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.report import build, export, markdown_table
-from text_uda.report.comparison import compare
+from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_run, read_runs
-from text_uda.report.table import by_class
+from text_uda.report.table import class_scores_table
 
 CLASSES = ("billing", "delivery", "returns")
 # 700, 200 and 100 rows: the first never says the third class.
@@ -21,7 +21,7 @@ BETTER = [[650, 40, 10], [40, 140, 20], [20, 10, 70]]
 
 @pytest.fixture
 def skewed(make_run) -> list[Path]:
-    def made(method, seed, confusion, **result):
+    def run_of(method, seed, confusion, **result):
         rows = sum(map(sum, confusion))
         error = 100 * (rows - sum(row[place] for place, row in enumerate(confusion))) / rows
         chosen = {"selected_by": "macro-f1", "dev_rows": 40} | result
@@ -36,7 +36,7 @@ def skewed(make_run) -> list[Path]:
         )
 
     return [
-        made(method, seed, [[row[0] - seed, row[1] + seed, row[2]] for row in confusion])
+        run_of(method, seed, [[row[0] - seed, row[1] + seed, row[2]] for row in confusion])
         for method, confusion in (("none", ALONE), ("synonym", BETTER))
         for seed in range(2)
     ]
@@ -63,8 +63,8 @@ def test_the_table_has_the_columns_where_classes_are_skewed(skewed, study):
 
 def test_all_tables_say_what_chose(skewed, tmp_path):
     markdown, latex, comma_separated = export(skewed, tmp_path)
-    said = "weights chosen by the macro-F1 of 40 dev rows"
-    assert said in markdown.read_text() and said in latex.read_text()
+    words = "weights selected by the macro-F1 of 40 dev rows"
+    assert words in markdown.read_text() and words in latex.read_text()
     assert "dev rows |" not in markdown.read_text(), "the caption says it"
     lines = list(csv.DictReader(comma_separated.read_text("utf-8").splitlines()))
     runs = [line for line in lines if line["level"] == "run"]
@@ -79,8 +79,8 @@ def test_methods_that_were_chosen_by_other_numbers_of_rows_say_so(make_run):
     many = make_run("synonym", 1, result={"selected_by": "error", "dev_rows": 1000})
     earlier = make_run("back-translation")
     (comparison,) = compare(read_runs([alone, few, many, earlier]))
-    assert comparison.chosen_by == "the error of 40 to 1,000 dev rows, or the last step"
-    assert [words for words in comparison.remarks() if words.startswith("1,000 labeled development rows chose")]
+    assert comparison.selected_by == "the error of 40 to 1,000 dev rows, or the last step"
+    assert [words for words in comparison.remarks() if words.startswith("1,000 labeled development rows selected")]
     table = markdown_table([alone, few, earlier])
     assert "dev rows |" in table and "by the error of 40 dev rows, or the last step" in table
     head, _, *lines = (line.split("|") for line in table.splitlines()[2:7])
@@ -88,10 +88,10 @@ def test_methods_that_were_chosen_by_other_numbers_of_rows_say_so(make_run):
     assert [line[place].strip() for line in lines] == ["24", "–", "40"]
     fitted = make_run("logistic-regression", result={"selected_by": "last", "dev_rows": 40})
     (comparison,) = compare(read_runs([fitted, few]))
-    assert comparison.chosen_by == "the error of 40 dev rows", "a baseline has no weights to choose from"
+    assert comparison.selected_by == "the error of 40 dev rows", "a baseline has no weights to choose from"
     (comparison,) = compare(read_runs([earlier]))
-    assert comparison.chosen_by == "" and not [words for words in comparison.remarks() if "chose" in words]
-    assert "chosen by" not in markdown_table([earlier])
+    assert comparison.selected_by == "" and not [words for words in comparison.remarks() if "selected" in words]
+    assert "selected by" not in markdown_table([earlier])
 
 
 def test_the_configuration_says_how_many_rows_where_the_result_does_not(make_run):
@@ -129,13 +129,13 @@ def test_runs_with_another_head_than_today_are_a_group_of_their_own(make_run, tu
     earlier = make_run("synonym", 0, tune=tune, encoder=encoder)
     today = make_run("synonym", 1, tune=tune, encoder=encoder, settings={"head_penalty": None, "patience": None})
     (comparison,) = compare(read_runs([earlier, today]))
-    told = ["synonym (head linear)", "synonym (head not linear)"] if groups == 2 else ["synonym"]
-    assert [group.label for group in comparison.groups] == told
+    labels = ["synonym (head linear)", "synonym (head not linear)"] if groups == 2 else ["synonym"]
+    assert [group.label for group in comparison.groups] == labels
 
 
 def test_the_table_of_classes(skewed):
     (comparison,) = compare(read_runs(skewed[:1]))
-    numbers = by_class(comparison.groups[0])
+    numbers = class_scores_table(comparison.groups[0])
     assert numbers.columns == ["class", "rows", "precision %", "recall %", "F1 %"]
     assert numbers.rows[0] == ["billing", "700", "75.8", "98.6", "85.7"]
     assert numbers.rows[2] == ["returns", "100", "–", "0.0", "0.0"]
@@ -145,11 +145,13 @@ def test_the_page_of_skewed_classes(skewed, study, tmp_path):
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
     text = build(skewed, tmp_path / "report.html").read_text("utf-8")
-    assert re.search(r"<dt>Weights chosen by</dt><dd>the macro-F1 of 40 dev rows</dd>", text)
+    assert re.search(r"<dt>Weights selected by</dt><dd>the macro-F1 of 40 dev rows</dd>", text)
     assert re.search(r"<bdi>billing</bdi>, 70% of the test rows", text)
-    assert "Classes are not equally frequent: by macro-F1, where each counts the same, synonym has" in text
-    assert text.count('<details class="numbers" open><summary>each class</summary>') == 2
+    assert "The classes differ in size: in macro-F1, where each class has the same weight, synonym has" in text
+    assert text.count('<details class="numbers" open><summary>Scores by class</summary>') == 2
     assert re.search(r'<th scope="row"><span dir="auto">returns</span></th><td>200</td><td>–</td>', text)
     text = build(study, tmp_path / "report.html").read_text("utf-8")
-    assert text.count('<details class="numbers"><summary>each class</summary>') == 3 and "Largest class" not in text
-    assert "Weights chosen by" not in text and "macro-F1" not in text
+    assert (
+        text.count('<details class="numbers"><summary>Scores by class</summary>') == 3 and "Largest class" not in text
+    )
+    assert "Weights selected by" not in text and "macro-F1" not in text

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from text_uda.report import build, trends
-from text_uda.report.comparison import compare
+from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_runs
-from text_uda.report.reliability import bins, expected_error, reliability
+from text_uda.report.reliability import expected_error, merged_bins, reliability_diagram
 
 drawing = pytest.importorskip("text_uda.report.drawing")
 
@@ -79,15 +79,15 @@ def test_errors_that_are_no_numbers_make_no_curve(make_run, tmp_path):
         for n in (10, 20)
         for rate in (0.1, 0.2)
     ]
-    found = compared(runs)
-    assert trends.by_labels(found) == [] and trends.by_settings(found[0]) == []
+    comparisons = compared(runs)
+    assert trends.by_labels(comparisons) == [] and trends.by_settings(comparisons[0]) == []
     assert build(runs, tmp_path / "report.html").exists()
 
 
 def changing(make_run, method: str, rate: float, errors: tuple[float, ...]) -> list:
     """A run a seed, whose paraphrases change this share of the words."""
-    made = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
-    return [make_run(method, seed, error=e, result={"augmentation": made}) for seed, e in enumerate(errors)]
+    coverage = {"method": method, "change_rate": rate, "usable": 1.0, "statuses": {"ok": 9}}
+    return [make_run(method, seed, error=e, result={"augmentation": coverage}) for seed, e in enumerate(errors)]
 
 
 def test_change_against_gain(study, make_run):
@@ -113,11 +113,11 @@ def calibration(*rows: tuple[int, float | None, float | None]) -> dict:
     """Of 2,000 rows in 15 bins, these the last ones; the rows that are left are in the first."""
     left = (2000 - sum(count for count, _, _ in rows), 0.05, 0.05)
     rows = (left, *((0, None, None) for _ in range(14 - len(rows))), *rows)
-    made = [
+    bins = [
         {"low": i / 15, "high": (i + 1) / 15, "count": count, "confidence": confidence, "accuracy": accuracy}
         for i, (count, confidence, accuracy) in enumerate(rows)
     ]
-    return {"calibration": {"error": 0.0, "bins": made}}
+    return {"calibration": {"error": 0.0, "bins": bins}}
 
 
 def test_bins_are_summed_over_seeds_by_their_rows(make_run):
@@ -126,17 +126,17 @@ def test_bins_are_summed_over_seeds_by_their_rows(make_run):
         make_run("none", 1, result=calibration((30, 0.88, 0.5), (0, None, None))),
     ]
     (comparison,) = compared(runs)
-    low, middle, high = bins(comparison.groups[0])
+    low, middle, high = merged_bins(comparison.groups[0])
     assert (low.count, low.confidence) == (3930, pytest.approx(0.05))
     assert (middle.count, middle.confidence, middle.accuracy) == pytest.approx((40, 0.885, 0.5))
     assert (high.count, high.confidence, high.accuracy) == (30, 0.95, 0.7)
     # (40 * 0.385 + 30 * 0.25) / 70
     assert expected_error([middle, high]) == pytest.approx(32.714, abs=1e-3)
-    chart = reliability(comparison)
-    assert chart is not None and "labels alone 0.6" in chart.told
+    chart = reliability_diagram(comparison)
+    assert chart is not None and "labels alone 0.6" in chart.alt_text
     assert chart.numbers.rows[2] == ["labels alone", "0.93 to 1.00", "30", "95.0", "70.0"]
     assert "off by 0.6 points" in drawing.svg(chart, "f", narrow=True)
 
 
 def test_runs_of_earlier_versions_have_no_diagram(study, earlier):
-    assert reliability(compared([earlier(run) for run in study])[0]) is None
+    assert reliability_diagram(compared([earlier(run) for run in study])[0]) is None

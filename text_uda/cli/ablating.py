@@ -19,14 +19,11 @@ from text_uda.cli.shared_options import (
     ends,
     label_sampling_option,
 )
+from text_uda.experiment.catalogue import SIZES, STUDIES
 
 if TYPE_CHECKING:
     from text_uda.experiment.study import Outcome
     from text_uda.report import Report
-
-# The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
-STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled", "ladder")
-SIZES = ("smoke", "small", "paper", "usb")
 
 
 @click.command(short_help="Run a study: many runs over methods and seeds, a table, a page.")
@@ -90,10 +87,9 @@ def ablate(
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
     """
-    from text_uda.experiment.catalogue import STUDIES as functions
-    from text_uda.experiment.cost import cost
+    from text_uda.experiment.cost import estimate_cost
     from text_uda.experiment.sizes import limit_of, setting
-    from text_uda.experiment.study import run_study, share
+    from text_uda.experiment.study import run_study, select_share
     from text_uda.experiment.study_report import check_parts, write_report
 
     check_parts()
@@ -109,9 +105,9 @@ def ablate(
         tune=tune,
         translator=translator,
     )
-    trials = list(functions[study](common))
+    trials = list(STUDIES[study](common))
     if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
-        found = cost(share(trials, shard), data.load(), workers=workers)
+        found = estimate_cost(select_share(trials, shard), data.load(), workers=workers)
         if estimate and as_json:
             emit_json(found.record())
             return

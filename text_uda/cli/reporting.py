@@ -73,9 +73,9 @@ def demo(out: Path, as_json: bool) -> None:
     Example:
       text-uda demo
     """
-    from text_uda.experiment.demo import run
+    from text_uda.experiment.demo import run_demo
 
     with keeps(f"what is done is kept in {out}; the same command goes on from there"):
-        record = run(out)
+        record = run_demo(out)
     if as_json:
         emit_json(record if isinstance(record, dict) else {"out": str(out)})

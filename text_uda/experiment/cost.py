@@ -1,4 +1,4 @@
-"""What a study will cost, before it starts: runs, tokens, and hours from one measured minute."""
+"""Estimates the cost of a study before it starts: runs, tokens, and hours from one measured minute."""
 
 import tempfile
 import time
@@ -25,53 +25,54 @@ from text_uda.training.settings import TrainSettings
 from text_uda.training.stopping import Interrupted
 from text_uda.training.train_classifier import train
 
-_OF_A_CLASS = 3
-_SAMPLE = 2000  # texts, of which the lengths are taken and the minute is trained on
+_ROWS_PER_CLASS = 3
+_SAMPLE = 2000  # texts, for their lengths and for the measured minute
 
 
 @dataclass(frozen=True)
 class Cost:
+    """An estimate."""
+
     runs: int
     tokens: int
-    """Of all steps, both views counted."""
+    """Of all steps, with both views."""
     tokens_per_s: float
-    """Of one process, over all trials: measured in training, apart for what is trained (`tune`)."""
+    """Of one process, over all trials; measured in training, separately for each `tune`."""
     workers: int
     hours: float
-    """Of training, without the evaluations and the paraphrasing."""
+    """Of training, without evaluation and paraphrasing."""
 
     def record(self) -> dict[str, Any]:
         return asdict(self)
 
     def __str__(self) -> str:
-        side_by_side = f", {self.workers} side by side" if self.workers > 1 else ""
+        parallel = f", {self.workers} in parallel" if self.workers > 1 else ""
         time = f"{self.hours:,.1f} hours" if self.hours >= 1 else f"{60 * self.hours:,.1f} minutes"
         return (
-            f"{self.runs:,} runs{side_by_side}; {self.tokens / 1e6:,.0f} million tokens; at the "
-            f"{self.tokens_per_s:,.0f} a second that were measured about {time} of training, without reading the data, "
-            "paraphrasing and evaluation"
+            f"{self.runs:,} runs{parallel}; {self.tokens / 1e6:,.0f} million tokens; about {time} of training at the "
+            f"measured {self.tokens_per_s:,.0f} tokens a second, without reading the data, paraphrasing and evaluation"
         )
 
 
-def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None, minutes: float = 1.0) -> Cost:
-    """Of all trials, whether or not some of them are finished; takes `minutes` in all, and some seconds to begin.
+def estimate_cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None, minutes: float = 1.0) -> Cost:
+    """The cost of all trials, finished or not; takes `minutes` in all, and some seconds to start.
 
     Raises:
         as `train`.
     """
     workers = min(len(trials), default_workers(trials) if workers is None else workers)
-    sample = replace(corpus, train=_first(corpus.train), test=_first(corpus.test), unlabeled=())
-    alike: dict[str, list[Trial]] = {}  # a step of a head takes a hundredth of one of the whole encoder
+    sample = replace(corpus, train=_sample(corpus.train), test=_sample(corpus.test), unlabeled=())
+    by_tune: dict[str, list[Trial]] = {}  # a step of a head takes a hundredth of a step of the whole encoder
     for trial in trials:
         if _rows(trial):
-            alike.setdefault(trial.settings.tune, []).append(trial)
+            by_tune.setdefault(trial.settings.tune, []).append(trial)
     tokens = seconds = 0.0
-    for part in alike.values():
-        largest = max(part, key=_rows).settings
+    for same_tune in by_tune.values():
+        largest = max(same_tune, key=_rows).settings
         lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths
-        rows = sum(_rows(trial) * trial.settings.steps for trial in part)
+        rows = sum(_rows(trial) * trial.settings.steps for trial in same_tune)
         tokens += float(lengths.mean()) * rows
-        seconds += rows / _rows_per_s(sample, largest, minutes / len(alike))
+        seconds += rows / _rows_per_s(sample, largest, minutes / len(by_tune))
     return Cost(
         runs=len(trials),
         tokens=int(tokens),
@@ -81,17 +82,17 @@ def cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None,
     )
 
 
-def _first(rows: Rows) -> Rows:
-    """Some rows of all, and of each class as many as a split needs."""
+def _sample(rows: Rows) -> Rows:
+    """Rows from all over the data, and of each class as many as a split needs."""
     labels = np.array(rows.labels)
     spread = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)
-    of_each = [np.flatnonzero(labels == label)[:_OF_A_CLASS] for label in np.unique(labels)]
-    places = np.unique(np.concatenate([spread, *of_each]))
-    return Rows(taken(rows.texts, places), tuple(rows.labels[place] for place in places.tolist()))
+    of_classes = [np.flatnonzero(labels == label)[:_ROWS_PER_CLASS] for label in np.unique(labels)]
+    indices = np.unique(np.concatenate([spread, *of_classes]))
+    return Rows(taken(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
 
 
 def _rows(trial: Trial) -> int:
-    """Texts of a step, each view of one counted, as a run counts them; none of a baseline, which takes no step."""
+    """Texts of a step, each view counted, as the metrics of a run count them; 0 for a baseline, which takes no step."""
     if baseline_of(trial.objectives) is not None:
         return 0
     needs = all_needs(trial.objectives)
@@ -100,13 +101,13 @@ def _rows(trial: Trial) -> int:
 
 
 def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> float:
-    """Of steps with both views, the second made in the step: no paraphrase is needed to know."""
+    """Speed of steps with both views. The second view is computed in the step, so that no paraphrase is needed."""
     endless = replace(settings, steps=10**7, evaluate_every=10**7, checkpoint_every=10**7, samples=1, seed=0)
     on_features = settings.tune == "head"
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         try:
-            with redirect_stderr(StringIO()):  # a bar to ten million steps tells nobody anything
+            with redirect_stderr(StringIO()):  # a progress bar to ten million steps is of no use
                 train(
                     split(corpus, labels=len(corpus.classes), seed=0),
                     objectives=(Supervised(), PiModel() if on_features else UDA()),
@@ -116,9 +117,9 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
                     max_minutes=minutes,
                 )
         except Interrupted:
-            if time.monotonic() - began < 60 * minutes:  # by somebody, not by the time
+            if time.monotonic() - began < 60 * minutes:  # by a signal, not by `max_minutes`
                 raise
         speed = RunDirectory(Path(folder) / "run").mean_of("rows_per_s")
     if speed is None:
-        raise SettingsError(f"no step came to its end in {minutes:g} minutes: this machine is too slow for this size")
+        raise SettingsError(f"no step finished in {minutes:g} minutes: this machine is too slow for this size")
     return speed

@@ -1,4 +1,4 @@
-"""The whole way on real reviews, on a CPU, in minutes: paraphrase, train on the same labels in each way, compare."""
+"""The demo: paraphrase real reviews, train several methods on the same labels, and compare; minutes on a CPU."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,8 +23,8 @@ LABELS = 100
 SEEDS = (0, 1, 2)
 
 
-def run(out: Path) -> dict[str, Any]:
-    """Everything into the folder `out`; begun again it goes on where it was. Prints the table and where the report is.
+def run_demo(out: Path) -> dict[str, Any]:
+    """Run the demo in the folder `out`; rerunning resumes. Prints the table and the path of the report.
 
     Returns:
         table (Markdown), report (path), runs (paths), cache (path).
@@ -41,27 +41,30 @@ def run(out: Path) -> dict[str, Any]:
 
 
 def augmentations() -> dict[str, tuple[Job, int]]:
-    """What is compared with none, and how many samples of each. Says so where back-translation cannot be had."""
-    found: dict[str, tuple[Job, int]] = {"switchout": (SwitchOut(tokenizer=SETTINGS.encoder), 2)}
+    """(augmentation, samples) by name. Prints a note where back-translation is not available."""
+    available: dict[str, tuple[Job, int]] = {"switchout": (SwitchOut(tokenizer=SETTINGS.encoder), 2)}
     try:
-        job = BackTranslation(translator="apertium:eng-spa")
-        job.settings()
-        found["back-translation"] = (job, 1)
+        back_translation = BackTranslation(translator="apertium:eng-spa")
+        back_translation.settings()  # fails where Apertium is missing
+        available["back-translation"] = (back_translation, 1)
     except MissingPartError as error:
         print(f"without back-translation: {error}", flush=True)
-    return found
+    return available
 
 
 def fill(texts: Sequence[str], cache: Cache) -> None:
-    """Paraphrase the texts in each way."""
-    for name, (job, samples) in augmentations().items():
+    """Paraphrase the texts with each augmentation."""
+    for name, (augmentation, samples) in augmentations().items():
         with followed(f"paraphrase ({name})", "rows") as on_progress:
-            paraphrase(texts, job, cache, samples=samples, progress=on_progress)
+            paraphrase(texts, augmentation, cache, samples=samples, progress=on_progress)
 
 
 def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consistency: UDA = CONSISTENCY) -> list[Path]:
-    """Fit the baselines, train on the labels alone, and with each augmentation, on the split of each seed. The run
-    directories."""
+    """Fit the baselines, and train on the labels alone and with each augmentation, for each seed and its split.
+
+    Returns:
+        the run directories.
+    """
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
     frozen = encoder_of(pretrained.model, pretrained.tokenizer, SETTINGS)
@@ -73,12 +76,12 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
             train(part, objectives=PRESETS[name].objectives, settings=settings, out=runs[-1], frozen=frozen)
         runs.append(out / f"none-{seed}")
         train(part, objectives=(Supervised(),), settings=settings, out=runs[-1], frozen=frozen)
-        for name, (job, samples) in augmentations().items():
+        for name, (augmentation, samples) in augmentations().items():
             runs.append(out / f"{name}-{seed}")
             train(
                 part,
                 objectives=(Supervised(), consistency),
-                augmentation=job,
+                augmentation=augmentation,
                 cache=cache,
                 settings=replace(settings, samples=samples),
                 out=runs[-1],

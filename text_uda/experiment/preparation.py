@@ -1,4 +1,4 @@
-"""What trials read is made before they run: the paraphrases, and what a frozen encoder makes of the texts."""
+"""Prepares the inputs that trials share: the paraphrases, and the features of frozen encoders."""
 
 import gc
 import shlex
@@ -8,12 +8,12 @@ from itertools import chain
 from typing import Any
 
 from text_uda.errors import SettingsError
-from text_uda.experiment.trial import Bench, Trial, encoding
+from text_uda.experiment.trial import Trial, TrialRunner, encoding_settings
 from text_uda.paraphrasing.fill_and_read import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed
 from translation_cache import Cache, Job, fingerprint
 
-# What fields of augmentations are called on the command line, where that is another name.
+# Options of the command line whose name differs from the field of the augmentation.
 _OPTIONS = {
     "tokenizer": "encoder",
     "temperature": "sampling-temperature",
@@ -22,37 +22,37 @@ _OPTIONS = {
 }
 
 
-def prepare(trials: Sequence[Trial], bench: Bench, *, fill: bool) -> None:
-    """Paraphrases and features of all trials, each made once.
+def prepare(trials: Sequence[Trial], runner: TrialRunner, *, fill: bool) -> None:
+    """Compute the paraphrases and features of all trials, each once.
 
     Raises:
-        SettingsError: paraphrases are missing, and are not to be made here.
+        SettingsError: paraphrases are missing, and `fill` is False.
     """
-    _prepare_paraphrases(trials, bench, fill=fill)
-    alike: dict[Any, list[Trial]] = {}
+    _prepare_paraphrases(trials, runner, fill=fill)
+    by_encoding: dict[Any, list[Trial]] = {}
     for trial in trials:
         if trial.settings.tune == "head":
-            alike.setdefault(encoding(trial.settings), []).append(trial)
-    for heads in alike.values():
-        _encode(heads, bench)
-    _let_go_of_the_gpu()
+            by_encoding.setdefault(encoding_settings(trial.settings), []).append(trial)
+    for heads in by_encoding.values():
+        _encode(heads, runner)
+    _free_gpu()
 
 
 def _jobs(trials: Sequence[Trial]) -> list[tuple[Job, int]]:
-    """The augmentations, and the most samples that a trial asks of each."""
-    found: dict[str, tuple[Job, int]] = {}
+    """The augmentations, each with the largest number of samples of a trial."""
+    jobs: dict[str, tuple[Job, int]] = {}
     for trial in trials:
         if trial.augmentation is not None:
-            mark = fingerprint(trial.augmentation.settings())
-            _, most = found.get(mark, (None, 0))
-            found[mark] = (trial.augmentation, max(most, trial.settings.samples))
-    return list(found.values())
+            key = fingerprint(trial.augmentation.settings())
+            _, most = jobs.get(key, (None, 0))
+            jobs[key] = (trial.augmentation, max(most, trial.settings.samples))
+    return list(jobs.values())
 
 
-def _prepare_paraphrases(trials: Sequence[Trial], bench: Bench, *, fill: bool) -> None:
+def _prepare_paraphrases(trials: Sequence[Trial], runner: TrialRunner, *, fill: bool) -> None:
     jobs = _jobs(trials)
-    texts = bench.corpus.training_texts() if jobs else ()
-    cache = Cache(bench.cache)
+    texts = runner.corpus.training_texts() if jobs else ()
+    cache = Cache(runner.cache)
     missing = []
     for job, samples in jobs:
         method = job.settings()["method"]
@@ -60,28 +60,31 @@ def _prepare_paraphrases(trials: Sequence[Trial], bench: Bench, *, fill: bool) -
             with followed(f"paraphrase ({method})", "rows") as on_progress:
                 paraphrase(texts, job, cache, samples=samples, progress=on_progress)
         elif count := missing_paraphrases(texts, job, cache, samples=samples):
-            missing.append(f"{count:,} {method} paraphrases are missing in {bench.cache}: {_how(bench, job, samples)}")
+            missing.append(
+                f"{count:,} {method} paraphrases are missing in {runner.cache}: {_instructions(runner, job, samples)}"
+            )
     if missing:
         raise SettingsError("; ".join(missing) + "; or give --fill (fill=True) to make them here")
 
 
-def _how(bench: Bench, job: Job, samples: int) -> str:
-    """How to fill the cache, by a command where the command line knows such an augmentation."""
+def _instructions(runner: TrialRunner, job: Job, samples: int) -> str:
+    """The command that fills the cache, or the call where no command can express the augmentation."""
     options = list(_options(job))
     if any(value is None for _, value in options):
         return "make them first with text_uda.paraphrase(texts, augmentation, cache)"
-    data = {"source": "", **bench.data}
+    data = {"source": "", **runner.data}
     words = ["text-uda", "paraphrase", str(data.pop("source"))]
-    data.pop("dev", None)  # the texts are then fewer: those that are missing are among those that are made
-    given = [(name.replace("_", "-"), str(value)) for name, value in data.items() if value is not None]
-    given += [("method", str(job.settings()["method"])), ("cache", bench.cache), *((n, str(v)) for n, v in options)]
-    given += [("samples", str(samples))] if samples > 1 else []
-    words += [word for name, value in given for word in (f"--{name}", value)]
+    data.pop("dev", None)  # it only removes texts: the command makes all that are missing, and some more
+    arguments = [(name.replace("_", "-"), str(value)) for name, value in data.items() if value is not None]
+    arguments += [("method", str(job.settings()["method"])), ("cache", runner.cache)]
+    arguments += [(name, str(value)) for name, value in options]
+    arguments += [("samples", str(samples))] if samples > 1 else []
+    words += [word for name, value in arguments for word in (f"--{name}", value)]
     return f"make them first with `{shlex.join(words)}`"
 
 
 def _options(job: Job) -> Iterator[tuple[str, str | int | float | None]]:
-    """(option, value) of what differs from the augmentation's defaults; None where no option can say it."""
+    """(option, value) of the fields that differ from their defaults; None where no option can express the value."""
     if not is_dataclass(job):
         yield "", None
         return
@@ -90,26 +93,26 @@ def _options(job: Job) -> Iterator[tuple[str, str | int | float | None]]:
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         name = _OPTIONS.get(field.name, field.name).replace("_", "-")
         if name == "encoder" or (field.init and value != default and value is not None):
-            for each in value if isinstance(value, tuple) else (value,):
-                yield name, each if isinstance(each, str | int | float) else None
+            for item in value if isinstance(value, tuple) else (value,):
+                yield name, item if isinstance(item, str | int | float) else None
 
 
-def _encode(heads: Sequence[Trial], bench: Bench) -> None:
-    """Encode, once for all processes and all calls, what trials that train a head alone will read."""
-    frozen = bench.frozen(heads[0].settings)
-    corpus = bench.corpus
+def _encode(heads: Sequence[Trial], runner: TrialRunner) -> None:
+    """Encode the texts of trials that train a head only, once for all processes and all calls."""
+    frozen = runner.frozen(heads[0].settings)
+    corpus = runner.corpus
     for label, texts in (("encode", corpus.training_texts()), ("encode (test)", corpus.test.texts)):
         with followed(label, "texts") as on_progress:
             frozen.rows(texts, progress=on_progress)
     for job, samples in _jobs(heads):
-        made = read_paraphrases(corpus.training_texts(), job, bench.cache, samples=samples)
-        usable = [each.text for each in chain.from_iterable(made) if each.status == "ok" and each.text is not None]
+        paraphrases = chain.from_iterable(read_paraphrases(corpus.training_texts(), job, runner.cache, samples=samples))
+        usable = [one.text for one in paraphrases if one.status == "ok" and one.text is not None]
         with followed(f"encode ({job.settings()['method']})", "texts") as on_progress:
             frozen.rows(usable, progress=on_progress)
 
 
-def _let_go_of_the_gpu() -> None:
-    """Of what translating (and a measured minute) held there: the processes of the trials need the room."""
+def _free_gpu() -> None:
+    """Free the memory of translation and of the measured minute for the processes of the trials."""
     import torch
 
     from text_uda.translate.marian_checkpoint import network

@@ -1,23 +1,28 @@
-"""What the trials of a study have in common, by size: a look whether all works, a laptop, the paper, a benchmark."""
+"""The settings that the trials of a study share, by size.
+
+smoke    a quick check that everything works
+small    a laptop: a head on a frozen encoder
+paper    the settings of the UDA paper (Xie et al. 2019)
+usb      the settings of the USB benchmark (see `usb`)
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 from text_uda.augment import BackTranslation, SwitchOut, Synonym
 from text_uda.data import Corpus, Labels, LabelSampling
 from text_uda.errors import SettingsError
 from text_uda.experiment import usb
+from text_uda.experiment.catalogue import SIZES, Size
 from text_uda.experiment.trial import Trial
 from text_uda.objectives import PRESETS, UDA, Preset, Supervised
 from text_uda.training.settings import TrainSettings
 from translation_cache import Job
 
-Size = Literal["smoke", "small", "paper", "usb"]
-
-# What runs on a laptop: a head on a frozen encoder, so that each text is encoded once for all runs. The last weights
-# are taken: the rate falls to 0, and with 24 development rows the weights that they chose erred more.
+# For a laptop: a head on a frozen encoder, so that each text is encoded once for all runs. The weights of the last step
+# are selected: the learning rate falls to 0, and weights selected by 24 development rows had a larger test error.
 SETTINGS = TrainSettings(
     encoder="minilm-l6",
     tune="head",
@@ -27,43 +32,42 @@ SETTINGS = TrainSettings(
     max_tokens=128,
     select_by="last",
 )
-# The same encoder with some of its layers trained, a few minutes a run. Where a head takes 7 unlabeled rows for each
-# labeled one, 3 do here.
+# The same encoder with trained layers, a few minutes a run, with fewer unlabeled rows per labeled row than a head.
 LAYERS: Mapping[str, Mapping[str, Any]] = {
     "last:2": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 3e-4},
     "all": {"steps": 400, "unlabeled_ratio": 3, "learning_rate": 1e-4},
 }
-CONSISTENCY = next(each for each in PRESETS["uda"].objectives if isinstance(each, UDA))
+CONSISTENCY = next(objective for objective in PRESETS["uda"].objectives if isinstance(objective, UDA))
 
-# Labels where they are few; those of Xie et al. 2019, Table 4 for the data sets of the paper.
+# The few labels of a study; for the data sets of the paper as in Xie et al. 2019, Table 4.
 _FEW = {
     **{"imdb": 20, "yelp-2": 20, "yelp-5": 2500, "amazon-2": 20, "amazon-5": 2500, "dbpedia": 140},
     **{"ag-news": 40},
     **{"movie-snippets": 100, "movie-snippets-5": 250, "wordnet-14": 140, "wordnet-6": 24},
 }
-# Texts, so that encoding them is not most of the time; the other sizes read all.
+# Number of texts, so that encoding them does not dominate the time; the other sizes read all.
 _LIMITS: Mapping[Size, int] = {"smoke": 800, "small": 14_000}
-_FEW_PER_CLASS = 10  # of other data
+_FEW_PER_CLASS = 10  # for other data
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Scale:
-    """What a size says."""
+    """The values of a size."""
 
     seeds: int
     settings: TrainSettings
     with_all: Mapping[str, Any]
-    """Settings that are others where all rows have a label."""
+    """Settings that differ where all rows have a label."""
     supervised: Supervised
     consistency: UDA
     back_translation: BackTranslation
     few: int | None = None
-    """Labels, where they are others than those of `_FEW`."""
+    """Labels, where the size has another number than `_FEW`."""
     presets: Mapping[str, Preset] = field(default_factory=lambda: PRESETS)
 
 
 def _scale(size: Size, data: str) -> _Scale:
-    """The size for a data set of this name."""
+    """The values of a size for a data set of this name."""
     small = _Scale(
         seeds=5,
         settings=SETTINGS,
@@ -73,9 +77,9 @@ def _scale(size: Size, data: str) -> _Scale:
         back_translation=BackTranslation(),
     )
     smoke = replace(small, seeds=2, settings=replace(SETTINGS, steps=40, evaluate_every=20, log_every=5))
-    # The appendix of Xie et al. 2019 has lengths, batches, rates and the weight for Yelp-5, their scripts for IMDb the
-    # steps, the warm-up and the annealing; the steps with all labels, three times over them on Yelp-5, are ours. They
-    # translated with models of their own between English and French, at the same temperature.
+    # Lengths, batches, learning rates and the loss weight are those for Yelp-5 in the appendix of Xie et al. 2019;
+    # steps, warm-up and annealing those of their scripts for IMDb. The steps with all labels, three epochs of Yelp-5,
+    # are ours. They translated with their own models between English and French, at the same temperature.
     annealed, plain = Supervised(tsa="linear"), UDA()
     paper = _Scale(
         seeds=5,
@@ -113,32 +117,32 @@ def _scale(size: Size, data: str) -> _Scale:
 
 
 def limit_of(size: Size) -> int | None:
-    """Texts of a data set that a study of this size reads."""
+    """The number of texts that a study of this size reads; None for all."""
     return _LIMITS.get(size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What the trials of a study have in common."""
+    """The settings that the trials of a study share."""
 
     classes: int
     rows: int
-    """Rows of the training side that have a label."""
+    """Labeled rows of the training data."""
     most_labels: int
-    """As many labels as the smallest class allows, when each has the same number; drawn in proportion, all but a
-    development row of each class."""
+    """The largest number of labels. Balanced, the smallest class limits it; drawn in proportion, one development row
+    per class remains."""
     few: int
-    """Labels in all, where they are few."""
+    """Number of labels, over all classes, in trials with few labels."""
     label_sampling: LabelSampling
     dev: int | None
-    """Development rows; None for as many as there are labels (see `split`)."""
+    """Number of development rows; None for the number of labels (see `split`)."""
     seeds: int
-    """From 0."""
+    """Number of seeds, from 0."""
     settings: TrainSettings
     with_all: TrainSettings
-    """Where all rows have a label."""
+    """Settings where all rows have a label."""
     supervised: Supervised
-    """Beside consistency; labels alone are not annealed."""
+    """The supervised loss beside consistency; with labels alone there is no annealing."""
     consistency: UDA
     presets: Mapping[str, Preset]
     """The methods by name, with the settings of this size."""
@@ -147,7 +151,7 @@ class Setting:
     back_translation: BackTranslation
 
     def tuned(self, tune: str) -> TrainSettings:
-        """The settings with other weights trained, in as many steps and at the rate that suit them."""
+        """The settings for another `tune`, with its steps and learning rate."""
         if tune == self.settings.tune:
             return self.settings
         return replace(self.settings, tune=tune, **({"learning_rate": None} | dict(LAYERS.get(tune, {}))))
@@ -168,12 +172,12 @@ class Setting:
         prefix: str = "",
         suffix: str = "",
     ) -> Iterator[Trial]:
-        """What the methods are held against, for each seed: those of these names in `PRESETS`.
+        """The baselines of these names in `PRESETS`, for each seed.
 
         Args:
             labels: None for few.
-            settings: None for those of the study; `tune` says beside which methods a report shows them.
-            prefix, suffix: of the trials' names.
+            settings: None for those of the study; a report compares methods with the baselines of the same `tune`.
+            prefix, suffix: of the names of the trials.
         """
         for name in names:
             objectives = PRESETS[name].objectives
@@ -188,7 +192,7 @@ class Setting:
         settings: TrainSettings | None = None,
         **others: Any,
     ) -> Iterator[Trial]:
-        """One for each seed: the labels alone, or consistency with what an augmentation makes.
+        """One trial per seed: labels alone, or consistency with an augmentation.
 
         Args:
             labels: None for few.
@@ -196,15 +200,15 @@ class Setting:
         """
         settings = settings or (self.with_all if labels == "all" else self.settings)
         losses = (Supervised(),) if augmentation is None else (self.supervised, self.consistency)
-        drawn = {"label_sampling": self.label_sampling, "dev": self.dev}
-        given: dict[str, Any] = {"objectives": losses} | drawn | others
+        sampling = {"label_sampling": self.label_sampling, "dev": self.dev}
+        fields: dict[str, Any] = {"objectives": losses} | sampling | others
         for seed in range(self.seeds):
             yield Trial(
                 name=name,
                 labels=self.few if labels is None else labels,
                 settings=replace(settings, seed=seed),
                 augmentation=augmentation,
-                **given,
+                **fields,
             )
 
 
@@ -220,35 +224,35 @@ def setting(
     tune: str | None = None,
     translator: str | None = None,
 ) -> Setting:
-    """The setting of a size for a data set; what is given takes the place of what the size says.
+    """The setting of a size for a data set; arguments that are not None replace the values of the size.
 
     Raises:
         SettingsError: fewer labels than classes, or no seed.
     """
-    if size not in get_args(Size):
-        raise SettingsError(f"size={size!r}: choose {', '.join(get_args(Size))}")
+    if size not in SIZES:
+        raise SettingsError(f"size={size!r}: choose {', '.join(SIZES)}")
     scale = _scale(size, corpus.name)
     classes = len(corpus.classes)
     if few is None:
         few = scale.few or _FEW.get(corpus.name, _FEW_PER_CLASS * classes)
     if few < classes:
-        raise SettingsError(f"few={few}: {corpus.name} has {classes} classes and needs a label for each")
+        raise SettingsError(f"few={few}: {corpus.name} has {classes} classes; give at least one label per class")
     if seeds is not None and seeds < 1:
         raise SettingsError(f"seeds={seeds}: give 1 or more")
     settings = replace(scale.settings, encoder=encoder or scale.settings.encoder)
     if tune is not None and tune != settings.tune:
-        suiting = LAYERS.get(tune, {}) if size == "small" else {}
-        settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(suiting)))
+        of_tune = LAYERS.get(tune, {}) if size == "small" else {}
+        settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(of_tune)))
     back_translation = scale.back_translation
     if translator is not None:
         temperature = None if "apertium:" in translator else 0.9
         back_translation = replace(back_translation, translator=translator, temperature=temperature)
-    sizes = Counter(corpus.train.labels).values()
+    class_sizes = Counter(corpus.train.labels).values()
     balanced = label_sampling == "balanced"
     return Setting(
         classes=classes,
         rows=len(corpus.train),
-        most_labels=classes * (min(sizes) - 1) if balanced else sum(sizes) - classes,
+        most_labels=classes * (min(class_sizes) - 1) if balanced else sum(class_sizes) - classes,
         few=few,
         label_sampling=label_sampling,
         dev=dev,

@@ -1,13 +1,13 @@
-"""A study: many runs of one data set, of which the finished are skipped and the broken go on.
+"""A study: many runs on one data set. Rerunning skips finished runs and resumes interrupted ones.
 
-`text_uda.experiment.catalogue` has those of the field; a study of one's own is a list of `Trial`s given to `run_study`.
+`text_uda.experiment.catalogue` has the named studies; any other list of `Trial`s is a study too.
 
 OUT/
-  study.json              what was asked for; a study that is another is refused
-  cache/                  paraphrases, unless they lie elsewhere
-  features/               what a frozen encoder makes of the texts, where TEXT_UDA_FEATURES is off
+  study.json              data and trials; another study in the same folder is refused
+  cache/                  paraphrases, without `cache`
+  features/               features of frozen encoders, unless TEXT_UDA_FEATURES names another folder
   runs/NAME-seed-N/       run directories
-  logs/                   what the processes said, and the traceback of what failed
+  logs/                   output of the processes, and tracebacks of failures
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.experiment.preparation import prepare
-from text_uda.experiment.trial import Bench, Trial
+from text_uda.experiment.trial import Trial, TrialRunner
 from text_uda.experiment.workers import run_trials
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
@@ -31,16 +31,16 @@ from translation_cache.atomic import write_whole
 
 @dataclass(frozen=True)
 class Outcome:
-    """What has become of the trials that were asked for."""
+    """The state of the trials after a call."""
 
     finished: tuple[Path, ...]
     """Run directories."""
 
     failed: Mapping[str, str]
-    """Why, by the name of the folder."""
+    """The error by the name of the run directory."""
 
     elsewhere: int = 0
-    """Trials of other shares that are not finished."""
+    """Number of trials of other shares that are not finished."""
 
 
 def run_study(
@@ -53,29 +53,31 @@ def run_study(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
 ) -> Outcome:
-    """Run the trials that are not finished. One that fails ends nothing but itself; the next call tries it again.
+    """Run the trials that are not finished. A failed trial does not stop the others; the next call tries it again.
 
     Args:
-        trials: with names and seeds that differ.
+        trials: no two with the same name and seed.
         data: the arguments of `load`, `{"source": "movie-snippets", "limit": 1000}`.
-        out: the folder of the study; another call with the same goes on from there.
-        cache: where the paraphrases lie; None for a folder in `out`.
-        fill: make the paraphrases that are missing, and not refuse.
-        workers: processes of this machine that run trials side by side; None takes a process for each GPU, or, where a
-            head is trained on a frozen encoder, for each core, at most 8.
-        shard: (i, n), i from 1: only the i-th of n equal shares of the trials: several machines with one folder each
-            take theirs.
+        out: the folder of the study; another call with the same folder resumes it.
+        cache: location of the paraphrases; None for a folder in `out`.
+        fill: make missing paraphrases instead of raising an error.
+        workers: number of processes on this machine. None takes one per GPU; without a GPU, one per core (at most 8) if
+            all trials train a head on a frozen encoder, else one.
+        shard: (i, n), i from 1: run only the i-th of n equal shares of the trials, one on each of several machines that
+            share the folder.
     Raises:
-        SettingsError: the folder holds another study, its data have changed, or paraphrases are missing.
-        Interrupted: SIGINT or SIGTERM; what is in training has left a checkpoint.
+        SettingsError: the folder holds another study, the data have changed, or paraphrases are missing.
+        Interrupted: SIGINT or SIGTERM; runs in training have written a checkpoint.
     """
-    if getattr(current_process(), "_inheriting", False):  # as multiprocessing asks of itself
-        raise SettingsError('its processes import your script: call run_study under if __name__ == "__main__"')
+    if getattr(current_process(), "_inheriting", False):  # the check of multiprocessing itself
+        raise SettingsError(
+            'the processes of a study import your script: call run_study under if __name__ == "__main__"'
+        )
     if workers is not None and workers < 1:
         raise SettingsError(f"workers={workers}: give 1 or more, or None")
     out = Path(out)
-    trials = _checked(trials)
-    bench = Bench(
+    _check_names(trials)
+    runner = TrialRunner(
         data=data,
         cache=str(out / "cache" if cache is None else cache),
         runs=out / "runs",
@@ -83,59 +85,59 @@ def run_study(
     )
     if fill and shard is not None:
         raise SettingsError(
-            "with a shard every share would make the paraphrases of all texts: leave out --fill; what is missing is "
-            "then named with the command that makes it, which takes a --shard of its own"
+            "with a shard, every share would make the paraphrases of all texts: leave out --fill; the error about "
+            "missing paraphrases names the command that makes them, which has its own --shard"
         )
     _open(out, data, trials)
-    mine = share(trials, shard)
+    mine = select_share(trials, shard)
     todo: list[Trial] = []
     failed: dict[str, str] = {}
     for trial in mine:
         try:
-            if not bench.has_finished(trial):
+            if not runner.has_finished(trial):
                 todo.append(trial)
         except SettingsError as error:
             failed[trial.folder] = str(error)
     if todo:
-        _check_corpus(out, bench)
-        prepare(todo, bench, fill=fill)
+        _check_corpus(out, runner)
+        prepare(todo, runner, fill=fill)
     workers = max(1, min(len(todo), default_workers(todo) if workers is None else workers))
     with progress(len(mine), "study", "runs", done=len(mine) - len(todo)) as bar:
         try:
-            for trial, why in run_trials(todo, bench, workers=workers, logs=out / "logs"):
-                if why is not None:
-                    failed[trial.folder] = why
-                bar.note(f"{trial.folder}{' failed' if why else ''}")
+            for trial, error in run_trials(todo, runner, workers=workers, logs=out / "logs"):
+                if error is not None:
+                    failed[trial.folder] = error
+                bar.note(f"{trial.folder}{' failed' if error else ''}")
                 bar.advance()
-        except Interrupted as error:
-            done = sum(_there(bench, trial) for trial in mine)
+        except Interrupted as interrupted:
+            done = sum(_has_result(runner, trial) for trial in mine)
             raise Interrupted(
-                f"{done:,} of {len(mine):,} runs are finished and kept in {out}; the same command goes on from there"
-            ) from error
+                f"{done:,} of {len(mine):,} runs are finished and kept in {out}; the same command resumes"
+            ) from interrupted
     others = [trial for trial in trials if trial.folder not in failed]
-    finished = [trial for trial in others if _there(bench, trial)]
+    finished = [trial for trial in others if _has_result(runner, trial)]
     return Outcome(
-        finished=tuple(bench.runs / trial.folder for trial in finished),
+        finished=tuple(runner.runs / trial.folder for trial in finished),
         failed=failed,
         elsewhere=len(others) - len(finished),
     )
 
 
-def share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequence[Trial]:
-    """Those of the i-th of n shares, (i, n), which are as large as each other and drawn by a hash; all for None."""
+def select_share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequence[Trial]:
+    """The trials of the i-th of n equal shares, drawn by a hash; all for None."""
     if shard is None:
         return trials
     number, count = shard
     if not 1 <= number <= count:
         raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
-    drawn = sorted(trial.folder for trial in trials)
-    drawn.sort(key=lambda folder: keyed_seed("shard", folder))
-    mine = set(drawn[number - 1 :: count])
+    folders = sorted(trial.folder for trial in trials)
+    folders.sort(key=lambda folder: keyed_seed("shard", folder))
+    mine = set(folders[number - 1 :: count])
     return [trial for trial in trials if trial.folder in mine]
 
 
 def default_workers(trials: Sequence[Trial]) -> int:
-    """How many trials this machine runs side by side."""
+    """How many trials this machine runs at a time."""
     import torch
 
     if torch.cuda.is_available():
@@ -145,54 +147,54 @@ def default_workers(trials: Sequence[Trial]) -> int:
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _checked(trials: Sequence[Trial]) -> Sequence[Trial]:
+def _check_names(trials: Sequence[Trial]) -> None:
     folders = [trial.folder for trial in trials]
     if not folders:
         raise SettingsError("a study needs at least one trial")
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
-        raise SettingsError(f"two trials are called {twice}: give each a name of its own, or another seed")
-    return trials
+        raise SettingsError(f"two trials are called {twice}: change the name or the seed of one")
 
 
 def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
-    """Begin the folder, or find that it holds this study, perhaps with other trials beside."""
-    given = {name: value for name, value in data.items() if value is not None}
-    asked = {"data": json.loads(json.dumps(given, default=str)), "trials": {t.folder: t.digest() for t in trials}}
+    """Start the folder, or check that it holds this study, possibly with further trials."""
+    arguments = {name: value for name, value in data.items() if value is not None}
+    arguments = json.loads(json.dumps(arguments, default=str))
+    digests = {trial.folder: trial.digest() for trial in trials}
     file = out / "study.json"
     if not file.exists():
         if out.exists() and not out.is_dir():
             raise SettingsError(f"{out} is a file; name a folder for the study")
-        # What begins with a dot is being written, by another share perhaps, or was when it was killed.
+        # Names with a dot are temporary files of another share or of a killed process.
         if out.exists() and any(path.name != "cache" and not path.name.startswith(".") for path in out.iterdir()):
-            raise SettingsError(f"{out} holds files that no study made; name an empty folder")
+            raise SettingsError(f"{out} holds files of something else; name an empty folder")
         out.mkdir(parents=True, exist_ok=True)
-        there: dict[str, Any] = {"data": asked["data"], "trials": {}}
+        content: dict[str, Any] = {"data": arguments, "trials": {}}
     else:
-        there = _read(file)
-    if there["data"] != asked["data"]:
-        raise SettingsError(f"{out} holds a study of {there['data']}, not of {asked['data']}; name another folder")
-    for name, digest in asked["trials"].items():
-        if there["trials"].get(name, digest) != digest:
-            raise SettingsError(f"{out} holds {name} with other settings (of another --size?); name another folder")
-    if new := asked["trials"].keys() - there["trials"].keys():
-        there["trials"] |= {name: asked["trials"][name] for name in sorted(new)}
-        write_whole(file, json.dumps(there, indent=1) + "\n")
+        content = _read(file)
+    if content["data"] != arguments:
+        raise SettingsError(f"{out} holds a study of {content['data']}, not of {arguments}; name another folder")
+    for name, digest in digests.items():
+        if content["trials"].get(name, digest) != digest:
+            raise SettingsError(f"{out} holds {name} with other settings (another --size?); name another folder")
+    if new := digests.keys() - content["trials"].keys():
+        content["trials"] |= {name: digests[name] for name in sorted(new)}
+        write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
-def _check_corpus(out: Path, bench: Bench) -> None:
-    """The texts and labels are those with which the study began."""
-    file, digest = out / "study.json", bench.corpus.digest
+def _check_corpus(out: Path, runner: TrialRunner) -> None:
+    """The texts and labels have not changed since the study started."""
+    file, digest = out / "study.json", runner.corpus.digest
     content = _read(file)
     if content.setdefault("digest", digest) != digest:
         raise SettingsError(
-            f"{bench.data['source']} has changed since {out} was begun, and runs on other texts cannot be compared; "
-            "bring the data back, or name another folder"
+            f"{runner.data['source']} has changed since {out} was started, and runs on different texts cannot be "
+            "compared; restore the data, or name another folder"
         )
     write_whole(file, json.dumps(content, indent=1) + "\n")
 
 
-def _there(bench: Bench, trial: Trial) -> bool:
-    return (bench.runs / trial.folder / "result.json").exists()
+def _has_result(runner: TrialRunner, trial: Trial) -> bool:
+    return (runner.runs / trial.folder / "result.json").exists()
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -200,7 +202,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
         if isinstance(content["data"], dict) and isinstance(content["trials"], dict):
             return content
-        reason = "it is not what a study writes"
+        reason = "it is no file of a study"
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise SettingsError(f"{file} cannot be read ({reason}); name another folder for the study")

@@ -1,4 +1,4 @@
-"""What a study comes to: the page, the tables and the figures, from the run directories alone."""
+"""Writes the page, the tables and the figures of a study, from its run directories."""
 
 from dataclasses import replace
 from importlib.util import find_spec
@@ -10,18 +10,18 @@ from text_uda.report import Report, read
 
 
 def check_parts() -> None:
-    """Raise MissingPartError where the report could not be written when all is trained."""
-    if missing := [name for name in ("jinja2", "matplotlib", "scipy") if find_spec(name) is None]:
+    """Raise MissingPartError, before any training, where the report could not be written."""
+    if missing := [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]:
         raise MissingPartError(f'the report needs {", ".join(missing)}: pip install "text-uda[report]"')
 
 
 def write_report(outcome: Outcome, out: Path) -> Report | None:
-    """Write report.html, table.md, table.tex, table.csv and figures/ of what is finished; it names what is not.
+    """Write report.html, table.md, table.tex, table.csv and figures/ of the finished runs; they name the failed ones.
 
     Returns:
-        None, and nothing is written, where other shares have still to come, or no run is finished.
+        None, and nothing is written, where runs of other shares are missing or no run is finished.
     Raises:
-        SettingsError: nothing that is finished can be read, or the folder cannot be written.
+        SettingsError: no finished run can be read, or the folder cannot be written.
     """
     if outcome.elsewhere or not outcome.finished:
         return None

@@ -1,4 +1,4 @@
-"""One run of a study, and how it is made: the data loaded, the split drawn, the encoder's features shared."""
+"""One run of a study, and its runner: loads the data, draws the split, shares the features of the encoder."""
 
 import fcntl
 import json
@@ -25,15 +25,15 @@ from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 from translation_cache import Job
 
-_PATIENCE_S = 10.0
+_LOCK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one run trains on and by. Its seed, which is that of the settings, draws the split too."""
+    """The data and settings of one run. The seed of the settings draws the split too."""
 
     name: str
-    """Of the folder of its run, where the seed follows it: letters, digits, dots and hyphens."""
+    """Its run directory is NAME-seed-N: letters, digits, dots and hyphens."""
 
     labels: Labels
     """Labeled rows in all, or "all"."""
@@ -43,13 +43,13 @@ class Trial:
     averaging: Averaging | None = None
 
     augmentation: Job | None = None
-    """Makes the second view of the unlabeled texts; its paraphrases lie in the cache."""
+    """Gives the second view of the unlabeled texts; its paraphrases are read from the cache."""
 
     unlabeled: int | None = None
-    """No more than so many unlabeled texts."""
+    """The largest number of unlabeled texts; None for all."""
 
     dev: int | None = None
-    """Development rows; None for as many as there are labeled ones (see `split`), or those of the corpus."""
+    """Number of development rows; None for the number of labels (see `split`), or those of the corpus."""
 
     label_sampling: LabelSampling = "balanced"
     """How the labeled rows are drawn (see `split`)."""
@@ -64,11 +64,11 @@ class Trial:
 
     @property
     def reads_features(self) -> bool:
-        """Of a frozen encoder."""
+        """Whether it trains on the features of a frozen encoder."""
         return self.settings.tune == "head" or baseline_of(self.objectives) is not None
 
     def digest(self) -> str:
-        """32 hex digits that stand for all that decides what it comes to, but for the data."""
+        """A hash (32 hex digits) of everything that decides the result, except the data."""
         settings = with_effect(asdict(self.settings))
         parts = [
             self.labels,
@@ -84,20 +84,20 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Where trials of one data set are run, one after another. Another process makes its own of the same fields."""
+class TrialRunner:
+    """Runs trials of one data set, one at a time. Pickled for another process, it keeps its fields only."""
 
     data: Mapping[str, Any]
     """The arguments of `load`."""
 
     cache: str
-    """Where the paraphrases lie."""
+    """Location of the paraphrases."""
 
     runs: Path
-    """A folder for the run directories."""
+    """Folder of the run directories."""
 
     features: Path
-    """A folder for what frozen encoders make of the texts (see `text_uda.model.feature_store`)."""
+    """Folder of the features of frozen encoders (see `text_uda.model.feature_store`)."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -107,14 +107,14 @@ class Bench:
         return load(**self.data)
 
     def run(self, trial: Trial) -> dict[str, Any]:
-        """What result.json holds; where the run was finished before, it is only read.
+        """Train, and return the content of result.json; a finished run is only read.
 
         Raises:
             as `split` and `train`.
-            SettingsError: another process is at work on it.
+            SettingsError: another process runs the trial.
         """
         settings = trial.settings
-        with _alone(self.runs / ".locks" / trial.folder):
+        with _exclusive_lock(self.runs / ".locks" / trial.folder):
             return train(
                 split(
                     self.corpus,
@@ -135,24 +135,24 @@ class Bench:
             )
 
     def has_finished(self, trial: Trial) -> bool:
-        """Raises SettingsError where what it left is damaged."""
+        """Whether the run is finished. Raises SettingsError where its directory is damaged."""
         directory = RunDirectory(self.runs / trial.folder)
         if not (directory.path / "result.json").exists():
             return False
         try:
             return bool(directory.config() and directory.result())
         except SettingsError as error:
-            raise SettingsError(f"{error} (remove {directory.path}, and the same command trains it anew)") from error
+            raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error
 
     def frozen(self, settings: TrainSettings) -> FrozenEncoder:
-        """The encoder of these settings, which knows what lies in `features`."""
-        key = encoding(settings)
+        """The encoder of these settings, which reads and writes `features`."""
+        key = encoding_settings(settings)
         if key not in self._encoders:
-            self._encoders.clear()  # one at a time is enough: the trials of a study share theirs
-            made = load_classifier(settings.encoder, self.corpus.classes, seed=0)
+            self._encoders.clear()  # one at a time is enough: the trials of a study share it
+            pretrained = load_classifier(settings.encoder, self.corpus.classes, seed=0)
             frozen = FrozenEncoder(
-                made.model,
-                made.tokenizer,
+                pretrained.model,
+                pretrained.tokenizer,
                 max_tokens=settings.max_tokens,
                 keep_tokens=settings.keep_tokens,
                 precision=settings.precision,
@@ -166,23 +166,23 @@ class Bench:
         return {}
 
 
-def encoding(settings: TrainSettings) -> tuple[str, int, str, Precision]:
-    """The settings that decide what a frozen encoder makes of a text."""
+def encoding_settings(settings: TrainSettings) -> tuple[str, int, str, Precision]:
+    """The settings that decide the features of a frozen encoder."""
     return settings.encoder, settings.max_tokens, settings.keep_tokens, settings.precision
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """A lock that ends with its process. One that was just killed is waited for."""
+def _exclusive_lock(path: Path) -> Iterator[None]:
+    """A lock that ends with its process. It waits a little, for a process that was just killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        give_up = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > give_up:
-                    raise SettingsError(f"another process is at work on {path.name}: wait for it, or end it") from None
+                if time.monotonic() > deadline:
+                    raise SettingsError(f"another process runs {path.name}: wait for it, or stop it") from None
                 time.sleep(0.2)
         yield

@@ -1,20 +1,19 @@
-"""The settings of USB, a benchmark of semi-supervised learning, for its data sets that have a name here.
+"""The settings of USB, a benchmark of semi-supervised learning, for its data sets that this package knows by name.
 
 Source: Wang et al. 2022, "USB: A Unified Semi-supervised Learning Benchmark for Classification" (arXiv 2208.07204);
-where the paper leaves them out, the configurations in microsoft/Semi-supervised-learning, `config/usb_nlp`.
+settings that the paper omits come from `config/usb_nlp` in microsoft/Semi-supervised-learning.
 
-What differs from the benchmark, so that figures are near its own and not the same:
+What differs from the benchmark, so that results are close to its results but not equal:
 
-- Its classifier reads the mean of the token states through two layers, Linear, GELU, Linear; here it is the head that
-  comes with the encoder, of the first token.
-- Its strong view are back-translations of its own, which come with its data; here those of `BackTranslation`, or
-  another augmentation of a study.
-- Its rows are those that come with its data, of the larger data sets samples; here all training texts and the whole
-  test split.
-- Its Mean Teacher averages with a decay of 0, which makes the teacher the student of the step before; here it is that
-  of `EMA`. Its consistency weights grow linearly over the first 0.4 of the run; here as each objective says.
-- Its warm-up begins at a rate of 0, ours one step later.
-- Its MixMatch mixes hidden vectors (manifold mixup), ours the embeddings.
+- Classifier: USB reads the mean of the token states through two layers, Linear, GELU, Linear; here it is the head of
+  the encoder's own class, on the first token.
+- Strong view: USB publishes back-translations with its data; here they come from `BackTranslation`, or a study takes
+  another augmentation.
+- Rows: USB publishes samples of the larger data sets; here all training texts and the whole test split are used.
+- Mean Teacher: USB averages with a decay of 0, so that the teacher is the student of the step before; here the decay is
+  that of `EMA`. Its consistency weights grow linearly over the first 0.4 of the run; here as each objective defines.
+- Learning rate: the warm-up of USB starts at 0, ours one step later.
+- MixMatch: USB mixes hidden vectors (manifold mixup), we mix the embeddings.
 """
 
 from dataclasses import replace
@@ -25,7 +24,7 @@ from text_uda.objectives import PRESETS, UDA, Preset, Supervised
 from text_uda.training.settings import TrainSettings
 
 SUPERVISED = Supervised(tsa="exp")
-"""Beside consistency."""
+"""The supervised loss of methods with a consistency loss."""
 
 CONSISTENCY = UDA(temperature=0.4, confidence_threshold=0.8)
 
@@ -34,7 +33,7 @@ SEEDS = 3
 
 class _DataSet(NamedTuple):
     labels: tuple[int, int]
-    """In all: the fewer and the more of its two tables."""
+    """In all: the smaller and the larger number of its two tables."""
     learning_rate: float
     layer_decay: float
 
@@ -50,27 +49,27 @@ _WEIGHTS = {"mean-teacher": 50.0, "pi-model": 10.0, "mixmatch": 100.0}
 
 
 def usb_labels(data: str) -> tuple[int, int]:
-    """The two numbers of labels, of all classes together, with which the benchmark trains on a data set.
+    """The two numbers of labels, over all classes, of the benchmark's tables for a data set.
 
     Raises:
-        SettingsError: it has no such data set.
+        SettingsError: the benchmark does not have the data set.
     """
-    return _of(data).labels
+    return _data_set(data).labels
 
 
 def usb_settings(data: str) -> TrainSettings:
-    """How the benchmark trains on a data set, `data` as it is called here.
+    """The benchmark's training settings for a data set, by its name in this package.
 
     Raises:
-        SettingsError: it has no such data set.
+        SettingsError: the benchmark does not have the data set.
     """
-    its = _of(data)
+    data_set = _data_set(data)
     return TrainSettings(
         steps=102_400,
         labeled_batch=8,
         unlabeled_ratio=1,
-        learning_rate=its.learning_rate,
-        layer_decay=its.layer_decay,
+        learning_rate=data_set.learning_rate,
+        layer_decay=data_set.layer_decay,
         schedule="cosine-7-16",
         warmup_steps=5120,
         weight_decay=5e-4,
@@ -84,15 +83,14 @@ def usb_settings(data: str) -> TrainSettings:
 
 
 def usb_presets() -> dict[str, Preset]:
-    """The methods with the benchmark's weights, and UDA with its annealing."""
+    """The methods with the benchmark's loss weights, and UDA with its annealing."""
     weighted = {name: PRESETS[name].having("weight", weight, name=name) for name, weight in _WEIGHTS.items()}
     return PRESETS | weighted | {"uda": replace(PRESETS["uda"], objectives=(SUPERVISED, CONSISTENCY))}
 
 
-def _of(data: str) -> _DataSet:
+def _data_set(data: str) -> _DataSet:
     if data not in _DATA:
         raise SettingsError(
-            f"size='usb' is the benchmark's settings for {', '.join(_DATA)}, and {data} is none of them; "
-            "choose another size"
+            f"size='usb' has settings for {', '.join(_DATA)}, and {data} is none of them; choose another size"
         )
     return _DATA[data]

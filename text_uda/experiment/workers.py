@@ -1,7 +1,8 @@
-"""Trials on several processes of this machine, each with its GPU or its share of the cores.
+"""Runs trials in several processes of this machine, each with its GPU or its share of the cores.
 
-Who has a process to himself is known, so that one that dies takes no other trial with it. Past one machine each takes
-its share of the trials (see `experiment`), or a single training its several processes by `accelerate launch`.
+The parent knows which process runs which trial, so that a process that dies takes no other trial with it. Beyond one
+machine, each machine runs a share of the trials (`run_study`), or `accelerate launch` starts the processes of a single
+training.
 """
 
 import os
@@ -17,158 +18,159 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 from text_uda.errors import UserError
-from text_uda.experiment.trial import Bench, Trial
+from text_uda.experiment.trial import Trial, TrialRunner
 from text_uda.training.stopping import Interrupted, StopRequest
 from translation_cache.atomic import write_whole
 
-_ASK_EVERY_S = 0.5  # whether to stop
+_POLL_S = 0.5  # for a request to stop
 
-Finished = tuple[Trial, str | None]  # why a trial failed, None where it did not
+Finished = tuple[Trial, str | None]  # the error of a failed trial, else None
 
 
-def run_trials(trials: Sequence[Trial], bench: Bench, *, workers: int, logs: Path) -> Iterator[Finished]:
-    """Each trial as it comes to its end.
+def run_trials(trials: Sequence[Trial], runner: TrialRunner, *, workers: int, logs: Path) -> Iterator[Finished]:
+    """Yield each trial when it ends.
 
     Args:
-        workers: processes; 1 is this one.
-        logs: a folder for what the processes say.
+        workers: number of processes; 1 runs the trials in this process.
+        logs: folder for the output of the processes.
     Raises:
-        Interrupted: SIGINT or SIGTERM; what is in training has left a checkpoint.
-        UserError: processes end before they can be given a trial.
+        Interrupted: SIGINT or SIGTERM; runs in training have written a checkpoint.
+        UserError: all processes died before their first trial.
     """
     if workers > 1:
-        yield from _together(trials, bench, workers, logs)
+        yield from _in_parallel(trials, runner, workers, logs)
         return
     for trial in trials:
-        yield trial, _attempt(bench, trial, logs).why
+        yield trial, _attempt(runner, trial, logs).error
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """What a process says when it is ready for a trial."""
+class _Ready:
+    """A process sends it when it is ready for a trial."""
 
-    why: str | None = None
-    """The trial before failed."""
+    error: str | None = None
+    """Of the trial before."""
     broken: bool = False
-    """By no user's mistake: who knows in what state that leaves the process, or its GPU."""
+    """The error was unexpected: the state of the process and of its GPU is unknown."""
 
 
-def _attempt(bench: Bench, trial: Trial, logs: Path) -> _Answer:
-    """Run a trial; of what is no user's mistake the traceback is left in `logs`."""
+def _attempt(runner: TrialRunner, trial: Trial, logs: Path) -> _Ready:
+    """Run a trial; the traceback of an unexpected error is written to `logs`."""
     try:
-        bench.run(trial)
+        runner.run(trial)
     except UserError as error:
-        return _Answer(str(error))
+        return _Ready(str(error))
     except Exception as error:
         file = logs / f"{trial.folder}.txt"
         write_whole(file, traceback.format_exc().encode("utf-8", "backslashreplace"))
-        return _Answer(f"{type(error).__name__}: {error} (see {file})", broken=True)
-    return _Answer()
+        return _Ready(f"{type(error).__name__}: {error} (see {file})", broken=True)
+    return _Ready()
 
 
 class _Worker:
-    """A process and the trial that it has been given; None while it starts."""
+    """A process and its current trial, None while it starts."""
 
-    def __init__(self, number: int, workers: int, bench: Bench, logs: Path) -> None:
-        # Forked from a server that has imported the libraries, which takes ten seconds, and has no thread: a fork of
-        # this process would copy the locks of torch and Arrow in whatever state they are.
+    def __init__(self, number: int, workers: int, runner: TrialRunner, logs: Path) -> None:
+        # Forked from a server that has imported the libraries, which takes ten seconds, and has no threads: a fork of
+        # this process would copy the locks of torch and Arrow in an unknown state.
         context = get_context("forkserver")
         context.set_forkserver_preload(["text_uda.experiment.trial"])
-        self.pipe, theirs = context.Pipe()
+        self.pipe, child_pipe = context.Pipe()
         self.number = number
         self.trial: Trial | None = None
-        self.process = context.Process(target=_serve, args=(theirs, number, workers, bench, logs), daemon=True)
+        self.process = context.Process(target=_serve, args=(child_pipe, number, workers, runner, logs), daemon=True)
         self.process.start()
-        theirs.close()
+        child_pipe.close()
 
-    def give(self, trial: Trial) -> None:
+    def start_trial(self, trial: Trial) -> None:
         self.trial = trial
-        with suppress(OSError):  # it has died, which is what is heard of it next
+        with suppress(OSError):  # the process has died, as `receive` will report
             self.pipe.send(trial)
 
-    def answer(self) -> _Answer:
-        """What it says now. A process that has died says so."""
+    def receive(self) -> _Ready:
+        """The message of the process; a broken one in place of a process that has died."""
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode
-            why = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-            return _Answer(f"its process died ({why}; out of memory?)", broken=True)
+            reason = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+            return _Ready(f"its process died ({reason}; out of memory?)", broken=True)
 
 
-def _together(trials: Sequence[Trial], bench: Bench, workers: int, logs: Path) -> Iterator[Finished]:
-    ahead = deque(trials)
+def _in_parallel(trials: Sequence[Trial], runner: TrialRunner, workers: int, logs: Path) -> Iterator[Finished]:
+    waiting = deque(trials)
     busy: dict[connection.Connection, _Worker] = {}
 
     def start(number: int) -> None:
-        worker = _Worker(number, workers, bench, logs)
+        worker = _Worker(number, workers, runner, logs)
         busy[worker.pipe] = worker
 
     stop = StopRequest()
     try:
         with stop.on_signals():
-            for number in range(min(workers, len(ahead))):
+            for number in range(min(workers, len(waiting))):
                 start(number)
             while busy:
-                for pipe in connection.wait(list(busy), timeout=_ASK_EVERY_S):
+                for pipe in connection.wait(list(busy), timeout=_POLL_S):
                     assert isinstance(pipe, connection.Connection)
                     worker = busy[pipe]
-                    answer = worker.answer()
+                    ready = worker.receive()
                     del busy[pipe]
                     if worker.trial is not None:
-                        yield worker.trial, answer.why
-                    elif answer.broken:  # before it was given anything; the others go on without it
+                        yield worker.trial, ready.error
+                    elif ready.broken:  # before its first trial; the other processes continue
                         if not busy:
-                            raise UserError(f"no process of the study can begin: {answer.why} What it said is above")
+                            raise UserError(f"no process of the study can start: {ready.error} Its output is above")
                         continue
-                    if not ahead or stop.is_set():
-                        worker.pipe.close()  # which ends it
-                    elif answer.broken:
+                    if not waiting or stop.is_set():
+                        worker.pipe.close()  # which ends the process
+                    elif ready.broken:
                         start(worker.number)
                     else:
-                        worker.give(ahead.popleft())
+                        worker.start_trial(waiting.popleft())
                         busy[pipe] = worker
                 if stop.is_set():
                     raise Interrupted
     finally:
-        for worker in busy.values():  # those in training write a checkpoint first
+        for worker in busy.values():  # a process in training writes a checkpoint first
             worker.process.terminate()
-            worker.pipe.close()  # one that had all but finished ends here
+            worker.pipe.close()  # ends a process that has finished its trial
         for worker in busy.values():
             worker.process.join()
 
 
-def _serve(pipe: connection.Connection, number: int, workers: int, bench: Bench, logs: Path) -> None:
-    """Say that it is ready and run what comes through the pipe, until that is closed or this process is broken."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between trials; Ctrl-C reaches the whole group
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _serve(pipe: connection.Connection, number: int, workers: int, runner: TrialRunner, logs: Path) -> None:
+    """Run the trials that arrive through the pipe, until it is closed or this process is broken."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # between trials; Ctrl-C reaches the whole process group
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / f"process-{number}.txt").open("a", encoding="utf-8") as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
-    _take_place(number, workers)
-    answer = _Answer()
+    _take_device(number, workers)
+    ready = _Ready()
     with suppress(EOFError, OSError, Interrupted):
-        pipe.send(answer)
-        while not answer.broken:
-            answer = _attempt(bench, pipe.recv(), logs)
-            pipe.send(answer)
+        pipe.send(ready)
+        while not ready.broken:
+            ready = _attempt(runner, pipe.recv(), logs)
+            pipe.send(ready)
 
 
-def _end_with_parent() -> None:
-    """A parent that was killed can tell nobody; whoever begins anew is not to find us at work on its runs."""
+def _exit_with_parent() -> None:
+    """A killed parent sends no message, and the next call must not find this process at work on its runs."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])
     os._exit(1)
 
 
-def _take_place(number: int, workers: int) -> None:
+def _take_device(number: int, workers: int) -> None:
     import torch
 
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
     elif workers > 1:
-        known = hasattr(os, "sched_getaffinity")  # not on a Mac
-        torch.set_num_threads(max(1, (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1) // workers))
+        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+        cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // workers))

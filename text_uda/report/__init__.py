@@ -1,6 +1,6 @@
-"""One self-contained page, and tables, that compare runs. Reads nothing but run directories.
+"""One self-contained page, and tables, that compare runs. Reads only run directories.
 
-`read` gathers and compares once what is then written in several ways; the functions below it do all in one call.
+`read` loads and compares the runs once, for output in several formats; the other functions are `read` and one format.
 """
 
 import errno
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text_uda.errors import SettingsError
-from text_uda.report.comparison import Comparison, compare
-from text_uda.report.find_runs import gather
-from text_uda.report.latex import latex
-from text_uda.report.spreadsheet import comma_separated
-from text_uda.report.table import markdown
+from text_uda.report.comparison import Comparison
+from text_uda.report.find_runs import find_runs_in
+from text_uda.report.grouping import compare
+from text_uda.report.table_files import to_csv, to_latex, to_markdown
 from translation_cache.atomic import write_whole
 
 __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"]
@@ -23,66 +22,65 @@ __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"
 class Report:
     comparisons: list[Comparison]
     runs: list[Path]
-    """Those that are shown."""
+    """The runs that are shown."""
     left_out: Mapping[Path, str]
-    """What cannot be shown, and why. A caller may add to it, places that are not there, too."""
+    """Paths that are not shown, and why. A caller may add paths, even such that do not exist."""
 
     def page(self, out: Path) -> Path:
-        """Write the page, whole or not at all; returns where it is."""
+        """Write the page, whole or not at all; returns its path."""
         from text_uda.report.page import render
 
         _write(Path(out), render(self.comparisons, self.left_out), "the report", "file")
         return Path(out)
 
     def markdown(self) -> str:
-        """A table a comparison: a line a method, means over seeds with 95% intervals."""
-        return markdown(self.comparisons, self.left_out)
+        """One table per comparison, one line per method: means over seeds with 95% intervals."""
+        return to_markdown(self.comparisons, self.left_out)
 
     def export(self, folder: Path) -> list[Path]:
-        """Write table.md, table.tex (booktabs) and table.csv, each whole or not at all; returns where they are."""
-        made = {
+        """Write table.md, table.tex (booktabs) and table.csv, each whole or not at all; returns their paths."""
+        contents = {
             "table.md": self.markdown() + "\n",
-            "table.tex": latex(self.comparisons),
-            "table.csv": comma_separated(self.comparisons),
+            "table.tex": to_latex(self.comparisons),
+            "table.csv": to_csv(self.comparisons),
         }
-        for name, content in made.items():
+        for name, content in contents.items():
             _write(Path(folder) / name, content, "the table", "folder")
-        return [Path(folder) / name for name in made]
+        return [Path(folder) / name for name in contents]
 
     def figures(self, folder: Path) -> list[Path]:
-        """Write each figure of the page as SVG and PDF, each whole or not at all; returns where they are."""
+        """Write each figure of the page as SVG and PDF, each whole or not at all; returns their paths."""
         from text_uda.report.figures import save_figures
 
         return save_figures(self.comparisons, folder)
 
 
 def read(runs: Sequence[Path], *, strict: bool = True) -> Report:
-    """Finished runs, compared.
+    """Load finished runs and compare them.
 
     Args:
-        runs: run directories, or folders that hold some, such as a study's.
-        strict: a run that was named must be finished and whole; otherwise it is left out and told of.
+        runs: run directories, or folders of run directories, such as a study's.
+        strict: a run directory among `runs` must be finished and whole; otherwise it is listed in `left_out`.
     Raises:
-        SettingsError: no finished run; where it is strict, one that is not finished or is damaged; or runs whose data
-            differ.
-        MissingPartError: without the extra `report`.
+        SettingsError: there is no finished run; a run directory is not finished or is damaged (where strict); or runs
+            have different data.
     """
-    gathered = gather(runs, strict=strict)
-    return Report(compare(gathered.runs), [run.path for run in gathered.runs], gathered.left_out)
+    found = find_runs_in(runs, strict=strict)
+    return Report(compare(found.runs), [run.path for run in found.runs], found.left_out)
 
 
 def build(runs: Sequence[Path], out: Path) -> Path:
-    """Write the page that compares finished runs, whole or not at all; returns where it is.
+    """Write the page that compares finished runs, whole or not at all; returns its path.
 
     Raises:
-        SettingsError: as `read`, or a place that cannot be written.
+        SettingsError: as `read`, or `out` cannot be written.
         MissingPartError: without the extra `report`.
     """
     return read(runs).page(out)
 
 
 def markdown_table(runs: Sequence[Path]) -> str:
-    """The page's table in Markdown. Raises as `read`."""
+    """The table of the page in Markdown. Raises as `read`."""
     return read(runs).markdown()
 
 
@@ -92,15 +90,15 @@ def export(runs: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def save_figures(runs: Sequence[Path], folder: Path) -> list[Path]:
-    """Write the page's figures as SVG and PDF, for a paper. Raises as `build`."""
+    """Write the figures of the page as SVG and PDF, for a paper. Raises as `build`."""
     return read(runs).figures(folder)
 
 
-def _write(path: Path, content: str, what: str, other: str) -> None:
+def _write(path: Path, content: str, subject: str, kind: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # the command says which disk is full
-        raise SettingsError(f"{what} {path} cannot be written ({error}); name another {other}") from error
+            raise  # the command names the disk that is full
+        raise SettingsError(f"{subject} {path} cannot be written ({error}); name another {kind}") from error

@@ -1,11 +1,11 @@
-"""What a figure is before it is drawn: its words, its numbers, and how it goes on an axis."""
+"""A figure before it is drawn: its words, its numbers, and the function that puts it on an axis."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from text_uda.report.comparison import Group
-from text_uda.report.interval import Estimate
+from text_uda.report.seed_statistics import Estimate
 
 if TYPE_CHECKING:
     from text_uda.report.drawing import Canvas
@@ -28,19 +28,19 @@ class Chart:
     name: str
     """Of its files: letters and hyphens."""
     title: str
-    """What goes up."""
-    explained: str
-    told: str
-    """The same for who cannot see it: what is drawn, from where to where."""
+    """The quantity on the vertical axis."""
+    caption: str
+    alt_text: str
+    """For screen readers: what is drawn, and the range of its values."""
     numbers: Numbers
     draw: "Callable[[Canvas], None]"
     keys: list[tuple[str, int]] = field(default_factory=list)
-    """(label, colour) of what its legend would name; the page has one legend for many figures."""
+    """(label, colour) of the entries of its legend; the page has one legend for many figures."""
     shape: Literal["small", "wide"] = "small"
-    """A wide one is drawn twice for the page: for a screen and for a phone."""
+    """The page has a wide figure twice: for a screen and for a phone."""
 
 
-def keys_of(groups: Sequence[Group]) -> list[tuple[str, int]]:
+def legend_keys(groups: Sequence[Group]) -> list[tuple[str, int]]:
     return list({group.label: (group.label, group.colour) for group in groups}.values())
 
 
@@ -48,7 +48,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return "\N{EN DASH}" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def cells(found: Estimate) -> list[str]:
+def interval_cells(estimate: Estimate) -> list[str]:
     """Mean, and the ends of its interval."""
-    known = found.half_width is not None
-    return [number(found.mean), number(found.low if known else None), number(found.high if known else None)]
+    known = estimate.half_width is not None
+    return [
+        number(estimate.mean),
+        number(estimate.low if known else None),
+        number(estimate.high if known else None),
+    ]

@@ -1,4 +1,4 @@
-"""Test rows that the methods do not agree on, to read: what each says, and how many of its seeds."""
+"""Test rows on which the methods disagree: what each method predicts, and how many of its seeds."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,85 +12,86 @@ GAINED, LOST, NOBODY = "gained", "lost", "nobody"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the runs of one method say of a row."""
+class Vote:
+    """What the runs of one method predict for a row."""
 
     group: Group
     counts: list[tuple[str, int]]
-    """(class, how many seeds), most of them first."""
+    """(class, number of seeds), the most frequent first."""
     right: bool
-    """Whether the class that most seeds say is the true one."""
+    """Whether most seeds predict the true class."""
     seeds: int
     probability: float
-    """Mean over the seeds, each of the class that it says."""
+    """Mean over the seeds of the probability of the class that a seed predicts."""
 
 
 @dataclass(frozen=True)
 class Row:
+    """A test row to show."""
+
     comparison: Comparison
     text: str
     cut: int
-    """Words that are not shown."""
+    """Number of words that are not shown."""
     label: str
-    said: list[Said]
+    votes: list[Vote]
     kinds: list[str]
-    """GAINED where a method is right and labels alone are not, LOST the other way, NOBODY where none is right."""
+    """GAINED: a method is right and labels alone is not; LOST: the other way round; NOBODY: no method is right."""
 
 
 def disagreements(comparisons: list[Comparison]) -> tuple[list[Row], int, int]:
-    """The rows to show, how many more there are, and of how many test rows in all the methods' words are known.
+    """The rows to show, the number of further ones, and the number of test rows with recorded predictions.
 
-    Each comparison gets its part of the page; its rows keep the order of test_examples.jsonl, which is no choice.
+    The comparisons share the room of the page; rows keep the order of test_examples.jsonl.
     """
     shown, left, known = [], 0, set[tuple[str, str, str]]()
     for comparison in comparisons:
-        found, seen = _rows(comparison)
+        rows, answered = _rows(comparison)
         room = max(20, ROWS // len(comparisons))
-        shown += found[:room]
-        left += len(found) - len(found[:room])
-        known |= {(_test_set(comparison), *key) for key in seen}
+        shown += rows[:room]
+        left += len(rows) - len(rows[:room])
+        known |= {(_test_set(comparison), *key) for key in answered}
     return shown, left, len(known)
 
 
 def _test_set(comparison: Comparison) -> str:
-    """The same of all comparisons on the same test rows."""
+    """A name of the test rows, equal for all comparisons on the same rows."""
     digests = (run.test_digest for group in comparison.groups for run in group.runs)
     return next(filter(None, digests), comparison.config["data"]["name"])
 
 
 def _rows(comparison: Comparison) -> tuple[list[Row], list[tuple[str, str]]]:
-    """Those to show, and (text, true class) of all that two methods or more were asked of."""
+    """The rows to show, and (text, true class) of all rows that two methods or more predicted."""
     answers: dict[tuple[str, str], dict[Group, list[tuple[str, float]]]] = {}
     for group in comparison.groups:
-        for run in {run.seed: run for run in group.runs}.values():  # a seed that was run twice has one vote
+        for run in {run.seed: run for run in group.runs}.values():  # several runs of a seed have one vote
             unique = {(row["text"], row["label"]): (row["predicted"], row["probability"]) for row in run.test_examples}
             for key, answer in unique.items():
                 answers.setdefault(key, {}).setdefault(group, []).append(answer)
-    found, seen = [], []
-    for (text, label), own in answers.items():
-        if len(own) < 2:
-            continue  # nobody else was asked
-        seen.append((text, label))
-        said = [_said(group, given, label) for group, given in own.items()]
-        kinds = _kinds(comparison, said)
-        if len({one.counts[0][0] for one in said}) > 1:
-            found.append(Row(comparison, *shortened(text), label, said, kinds))
-    return found, seen
+    rows, answered = [], []
+    for (text, label), by_group in answers.items():
+        if len(by_group) < 2:
+            continue
+        answered.append((text, label))
+        votes = [_vote(group, predictions, label) for group, predictions in by_group.items()]
+        if len({vote.counts[0][0] for vote in votes}) > 1:
+            rows.append(Row(comparison, *shortened(text), label, votes, _kinds(comparison, votes)))
+    return rows, answered
 
 
-def _said(group: Group, given: list[tuple[str, float]], label: str) -> Said:
-    # As many seeds for one class as for another: the true one is not favoured, the first by name is.
-    counts = sorted(Counter(predicted for predicted, _ in given).items(), key=lambda item: (-item[1], item[0]))
-    probability = sum(probability for _, probability in given) / len(given)
-    return Said(group, counts, counts[0][0] == label, len(given), probability)
+def _vote(group: Group, predictions: list[tuple[str, float]], label: str) -> Vote:
+    # A tie goes to the first class by name, so that the true class has no advantage.
+    counts = sorted(Counter(predicted for predicted, _ in predictions).items(), key=lambda item: (-item[1], item[0]))
+    probability = sum(probability for _, probability in predictions) / len(predictions)
+    return Vote(group, counts, counts[0][0] == label, len(predictions), probability)
 
 
-def _kinds(comparison: Comparison, said: list[Said]) -> list[str]:
-    base = next((one for one in said if one.group is comparison.baseline), None)
-    others = [one for one in said if one is not base]
-    found = [] if any(one.right for one in said) else [NOBODY]
-    if base is not None and not base.right and any(one.right for one in others):
-        found.append(GAINED)
-    if base is not None and base.right and not all(one.right for one in others):
-        found.append(LOST)
-    return found
+def _kinds(comparison: Comparison, votes: list[Vote]) -> list[str]:
+    base = next((vote for vote in votes if vote.group is comparison.baseline), None)
+    others = [vote for vote in votes if vote is not base]
+    kinds = [] if any(vote.right for vote in votes) else [NOBODY]
+    if base is not None and not base.right and any(vote.right for vote in others):
+        kinds.append(GAINED)
+    if base is not None and base.right and not all(vote.right for vote in others):
+        kinds.append(LOST)
+    return kinds

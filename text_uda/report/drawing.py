@@ -1,6 +1,6 @@
-"""Matplotlib draws here: charts as SVG for the page, in its colours, and as SVG and PDF files for a paper.
+"""Draws charts with matplotlib: SVG for the page, in its colours, and SVG and PDF files for a paper.
 
-Without pyplot, whose figures are global. One point is one pixel of the page at its natural width.
+Without pyplot, whose figures are global state. One point is one pixel of the page at its natural width.
 """
 
 import io
@@ -19,36 +19,36 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from text_uda.report.chart import Chart
-from text_uda.report.palette import palette, style
+from text_uda.report.palette import light_colours, style
 
 NARROW, WIDE = 340.0, 960.0  # points
 HEIGHT = 216.0
 FONT = 11.0
 
-_TITLE = "title:"  # what a mark is called: an id that becomes the SVG's <title>
+_TITLE = "title:"  # prefix of an id that becomes a <title> in the SVG
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
-# Text stays text, and the same numbers make the same bytes.
+# Text stays text, and equal charts give equal bytes.
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "text-uda", "pdf.fonttype": 42}
 
 
 class Canvas:
-    """One figure and what its charts are drawn with.
+    """One figure, and what a chart draws with.
 
     Args:
-        narrow: as wide as a phone; else a wide chart has WIDE points.
-        paper: stands alone, so it names its y axis and its lines.
+        narrow: as wide as a phone, else WIDE points.
+        paper: the figure stands alone and needs a name of its y axis and a legend.
     """
 
     def __init__(self, chart: Chart, *, narrow: bool, paper: bool = False) -> None:
         self.chart, self.narrow, self.paper = chart, narrow, paper
         self.width, self.height = NARROW if narrow else WIDE, HEIGHT
         self.figure = Figure(dpi=72)
-        self._colours = palette()
+        self._colours = light_colours()
 
     def axes(self, *, left: float = 40, right: float = 10, top: float = 8, bottom: float = 38) -> Axes:
-        """The one pair of axes, so many points from the edges."""
+        """The one pair of axes, with these margins in points."""
         legend = self._legend_height() if self.paper and self.chart.keys else 0.0
         if self.paper and self.chart.shape == "small":
             left += 16
@@ -89,7 +89,7 @@ class Canvas:
     def bounds(
         self, values: Sequence[float], *, least: float = -math.inf, most: float = math.inf
     ) -> tuple[float, float]:
-        """A little more than the values need, within what the quantity can be; from `least` where that is near."""
+        """Limits of an axis: the range of the values with a margin, inside [least, most]; `least` itself where near."""
         low, high = max(min(values), least), min(max(values), most)
         if math.isfinite(least) and low - least < 0.35 * (high - least):
             low = least
@@ -107,23 +107,28 @@ class Canvas:
         dx: float = 0,
         dy: float = 0,
         letters: int | None = None,
-        **look: Any,
+        **properties: Any,
     ) -> None:
-        """Words as they are, never as mathematics, `dx` and `dy` points from (x, y)."""
+        """Draw words `dx` and `dy` points from (x, y), and never read them as mathematics."""
         if letters is not None and len(words) > letters:
             words = words[: letters - 1].rstrip() + "…"
-        look = {"color": self._colours["ink"], "fontsize": FONT} | look
+        properties = {"color": self._colours["ink"], "fontsize": FONT} | properties
         coordinates = ("axes fraction", "data") if x_in == "axes" else "data"
         axes.annotate(
-            words, (x, y), (dx, dy), xycoords=coordinates, textcoords="offset points", parse_math=False, **look
+            words, (x, y), (dx, dy), xycoords=coordinates, textcoords="offset points", parse_math=False, **properties
         )
 
     def dot(self, axes: Axes, y: float, colour: int) -> None:
-        """What the page's legends have before a name, beside the axes."""
-        own = style(colour)
-        across = axes.transAxes.inverted().transform((axes.bbox.x0 - 6, 0))[0]
-        place = axes.get_yaxis_transform()
-        axes.plot(across, y, "o", transform=place, clip_on=False, markersize=6, markeredgewidth=0, color=own.colour)
+        """Draw the dot of a legend of the page, left of the axes."""
+        x = axes.transAxes.inverted().transform((axes.bbox.x0 - 6, 0))[0]
+        axes.plot(
+            *(x, y, "o"),
+            transform=axes.get_yaxis_transform(),
+            clip_on=False,
+            markersize=6,
+            markeredgewidth=0,
+            color=style(colour).colour,
+        )
 
     # --- the legend of a figure that stands alone ---------------------------------------------------------------------
 
@@ -135,8 +140,8 @@ class Canvas:
         return 17.0 * math.ceil(len(self.chart.keys) / self._columns()) + 6
 
     def _legend(self) -> None:
-        looks = [style(colour) for _, colour in self.chart.keys]
-        handles = [Line2D([], [], color=own.colour, linestyle=own.dashes, linewidth=2) for own in looks]
+        styles = [style(colour) for _, colour in self.chart.keys]
+        handles = [Line2D([], [], color=one.colour, linestyle=one.dashes, linewidth=2) for one in styles]
         legend = self.figure.legend(
             handles, ["x"] * len(handles), loc="upper left", ncols=self._columns(), frameon=False, fontsize=FONT
         )
@@ -152,8 +157,7 @@ def _tick(value: float, place: int | None = None) -> str:
 
 @contextmanager
 def _drawn(chart: Chart, *, narrow: bool, paper: bool = False) -> Iterator[Figure]:
-    # What matplotlib takes from nowhere else is set for this moment only; a glyph that its own font
-    # lacks is no fault of the page, which the browser sets in another.
+    # Matplotlib reads these settings only from its global state. The browser has glyphs that matplotlib's font lacks.
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from|.*missing from font")
         canvas = Canvas(chart, narrow=narrow, paper=paper)
@@ -161,50 +165,50 @@ def _drawn(chart: Chart, *, narrow: bool, paper: bool = False) -> Iterator[Figur
         yield canvas.figure
 
 
-def files(chart: Chart) -> dict[str, bytes]:
-    """Suffix -> content: on white, with the fonts in the PDF and a legend in the figure."""
-    made = {}
+def paper_files(chart: Chart) -> dict[str, bytes]:
+    """Content by suffix: on white, with a legend, and with the fonts in the PDF."""
+    contents = {}
     for suffix, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
         with _drawn(chart, narrow=chart.shape != "wide", paper=True) as figure:
             content = io.BytesIO()
             figure.savefig(content, format=suffix, facecolor="white", metadata=metadata)
-            made[suffix] = content.getvalue()
-    return made
+            contents[suffix] = content.getvalue()
+    return contents
 
 
 def svg(chart: Chart, ids: str, *, narrow: bool) -> str:
-    """An <svg> element for the page, its colours as CSS variables.
+    """An <svg> element for the page, with CSS variables as colours.
 
     Args:
-        ids: what its ids begin with, different for each element of a page.
+        ids: prefix of its ids, different for each element of a page.
     """
     with _drawn(chart, narrow=narrow) as figure:
         content = io.BytesIO()
         figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
         width, height = figure.get_size_inches() * 72
-    root = ElementTree.fromstring(content.getvalue())  # of our own making
+    root = ElementTree.fromstring(content.getvalue())  # trusted: matplotlib wrote it
     for part in (*root.findall(f"{_SVG}metadata"), *root.findall(f"{_SVG}defs[{_SVG}style]")):
-        root.remove(part)  # who made it, and a rule that would hold for the whole page
+        root.remove(part)  # the author, and a style rule that would apply to the whole page
     _simplify(root, ids)
     root.attrib.clear()
-    root.attrib |= {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": f"{chart.told}."}
+    root.attrib |= {"viewBox": f"0 0 {width:g} {height:g}", "role": "img", "aria-label": f"{chart.alt_text}."}
     root.attrib["style"] = f"max-width: {width * (1.25 if narrow else 1.12):g}px"
-    _of_html(root)
+    _remove_namespaces(root)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def _simplify(root: ElementTree.Element, prefix: str) -> None:
-    """Short numbers, only the ids that something points to, only the groups that say something."""
-    pointed = set(re.findall(r"#([\w-]+)", ElementTree.tostring(root, encoding="unicode")))
-    variables = {value: name for name, value in palette().items()}
+    """Shorten numbers, and drop ids without references and groups without attributes."""
+    referenced = set(re.findall(r"#([\w-]+)", ElementTree.tostring(root, encoding="unicode")))
+    variables = {value: name for name, value in light_colours().items()}
     for element in root.iter():
-        own = element.attrib.pop("id", None)
-        if own is not None and own.startswith(_TITLE):
+        identifier = element.attrib.pop("id", None)
+        if identifier is not None and identifier.startswith(_TITLE):
             title = ElementTree.Element(f"{_SVG}title")
-            title.text = own.removeprefix(_TITLE)
+            title.text = identifier.removeprefix(_TITLE)
             element.insert(0, title)
-        elif own in pointed:
-            element.set("id", f"{prefix}-{own}")
+        elif identifier in referenced:
+            element.set("id", f"{prefix}-{identifier}")
         if href := element.attrib.pop(_HREF, None):
             element.set("href", f"#{prefix}-{href[1:]}")
         for name in ("d", "x", "y", "width", "height", "transform"):
@@ -220,10 +224,10 @@ def _simplify(root: ElementTree.Element, prefix: str) -> None:
 
 
 def _shortened(css: str, variables: dict[str, str]) -> str:
-    """Without what page.css says for all text of figures, and with its variables for their colours."""
+    """Without what page.css sets for all text in figures, and with its variables as colours."""
     kept = [part.strip() for part in re.sub(r"'[^']*'", "", css).split(";")]
     kept = [part for part in kept if part and not part.startswith("font-family") and part != f"font-size: {FONT:g}px"]
-    return re.sub("#[0-9a-f]{6}", lambda found: _variable(found[0], variables), "; ".join(kept))
+    return re.sub("#[0-9a-f]{6}", lambda match: _variable(match[0], variables), "; ".join(kept))
 
 
 def _variable(colour: str, variables: dict[str, str]) -> str:
@@ -231,7 +235,7 @@ def _variable(colour: str, variables: dict[str, str]) -> str:
 
 
 def _rounded(text: str) -> str:
-    short = re.sub(r"-?\d+\.\d+", lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), text)
+    short = re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), text)
     return " ".join(short.split())
 
 
@@ -239,19 +243,19 @@ def _unwrap(parent: ElementTree.Element) -> None:
     children = []
     for child in parent:
         _unwrap(child)
-        if child.tag == f"{_SVG}g" and not child.attrib and not _called(child):
+        if child.tag == f"{_SVG}g" and not child.attrib and not _has_title(child):
             children += list(child)
-        elif child.attrib != {**child.attrib, "style": "fill: none"}:  # a ground without colour or edge
+        elif child.attrib != {**child.attrib, "style": "fill: none"}:  # a background without colour or edge
             children.append(child)
     parent[:] = children
 
 
-def _called(element: ElementTree.Element) -> bool:
+def _has_title(element: ElementTree.Element) -> bool:
     return len(element) > 0 and element[0].tag == f"{_SVG}title"
 
 
-def _of_html(root: ElementTree.Element) -> None:
-    """In HTML an <svg> needs no namespaces."""
+def _remove_namespaces(root: ElementTree.Element) -> None:
+    """An <svg> element inside HTML needs none."""
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
         if element.text is not None and not element.text.strip():

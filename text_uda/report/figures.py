@@ -1,4 +1,4 @@
-"""All figures of a comparison, and the same as files for a paper."""
+"""All figures of a comparison, and their files for a paper."""
 
 import re
 from collections.abc import Iterator
@@ -7,60 +7,64 @@ from pathlib import Path
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.report.chart import Chart
 from text_uda.report.comparison import Comparison
-from text_uda.report.curves import training
-from text_uda.report.reliability import reliability
-from text_uda.report.strips import error_by_method
+from text_uda.report.curves import training_charts
+from text_uda.report.error_strips import error_by_method
+from text_uda.report.reliability import reliability_diagram
 from text_uda.report.trends import by_labels, by_settings, change_against_gain
 from translation_cache.atomic import write_whole
 
 LIST = "text-uda-figures.txt"
-"""Beside the figures, the names of all that one call wrote."""
+"""A file beside the figures with the names of all figures that one call wrote."""
 
 
 def beside_the_table(comparison: Comparison) -> list[Chart]:
-    """What else the errors depend on."""
+    """Test error against settings, and against the share of words changed."""
     gain = change_against_gain(comparison)
     return [*by_settings(comparison), *([gain] if gain else [])]
 
 
 def of_comparison(comparison: Comparison) -> list[Chart]:
-    error, trust = error_by_method(comparison), reliability(comparison)
-    shown = [error, *beside_the_table(comparison), *training(comparison), trust]
-    return [chart for chart in shown if chart is not None]
+    charts = [
+        error_by_method(comparison),
+        *beside_the_table(comparison),
+        *training_charts(comparison),
+        reliability_diagram(comparison),
+    ]
+    return [chart for chart in charts if chart is not None]
 
 
 def save_figures(comparisons: list[Comparison], folder: Path) -> list[Path]:
-    """Each figure as SVG and as PDF, whole or not at all; returns where they are.
+    """Write each figure as SVG and PDF, whole or not at all; returns their paths.
 
-    A file of the same name is written over. Figures that an earlier call left under other names are removed: those that
-    its list (LIST) names, and nothing else.
+    Files of the same name are overwritten. Other figures that an earlier call wrote are removed: exactly the files that
+    its list (LIST) names.
 
     Raises:
         SettingsError: the folder cannot be written.
         MissingPartError: matplotlib is not installed.
     """
     try:
-        from text_uda.report.drawing import files
+        from text_uda.report.drawing import paper_files
     except ImportError as error:
         raise MissingPartError('figures need matplotlib: pip install "text-uda[report]"') from error
-    folder, made = Path(folder), dict[str, bytes]()
+    folder, contents = Path(folder), dict[str, bytes]()
     for name, chart in _named(comparisons):
-        count = next(n for n in range(1, 10_000) if f"{_numbered(name, n)}.svg" not in made)
-        made |= {f"{_numbered(name, count)}.{suffix}": content for suffix, content in files(chart).items()}
+        count = next(n for n in range(1, 10_000) if f"{_numbered(name, n)}.svg" not in contents)
+        contents |= {f"{_numbered(name, count)}.{suffix}": content for suffix, content in paper_files(chart).items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _listed(folder) - made.keys():
+        for name in _listed(folder) - contents.keys():
             (folder / name).unlink(missing_ok=True)
-        write_whole(folder / LIST, "".join(f"{name}\n" for name in made))
-        for name, content in made.items():
+        write_whole(folder / LIST, "".join(f"{name}\n" for name in contents))
+        for name, content in contents.items():
             write_whole(folder / name, content)
     except OSError as error:
         raise SettingsError(f"the figures cannot be written to {folder} ({error}); name another folder") from error
-    return [folder / name for name in made]
+    return [folder / name for name in contents]
 
 
 def _listed(folder: Path) -> set[str]:
-    """Names of the figures that an earlier call wrote; no other file is ever removed."""
+    """Names of the figures that an earlier call wrote: no other file may be removed."""
     try:
         names = (folder / LIST).read_text("utf-8").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
@@ -82,5 +86,5 @@ def _named(comparisons: list[Comparison]) -> Iterator[tuple[str, Chart]]:
 
 
 def _slug(text: str) -> str:
-    """Of a name from a run, what any file system takes."""
+    """A name from a run, as every file system accepts it."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "data"

@@ -1,4 +1,4 @@
-"""Run directories as a report needs them: finished, whole, and with nothing in them that a page cannot show."""
+"""Loads finished run directories: checks that they are whole, and replaces characters that a page cannot show."""
 
 import json
 import math
@@ -17,13 +17,13 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.runs.per_class import Scores, class_scores
 from text_uda.runs.test_answers import unpacked
 
-# What UTF-8 or HTML cannot hold: control characters but for tab and line ends, lone surrogates, non-characters.
+# UTF-8 or HTML cannot hold these: control characters except tab and line ends, lone surrogates, non-characters.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _NUMBER = (int, float)
 _TEXT_OR_NONE = (str, type(None))
 
-# Fields that a report reads, and of which types they are.
+# The fields that a report reads, and their types.
 _Fields = Mapping[str, tuple[type, ...]]
 _CONFIG: _Fields = {
     **dict.fromkeys(("name", "method", "encoder", "tune"), (str,)),
@@ -35,10 +35,10 @@ _DATA_LATER: _Fields = {
     "test_digest": (str,),
     "unlabeled": (int,),
     "dev": (int,),
-}  # earlier versions wrote none of these
+}  # earlier versions did not write these
 _RESULT_LATER: _Fields = {"selected_by": (str,), "dev_rows": (int,)}
 _RESULT: _Fields = {
-    "dev_error": (*_NUMBER, type(None)),  # of a refit there is none
+    "dev_error": (*_NUMBER, type(None)),  # a refit has none
     **dict.fromkeys(("test_error", "last_test_error", "seconds"), _NUMBER),
     **dict.fromkeys(("confusion", "warnings"), (list,)),
 }
@@ -64,7 +64,7 @@ class Run:
     metrics: list[dict[str, Any]]
     examples: list[dict[str, Any]]
     test_examples: list[dict[str, Any]]
-    """Some of the test rows, the same of all runs on the same ones; empty for a run of an earlier version."""
+    """A sample of the test rows, equal for all runs on the same test rows; empty for a run of an earlier version."""
 
     @property
     def name(self) -> str:
@@ -88,17 +88,17 @@ class Run:
 
     @property
     def unlabeled(self) -> int | None:
-        """Unlabeled texts; None for a run of an earlier version, which did not say."""
+        """Number of unlabeled texts; None where an earlier version did not record it."""
         return self.config["data"].get("unlabeled")
 
     @property
     def selected_by(self) -> str:
-        """What of the development rows chose the weights (see `TrainSettings.select_by`); first it was the error."""
+        """The criterion that selected the weights (`TrainSettings.select_by`); the error in earlier versions."""
         return self.result.get("selected_by", "error")
 
     @property
     def dev_rows(self) -> int | None:
-        """Labeled rows that chose the weights; None for a run of an earlier version, which did not say."""
+        """Number of labeled rows that selected the weights; None where an earlier version did not record it."""
         return self.result.get("dev_rows", self.config["data"].get("dev"))
 
     @property
@@ -107,54 +107,54 @@ class Run:
 
     @cached_property
     def scores(self) -> Scores | None:
-        """Of the chosen weights on the test rows: by the confusion, which runs of all versions have."""
+        """Of the selected weights on the test rows, from the confusion, which runs of all versions have."""
         return class_scores(self.result["confusion"]) if self.test_rows else None
 
     @cached_property
     def right(self) -> np.ndarray | None:
-        """(N,) bool: which test rows it got right, in the order that all runs with this test digest share."""
+        """(N,) bool: which test rows are right, in an order that all runs with this test digest share."""
         packed = self.result.get("test_correct")
         return None if packed is None or self.test_digest is None else unpacked(packed, self.test_rows)
 
     @property
     def coverage(self) -> dict[str, Any]:
-        """What the augmentation did to the unlabeled texts; empty where there was none."""
+        """Statistics of the paraphrases of the unlabeled texts; empty without an augmentation."""
         return self.result.get("augmentation") or {}
 
     def value(self, name: str) -> float | None:
-        """A figure of the result or of the augmentation, or one of them by another name; None where there is none."""
-        found = self.result.get(name, self.coverage.get(name))
+        """A number of the result or of `coverage`, by its name in a table; None where there is none."""
+        value = self.result.get(name, self.coverage.get(name))
         if name == "dev_rows":
-            found = self.dev_rows
+            value = self.dev_rows
         elif name in ("test_macro_f1", "test_balanced_error"):
-            found = getattr(self.scores, name.removeprefix("test_"), None)
+            value = getattr(self.scores, name.removeprefix("test_"), None)
         elif name == "calibration_error":
-            found = (self.result.get("calibration") or {}).get("error")
-        return float(found) if isinstance(found, _NUMBER) and math.isfinite(found) else None
+            value = (self.result.get("calibration") or {}).get("error")
+        return float(value) if isinstance(value, _NUMBER) and math.isfinite(value) else None
 
     def series(self, kind: str, name: str) -> list[tuple[int, float]]:
-        """(step, value) of a metric, without the steps that do not have it."""
-        found = ((record["step"], record.get(name)) for record in self.metrics if record["kind"] == kind)
-        return [(step, float(value)) for step, value in found if isinstance(value, _NUMBER) and math.isfinite(value)]
+        """(step, value) of a metric at the steps that have it."""
+        values = ((record["step"], record.get(name)) for record in self.metrics if record["kind"] == kind)
+        return [(step, float(value)) for step, value in values if isinstance(value, _NUMBER) and math.isfinite(value)]
 
 
 def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """The runs of these folders, each once.
+    """Load the runs of these folders, each once.
 
     Raises:
-        SettingsError: one is not finished, is damaged or is no run.
+        SettingsError: a folder is not finished, damaged or no run.
     """
     unique = list({Path(path).resolve(): Path(path) for path in paths}.values())
     if unfinished := [str(path) for path in unique if is_unfinished(path)]:
-        them, go = ("it", "is") if len(unfinished) == 1 else ("them", "are")
+        verb, pronoun = ("is", "it") if len(unfinished) == 1 else ("are", "them")
         raise SettingsError(
-            f"{', '.join(unfinished)} {go} not finished: run the same `text-uda train` again, or leave {them} out"
+            f"{', '.join(unfinished)} {verb} not finished: rerun the same `text-uda train`, or leave {pronoun} out"
         )
     return [read_run(path) for path in unique]
 
 
 def is_unfinished(path: Path) -> bool:
-    """A run whose configuration is whole, and that has no result yet."""
+    """Whether the run has a whole configuration and no result yet."""
     directory = RunDirectory(path)
     if directory.holds_pretraining() or (path / "result.json").exists():
         return False
@@ -165,10 +165,10 @@ def is_unfinished(path: Path) -> bool:
 
 
 def read_run(path: Path) -> Run:
-    """Of a run that has a result.
+    """Load a run that has a result.
 
     Raises:
-        SettingsError: it is damaged, or is no run.
+        SettingsError: the folder is damaged, or is no run.
     """
     directory = RunDirectory(path)
     directory.check_holds_no_pretraining()
@@ -183,11 +183,11 @@ def read_run(path: Path) -> Run:
         raise _damaged(path / "config.json", f"the classes are {classes}")
     counts = [count for row in rows if isinstance(row, list) and len(row) == len(classes) for count in row]
     if len(rows) != len(classes) or len(counts) != len(classes) ** 2 or not _are_counts(counts):
-        raise _damaged(path / "result.json", f"its confusion is no table of {len(classes)} x {len(classes)} counts")
+        raise _damaged(path / "result.json", f"the confusion is no table of {len(classes)} x {len(classes)} counts")
     if (coverage := result.get("augmentation")) is not None:
         _check(coverage, _COVERAGE, path / "result.json")
         if not _are_counts(coverage["statuses"].values()):
-            raise _damaged(path / "result.json", "the statuses of its paraphrases are no counts")
+            raise _damaged(path / "result.json", "the statuses of the paraphrases are no counts")
     _check_answers(result, path / "result.json")
     return Run(
         path,
@@ -200,26 +200,27 @@ def read_run(path: Path) -> Run:
 
 
 def _check_answers(result: dict[str, Any], path: Path) -> None:
-    """What a run says of its test rows one by one agrees with its confusion."""
+    """The answers to single test rows agree with the confusion."""
     rows = sum(map(sum, result["confusion"]))
     if (calibration := result.get("calibration")) is not None:
         _check(calibration, _CALIBRATION, path)
-        for place in calibration["bins"]:
-            _check(place, _BIN, path, "a bin of its calibration")
-            if place["count"] and None in (place["confidence"], place["accuracy"]):
-                raise _damaged(path, f"a bin of its calibration has {place['count']} rows and no means")
-        numbers = [calibration["error"], *(value for place in calibration["bins"] for value in place.values())]
+        bins = calibration["bins"]
+        for one in bins:
+            _check(one, _BIN, path, "a bin of the calibration")
+            if one["count"] and None in (one["confidence"], one["accuracy"]):
+                raise _damaged(path, f"a bin of the calibration has {one['count']} rows and no means")
+        numbers = [calibration["error"], *(value for one in bins for value in one.values())]
         if not all(math.isfinite(number) for number in numbers if isinstance(number, _NUMBER)):
-            raise _damaged(path, "its calibration holds what is no number")
-        if len(calibration["bins"]) != BINS or sum(place["count"] for place in calibration["bins"]) != rows:
-            raise _damaged(path, f"its calibration is not of {rows:,} rows in {BINS} bins")
+            raise _damaged(path, "the calibration holds a number that is not finite")
+        if len(bins) != BINS or sum(one["count"] for one in bins) != rows:
+            raise _damaged(path, f"the calibration does not have {rows:,} rows in {BINS} bins")
     if (packed := result.get("test_correct")) is not None:
         try:
             right = int(unpacked(packed, rows).sum())
         except (TypeError, ValueError) as error:
-            raise _damaged(path, f"'test_correct' does not hold its {rows:,} test rows") from error
-        if right != sum(row[place] for place, row in enumerate(result["confusion"])):
-            raise _damaged(path, f"by 'test_correct' {right:,} rows are right, and not by its confusion")
+            raise _damaged(path, f"'test_correct' does not hold {rows:,} test rows") from error
+        if right != sum(row[index] for index, row in enumerate(result["confusion"])):
+            raise _damaged(path, f"{right:,} rows are right by 'test_correct', another number by the confusion")
 
 
 def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[str, Any]]:
@@ -256,7 +257,7 @@ def _are_counts(values: Iterable[Any]) -> bool:
 
 
 def _damaged(path: Path, reason: str) -> SettingsError:
-    return SettingsError(f"{path} is damaged: {reason}; train that run anew with --no-resume, or leave it out")
+    return SettingsError(f"{path} is damaged: {reason}; train this run again with --no-resume, or leave it out")
 
 
 def _clean(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The page: what the templates are given. Everything from a run passes through their escaping."""
+"""The page: the values of the templates. The templates escape everything that comes from a run."""
 
 import hashlib
 import itertools
@@ -12,23 +12,22 @@ from typing import Any
 from text_uda.errors import MissingPartError
 from text_uda.report import figures, table
 from text_uda.report.chart import Chart
-from text_uda.report.comparison import LABELS_ALONE, Comparison, Group, flat
+from text_uda.report.comparison import LABELS_ALONE, Comparison, Group
 from text_uda.report.disagreement import GAINED, LOST, NOBODY, disagreements
-from text_uda.report.latex import latex
+from text_uda.report.grouping import flat
 from text_uda.report.load_runs import Run
 from text_uda.report.palette import style
 from text_uda.report.paraphrase_examples import sources
-from text_uda.report.spreadsheet import comma_separated
+from text_uda.report.table_files import to_csv, to_latex, to_markdown
 
 _HERE = Path(__file__).parent
-# (name, what writes it of the comparisons): a table for a paper each
-_PAPER = (("Markdown", table.markdown), ("LaTeX", latex), ("CSV", comma_separated))
-_OWN = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # differ between any two runs
+_PAPER_FORMATS = (("Markdown", to_markdown), ("LaTeX", to_latex), ("CSV", to_csv))
+_ALWAYS_DIFFERENT = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # between two runs
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What made the runs: settings that all share, and those by which they differ."""
+    """The settings that all runs share, and those that differ between runs."""
 
     shared: dict[str, str]
     differing: list[str]
@@ -36,7 +35,7 @@ class Origin:
 
 
 def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = None) -> str:
-    """The whole page, which asks the network for nothing.
+    """The whole page, which loads nothing from the network.
 
     Args:
         left_out: runs that cannot be shown, and why: the first remarks.
@@ -69,21 +68,21 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
     return templates.get_template("page.html").render(
         comparisons=comparisons,
         title=_title(comparisons),
-        findings=[(comparison.title, found) for comparison in comparisons for found in _findings(comparison)],
+        findings=[(comparison.title, text) for comparison in comparisons for text in _findings(comparison)],
         remarks=[(str(path), [f"Left out: {why}"]) for path, why in (left_out or {}).items()] + _remarks(comparisons),
         runs=_runs(comparisons),
-        written=datetime.now(UTC).strftime("%-d %B %Y"),
+        date=datetime.now(UTC).strftime("%-d %B %Y"),
         examples=examples,
         examples_left=examples_left,
         groups=list({group.label: group for one in comparisons for group in one.groups if group.statuses}.values()),
-        statuses=sorted({made.status for source in examples for made in source.made}),
+        statuses=sorted({paraphrase.status for source in examples for paraphrase in source.paraphrases}),
         rows=rows,
         rows_left=rows_left,
         rows_known=rows_known,
-        judged=list({said.group.label: said.group for row in rows for said in row.said}.values()),
+        voters=list({vote.group.label: vote.group for row in rows for vote in row.votes}.values()),
         kinds={"gained": GAINED, "lost": LOST, "nobody": NOBODY},
         true_classes=sorted({row.label for row in rows}),
-        paper=[(name, write(comparisons)) for name, write in _PAPER],
+        paper=[(name, write(comparisons)) for name, write in _PAPER_FORMATS],
         origin=_origin(comparisons),
         figures=figures,
         drawn=drawn,
@@ -97,9 +96,9 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
 
 
 def _hue(colour: int) -> str:
-    """Classes of page.css: its variable, and the lap when the hues are used up."""
-    own = style(colour)
-    return f"c{own.hue}" + (f" l{min(own.lap, 2)}" if own.lap else "")
+    """Classes of page.css: the hue, and the lap where the hues repeat."""
+    group_style = style(colour)
+    return f"c{group_style.hue}" + (f" l{min(group_style.lap, 2)}" if group_style.lap else "")
 
 
 def _title(comparisons: list[Comparison]) -> str:
@@ -110,39 +109,43 @@ def _title(comparisons: list[Comparison]) -> str:
 
 
 def _findings(comparison: Comparison) -> Iterator[str]:
-    """What the numbers say in a sentence; and where they say nothing, that."""
+    """The main result in a sentence, also where there is no difference."""
     changes = {group: comparison.against_baseline(group) for group in comparison.groups}
     known = [(change.mean, group, change) for group, change in changes.items() if change is not None]
     if comparison.baseline is None or not known:
         return
     _, group, change = min(known, key=lambda item: item[0])
-    own, base = group.estimate("test_error"), comparison.baseline.estimate("test_error")
-    assert own is not None and base is not None
-    errs = f"on {own.text()}% of the test rows, against {base.text()}% with {LABELS_ALONE}"
+    error, base = group.estimate("test_error"), comparison.baseline.estimate("test_error")
+    assert error is not None and base is not None
     if change.mean < 0:
-        said = f"With {group.label} the model errs least: {errs}."
+        best = (
+            f"The test error is lowest with {group.label}: {error.text()}%, against {base.text()}% with {LABELS_ALONE}."
+        )
     else:
-        said = f"No method errs less than {LABELS_ALONE}. The nearest, {group.label}, errs {errs}."
+        best = (
+            f"No method has a lower test error than {LABELS_ALONE}, {base.text()}%. The closest is {group.label}, with "
+            f"{error.text()}%."
+        )
     if change.half_width is None:
-        yield f"{said} That is one seed: the next may say otherwise."
+        yield f"{best} This is one seed; another may give another result."
     else:
-        unsure = change.low <= 0 <= change.high
-        doubt = f": {change.count} seeds do not tell them apart" if unsure else ""
-        yield f"{said} Seed by seed that is {change.text(sign=True)} points{doubt}."
-    own, base = (each.estimate("test_macro_f1") for each in (group, comparison.baseline))
-    if comparison.skewed and own is not None and base is not None:
+        uncertain = change.low <= 0 <= change.high
+        doubt = f"; {change.count} seeds do not show a difference" if uncertain else ""
+        yield f"{best} Paired by seed, the difference is {change.text(sign=True)} points{doubt}."
+    f1, base_f1 = (one.estimate("test_macro_f1") for one in (group, comparison.baseline))
+    if comparison.skewed and f1 is not None and base_f1 is not None:
         yield (
-            f"Classes are not equally frequent: by macro-F1, where each counts the same, {group.label} has "
-            f"{own.text()}% against {base.text()}%."
+            f"The classes differ in size: in macro-F1, where each class has the same weight, {group.label} has "
+            f"{f1.text()}% against {base_f1.text()}%."
         )
 
 
 def _remarks(comparisons: list[Comparison]) -> list[tuple[str, list[str]]]:
-    """(where, what): of each comparison, then of each run the warnings it gave."""
-    named = len(comparisons) > 1
-    found = [(c.title if named else "", [remark]) for c in comparisons for remark in c.remarks()]
-    found += [(run.name, [str(w) for w in run.result["warnings"]]) for run in _runs(comparisons)]
-    return [(where, what) for where, what in found if what]
+    """(subject, texts): the remarks on each comparison, then the warnings of each run."""
+    several = len(comparisons) > 1
+    remarks = [(c.title if several else "", [remark]) for c in comparisons for remark in c.remarks()]
+    remarks += [(run.name, [str(w) for w in run.result["warnings"]]) for run in _runs(comparisons)]
+    return [(subject, texts) for subject, texts in remarks if texts]
 
 
 def _runs(comparisons: list[Comparison]) -> list[Run]:
@@ -150,20 +153,22 @@ def _runs(comparisons: list[Comparison]) -> list[Run]:
 
 
 def _share(group: Group, true: int, predicted: int) -> float | None:
-    """Share of the rows of a class that got a prediction; None where the class has no rows."""
+    """Share of the rows of a class with this prediction; None where the class has no rows."""
     row = group.confusion[true]
     return row[predicted] / sum(row) if sum(row) else None
 
 
 def _origin(comparisons: list[Comparison]) -> Origin:
-    rows = [(run, flat(_shown(run))) for run in _runs(comparisons)]
+    rows = [(run, flat(_without_repetition(run))) for run in _runs(comparisons)]
     names = list(dict.fromkeys(name for _, settings in rows for name in settings))
-    differing = [name for name in names if len({settings.get(name) for _, settings in rows}) > 1 or name in _OWN]
+    differing = [
+        name for name in names if len({settings.get(name) for _, settings in rows}) > 1 or name in _ALWAYS_DIFFERENT
+    ]
     shared = {name: value for name, value in rows[0][1].items() if name not in differing}
     return Origin(shared, differing, rows)
 
 
-def _shown(run: Run) -> dict[str, Any]:
-    """The configuration without what it says twice."""
-    again = run.config["settings"].keys()
-    return {name: value for name, value in run.config.items() if name not in again}
+def _without_repetition(run: Run) -> dict[str, Any]:
+    """The configuration without the top-level entries that `settings` has too."""
+    repeated = run.config["settings"].keys()
+    return {name: value for name, value in run.config.items() if name not in repeated}

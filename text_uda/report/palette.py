@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-HUES = 7  # then they come again, with other dashes and markers
+HUES = 7  # further groups reuse them with other dashes and markers
 
 _DASHES = ((0, ()), (0, (5, 2)), (0, (1.2, 1.6)))
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -16,13 +16,13 @@ class Style:
     """How one group is drawn."""
 
     hue: int
-    """0 without augmentation, else 1 to HUES: the variable --c0, --c1, ... of page.css."""
+    """0 for labels alone, else 1 to HUES: the variable --c0, --c1, ... of page.css."""
     lap: int
-    """How often the hues were used up before this group: it has other dashes and a hollow mark."""
+    """How often earlier groups used up the hues: this group has other dashes and a hollow mark."""
 
     @property
     def colour(self) -> str:
-        return palette()[f"c{self.hue}"]
+        return light_colours()[f"c{self.hue}"]
 
     @property
     def dashes(self) -> tuple[float, tuple[float, ...]]:
@@ -34,14 +34,16 @@ class Style:
 
 
 def style(colour: int) -> Style:
-    """Of the number that a comparison gave a group."""
+    """Of `Group.colour`."""
     return Style((colour - 1) % HUES + 1, (colour - 1) // HUES) if colour else Style(0, 0)
 
 
 @cache
-def palette() -> dict[str, str]:
-    """Variable of page.css -> its colour in light mode, which a figure is drawn in: #rrggbb."""
+def light_colours() -> dict[str, str]:
+    """Variables of page.css and their colours in light mode, #rrggbb, in which figures are drawn."""
     css = (Path(__file__).parent / "page.css").read_text("utf-8")
     light = css[: css.index("}")]
-    found = re.findall(r"--(\w+): #([0-9a-f]+)", light)
-    return {name: f"#{value if len(value) == 6 else ''.join(2 * digit for digit in value)}" for name, value in found}
+    variables = re.findall(r"--(\w+): #([0-9a-f]+)", light)
+    return {
+        name: f"#{value if len(value) == 6 else ''.join(2 * digit for digit in value)}" for name, value in variables
+    }

@@ -1,4 +1,4 @@
-"""Paraphrases to read: a source text and what each method made of it, with the changed words marked."""
+"""Paraphrases to read: a source text and its paraphrases by each method, with the changed words marked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,28 +11,29 @@ WORDS = 150  # of one text
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a method made of a text."""
+class ShownParaphrase:
+    """The outcome of one method for a text."""
 
     group: Group
     status: str
     pivot: str | None
     marks: list[tuple[str, str]]
-    """(`equal`, `delete` or `insert`, words) in order; empty when there is no text."""
+    """(`equal`, `delete` or `insert`, words) in order; empty without a paraphrase."""
     cut: int
-    """Words, taken away ones too, that are not shown."""
+    """Number of words, deleted ones included, that are not shown."""
 
 
 @dataclass(frozen=True)
 class Source:
     text: str
     cut: int
-    made: list[Made] = field(default_factory=list)
+    """Number of words that are not shown."""
+    paraphrases: list[ShownParaphrase] = field(default_factory=list)
 
 
 def sources(comparisons: list[Comparison]) -> tuple[list[Source], int]:
-    """The first texts of the runs in the order of their seeds, and how many more the runs hold."""
-    found: dict[str, Source] = {}
+    """The first texts of the runs, in the order of the seeds, and the number of further texts."""
+    by_text: dict[str, Source] = {}
     seen: set[tuple[str, str, str | None, str]] = set()
     left_out: set[str] = set()
     runs = [(group, run) for comparison in comparisons for group in comparison.groups for run in group.runs]
@@ -42,16 +43,17 @@ def sources(comparisons: list[Comparison]) -> tuple[list[Source], int]:
             if (key := (group.label, source, paraphrase, status)) in seen:
                 continue
             seen.add(key)
-            if source not in found and len(found) == SOURCES:
+            if source not in by_text and len(by_text) == SOURCES:
                 left_out.add(source)
                 continue
-            entry = found.setdefault(source, Source(*shortened(source)))
+            entry = by_text.setdefault(source, Source(*shortened(source)))
             marks, cut = _marked(source, paraphrase)
-            entry.made.append(Made(group, status, _pivot(example["pivot"]), marks, cut))
-    return list(found.values()), len(left_out)
+            entry.paraphrases.append(ShownParaphrase(group, status, _pivot(example["pivot"]), marks, cut))
+    return list(by_text.values()), len(left_out)
 
 
 def shortened(text: str) -> tuple[str, int]:
+    """The first WORDS words, and the number of the others."""
     words = text.split()
     return (text, 0) if len(words) <= WORDS else (" ".join(words[:WORDS]), len(words) - WORDS)
 

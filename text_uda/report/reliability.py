@@ -1,13 +1,14 @@
-"""Reliability diagram: how often the model is right where it gives its class so much probability.
+"""Reliability diagram: the accuracy of predictions against the probability that the model gives them.
 
-Guo et al. 2017 (arXiv 1706.04599): equal bins of the largest probability, and Eq. 3, the expected calibration error.
+Guo et al. 2017 (arXiv 1706.04599): bins of equal width of the largest probability, and Eq. 3, the expected calibration
+error.
 """
 
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from text_uda.report.chart import Chart, Numbers, keys_of, number
+from text_uda.report.chart import Chart, Numbers, legend_keys, number
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.palette import style
 
@@ -23,36 +24,37 @@ class Bin:
     high: float
     count: int
     confidence: float
-    """Mean over the rows, as the accuracy is."""
+    """Mean over the rows."""
     accuracy: float
 
 
-def bins(group: Group) -> list[Bin]:
-    """Of the runs of a group that have them, summed; bins without rows are left out."""
-    found: dict[tuple[float, float], list[tuple[int, float, float]]] = {}
+def merged_bins(group: Group) -> list[Bin]:
+    """The bins of all runs of a group, added up; bins without rows are left out."""
+    parts: dict[tuple[float, float], list[dict[str, float]]] = {}
     for run in group.runs:
-        for one in (run.result.get("calibration") or {}).get("bins", ()):
-            if one["count"]:
-                found.setdefault((one["low"], one["high"]), []).append(
-                    (one["count"], one["confidence"], one["accuracy"])
-                )
-    made = []
-    for (low, high), parts in sorted(found.items()):
-        count = sum(part[0] for part in parts)
-        confidence, accuracy = (math.fsum(part[0] * part[i] for part in parts) / count for i in (1, 2))
-        made.append(Bin(low, high, count, confidence, accuracy))
-    return made
+        for part in (run.result.get("calibration") or {}).get("bins", ()):
+            if part["count"]:
+                parts.setdefault((part["low"], part["high"]), []).append(part)
+    bins = []
+    for (low, high), same in sorted(parts.items()):
+        count = int(sum(part["count"] for part in same))
+        confidence, accuracy = (
+            math.fsum(part["count"] * part[name] for part in same) / count for name in ("confidence", "accuracy")
+        )
+        bins.append(Bin(low, high, count, confidence, accuracy))
+    return bins
 
 
-def expected_error(found: list[Bin]) -> float:
+def expected_error(bins: list[Bin]) -> float:
     """Eq. 3 over the bins, in percent."""
-    gaps = math.fsum(one.count * abs(one.accuracy - one.confidence) for one in found)
-    return 100 * gaps / sum(one.count for one in found)
+    gaps = math.fsum(one.count * abs(one.accuracy - one.confidence) for one in bins)
+    return 100 * gaps / sum(one.count for one in bins)
 
 
-def reliability(comparison: Comparison) -> Chart | None:
-    found = {group: own for group in comparison.groups if (own := bins(group))}
-    if not found:
+def reliability_diagram(comparison: Comparison) -> Chart | None:
+    """None where no run recorded its calibration."""
+    by_group = {group: bins for group in comparison.groups if (bins := merged_bins(group))}
+    if not by_group:
         return None
     rows = [
         [
@@ -62,36 +64,37 @@ def reliability(comparison: Comparison) -> Chart | None:
             number(100 * one.confidence, 1),
             number(100 * one.accuracy, 1),
         ]
-        for group, own in found.items()
-        for one in own
+        for group, bins in by_group.items()
+        for one in bins
     ]
-    errors = {group: expected_error(own) for group, own in found.items()}
-    told = ", ".join(f"{group.label} {error:.1f}" for group, error in errors.items())
+    errors = ", ".join(f"{group.label} {expected_error(bins):.1f}" for group, bins in by_group.items())
     return Chart(
         name="reliability",
-        title="Test rows that are right, %",
-        explained="Against the probability that the model gives its class; a larger mark has more rows. Under the "
-        "diagonal the model is surer than it is right. All seeds together.",
-        told=f"Share of test rows that are right against the probability given; mean distance in points: {told}",
-        numbers=Numbers(["method", "probability", "rows", "mean probability %", "right %"], rows),
-        draw=lambda canvas: _draw(canvas, found),
-        keys=keys_of(list(found)),
+        title="Accuracy, %",
+        caption="Accuracy against the probability that the model gives its prediction; a larger dot has more test "
+        "rows. Below the diagonal the model is overconfident. All seeds together.",
+        alt_text=f"Accuracy against the predicted probability; mean distance in points: {errors}",
+        numbers=Numbers(["method", "probability", "rows", "mean probability %", "accuracy %"], rows),
+        draw=lambda canvas: _draw(canvas, by_group),
+        keys=legend_keys(list(by_group)),
     )
 
 
-def _draw(canvas: "Canvas", found: dict[Group, list[Bin]]) -> None:
+def _draw(canvas: "Canvas", by_group: dict[Group, list[Bin]]) -> None:
     axes = canvas.axes()
     axes.plot((0, 100), (0, 100), color=canvas.colour("rule"), linewidth=1, linestyle=(0, (4, 3)))
-    least = min(100 * min(one.confidence, one.accuracy) for own in found.values() for one in own)
+    least = min(100 * min(one.confidence, one.accuracy) for bins in by_group.values() for one in bins)
     low = 10 * math.floor(min(least, 90) / 10)
-    axes.set(xlim=(low, 101.5), ylim=(low, 103), xlabel="probability given, %")
-    for group, own in found.items():
-        look = style(group.colour)
-        rows = sum(one.count for one in own)
-        x, y = ([100 * one.confidence for one in own], [100 * one.accuracy for one in own])
-        title = canvas.titled(f"{group.label}: off by {expected_error(own):.1f} points")
-        axes.plot(x, y, color=look.colour, linestyle=look.dashes, linewidth=1.3, alpha=0.75, gid=title)
-        for one in own:
+    axes.set(xlim=(low, 101.5), ylim=(low, 103), xlabel="predicted probability, %")
+    for group, bins in by_group.items():
+        group_style = style(group.colour)
+        rows = sum(one.count for one in bins)
+        x, y = ([100 * one.confidence for one in bins], [100 * one.accuracy for one in bins])
+        title = canvas.titled(f"{group.label}: off by {expected_error(bins):.1f} points")
+        axes.plot(x, y, color=group_style.colour, linestyle=group_style.dashes, linewidth=1.3, alpha=0.75, gid=title)
+        for one in bins:
             size = 3 + 9 * math.sqrt(one.count / rows)
-            place = (100 * one.confidence, 100 * one.accuracy)
-            axes.plot(*place, "o", markersize=size, markeredgewidth=0, color=look.colour, alpha=0.7, clip_on=False)
+            point = (100 * one.confidence, 100 * one.accuracy)
+            axes.plot(
+                *point, "o", markersize=size, markeredgewidth=0, color=group_style.colour, alpha=0.7, clip_on=False
+            )

@@ -7,11 +7,9 @@ import sys
 import pytest
 
 from text_uda import report
-from text_uda.errors import MissingPartError, SettingsError
+from text_uda.errors import SettingsError
 from text_uda.report import export, read
-from text_uda.report.latex import escaped as in_latex
-from text_uda.report.spreadsheet import HEAD, text
-from text_uda.report.table import escaped as in_markdown
+from text_uda.report.table_files import HEADER, csv_text, latex_text, markdown_text
 
 HOSTILE = "=cmd|' /C calc'!A0 <script>$x$ \\input{x} & % # _a_ ^ ~ [b](c) *d* \"q\"\n\nnew,line"
 
@@ -22,9 +20,9 @@ def lines_of(folder):
 
 
 def test_the_three_files_say_the_same(study, tmp_path):
-    made = export(study, tmp_path / "new" / "tables")
-    assert [path.name for path in made] == ["table.md", "table.tex", "table.csv"]
-    markdown, latex = (path.read_text("utf-8") for path in made[:2])
+    paths = export(study, tmp_path / "new" / "tables")
+    assert [path.name for path in paths] == ["table.md", "table.tex", "table.csv"]
+    markdown, latex = (path.read_text("utf-8") for path in paths[:2])
     assert markdown == read(study).markdown() + "\n"
     (line,) = [line for line in markdown.splitlines() if re.match(r"\| back-translation +\| +3 ", line)]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -32,7 +30,7 @@ def test_the_three_files_say_the_same(study, tmp_path):
     assert re.fullmatch(r"\[−\d+\.\d, −\d+\.\d\]", cells[5]) and 0 < float(cells[4]) < 0.05
     (row,) = [line for line in latex.splitlines() if line.startswith("back-translation & $3$")]
     assert row.startswith(r"back-translation & $3$ & $12.9 \pm 2.1$ & $-8.8 \pm 3.1$ & $0.0") and row.endswith(r"\\")
-    lines = lines_of(made[2].parent)
+    lines = lines_of(paths[2].parent)
     (method,) = [line for line in lines if (line["level"], line["method"]) == ("method", "back-translation")]
     assert float(method["test_error"]) == pytest.approx((12.3 + 13.9 + 12.6) / 3)
     assert f"{float(method['test_error_half_width']):.1f}" == "2.1"
@@ -51,7 +49,7 @@ def test_a_line_a_method_and_a_line_a_run(study, tmp_path):
     assert float(run["difference"]) == pytest.approx(12.3 - 21.5)
     assert lines[1]["difference"] == "" and lines[0]["difference"] == ""
     assert 0 < float(run["calibration_error"]) < 100 and run["change_rate"] == "0.31"
-    assert tuple(lines[0]) == HEAD
+    assert tuple(lines[0]) == HEADER
     pair = lines[-1]
     assert (pair["method"], pair["against"], pair["seeds"]) == ("back-translation", "synonym", "3")
     of = {line["method"]: float(line["test_error"]) for line in lines if line["level"] == "method"}
@@ -108,14 +106,14 @@ def test_hostile_names_do_nothing(make_run, tmp_path):
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\t=", " \n@"])
 def test_no_formula_begins_a_cell(first):
-    assert text(f"{first}1+1").startswith("'") and text(f"a{first}1") == " ".join(f"a{first}1".split())
+    assert csv_text(f"{first}1+1").startswith("'") and csv_text(f"a{first}1") == " ".join(f"a{first}1".split())
 
 
 def test_what_is_plain_stays_plain():
-    assert in_markdown("synonym (learning_rate 0.1)") == "synonym (learning_rate 0.1)"
-    assert in_markdown("_a_ b_ *") == r"\_a\_ b\_ \*"
-    assert in_latex("last:2 [a] 50% ± 1") == r"last:2 {[}a] 50\% $\pm$ 1"
-    assert in_latex("a\\b{c}\n\nd") == r"a\textbackslash{}b\{c\} d"
+    assert markdown_text("synonym (learning_rate 0.1)") == "synonym (learning_rate 0.1)"
+    assert markdown_text("_a_ b_ *") == r"\_a\_ b\_ \*"
+    assert latex_text("last:2 [a] 50% ± 1") == r"last:2 {[}a] 50\% $\pm$ 1"
+    assert latex_text("a\\b{c}\n\nd") == r"a\textbackslash{}b\{c\} d"
 
 
 def test_each_file_appears_whole_or_not_at_all(study, tmp_path, monkeypatch):
@@ -134,10 +132,10 @@ def test_a_file_in_the_place_of_the_folder(study, tmp_path):
         export(study, tmp_path / "tables")
 
 
-def test_without_scipy_the_extra_is_named(study, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(MissingPartError, match=r"text-uda\[report\]"):
-        read(study).markdown()
+def test_the_table_needs_no_extra(study, monkeypatch):
+    for module in ("jinja2", "matplotlib"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "95%, rows too" in read(study).markdown()
 
 
 def test_runs_of_an_earlier_version_have_a_table_without_the_new_columns(make_run, tmp_path):
@@ -149,13 +147,13 @@ def test_runs_of_an_earlier_version_have_a_table_without_the_new_columns(make_ru
 
 
 def test_each_table_says_over_what_its_p_values_are_adjusted(study, tmp_path):
-    """The pairs of methods are a family of their own, with labels alone or without."""
-    said = "Holm-adjusted over this column of each table by itself"
+    """The pairs of methods are a separate family, with labels alone or without."""
+    family = "Holm-adjusted within this column of each table"
     for runs in (study, study[3:]):
         markdown, latex = (path.read_text("utf-8") for path in export(runs, tmp_path)[:2])
-        assert f"p: of the paired t test over seeds on these test rows, {said}." in markdown
+        assert f"p: of the paired t test over seeds on these test rows, {family}." in markdown
         captions = [line for line in latex.splitlines() if line.startswith(r"\caption")]
-        assert said in captions[1] and (said in captions[0]) == (runs is study)
+        assert family in captions[1] and (family in captions[0]) == (runs is study)
     page = read(study).page(tmp_path / "report.html").read_text("utf-8")
     head = re.search(r'<table class="against">.*?</thead>', page, re.DOTALL)
-    assert head is not None and f'title="of the paired t test over seeds on these test rows, {said}"' in head[0]
+    assert head is not None and f'title="of the paired t test over seeds on these test rows, {family}"' in head[0]

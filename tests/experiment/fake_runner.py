@@ -1,4 +1,4 @@
-"""A bench that trains nothing; importable by worker processes."""
+"""A runner that trains nothing; importable by worker processes."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ def _fail(folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What a trial does is in its name; what it did is in a file of its folder's name."""
+class FakeRunner:
+    """The name of a trial says what it does; a file with the name of its folder records it."""
 
     folder: Path
     unreadable: bool = False
-    """A process that is given it dies before it can begin."""
+    """A process that unpickles it dies before its first trial."""
 
     def __reduce__(self):
-        return (_fail if self.unreadable else Bench), (self.folder,)
+        return (_fail if self.unreadable else FakeRunner), (self.folder,)
 
     def run(self, trial) -> None:
-        (self.folder / f"{trial.folder}.begun").write_text(str(os.getpid()))
+        (self.folder / f"{trial.folder}.started").write_text(str(os.getpid()))
         kind = trial.name.partition("-")[0]
         if kind == "refused":
             raise SettingsError("ask for fewer labels")
@@ -35,7 +35,7 @@ class Bench:
             os._exit(9)
         if kind == "long":
             time.sleep(600)
-        if kind == "deaf":  # as in a last evaluation: it notes the signal, and comes to its end
+        if kind == "deaf":  # as in a final evaluation: it ignores the signal and finishes
             signal.signal(signal.SIGTERM, lambda *_: None)
             time.sleep(2)
         (self.folder / f"{trial.folder}.done").write_text("")
