@@ -7,12 +7,12 @@ import pytest
 
 from text_uda.augment.compose import Compose, OneOf, Sometimes
 from text_uda.errors import SettingsError
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
-from translation_cache import Cache, Paraphrase, fingerprint
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from translation_cache import Cache, Job, Paraphrase, fingerprint
 
 
 @dataclass(frozen=True)
-class Append:
+class Append(Job):
     """Adds a word and the sample; rejects what has `bad` in it. It notes what it was given."""
 
     word: str = "x"

@@ -7,14 +7,14 @@ import pytest
 
 from text_uda.augment.compose import Compose
 from text_uda.errors import SettingsError
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
 from text_uda.paraphrasing.cached import Cached
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
 from text_uda.paraphrasing.filters import Filters
-from translation_cache import Cache, Paraphrase, fingerprint
+from translation_cache import Cache, Job, Paraphrase, fingerprint
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Job):
     """Upper case; what begins with `Keep` is rejected."""
 
     unit: str = "sentence"

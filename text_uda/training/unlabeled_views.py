@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import Needs
-from text_uda.paraphrasing.fill_and_read import read_paraphrases
+from text_uda.paraphrasing.cache_access import read_paraphrases
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import MakeRows, Originals, Pairs, pair_table
 from text_uda.runs.directory import RunDirectory

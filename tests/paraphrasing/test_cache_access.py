@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
-from translation_cache import Cache, Paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from translation_cache import Cache, Job, Paraphrase
 
 DOCUMENT = "  One good film.\n\nKeep this. Two bad films!\t"
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Job):
     """Upper case by sentence; what begins with `Keep` is rejected."""
 
     unit: str = "sentence"
@@ -77,7 +77,7 @@ def test_what_is_missing_is_named(cache: Cache, unit: str):
 
 def test_more_samples_than_there_are(cache: Cache):
     message = (
-        "shout has at most 2 different samples of a text here, not 3: "
+        "shout has at most 2 different samples of a text, not 3: "
         "ask for fewer, sample (a marian translator with a temperature), or name more pivots"
     )
     for verb in (paraphrase, read_paraphrases):
@@ -111,7 +111,7 @@ def test_batches_as_the_augmentation_or_the_caller_wants_them(
 
 
 @dataclass(frozen=True)
-class Forgetful:
+class Forgetful(Job):
     """What it says hangs on the call, as with an engine that is not the same in any batch."""
 
     def settings(self) -> dict:
