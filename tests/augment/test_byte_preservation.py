@@ -83,9 +83,7 @@ def test_every_byte_outside_of_plain_words_comes_back(method: Job, varying: str,
     assert made.text is not None and (made.status == "unchanged") == (made.text == text)
     assert outside(made.text, varying) == outside(text, varying)
     at = 0
-    for kept in (
-        part for _, part, _, _ in parts if part in KEPT
-    ):  # independent of `find_words`
+    for kept in (part for _, part, _, _ in parts if part in KEPT):  # independent of `find_words`
         assert kept in made.text[at:]
         at = made.text.index(kept, at) + len(kept)
 

@@ -52,6 +52,14 @@ def test_a_rejection_passes_on_what_it_was_given():
     assert made[1].scores["passed_on_rate"] == 1 and made[1].pivot is None
 
 
+def test_what_is_no_job_is_refused():
+    class Duck:
+        settings, __call__ = Append.settings, Append.__call__
+
+    with pytest.raises(SettingsError, match="Duck.* is no augmentation.*derived from translation_cache.Job"):
+        OneOf(operations=(Duck(),))  # type: ignore[arg-type]
+
+
 def test_sentences_are_given_to_what_works_by_sentences():
     source = "  One good film.\n\nA dull one. Two films!\t"
     by_sentence = Append(unit="sentence")

@@ -6,7 +6,7 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
-from translation_cache import Cache, Job, Paraphrase
+from translation_cache import Cache, CacheError, Job, Paraphrase, fill
 
 DOCUMENT = "  One good film.\n\nKeep this. Two bad films!\t"
 
@@ -127,3 +127,35 @@ def test_samples_that_are_alike_are_told_on_reading(cache: Cache):
     made = next(read_paraphrases(["A film. A book."], Forgetful(), cache, samples=3))
     assert [each.status for each in made] == ["ok", "duplicate", "duplicate"]
     assert made[0].text == "A film.! A book.!"
+
+
+class Duck:
+    """Has the two required methods of a job, but is none."""
+
+    def settings(self) -> dict:
+        return Shout().settings()
+
+    def __call__(self, sources, samples):
+        raise AssertionError("not called")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda job, cache: paraphrase(["One."], job, cache),
+        lambda job, cache: read_paraphrases(["One."], job, cache),
+        lambda job, cache: fill(cache, job, ["One."]),
+    ],
+)
+def test_what_is_no_job_is_refused_before_anything_else(cache: Cache, call):
+    for job in (Duck(), Shout):  # an object of another class, and the class in place of an instance
+        with pytest.raises(CacheError, match="is not a Job: derive its class from translation_cache.Job"):
+            call(job, cache)
+
+
+def test_a_job_needs_settings_and_a_call_alone():
+    job = Forgetful()
+    assert (job.batch_size, job.max_samples, job.of_originals, job.uses_gpu) == (None, None, False, False)
+    assert job.start_worker(0, 1) is None
+    with pytest.raises(TypeError, match="abstract"):
+        type("Incomplete", (Job,), {"settings": Forgetful.settings})()

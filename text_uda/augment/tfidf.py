@@ -1,4 +1,4 @@
-"""TF-IDF replacement: replaces words that tell little about a text by words that tell little in any text."""
+"""TF-IDF replacement: replaces the uninformative words of a text by uninformative words of the corpus."""
 
 import hashlib
 import math
@@ -108,7 +108,7 @@ def _from_joined(joined: str, *counts: Any) -> Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class TfIdf(WordEdit):
-    """Replaces words that tell little by others that tell little, so that the topic of the text stays.
+    """Replaces uninformative words by other uninformative words; the topic of the text stays.
 
         tfidf_i = (occurrences of word i in the text / n) idf(word i),  idf(w) = log(texts / texts with w)
         p_i     = min(rate (C - tfidf_i) / Z, 1),  C = max_i tfidf_i,  Z = mean_i (C - tfidf_i)
