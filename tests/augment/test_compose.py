@@ -56,7 +56,7 @@ def test_what_is_no_job_is_refused():
     class Duck:
         settings, __call__ = Append.settings, Append.__call__
 
-    with pytest.raises(SettingsError, match="Duck.* is no augmentation.*derived from translation_cache.Job"):
+    with pytest.raises(SettingsError, match=r"Duck.* is no augmentation.*derived from translation_cache\.Job"):
         OneOf(operations=(Duck(),))  # type: ignore[arg-type]
 
 

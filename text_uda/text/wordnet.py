@@ -14,8 +14,8 @@ from text_uda.errors import MissingPartError
 
 DEBIAN = Path("/usr/share/wordnet")  # from the packages wordnet-base and wordnet-sense-index
 
-# The lexicographer files by number, from the manual page lexnames(5WN): Debian does not ship this file. The digit is the
-# part of speech: 1 noun, 2 verb, 3 adjective, 4 adverb.
+# The lexicographer files by number, from the manual page lexnames(5WN), since Debian does not ship this file. The digit
+# is the part of speech: 1 noun, 2 verb, 3 adjective, 4 adverb.
 _LEXNAMES = (
     *("adj.all 3", "adj.pert 3", "adv.all 4", "noun.Tops 1", "noun.act 1", "noun.animal 1", "noun.artifact 1"),
     *("noun.attribute 1", "noun.body 1", "noun.cognition 1", "noun.communication 1", "noun.event 1", "noun.feeling 1"),

@@ -80,7 +80,7 @@ def find_views(
     method = str(augmentation.settings()["method"])
     if cache is not None:
         if not isinstance(augmentation, Job):
-            raise SettingsError(f"{method} makes no texts that a cache could hold: it works in the step; give no cache")
+            raise SettingsError(f"{method} makes no texts for a cache: it is no translation_cache.Job; give no cache")
         made = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
         return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, made))
     if not isinstance(augmentation, OnTokens | OnEmbeddings):
