@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from translation_cache import Cache, Paraphrase, compact, fill, fingerprint, missing, rows, verify
+from translation_cache import Cache, Job, Paraphrase, compact, fill, fingerprint, missing, rows, verify
 from translation_cache.atomic import PREFIX
 
 ROUND_TEXTS = 1000
@@ -30,7 +30,7 @@ def texts(rounds: Iterable[int]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Reverse:
+class Reverse(Job):
     """A fast paraphrase: the words in reverse order."""
 
     def settings(self) -> dict:

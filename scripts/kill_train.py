@@ -25,6 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from translation_cache import Job, Paraphrase
 from translation_cache.atomic import PREFIX
 
 STEPS, CHECKPOINT_EVERY = 30, 2
@@ -43,15 +44,13 @@ MOMENTS = ("time", "step", "step", "checkpoint", "checkpoint", "end", "beginning
 
 
 @dataclass(frozen=True)
-class Reversed:
+class Reversed(Job):
     """A paraphrase that takes no time: the words in reverse order."""
 
     def settings(self) -> dict[str, Any]:
         return {"method": "reversed", "version": 1, "seed": 0, "unit": "text"}
 
     def __call__(self, sources, samples):
-        from translation_cache import Paraphrase
-
         return [Paraphrase(" ".join(source.split()[::-1]), scores={"change_rate": 0.5}) for source in sources]
 
 
@@ -277,7 +276,7 @@ class Killer:
 
 
 def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
-    from text_uda.paraphrasing.fill_and_read import paraphrase
+    from text_uda.paraphrasing.cache_access import paraphrase
 
     chance = random.Random(seed)
     write_encoder(folder / "encoder")

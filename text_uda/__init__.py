@@ -52,8 +52,8 @@ if TYPE_CHECKING:
         VAdD,
     )
     from text_uda.objectives.weight_averaging import EMA, FastSWA
+    from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
     from text_uda.paraphrasing.cached import Cached
-    from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
     from text_uda.paraphrasing.filters import Filters
     from text_uda.paraphrasing.pairs import write_pairs
     from text_uda.runs.evaluation import evaluate, predict
@@ -180,10 +180,10 @@ _HOMES = {
     "VAdD": "text_uda.objectives",
     "evaluate": "text_uda.runs.evaluation",
     "load": "text_uda.data",
-    "paraphrase": "text_uda.paraphrasing.fill_and_read",
+    "paraphrase": "text_uda.paraphrasing.cache_access",
     "predict": "text_uda.runs.evaluation",
     "pretrain": "text_uda.training.pretraining",
-    "read_paraphrases": "text_uda.paraphrasing.fill_and_read",
+    "read_paraphrases": "text_uda.paraphrasing.cache_access",
     "split": "text_uda.data",
     "train": "text_uda.training.train_classifier",
     "write_pairs": "text_uda.paraphrasing.pairs",

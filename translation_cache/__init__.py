@@ -7,7 +7,7 @@ from translation_cache.audit import show, stats, verify
 from translation_cache.compaction import compact
 from translation_cache.errors import CacheError
 from translation_cache.filling import FillReport, fill
-from translation_cache.job import Job, Paraphrase
+from translation_cache.job import Job, Paraphrase, check_job
 from translation_cache.joining import join
 from translation_cache.key import fingerprint, row_key
 from translation_cache.mapped import mapped_table
@@ -21,6 +21,7 @@ __all__ = [
     "FillReport",
     "Job",
     "Paraphrase",
+    "check_job",
     "compact",
     "digest",
     "export",

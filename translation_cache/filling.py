@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from translation_cache.blocks import batches, blocks_of_whole_sources
 from translation_cache.compaction import compact_small
 from translation_cache.errors import CacheError
-from translation_cache.job import OK, Job
+from translation_cache.job import OK, Job, check_job
 from translation_cache.key import fingerprint
 from translation_cache.on_processes import make
 from translation_cache.queries import Texts, missing
@@ -71,6 +71,7 @@ def fill(
     """
     if engine not in get_args(Engine):
         raise CacheError(f"unknown engine {engine!r}; choose one of {', '.join(get_args(Engine))}")
+    check_job(job)
     started = time.monotonic()
     settings = job.settings()
     todo, requested = missing(cache, settings, sources, samples=samples)

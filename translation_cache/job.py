@@ -1,56 +1,92 @@
-"""What fills a cache: a job, which makes paraphrases and says by which settings."""
+"""The contract between the cache and what makes paraphrases: a job turns (source, sample) into a paraphrase."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
+
+from translation_cache.errors import CacheError
 
 OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Paraphrase:
-    """One paraphrase, or the reason why there is none."""
+    """A paraphrase, or the reason why there is none."""
 
     text: str | None
-    """None where nothing was made; a rejected text is kept, so that a filter can be set anew."""
+    """None if nothing was generated. A rejected text is kept, so that filters can change later."""
 
     status: str = OK
     """`ok`, or why it is rejected: unchanged, empty, truncated, language, length-ratio, repetition, protected, numbers,
     negation, duplicate, failed."""
 
     pivot: str | None = None
-    """The text in the other language, where there is one."""
+    """The text in the pivot language, for back-translation."""
 
     scores: Mapping[str, float] = field(default_factory=dict)
     """Finite numbers by name, such as change_rate."""
 
     def __post_init__(self) -> None:
         if self.status == OK and self.text is None:
-            raise ValueError("a paraphrase that is ok has a text")
+            raise ValueError("a paraphrase with status ok needs a text")
 
 
-@runtime_checkable
-class Job(Protocol):
-    """Makes paraphrases. A pure function of (settings, source, sample): in any order, batch or process the same.
+class Job(ABC):
+    """Makes paraphrases; a pure function of (settings, source, sample), in any order, batch, process or machine.
 
-    A job may have more, which decide where it computes and nothing of what it makes:
-
-    - `start_worker(worker: int, workers: int)`: called once in each of several processes of this machine, with its
-      number from 0, before the first paraphrase. Not where one process works alone, nor on Ray.
-    - `uses_gpu: bool`: whether an actor of Ray is given a share of the cluster's GPUs. Absent is False.
-    - `batch_size: int` and `max_samples: int | None`: rows that it is best given at once, and how many different
-      samples of a source there can be; whoever calls `fill` reads them.
+    A subclass defines `settings` and `__call__`. The other members have defaults; they decide where and in which
+    portions the job runs, never what it makes.
     """
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the output, fit for JSON: method, version of the algorithm, model, decoding, seed."""
-        ...
+        """Everything that decides the output, as JSON values: method, algorithm version, model, decoding, seed."""
 
+    @abstractmethod
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """One paraphrase for each row (source, sample).
 
         Args:
-            sources, samples: of equal length. Where a call asks for several samples of a source, they stand together
-                in ascending order, so that what they have in common need be made only once.
+            sources, samples: of equal length. The samples of one source are adjacent and ascending, so that the job
+                can share work between them.
         """
-        ...
+
+    @property
+    def batch_size(self) -> int | None:
+        """The number of rows per call at which the job is fastest; None leaves the choice to the caller."""
+        return None
+
+    @property
+    def max_samples(self) -> int | None:
+        """The number of different samples that a source can have; None is unlimited."""
+        return None
+
+    @property
+    def of_originals(self) -> bool:
+        """Whether the job only accepts texts of the data set, because it reads their paraphrases from a cache."""
+        return False
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a Ray actor that runs the job gets a share of the cluster's GPUs."""
+        return False
+
+    def start_worker(self, worker: int, workers: int) -> None:  # noqa: B027  doing nothing is the default
+        """Prepare one of several local processes for the job.
+
+        Called once per process before the first paraphrase; not for a single process, and not on Ray.
+
+        Args:
+            worker: number of the process, from 0.
+            workers: number of processes.
+        """
+
+
+def check_job(job: object) -> None:
+    """Raise CacheError unless `job` is an instance of a subclass of `Job`."""
+    if not isinstance(job, Job):
+        raise CacheError(
+            f"{job!r:.80} is not a Job: derive its class from translation_cache.Job, which has defaults for "
+            "everything but settings() and __call__, and pass an instance"
+        )

@@ -66,8 +66,7 @@ def _start_worker(job: Job, started: "Synchronized[int]", workers: int) -> None:
     with started.get_lock():
         worker = started.value
         started.value += 1
-    if (start_worker := getattr(job, "start_worker", None)) is not None:
-        start_worker(worker, workers)
+    job.start_worker(worker, workers)
     _job = job
 
 

@@ -80,7 +80,7 @@ def _results(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    gpus = int(ray.cluster_resources().get("GPU", 0)) if getattr(job, "uses_gpu", False) else 0
+    gpus = int(ray.cluster_resources().get("GPU", 0)) if job.uses_gpu else 0
     share = {"num_gpus": _gpu_share(gpus, workers)} if gpus else {}
     # A function, because with `num_gpus` Ray requires a batch size and would combine blocks.
     on_gpu = {"ray_remote_args_fn": lambda: share} if gpus else {}

@@ -3,8 +3,7 @@
 import pytest
 
 from text_uda.augment import BackTranslation
-from text_uda.augment.back_translation import _ATTEMPT as ATTEMPT
-from text_uda.augment.back_translation import match_case
+from text_uda.augment.back_translation import DRAWS_PER_ATTEMPT, match_case
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_generator
 from text_uda.translate import Translation
@@ -51,7 +50,7 @@ class Fake:
 
 def with_ways(*ways: tuple[Fake, Fake], **options) -> BackTranslation:
     made = BackTranslation(translator="marian:a,b", temperature=0.9, **options)
-    made.__dict__["_ways"] = ways
+    made.__dict__["_round_trips"] = ways
     return made
 
 
@@ -64,10 +63,10 @@ def words(draw: int) -> str:
 
 
 def test_a_rejected_sample_is_drawn_again():
-    back = Fake(lambda text, draw: Translation("" if draw < ATTEMPT else f"one fine {words(draw)}"))
+    back = Fake(lambda text, draw: Translation("" if draw < DRAWS_PER_ATTEMPT else f"one fine {words(draw)}"))
     made = with_ways((there(), back))(["a good film"], [0])[0]
     assert (made.text, made.status, made.scores["retries"]) == ("one fine aquux", "ok", 1)
-    assert [draw for _, draw in back.asked] == [0, ATTEMPT]
+    assert [draw for _, draw in back.asked] == [0, DRAWS_PER_ATTEMPT]
     never = Fake(lambda text, draw: Translation("", "failed"))
     made = with_ways((there(), never), retries=3)(["a good film"], [0])[0]
     assert (made.text, made.status, len(never.asked)) == (None, "failed", 4)

@@ -18,7 +18,7 @@ from text_uda.augment.insertion import Insertion
 from text_uda.augment.swap import Swap
 from text_uda.augment.synonym import Synonym
 from text_uda.augment.typos import Typos
-from text_uda.augment.words import NEGATIONS, words
+from text_uda.augment.words import NEGATIONS, find_words
 from text_uda.text.wordnet import DEBIAN
 from translation_cache import Job
 
@@ -67,8 +67,8 @@ def outside(text: str, varying: str) -> str:
     """
     text = re.sub("[A-Z]", lambda letter: letter[0].lower(), text)
     parts, last = [], 0
-    for word in words(text):
-        if word.plain and word.lower not in NEGATIONS:
+    for word in find_words(text):
+        if word.editable and word.lowercase not in NEGATIONS:
             parts.append(text[last : word.start])
             last = word.end
     return "".join(each for each in "".join([*parts, text[last:]]) if each not in varying)
@@ -83,7 +83,7 @@ def test_every_byte_outside_of_plain_words_comes_back(method: Job, varying: str,
     assert made.text is not None and (made.status == "unchanged") == (made.text == text)
     assert outside(made.text, varying) == outside(text, varying)
     at = 0
-    for kept in (part for _, part, _, _ in parts if part in KEPT):  # by what was put in, whatever `words` makes of it
+    for kept in (part for _, part, _, _ in parts if part in KEPT):  # independent of `find_words`
         assert kept in made.text[at:]
         at = made.text.index(kept, at) + len(kept)
 

@@ -7,12 +7,12 @@ import pytest
 
 from text_uda.augment.compose import Compose, OneOf, Sometimes
 from text_uda.errors import SettingsError
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
-from translation_cache import Cache, Paraphrase, fingerprint
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from translation_cache import Cache, Job, Paraphrase, fingerprint
 
 
 @dataclass(frozen=True)
-class Append:
+class Append(Job):
     """Adds a word and the sample; rejects what has `bad` in it. It notes what it was given."""
 
     word: str = "x"
@@ -50,6 +50,14 @@ def test_a_rejection_passes_on_what_it_was_given():
     assert (made[0].text, made[0].status, made[0].scores["passed_on_rate"]) == ("one bad0", "ok", pytest.approx(2 / 3))
     assert (made[1].text, made[1].status, made[1].scores["change_rate"]) == ("bad", "unchanged", 0)
     assert made[1].scores["passed_on_rate"] == 1 and made[1].pivot is None
+
+
+def test_what_is_no_job_is_refused():
+    class Duck:
+        settings, __call__ = Append.settings, Append.__call__
+
+    with pytest.raises(SettingsError, match=r"Duck.* is no augmentation.*derived from translation_cache\.Job"):
+        OneOf(operations=(Duck(),))  # type: ignore[arg-type]
 
 
 def test_sentences_are_given_to_what_works_by_sentences():

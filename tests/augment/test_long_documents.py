@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from text_uda import BackTranslation, paraphrase
-from text_uda.paraphrasing.fill_and_read import read_paraphrases
+from text_uda.paraphrasing.cache_access import read_paraphrases
 from text_uda.translate.apertium import MODES
 
 pytestmark = pytest.mark.skipif(not (MODES / "eng-spa.mode").exists(), reason="needs Debian's apertium-eng-spa")

@@ -21,7 +21,7 @@ from transformers import (
     RobertaTokenizer,
 )
 
-from text_uda.augment.mlm import MaskedLanguageModel, _Mask, _opened, _read, _windows, _written
+from text_uda.augment.mlm import MaskedLanguageModel, _encode, _Mask, _open_model, _paraphrase, _windows
 from text_uda.augment.words import STOP_WORDS
 from text_uda.errors import SettingsError
 
@@ -158,9 +158,9 @@ def test_a_long_text_is_read_to_its_end_in_windows(model: str):
     made = MaskedLanguageModel(model=model, rate=0.01)([text], [0])[0]
     changed = [old != new for old, new in zip(text.split(), (made.text or "").split(), strict=True)]
     assert sum(changed) == 120 and any(changed[:4000]) and any(changed[-4000:])
-    opened, room = _opened(model), 62
-    read = _read(text[:2000], opened, frozenset())
-    masks = [_Mask(place, 0.5) for place in read.places]
+    opened, room = _open_model(model), 62
+    read = _encode(text[:2000], opened, frozenset())
+    masks = [_Mask(word, 0.5) for word in read.replaceable]
     windows = _windows(read, masks, opened, room)
     assert [mask for window in windows for mask in window.masks] == masks
     for window in windows:
@@ -171,13 +171,13 @@ def test_a_long_text_is_read_to_its_end_in_windows(model: str):
 
 
 def test_all_pieces_of_a_word_are_one_mask(model: str):
-    opened = _opened(model)
+    opened = _open_model(model)
     encode, mask_id = opened.tokenizer, opened.tokenizer.mask_token_id
-    read = _read("so redcat runs", opened, frozenset())
-    masks = [_Mask(read.places[0], 0.5)]
+    read = _encode("so redcat runs", opened, frozenset())
+    masks = [_Mask(read.replaceable[0], 0.5)]
     expected = [*encode("so")["input_ids"][:-1], mask_id, *encode(" runs")["input_ids"][1:]]
     assert [window.ids.tolist() for window in _windows(read, masks, opened, 62)] == [expected]
-    assert _written("so redcat runs", read.words, masks, opened).status == "failed", "no token: no number came out"
+    assert _paraphrase("so redcat runs", read.words, masks, opened).status == "failed", "no token: no number came out"
 
 
 def test_the_weights_name_the_settings_and_their_path_does_not(model: str, tmp_path: Path):

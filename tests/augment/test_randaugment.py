@@ -9,13 +9,13 @@ import pytest
 from text_uda.augment.compose import OneOf
 from text_uda.augment.randaugment import RandAugment, at_magnitude
 from text_uda.errors import SettingsError
+from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.paraphrasing.cached import Cached
-from text_uda.paraphrasing.fill_and_read import paraphrase
-from translation_cache import Cache, Paraphrase, fingerprint
+from translation_cache import Cache, Job, Paraphrase, fingerprint
 
 
 @dataclass(frozen=True)
-class Append:
+class Append(Job):
     """Adds its letter and its rate."""
 
     letter: str
@@ -30,7 +30,7 @@ class Append:
 
 
 @dataclass(frozen=True)
-class Translate:
+class Translate(Job):
     """By sentence and without a rate, as back-translation is."""
 
     def settings(self) -> dict:

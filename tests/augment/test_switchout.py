@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from text_uda.augment import SwitchOut
-from text_uda.augment.switchout import sample_distance, switchout, switchout_ids
+from text_uda.augment.switchout import draw_switches, sample_distance, switch_tokens
 from text_uda.augment.vocabulary import Groups, vocabulary
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Key
@@ -42,12 +42,12 @@ def fits(found, expected: np.ndarray) -> bool:
 def in_step(ids, *, seed: int = 0, groups: Groups = GROUPS, **amount: float) -> torch.Tensor:
     ids = torch.as_tensor(ids)
     generator = torch.Generator().manual_seed(seed)
-    return switchout(ids, torch.ones_like(ids).bool(), groups=groups.on(ids.device), generator=generator, **amount)
+    return switch_tokens(ids, torch.ones_like(ids).bool(), groups=groups.on(ids.device), generator=generator, **amount)
 
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(0, 40), st.integers(0, 1000))
 def test_exactly_so_many_switch_each_within_its_group(ids, distance, seed):
-    switched = switchout_ids(ids, distance=distance, groups=GROUPS, draws=KEY.draws(seed))
+    switched = draw_switches(ids, distance=distance, groups=GROUPS, draws=KEY.draws(seed))
     free = [i for i in ids if 10 <= i < 20 or 30 <= i < 33]
     assert len(switched) == min(distance, len(free)) and list(switched) == sorted(switched)
     for place, new in switched.items():
@@ -77,7 +77,7 @@ def test_a_rate_switches_so_many_of_each_row(rate: float):
 
 def test_places_and_substitutes_are_uniform():
     ids = [10, 11, 0, 31, 12]
-    drawn = [switchout_ids(ids, distance=2, groups=GROUPS, draws=KEY.draws(seed)) for seed in range(6000)]
+    drawn = [draw_switches(ids, distance=2, groups=GROUPS, draws=KEY.draws(seed)) for seed in range(6000)]
     offline = torch.tensor([[each.get(place, old) for place, old in enumerate(ids)] for each in drawn])
     rows = torch.tensor(ids).expand(6000, 5)
     for switched in (offline, in_step(rows, rate=0.5)):

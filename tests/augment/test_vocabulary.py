@@ -54,8 +54,8 @@ def test_word_pieces(tiny_bert: Path):
     assert not groups["begins"] & groups["goes on"] and own.texts[index("##ing")] == "ing"
     special = own.tokenizer.all_special_ids
     assert not own.groups.switchable(special), "an unknown word in a text stays"
-    assert own.whole.switchable(special) == [special.index(own.tokenizer.unk_token_id)], "in the step it is a word"
-    assert set(range(len(own.tokenizer))) - set(own.whole.members.tolist()[:-1]) == set(special)
+    assert own.all_tokens.switchable(special) == [special.index(own.tokenizer.unk_token_id)], "in the step it is a word"
+    assert set(range(len(own.tokenizer))) - set(own.all_tokens.members.tolist()[:-1]) == set(special)
     assert vocabulary(str(tiny_bert)) is own, "read once"
 
 

@@ -2,18 +2,26 @@
 
 import pytest
 
-from text_uda.augment.words import Edit, begins_with_vowel, edited, in_case_of, with_articles, with_articles_of, words
+from text_uda.augment.words import (
+    Edit,
+    apply_edits,
+    article_before,
+    find_words,
+    repair_articles,
+    with_article_edits,
+    with_capital_of,
+)
 
 
-def plain(text: str) -> list[str]:
-    return [word.text for word in words(text) if word.plain]
+def editable(text: str) -> list[str]:
+    return [word.text for word in find_words(text) if word.editable]
 
 
 def test_where_words_stand():
     text = "  A big\tmovie,\n\u2028don't  go."
-    assert [text[word.start : word.end] for word in words(text)] == ["A", "big", "movie", "don't", "go"]
-    assert [word.before for word in words(text)] == ["", "a", "big", "", "don't"]
-    assert words("") == words(" \n") == words("42 … !") == []
+    assert [text[word.start : word.end] for word in find_words(text)] == ["A", "big", "movie", "don't", "go"]
+    assert [word.previous for word in find_words(text)] == ["", "a", "big", "", "don't"]
+    assert find_words("") == find_words(" \n") == find_words("42 … !") == []
 
 
 @pytest.mark.parametrize(
@@ -30,44 +38,44 @@ def test_where_words_stand():
     ],
 )
 def test_which_words_may_be_edited(text: str, expected: list[str]):
-    assert plain(text) == expected
+    assert editable(text) == expected
 
 
 def test_negations_end_with_their_clause():
-    found = {word.text: word for word in words("He did not like it much, but she doesn't mind. Fine film")}
+    found = {word.text: word for word in find_words("He did not like it much, but she doesn't mind. Fine film")}
     assert [name for name, word in found.items() if word.negated] == ["like", "it", "much", "mind"]
-    assert found["did"].stretch != found["like"].stretch != found["she"].stretch
-    assert found["like"].stretch == found["it"].stretch
+    assert found["did"].segment != found["like"].segment != found["she"].segment
+    assert found["like"].segment == found["it"].segment
     for sign in "'’‘ʼ`´′＇":
-        assert words(f"it isn{sign}t big")[-1].negated
-    turned = {word.text: word.stretch for word in words("not dull but touching, dull but touching")}
-    assert len({word.stretch for word in words("not dull but touching")}) == 4
+        assert find_words(f"it isn{sign}t big")[-1].negated
+    turned = {word.text: word.segment for word in find_words("not dull but touching, dull but touching")}
+    assert len({word.segment for word in find_words("not dull but touching")}) == 4
     assert turned["touching"] == turned["dull"], "without a negation nothing is divided"
-    assert [word.begins for word in words("One (two) three. Four")] == [True, False, False, True]
+    assert [word.starts_sentence for word in find_words("One (two) three. Four")] == [True, False, False, True]
 
 
 def test_edits_leave_everything_else():
     text = "a\u0301 b\tc"
-    assert edited(text, [Edit(3, 4, "xyz"), Edit(5, 5, "+")]) == "a\u0301 xyz\t+c"
+    assert apply_edits(text, [Edit(3, 4, "xyz"), Edit(5, 5, "+")]) == "a\u0301 xyz\t+c"
     with pytest.raises(AssertionError, match="overlap"):
-        edited(text, [Edit(3, 5, ""), Edit(4, 5, "")])
-    assert (in_case_of("Old", "new"), in_case_of("old", "new")) == ("New", "new")
+        apply_edits(text, [Edit(3, 5, ""), Edit(4, 5, "")])
+    assert (with_capital_of("Old", "new"), with_capital_of("old", "new")) == ("New", "new")
 
 
 def test_articles_are_mended():
     text = "An old film and a bad one, a\nodd an apple."
-    found = words(text)
+    found = find_words(text)
     edits = [Edit(found[1].start, found[1].end, "bad"), Edit(found[5].start, found[5].end, "awful")]
-    assert edited(text, with_articles(text, found, edits)) == "A bad film and an awful one, a\nodd an apple."
-    source = words("a odd film, an old film, a big film")
-    assert with_articles_of("a odd film, an film, a old film", source) == "a odd film, a film, an old film"
+    assert apply_edits(text, with_article_edits(text, found, edits)) == "A bad film and an awful one, a\nodd an apple."
+    source = find_words("a odd film, an old film, a big film")
+    assert repair_articles("a odd film, an film, a old film", source) == "a odd film, a film, an old film"
 
 
 @pytest.mark.parametrize("word", "hour honest effort unusual uninteresting apple umbrella unidentified".split())
 def test_a_vowel_is_what_is_spoken(word: str):
-    assert begins_with_vowel(word)
+    assert article_before(word) == "an"
 
 
 @pytest.mark.parametrize("word", "useful unique european one once movie unanimous utopian uranium ukulele".split())
 def test_a_consonant_is_what_is_spoken(word: str):
-    assert not begins_with_vowel(word)
+    assert article_before(word) == "a"

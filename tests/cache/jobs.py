@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from translation_cache import Paraphrase
+from translation_cache import Job, Paraphrase
 
 
 @dataclass(frozen=True)
-class Upper:
+class Upper(Job):
     """Upper case; every text with an `x` is rejected."""
 
     seed: int = 0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jobs import Upper
 
-from translation_cache import Cache, fill, missing
+from translation_cache import Cache, Job, fill, missing
 from translation_cache.blocks import batches, blocks_of_whole_sources
 from translation_cache.on_ray import _Commit
 
@@ -59,7 +59,7 @@ def test_columns_in_many_pieces_are_cut_alike():
     assert list(batches(pieces, 7)) == list(batches(table(rows), 7))
 
 
-class Noting:
+class Noting(Job):
     """Keeps what it was called with, and is stopped before the call that is one too many."""
 
     def __init__(self, most: int = 1000) -> None:

@@ -18,7 +18,7 @@ from text_uda.errors import SettingsError
 from text_uda.experiment import Trial, run_study, write_report
 from text_uda.experiment.study import default_workers
 from text_uda.objectives import UDA, Supervised
-from text_uda.paraphrasing.fill_and_read import paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase
 
 
 def some(head, *, seeds=(0, 1)) -> list[Trial]:

@@ -26,13 +26,14 @@ from text_uda.objectives import (
 from text_uda.objectives.weight_averaging import EMA, FastSWA
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
+from translation_cache import Job
 
 ROWS = Rows(("a good film", "a bad film"), (1, 0))
 SPLIT = Split("test", ("bad", "good"), ROWS, ("it was good", "it was bad"), ROWS, ROWS, "0" * 32)
 
 
 @dataclass(frozen=True)
-class Offline:
+class Offline(Job):
     """Makes texts, and has no cache."""
 
     def settings(self) -> dict:

@@ -7,14 +7,14 @@ import pytest
 
 from text_uda.augment.compose import Compose
 from text_uda.errors import SettingsError
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
 from text_uda.paraphrasing.cached import Cached
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
 from text_uda.paraphrasing.filters import Filters
-from translation_cache import Cache, Paraphrase, fingerprint
+from translation_cache import Cache, Job, Paraphrase, fingerprint
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Job):
     """Upper case; what begins with `Keep` is rejected."""
 
     unit: str = "sentence"
@@ -84,5 +84,5 @@ def test_it_is_the_first_of_a_composition(tmp_path):
     made = pickle.loads(pickle.dumps(job))(TEXTS, [0, 5, 0])  # as it goes to another process
     assert [each.text for each in made] == ["  ONE.0\n\nKEEP THIS. TWO!0\t0", "THREE.05", "Keep all."]
     assert made[2].status == "unchanged"
-    with pytest.raises(SettingsError, match="come first"):
+    with pytest.raises(SettingsError, match="reads it first"):
         Compose(operations=(Shout("text"), Cached(Shout(), tmp_path)))

@@ -9,10 +9,10 @@ import pytest
 from text_uda.data.texts import MappedTexts
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import pad
-from text_uda.paraphrasing.fill_and_read import paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import Originals, Pairs, pair_table, write_pairs
-from translation_cache import Cache, Paraphrase, stats
+from translation_cache import Cache, Job, Paraphrase, stats
 
 
 class Letters:
@@ -79,7 +79,7 @@ def test_texts_alone_wait_for_a_view_that_the_step_makes():
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Job):
     """Upper case by sentence; what has a digit changes it."""
 
     def settings(self) -> dict:

@@ -15,14 +15,14 @@ from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Tokens
 from text_uda.objectives import UDA, FlexMatch, Supervised
-from text_uda.paraphrasing.fill_and_read import paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.test_answers import unpacked
 from text_uda.training.metrics import OF_THE_MACHINE
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.train_classifier import NonFiniteError, train
-from translation_cache import Cache, Paraphrase, digest
+from translation_cache import Cache, Job, Paraphrase, digest
 
 GOOD = ("good", "great", "fine", "best", "love")
 BAD = ("bad", "poor", "dull", "worst", "not")
@@ -47,7 +47,7 @@ def split() -> Split:
 
 
 @dataclass(frozen=True)
-class Reframe:
+class Reframe(Job):
     """Another frame around the same words: an augmentation that needs nothing installed."""
 
     frame: str = "the {} really was {}"

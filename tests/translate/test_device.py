@@ -39,5 +39,5 @@ def test_a_worker_gets_its_share_from_its_job():
     job = BackTranslation(translator="apertium:eng-spa+marian:a,b")
     other: BackTranslation = pickle.loads(pickle.dumps(job))
     other.start_worker(1, 2)
-    assert shares(other._ways) == {Share(1, 2)}
-    assert shares(job._ways) == {Share()} and other == job
+    assert shares(other._round_trips) == {Share(1, 2)}
+    assert shares(job._round_trips) == {Share()} and other == job

@@ -8,18 +8,17 @@ from typing import Any
 from text_uda.augment.compose import OneOf
 from text_uda.augment.deletion import Deletion
 from text_uda.augment.insertion import Insertion
-from text_uda.augment.per_text import check_protect, check_rate
 from text_uda.augment.swap import Swap
 from text_uda.augment.synonym import Synonym
-from translation_cache import Paraphrase
+from translation_cache import Job, Paraphrase
 
 
 @dataclass(frozen=True, kw_only=True)
-class EDA:
-    """One of four operations, drawn anew for each sample of each text, all equally likely.
+class EDA(Job):
+    """Draws one of four operations for each sample of each text, with equal probability.
 
-    Source: Wei & Zou 2019, "EDA: Easy Data Augmentation Techniques" (arXiv 1901.11196), Section 2; alpha -> rate. The
-    operations say where they depart from the paper.
+    Source: Wei & Zou 2019, "EDA: Easy Data Augmentation Techniques" (arXiv 1901.11196), Section 2; alpha -> rate. Each
+    operation states where it departs from the paper.
     """
 
     rate: float = 0.1
@@ -28,24 +27,25 @@ class EDA:
     seed: int = 0
 
     protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; in lower case, each form by itself."""
+    """Words to leave alone, such as those that carry the label; list each form, in any case."""
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
-        check_protect(self.protect)
+        _ = self._one_of  # the operations check rate and protect
 
     @cached_property
     def _one_of(self) -> OneOf:
         operations = (Synonym, Insertion, Swap, Deletion)
         return OneOf(
-            operations=tuple(each(rate=self.rate, seed=self.seed, protect=self.protect) for each in operations),
+            operations=tuple(
+                operation(rate=self.rate, seed=self.seed, protect=self.protect) for operation in operations
+            ),
             seed=self.seed,
         )
 
     def settings(self) -> dict[str, Any]:
-        """Raises MissingPartError where there is no WordNet."""
+        """Raises MissingPartError if there is no WordNet."""
         return self._one_of.settings() | {"method": "eda"}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        """Raises MissingPartError where there is no WordNet."""
+        """Raises MissingPartError if there is no WordNet."""
         return self._one_of(sources, samples)

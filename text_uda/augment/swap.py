@@ -1,96 +1,81 @@
-"""Random swap: two words exchange their places."""
+"""Random swap: exchanges two words."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
+from text_uda.augment.word_edit import EditedText, WordEdit, lower_case
 from text_uda.augment.words import (
-    LIMITING,
+    LIMITING_WORDS,
     NEGATIONS,
     STOP_WORDS,
     Edit,
     Word,
-    edited,
-    in_case_of,
-    with_articles_of,
-    words,
+    apply_edits,
+    repair_articles,
+    with_capital_of,
 )
 from text_uda.keyed_random import Draws
-from translation_cache import Paraphrase
-
-VERSION = 1  # of the algorithm: a change of what it makes is a new number
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swap:
-    """Two random words exchange places, max(1, round(rate n)) times in a text of n words.
+class Swap(WordEdit):
+    """Swaps two random words, max(1, round(rate n)) times in a text of n words.
 
-    A word moves once at most, so that no swap undoes another: m words that may change places with each other make
-    floor(m / 2) pairs at random, and of all pairs so many are swapped, all equally likely.
+    A word moves at most once, so that no swap undoes another: m words that may change places with each other form
+    floor(m / 2) random pairs, and the swapped pairs are a uniform sample of all pairs of the text.
 
-    Source: Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, random swap; alpha -> rate. It departs from the paper
-    where the text would be damaged: words change places within a stretch, which no negation and no end of a clause
-    divides; names (and a first word with a capital, which may be one, unless it is a stop word), numbers,
-    contractions, addresses, protected words and punctuation stay; the capital of a sentence stays at its beginning,
-    and articles are mended. A text of stop words alone stays.
+    Source: Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, random swap; alpha -> rate. Departures from the paper,
+    where the text would be damaged: words swap within a segment that no negation and no end of a clause divides; names
+    (and a capitalised first word, which may be one, unless it is a stop word), numbers, contractions, addresses,
+    protected words and punctuation stay; the capital of a sentence stays at its start, and articles are adapted. A text
+    of stop words alone stays.
     """
 
+    method = "swap"
+    version = 1
+
     rate: float = 0.1
-    """Swaps for each word, in (0, 1]; at least one a text."""
+    """Swaps per word, in (0, 1]; at least one per text."""
 
-    seed: int = 0
+    @cached_property
+    def kept_words(self) -> frozenset[str]:
+        return NEGATIONS | lower_case(self.protect)
 
-    protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
-
-    def __post_init__(self) -> None:
-        check_rate(self.rate)
-        check_protect(self.protect)
-
-    def settings(self) -> dict[str, Any]:
-        named = {"method": "swap", "version": VERSION, "unit": "text"}
-        return named | {"rate": self.rate, "seed": self.seed, "protect": sorted(protected(self.protect))}
-
-    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        kept = NEGATIONS | protected(self.protect)
-
-        def swapped(text: str, draws: Draws) -> Changed:
-            found = words(text)
-            stretches: dict[int, list[int]] = {}
-            for place, word in enumerate(found):
-                if _movable(word) and word.lower not in kept:
-                    stretches.setdefault(word.stretch, []).append(place)
-            pairs = [stretch for stretch, places in stretches.items() for _ in range(len(places) // 2)]
-            if not pairs or all(word.lower in STOP_WORDS for word in found):
-                return Changed(text, 0.0)
-            count = min(len(pairs), max(1, round(self.rate * len(found))))
-            chosen = Counter(pairs[index] for index in draws.distinct(len(pairs), count))
-            edits = []
-            for stretch, number in chosen.items():
-                for one, other in _pairs(stretches[stretch], number, draws):
-                    if found[one].lower != found[other].lower:
-                        edits += [_put(found[one], found[other]), _put(found[other], found[one])]
-            return Changed(with_articles_of(edited(text, sorted(edits)), found), len(edits) / len(found))
-
-        return per_text(swapped, self.settings(), sources, samples)
+    def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
+        segments: dict[int, list[int]] = {}
+        for index, word in enumerate(words):
+            if _movable(word) and word.lowercase not in self.kept_words:
+                segments.setdefault(word.segment, []).append(index)
+        segment_of_pair = [segment for segment, indices in segments.items() for _ in range(len(indices) // 2)]
+        if not segment_of_pair or all(word.lowercase in STOP_WORDS for word in words):
+            return EditedText(text, 0.0)
+        count = min(len(segment_of_pair), max(1, round(self.rate * len(words))))
+        pairs_in = Counter(segment_of_pair[index] for index in draws.distinct(len(segment_of_pair), count))
+        edits = []
+        for segment, number in pairs_in.items():
+            for first, second in _random_pairs(segments[segment], number, draws):
+                if words[first].lowercase != words[second].lowercase:
+                    edits += [_replace(words[first], words[second]), _replace(words[second], words[first])]
+        new_text = repair_articles(apply_edits(text, sorted(edits)), words)
+        return EditedText(new_text, len(edits) / len(words))
 
 
 def _movable(word: Word) -> bool:
-    if not word.plain or (word.negated and word.lower in LIMITING):
+    if not word.editable or (word.negated and word.lowercase in LIMITING_WORDS):
         return False
-    return word.text != "I" and (word.text[0].islower() or word.lower in STOP_WORDS)
+    return word.text != "I" and (word.text[0].islower() or word.lowercase in STOP_WORDS)
 
 
-def _pairs(places: list[int], number: int, draws: Draws) -> list[tuple[int, int]]:
-    """So many disjoint pairs of the places: the first of a shuffle, of which no more is done than that takes."""
-    for at in range(2 * number):
-        drawn = at + draws.below(len(places) - at)
-        places[at], places[drawn] = places[drawn], places[at]
-    return list(zip(places[: 2 * number : 2], places[1 : 2 * number : 2], strict=True))
+def _random_pairs(indices: list[int], number: int, draws: Draws) -> list[tuple[int, int]]:
+    """`number` disjoint pairs: the first entries of a Fisher-Yates shuffle, which stops once they are drawn."""
+    for position in range(2 * number):
+        drawn = position + draws.below(len(indices) - position)
+        indices[position], indices[drawn] = indices[drawn], indices[position]
+    return list(zip(indices[: 2 * number : 2], indices[1 : 2 * number : 2], strict=True))
 
 
-def _put(place: Word, word: Word) -> Edit:
-    """The word in the place of another: a capital there says that a sentence begins, one of its own said the same."""
-    return Edit(place.start, place.end, in_case_of(place.text, word.lower))
+def _replace(old: Word, new: Word) -> Edit:
+    """`new` in the place of `old`. A capital belongs to the start of the sentence, so it stays in place."""
+    return Edit(old.start, old.end, with_capital_of(old.text, new.lowercase))

@@ -4,125 +4,116 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from text_uda.augment.lexicon import Entry, Phrase, context_of, entries, versions
-from text_uda.augment.per_text import Changed, check_protect, check_rate, per_text, protected
-from text_uda.augment.words import Edit, Word, edited, in_case_of, with_articles, words
+from text_uda.augment.lexicon import Candidates, Phrase, candidates_by_context, context_after, lexicon_versions
+from text_uda.augment.word_edit import EditedText, WordEdit
+from text_uda.augment.words import Edit, Word, apply_edits, with_article_edits, with_capital_of
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
-from translation_cache import Paraphrase
-
-VERSION = 2  # of the algorithm: a change of what it makes is a new number
 
 PartOfSpeech = Literal["noun", "verb", "adjective", "adverb"]
 PARTS_OF_SPEECH: tuple[PartOfSpeech, ...] = get_args(PartOfSpeech)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Synonym:
-    """Replaces a share of the words by synonyms; every byte that is not a replaced word stays.
+class Synonym(WordEdit):
+    """Replaces a share of the words by synonyms; every other byte stays.
 
-    With n words, of which m have a synonym, min(m, max(1, round(rate n))) are replaced, all sets of them equally
-    likely; a synonym s is drawn with p(s) ~ count(s in this sense) + 1/2, of the texts that WordNet's makers tagged.
+    Of n words, m have a synonym; min(m, max(1, round(rate n))) of them are replaced, a uniform sample. A synonym s is
+    drawn with p(s) ~ count(s in this sense) + 1/2, counted in the texts that WordNet's authors tagged.
 
-    Source: Zhang et al. 2015 (arXiv 1509.01626), Section 2.4, take WordNet-like synonyms by the frequency of their
-    sense; Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, take a share of the words (their alpha is `rate`). Here
-    a synonym is taken from the word's frequent sense only, has to use that sense frequently itself, and is inflected
-    like the word: both papers replace lemmas, which leaves *he purchase it*. What WordNet calls an antonym, or similar
-    to one, is never offered. Stop words, negations, names, numbers, protected words, parts of a phrase that WordNet
-    knows (high school, give up), and words that have an opposite in the scope of a negation stay.
+    Source: Zhang et al. 2015 (arXiv 1509.01626), Section 2.4, rank WordNet-like synonyms by the frequency of their
+    sense; Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, replace a share of the words (their alpha is `rate`). Both
+    replace lemmas, which gives *he purchase it*. Here a synonym comes from the word's frequent sense only, has to use
+    that sense frequently itself, and has the inflection of the word. WordNet's antonyms, and words similar to one, are
+    never candidates. Stop words, negations, names, numbers, protected words, parts of a phrase in WordNet (high school,
+    give up), and words with an antonym in the scope of a negation stay.
     """
 
+    method = "synonym"
+    version = 2
+
     rate: float = 0.3
-    """Share of the words to replace, in (0, 1]; as many as have a synonym, at least one where there is any."""
-
-    seed: int = 0
-
-    protect: tuple[str, ...] = ()
-    """Words to leave alone, such as those that carry the label; each form by itself, in any case."""
+    """Share of the words to replace, in (0, 1]; limited to the words with a synonym, at least one if there is any."""
 
     part_of_speech: tuple[PartOfSpeech, ...] = PARTS_OF_SPEECH
-    """Which words may be replaced, by their part of speech."""
+    """The parts of speech to replace."""
 
     def __post_init__(self) -> None:
-        check_rate(self.rate)
-        check_protect(self.protect)
-        known = ", ".join(PARTS_OF_SPEECH)
+        super().__post_init__()
+        choices = ", ".join(PARTS_OF_SPEECH)
         if not isinstance(self.part_of_speech, tuple) or not self.part_of_speech:
-            raise SettingsError(f"part_of_speech={self.part_of_speech!r}: give a tuple of one or more of {known}")
+            raise SettingsError(f"part_of_speech={self.part_of_speech!r}: give a tuple of one or more of {choices}")
         for part in self.part_of_speech:
             if part not in PARTS_OF_SPEECH:
-                raise SettingsError(f"part_of_speech: {part!r} is unknown; choose from {known}")
+                raise SettingsError(f"part_of_speech: {part!r} is unknown; choose from {choices}")
 
     def settings(self) -> dict[str, Any]:
-        """Raises MissingPartError where there is no WordNet."""
-        return {
-            "method": "synonym",
-            "version": VERSION,
-            "unit": "text",
-            **versions(),
-            "rate": self.rate,
-            "seed": self.seed,
-            "protect": sorted(protected(self.protect)),
-            "part_of_speech": [part for part in PARTS_OF_SPEECH if part in self.part_of_speech],
-        }
+        parts = [part for part in PARTS_OF_SPEECH if part in self.part_of_speech]
+        return super().settings() | lexicon_versions() | {"part_of_speech": parts}
 
-    def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        """Raises MissingPartError where there is no WordNet."""
-        kept = protected(self.protect)
-        parts = frozenset(self.part_of_speech)
-
-        def replaced(text: str, draws: Draws) -> Changed:
-            found = words(text)
-            places: list[tuple[int, Entry]] = []
-            for place, word in enumerate(found):
-                if not word.plain or not (known := entries(word.lower)):
-                    continue
-                entry = known.get(context_of(word.before))
-                if (
-                    entry is not None
-                    and entry.part in parts
-                    and word.lower not in kept
-                    and not (entry.polar and word.negated)
-                    and not in_phrase(found, place, entry)
-                ):
-                    places.append((place, entry))
-            if not places:
-                return Changed(text, 0.0)
-            count = min(len(places), max(1, round(self.rate * len(found))))
-            edits: list[Edit] = []
-            beside: list[Word] = []  # the replaced words, each after the one before it: all that articles depend on
-            for index in draws.distinct(len(places), count):
-                place, entry = places[index]
-                word = found[place]
-                new = entry.forms[draws.weighted(entry.up_to)]
-                edits.append(Edit(word.start, word.end, in_case_of(word.text, new)))
-                beside += [each for each in found[max(0, place - 1) : place + 1] if each not in beside[-1:]]
-            return Changed(edited(text, with_articles(text, beside, edits)), count / len(found))
-
-        return per_text(replaced, self.settings(), sources, samples)
+    def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
+        replaceable: list[tuple[int, Candidates]] = []
+        for index, word in enumerate(words):
+            candidates = candidates_at(words, index)
+            if (
+                candidates is not None
+                and candidates.part_of_speech in self.part_of_speech
+                and word.lowercase not in self.kept_words
+            ):
+                replaceable.append((index, candidates))
+        if not replaceable:
+            return EditedText(text, 0.0)
+        count = min(len(replaceable), max(1, round(self.rate * len(words))))
+        edits: list[Edit] = []
+        context: list[Word] = []  # the replaced words and the word before each: all that articles depend on
+        for drawn in draws.distinct(len(replaceable), count):
+            index, candidates = replaceable[drawn]
+            word = words[index]
+            synonym = candidates.forms[draws.weighted(candidates.cumulative_weights)]
+            edits.append(Edit(word.start, word.end, with_capital_of(word.text, synonym)))
+            context += [beside for beside in words[max(0, index - 1) : index + 1] if beside not in context[-1:]]
+        return EditedText(apply_edits(text, with_article_edits(text, context, edits)), count / len(words))
 
 
-def in_phrase(found: Sequence[Word], place: int, entry: Entry) -> bool:
-    """Whether a word stands in a phrase that is an entry of its own, such as "high school", or has its particle."""
-    phrases = entry.preceding.get(found[place].before, ())
-    if place + 1 < len(found):
-        after = found[place + 1].lower
-        phrases += entry.following.get(after, ()) + entry.following.get(after.removesuffix("s"), ())
-    if phrases and any(_stands(found, place, phrase) for phrase in phrases):
+def candidates_at(words: Sequence[Word], index: int) -> Candidates | None:
+    """The synonyms that can replace a word in its context, None if there are none.
+
+    A word with an antonym has none in the scope of a negation: beside it, a near synonym may mean something else.
+    """
+    word = words[index]
+    if not word.editable or not (by_context := candidates_by_context(word.lowercase)):
+        return None
+    candidates = by_context.get(context_after(word.previous))
+    if candidates is None or (candidates.has_antonym and word.negated) or _is_in_phrase(words, index, candidates):
+        return None
+    return candidates
+
+
+def _is_in_phrase(words: Sequence[Word], index: int, candidates: Candidates) -> bool:
+    """Whether a word is part of a phrase of WordNet, such as "high school", or a verb with its particle nearby."""
+    phrases = candidates.phrases_by_previous.get(words[index].previous, ())
+    if index + 1 < len(words):
+        following = words[index + 1].lowercase
+        phrases += candidates.phrases_by_next.get(following, ())
+        phrases += candidates.phrases_by_next.get(following.removesuffix("s"), ())
+    if phrases and any(_matches(words, index, phrase) for phrase in phrases):
         return True
-    if not entry.particles:
+    if not candidates.particles:
         return False
-    stretch = found[place].stretch
-    return any(each.lower in entry.particles and each.stretch == stretch for each in found[place + 1 : place + 4])
+    segment = words[index].segment
+    return any(
+        word.lowercase in candidates.particles and word.segment == segment for word in words[index + 1 : index + 4]
+    )
 
 
-def _stands(found: Sequence[Word], place: int, phrase: Phrase) -> bool:
-    """Whether the words around are the phrase; a plural of its last one counts, and any form of the word itself."""
-    first = place - phrase.at
-    there = found[max(0, first) : first + len(phrase.words)]
-    if len(there) < len(phrase.words) or there[0].stretch != there[-1].stretch:
+def _matches(words: Sequence[Word], index: int, phrase: Phrase) -> bool:
+    """Whether the words around `index` are the phrase; they may end in a plural s, the word itself may be inflected."""
+    start = index - phrase.position
+    window = words[max(0, start) : start + len(phrase.words)]
+    if len(window) < len(phrase.words) or window[0].segment != window[-1].segment:
         return False
-    for at, (word, expected) in enumerate(zip(there, phrase.words, strict=True)):
-        if at != phrase.at and word.lower != expected and word.lower.removesuffix("s") != expected:
-            return False
+    for position, (word, expected) in enumerate(zip(window, phrase.words, strict=True)):
+        if position == phrase.position or expected in (word.lowercase, word.lowercase.removesuffix("s")):
+            continue
+        return False
     return True

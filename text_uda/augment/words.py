@@ -1,4 +1,4 @@
-"""The words of a text: where they stand, which of them may be edited, and edits that leave every other byte alone."""
+"""The words of a text: their offsets, which of them are editable, and edits that leave every other byte unchanged."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from typing import NamedTuple
 _APOSTROPHES = "'’‘ʼ`´′＇"
 _WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
 _NOT = re.compile(rf"n[{_APOSTROPHES}]t$")
-_NO_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # of addresses, tags, paths, code
+_NOT_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # addresses, tags, paths, code
 _SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*$")
 _TITLE = re.compile(
     r"[(\[\"'“‘]*(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Rev|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep)\."
@@ -23,13 +23,13 @@ NEGATIONS = frozenset(
     rarely seldom couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
 )
 
-# With them a negation and what it does not deny part: not dull but touching.
-TURNING = frozenset("but because though although while whereas yet since".split())
+# They end the scope of a negation: not dull but touching.
+CONTRAST_WORDS = frozenset("but because though although while whereas yet since".split())
 
-# After a negation, these take it back in part: without "only", or with it elsewhere, "not only dull" is "not dull".
-LIMITING = frozenset("only just merely simply but".split())
+# After a negation, these take part of it back: "not dull" differs from "not only dull".
+LIMITING_WORDS = frozenset("only just merely simply but".split())
 
-# Words that carry grammar or a negation; in place of one, or without it, a sentence is another one.
+# Function words and negations: replacing or deleting one changes the meaning of the sentence.
 STOP_WORDS = NEGATIONS | frozenset(
     """a about above after again against all almost already also although always am among an and another any anybody
     anyone anything are around as at away back be became because become been before behind being below between
@@ -52,55 +52,56 @@ class Word(NamedTuple):
     text: str
     start: int
     end: int
-    lower: str
-    plain: bool
-    """A word of prose that may be edited: no name, no part of an address, tag, number, contraction or compound."""
-    before: str
-    """The word before it in the same clause, in lower case; "" for none."""
-    begins: bool
-    """First of a sentence, where a capital says nothing."""
+    lowercase: str
+    editable: bool
+    """A word of prose: no name, no part of an address, tag, number, contraction or compound."""
+    previous: str
+    """The previous word of the same clause, in lower case; "" if there is none."""
+    starts_sentence: bool
+    """A capital here does not make the word a name."""
     negated: bool
-    """In the scope of a negation: one stands before it in the clause."""
-    stretch: int
-    """Number of the stretch of words that no end of a clause, no negation and, after one, no `but` divides."""
+    """In the scope of a negation, which stands before it in the clause."""
+    segment: int
+    """Number of the run of words that no clause end, no negation and, in its scope, no contrast word divides."""
 
 
-def words(text: str) -> list[Word]:
-    """The words of a text, in order. Time is linear."""
-    found: list[Word] = []
-    make, keep = tuple.__new__, found.append  # Word(...) itself takes twice the time
-    before, begins, negated, stretch = "", True, False, 0
+def find_words(text: str) -> list[Word]:
+    """The words of a text, in order, in linear time."""
+    words: list[Word] = []
+    make, append = tuple.__new__, words.append  # Word(...) takes twice the time
+    previous, starts_sentence, negated, segment = "", True, False, 0
     offset = 0
     for chunk in text.split():
         offset = text.index(chunk, offset)
-        inner, ends_sentence, ends_clause = _CHUNKS[chunk]
-        for start, end, word, lower, plain, plain_within, negation in inner:
-            divides = negation or (negated and lower in TURNING)
-            stretch += divides
-            place = (offset + start, offset + end)
-            keep(make(Word, (word, *place, lower, plain if begins else plain_within, before, begins, negated, stretch)))
-            before, begins = lower, False
-            stretch += divides
+        parts, ends_sentence, ends_clause = _CHUNKS[chunk]
+        for start, end, word, lowercase, editable_at_start, editable_within, negation in parts:
+            divides = negation or (negated and lowercase in CONTRAST_WORDS)
+            segment += divides
+            span = (offset + start, offset + end)
+            editable = editable_at_start if starts_sentence else editable_within
+            append(make(Word, (word, *span, lowercase, editable, previous, starts_sentence, negated, segment)))
+            previous, starts_sentence = lowercase, False
+            segment += divides
             negated = negated or negation
         if ends_sentence or ends_clause:
-            before, begins, negated = "", ends_sentence or (begins and not inner), False
-            stretch += 1
+            previous, starts_sentence, negated = "", ends_sentence or (starts_sentence and not parts), False
+            segment += 1
         offset += len(chunk)
-    return _without_tags(text, found) if "<" in text else found
+    return _protect_tags(text, words) if "<" in text else words
 
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 
-def _without_tags(text: str, found: list[Word]) -> list[Word]:
-    """The words, of which those inside of a tag, such as in its attributes, may not be edited."""
+def _protect_tags(text: str, words: list[Word]) -> list[Word]:
+    """Mark the words inside tags, such as attributes, as not editable."""
     tags = [tag.span() for tag in _TAG.finditer(text)]
 
-    def inside(word: Word) -> bool:
-        at = bisect(tags, (word.start, len(text))) - 1
-        return at >= 0 and word.start < tags[at][1]
+    def is_in_tag(word: Word) -> bool:
+        index = bisect(tags, (word.start, len(text))) - 1
+        return index >= 0 and word.start < tags[index][1]
 
-    return [word._replace(plain=False) if word.plain and inside(word) else word for word in found]
+    return [word._replace(editable=False) if word.editable and is_in_tag(word) else word for word in words]
 
 
 _Part = tuple[int, int, str, str, bool, bool, bool]
@@ -108,46 +109,46 @@ _Chunk = tuple[tuple[_Part, ...], bool, bool]
 
 
 class _Chunks(dict[str, _Chunk]):
-    """What is known of each chunk, made when it is first asked for: a text has few that were not in another one."""
+    """Parsed chunks, cached: most chunks of a text occur in other texts too."""
 
     def __missing__(self, chunk: str) -> _Chunk:
         if len(self) >= 1 << 17:
             self.clear()
-        self[chunk] = made = _chunk(chunk)
-        return made
+        self[chunk] = parsed = _parse_chunk(chunk)
+        return parsed
 
 
 _CHUNKS = _Chunks()
 
 
-def _chunk(chunk: str) -> _Chunk:
-    """The words of what stands between white space; whether a sentence or a clause ends with it.
+def _parse_chunk(chunk: str) -> _Chunk:
+    """The words of a chunk of non-space characters, whether it ends a sentence, and whether it ends a clause.
 
-    Of each word: start, end, text, lower case, whether it may be edited where it begins a sentence, and elsewhere
-    (where a capital is a name's), whether it is a negation.
+    Each word is (start, end, text, lower case, editable at the start of a sentence, editable elsewhere, negation); a
+    capital makes a word a name, except at the start of a sentence.
     """
     title = bool(_TITLE.fullmatch(chunk))
-    prose = not title and not _NO_PROSE.search(chunk)
+    prose = not title and not _NOT_PROSE.search(chunk)
     parts = []
     for match in _WORD.finditer(chunk):
         word, (start, end) = match[0], match.span()
-        beside = chunk[max(0, start - 1) : start] + chunk[end : end + 1]
-        joined = any(each in _JOINTS or _combines(each) for each in beside)
-        lower = word.lower()
-        plain = prose and not joined and word.isascii() and word.isalpha() and (word.islower() or word.istitle())
-        negation = is_negation(lower)
-        parts.append((start, end, word, lower, plain, plain and not word[0].isupper(), negation))
-    ends = not title and bool(_SENTENCE_END.search(chunk))
-    return tuple(parts), ends, bool(_CLAUSE_END.search(chunk))
+        neighbours = chunk[max(0, start - 1) : start] + chunk[end : end + 1]
+        joined = any(character in _JOINTS or _combines(character) for character in neighbours)
+        lowercase = word.lower()
+        editable = prose and not joined and word.isascii() and word.isalpha() and (word.islower() or word.istitle())
+        negation = is_negation(lowercase)
+        parts.append((start, end, word, lowercase, editable, editable and not word[0].isupper(), negation))
+    ends_sentence = not title and bool(_SENTENCE_END.search(chunk))
+    return tuple(parts), ends_sentence, bool(_CLAUSE_END.search(chunk))
 
 
 def is_negation(word: str) -> bool:
-    """Of a word in lower case."""
+    """Whether a word in lower case negates."""
     return word in NEGATIONS or bool(_NOT.search(word))
 
 
 def _combines(character: str) -> bool:
-    """Whether it is a mark on the letter before it, such as an accent."""
+    """Whether it combines with the letter before it, as an accent does."""
     return unicodedata.category(character).startswith("M")
 
 
@@ -155,15 +156,15 @@ def _combines(character: str) -> bool:
 
 
 class Edit(NamedTuple):
-    """`new` in the place of what stands from `start` to `end`; an insertion where the two are one."""
+    """Replaces the characters from `start` to `end` by `new`; an insertion if both are equal."""
 
     start: int
     end: int
     new: str
 
 
-def edited(text: str, edits: Iterable[Edit]) -> str:
-    """The text with these edits, which are in order and do not overlap; every other byte stays."""
+def apply_edits(text: str, edits: Iterable[Edit]) -> str:
+    """The text after the edits, which are in order and do not overlap; every other byte stays."""
     parts, last = [], 0
     for start, end, new in edits:
         assert start >= last, "edits overlap"
@@ -172,53 +173,53 @@ def edited(text: str, edits: Iterable[Edit]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def in_case_of(old: str, new: str) -> str:
-    """`new` with a capital where `old` begins with one."""
+def with_capital_of(old: str, new: str) -> str:
+    """`new`, capitalised if `old` starts with a capital."""
     return new[0].upper() + new[1:] if old[0].isupper() else new
 
 
-def with_articles(text: str, found: Sequence[Word], edits: Sequence[Edit]) -> list[Edit]:
-    """The edits, and with them those that make `a` an `an`, or the other way, before a word that they replace.
+def with_article_edits(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> list[Edit]:
+    """The edits, each preceded by one that changes `a` to `an`, or back, where the replaced word requires it.
 
     Args:
-        found: the words of the text.
+        words: words of the text, at least the replaced ones and the word before each.
         edits: replacements of whole words, in order.
     """
-    at = {word.start: index for index, word in enumerate(found)}
+    index_at = {word.start: index for index, word in enumerate(words)}
     replaced = {edit.start for edit in edits}
-    repaired: list[Edit] = []
+    all_edits: list[Edit] = []
     for edit in edits:
-        index = at.get(edit.start, 0)
-        article = found[index - 1] if index else None
+        index = index_at.get(edit.start, 0)
+        article = words[index - 1] if index else None
         if (
             article is not None
-            and article.lower in ("a", "an")
+            and article.lowercase in ("a", "an")
             and article.start not in replaced
             and edit.new
             and not text[article.end : edit.start].strip()
         ):
-            right = "an" if begins_with_vowel(edit.new.lower()) else "a"
-            if right != article.lower:
-                repaired.append(Edit(article.start, article.end, in_case_of(article.text, right)))
-        repaired.append(edit)
-    return repaired
+            required = article_before(edit.new.lower())
+            if required != article.lowercase:
+                all_edits.append(Edit(article.start, article.end, with_capital_of(article.text, required)))
+        all_edits.append(edit)
+    return all_edits
 
 
-def with_articles_of(text: str, source: Sequence[Word]) -> str:
-    """A text of which words were moved, left out or put in: `a` or `an` as the word that now follows asks for it.
+def repair_articles(text: str, source_words: Sequence[Word]) -> str:
+    """`text` with `a` or `an` as the next word requires, after words were moved, deleted or inserted.
 
     Args:
-        source: the words before; an article that stands before the same word as there stays as it is.
+        source_words: the words before the edits; an article that still precedes the same word stays as it is.
     """
-    before = {(word.lower, follows.lower) for word, follows in pairwise(source)}
+    source_pairs = {(word.lowercase, following.lowercase) for word, following in pairwise(source_words)}
     edits = []
-    for article, follows in pairwise(words(text)):
-        if article.lower not in ("a", "an") or (article.lower, follows.lower) in before:
+    for article, following in pairwise(find_words(text)):
+        if article.lowercase not in ("a", "an") or (article.lowercase, following.lowercase) in source_pairs:
             continue
-        right = "an" if begins_with_vowel(follows.lower) else "a"
-        if article.plain and right != article.lower and not text[article.end : follows.start].strip():
-            edits.append(Edit(article.start, article.end, in_case_of(article.text, right)))
-    return edited(text, edits)
+        required = article_before(following.lowercase)
+        if article.editable and required != article.lowercase and not text[article.end : following.start].strip():
+            edits.append(Edit(article.start, article.end, with_capital_of(article.text, required)))
+    return apply_edits(text, edits)
 
 
 _SILENT_H = ("hour", "honest", "honor", "honour", "heir")
@@ -227,6 +228,7 @@ _SPOKEN_CONSONANT = re.compile(
 )
 
 
-def begins_with_vowel(word: str) -> bool:
-    """As it is spoken, of a word in lower case: an hour, a useful thing, a one."""
-    return word.startswith(_SILENT_H) or (word[0] in "aeiou" and not _SPOKEN_CONSONANT.match(word))
+def article_before(word: str) -> str:
+    """`a` or `an`, by the first sound of a word in lower case: an hour, a useful thing, a one."""
+    vowel = word.startswith(_SILENT_H) or (word[0] in "aeiou" and not _SPOKEN_CONSONANT.match(word))
+    return "an" if vowel else "a"

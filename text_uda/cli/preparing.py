@@ -82,7 +82,7 @@ def _description(corpus: "Corpus") -> dict[str, Any]:
 
 def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
     """Some texts with what is made of them; that is made again below, and comes out the same."""
-    from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
+    from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
 
     few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
     with TemporaryDirectory() as folder:
@@ -153,7 +153,7 @@ def paraphrase(
         )
     if preview is not None:
         _preview(texts, job, preview)
-    from text_uda.paraphrasing.fill_and_read import paraphrase as fill
+    from text_uda.paraphrasing.cache_access import paraphrase as fill
     from translation_cache import fingerprint
 
     with (

@@ -12,7 +12,7 @@ from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
 from text_uda.model.frozen_encoder import encoder_of
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import PRESETS, UDA, Supervised
-from text_uda.paraphrasing.fill_and_read import paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.progress import followed
 from text_uda.report import build, markdown_table
 from text_uda.training.train_classifier import train

@@ -9,7 +9,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Trial, TrialRunner, encoding_settings
-from text_uda.paraphrasing.fill_and_read import missing_paraphrases, paraphrase, read_paraphrases
+from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed
 from translation_cache import Cache, Job, fingerprint
 

@@ -1,55 +1,60 @@
-"""Paraphrases from the cache as an augmentation, to be composed with others."""
+"""Paraphrases of a cache as an augmentation, for use in compositions."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from text_uda.paraphrasing.fill_and_read import read_paraphrases
+from text_uda.paraphrasing.cache_access import read_paraphrases
 from text_uda.paraphrasing.filters import Filters
 from translation_cache import Cache, Job, Paraphrase
 
 
 @dataclass(frozen=True)
-class Cached:
-    """What an augmentation made is read from the cache in place of being made; always whole texts.
+class Cached(Job):
+    """Reads the paraphrases of an augmentation from a cache instead of making them; its unit is always the text.
 
-    It stands where the augmentation could: RandAugment may so have back-translation among its operations and need no
-    translator. As a cache has paraphrases of the texts of the data alone, it can only be the first operation.
+    It can replace the augmentation in a composition: RandAugment can then use back-translation without a translator. A
+    cache holds paraphrases of the original texts only, so it has to be the first operation.
     """
 
     augmentation: Job
     """With the settings that the cache was filled with."""
 
     cache: Cache | str | os.PathLike[str]
-    """Or its folder, or the URI of one on an object store."""
+    """The cache, its folder, or its URI on an object store."""
 
     filters: Filters | None = None
-    """Judge anew what is usable; None takes what was judged when it was made."""
+    """Filters to apply on reading; None keeps the statuses in the cache."""
 
-    of_originals = True
-    batch_size = 1 << 14
-    """Texts that it is best given at once: each call looks through the cache."""
+    @property
+    def of_originals(self) -> bool:
+        return True
+
+    @property
+    def batch_size(self) -> int:
+        """Large, because each call scans the cache."""
+        return 1 << 14
 
     @property
     def max_samples(self) -> int | None:
-        return getattr(self.augmentation, "max_samples", None)
+        return self.augmentation.max_samples
 
     def settings(self) -> dict[str, Any]:
-        """Those of the augmentation, whose unit is the text here; where the cache lies has no say."""
-        judged = {}
+        """The settings of the augmentation with the unit `text`, and the filters; not the location of the cache."""
+        filters = {}
         if self.filters is not None:
-            judged = {"filters": asdict(self.filters) | {"accept": sorted(self.filters.accept)}}
-        return self.augmentation.settings() | {"unit": "text"} | judged
+            filters = {"filters": asdict(self.filters) | {"accept": sorted(self.filters.accept)}}
+        return self.augmentation.settings() | {"unit": "text"} | filters
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
-        """Raises SettingsError where some were never made with these settings; it says what is different."""
-        most: dict[str, int] = {}  # how many samples of a text are needed, for a cache may have more of another one
+        """Raises SettingsError if the cache lacks some of them; the message names the differing setting."""
+        samples_needed: dict[str, int] = {}  # per text: the cache may hold more samples of some texts than of others
         for source, sample in zip(sources, samples, strict=True):
-            most[source] = max(sample + 1, most.get(source, 0))
-        made: dict[str, list[Paraphrase]] = {}
-        for count in sorted(set(most.values())):
-            texts = [text for text, needed in most.items() if needed == count]
+            samples_needed[source] = max(sample + 1, samples_needed.get(source, 0))
+        paraphrases: dict[str, list[Paraphrase]] = {}
+        for count in sorted(set(samples_needed.values())):
+            texts = [text for text, needed in samples_needed.items() if needed == count]
             read = read_paraphrases(texts, self.augmentation, self.cache, samples=count, filters=self.filters)
-            made |= zip(texts, read, strict=True)
-        return [made[source][sample] for source, sample in zip(sources, samples, strict=True)]
+            paraphrases |= zip(texts, read, strict=True)
+        return [paraphrases[source][sample] for source, sample in zip(sources, samples, strict=True)]

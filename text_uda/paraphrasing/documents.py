@@ -1,4 +1,4 @@
-"""Many texts taken apart into what is paraphrased, sentences or whole texts; they lie on disk, not in memory."""
+"""Texts split into the units that are paraphrased, sentences or whole texts; kept on disk, not in memory."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,34 +15,36 @@ _SCHEMA = pa.schema({"sentences": _STRINGS, "separators": _STRINGS})
 
 
 class Documents:
-    """Texts in pieces. Reading them is linear in the texts, and so is the file, which goes with this object.
+    """Texts in pieces, in a temporary file that is deleted with this object. Time and size are linear in the texts.
 
     Args:
-        by_sentence: the units are sentences; else each text is one, if it is not blank.
+        by_sentence: the units are sentences; otherwise each text that is not blank is one unit.
     Raises:
-        CacheError: a text holds half a surrogate pair; no space for the file.
+        CacheError: a text holds half a surrogate pair, or the disk is full.
     """
 
     def __init__(self, texts: Sequence[str], *, by_sentence: bool) -> None:
-        take_apart = split_sentences if by_sentence else _whole
-        self._table = mapped_table(_SCHEMA, (_rows(map(take_apart, block)) for block in _blocks(texts)))
-        pieces = [chunk.flatten() for chunk in self._table["sentences"].chunks]
-        self.units = pa.chunked_array(pieces, pa.large_string())
+        split = split_sentences if by_sentence else _whole_text
+        self._table = mapped_table(_SCHEMA, (_to_table(map(split, block)) for block in _blocks(texts)))
+        units = [chunk.flatten() for chunk in self._table["sentences"].chunks]
+        self.units = pa.chunked_array(units, pa.large_string())
         """All units of all texts, in order."""
 
     def blocks(self) -> Iterator[tuple[np.ndarray, list[Pieces]]]:
-        """The texts in order, some at a time: where the units of each begin among all (and where the last ends), and
-        their pieces."""
+        """The texts in order, in blocks of n: (n + 1,) offsets of their first units among all units, and their pieces.
+
+        The last offset is the end of the last text.
+        """
         first = 0
         for batch in self._table.to_batches():
             lengths = np.asarray(batch["sentences"].value_lengths())
             starts = first + np.concatenate([[0], np.cumsum(lengths)])
             first = int(starts[-1])
-            pairs = zip(batch["sentences"].to_pylist(), batch["separators"].to_pylist(), strict=True)
-            yield starts, [Pieces(tuple(sentences), tuple(separators)) for sentences, separators in pairs]
+            rows = zip(batch["sentences"].to_pylist(), batch["separators"].to_pylist(), strict=True)
+            yield starts, [Pieces(tuple(sentences), tuple(separators)) for sentences, separators in rows]
 
 
-def _whole(text: str) -> Pieces:
+def _whole_text(text: str) -> Pieces:
     return Pieces((text,), ("", "")) if text.strip() else Pieces((), (text,))
 
 
@@ -51,10 +53,10 @@ def _blocks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start : start + _BLOCK]
 
 
-def _rows(pieces: Iterator[Pieces]) -> pa.Table:
-    block = list(pieces)
+def _to_table(documents: Iterator[Pieces]) -> pa.Table:
+    block = list(documents)
     try:
-        columns = [[list(each.sentences) for each in block], [list(each.separators) for each in block]]
+        columns = [[list(pieces.sentences) for pieces in block], [list(pieces.separators) for pieces in block]]
         return pa.table([pa.array(column, _STRINGS) for column in columns], schema=_SCHEMA)
     except UnicodeEncodeError as error:
         raise CacheError(
@@ -62,16 +64,19 @@ def _rows(pieces: Iterator[Pieces]) -> pa.Table:
         ) from error
 
 
-def put_together(pieces: Pieces, made: Sequence[Paraphrase]) -> Paraphrase:
-    """One paraphrase of a text from those of its sentences; a sentence that has none stays as it was."""
-    usable = np.array([each.status == "ok" for each in made], dtype=bool)
+def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase]) -> Paraphrase:
+    """The paraphrase of a text from the paraphrases of its sentences; a sentence without a usable one stays as it is.
+
+    The score fallback_rate is the share of such sentences; change_rate averages over the words of the text.
+    """
+    usable = np.array([sentence.status == "ok" for sentence in of_sentences], dtype=bool)
     if not usable.any():
-        reasons = Counter(each.status for each in made).most_common(1)
+        reasons = Counter(sentence.status for sentence in of_sentences).most_common(1)
         return Paraphrase(None, reasons[0][0] if reasons else "empty")
-    parts = [each.text if ok else None for each, ok in zip(made, usable, strict=True)]
-    text = pieces.join([part or source for part, source in zip(parts, pieces.sentences, strict=True)])
+    new = [sentence.text if ok else None for sentence, ok in zip(of_sentences, usable, strict=True)]
+    text = pieces.join([part or source for part, source in zip(new, pieces.sentences, strict=True)])
     words = np.array([len(sentence.split()) for sentence in pieces.sentences])
-    rates = np.array([each.scores.get("change_rate", 0.0) for each in made])
+    rates = np.array([sentence.scores.get("change_rate", 0.0) for sentence in of_sentences])
     scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
-    pivots = [each.pivot for each in made if each.pivot]
+    pivots = [sentence.pivot for sentence in of_sentences if sentence.pivot]
     return Paraphrase(text, "ok", " ".join(pivots) or None, scores)

@@ -1,4 +1,4 @@
-"""Filters: which paraphrases are usable, judged by their texts alone; set anew, they need no new paraphrases."""
+"""Filters decide which paraphrases are usable, from the two texts alone; changing them needs no new paraphrases."""
 
 import re
 from collections import Counter
@@ -8,66 +8,63 @@ from functools import lru_cache
 
 from text_uda.errors import SettingsError
 from text_uda.text.language import in_other_language
+from text_uda.text.numbers import has_other_numbers
+from text_uda.text.polarity import has_other_polarity
 from text_uda.text.sentences import change_rate, normalise
 from text_uda.text.spans import find_spans
 from translation_cache import Paraphrase
 
-_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-_NEGATION = re.compile(
-    r"(?i)\b(?:not?|nor|none|never|nothing|nobody|nowhere|neither|cannot|without)\b"
-    r"|n ?['’`´] ?t\b|\b(?:ai|are|ca|could|did|do|does|had|has|have|is|must|need|should|was|were|wo|would)nt\b"
-)
 ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
-"""Reasons that somebody may not mind. A text that is unchanged, empty, truncated or failed is never a paraphrase."""
-# Scripts that have no spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+"""Rejection reasons that `accept` can waive. A text that is unchanged, empty, truncated or failed is never accepted."""
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-# A word with the marks that combine with its letters, such as the vowel signs of Indic scripts, which are no \w.
+# A word with the marks that combine with its letters, such as the vowel signs of Indic scripts, which \w excludes.
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[\u0300-\u036f\u0900-\u0dff\u200c\u200d])*")
 _LENGTH_RATIO = 2.0
-_LOOP = re.compile(r"(.{1,8}?)\1{2,}")  # what stands three times or more in a row
-_LONG_LOOP = 6  # times, from which it is a fault
+_LOOP = re.compile(r"(.{1,8}?)\1{2,}")  # three or more repetitions in a row
+_FAULTY_LOOP = 6  # repetitions from which a loop is a fault
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """The status of a paraphrase: `ok`, or the first reason to reject it."""
+    """Gives a paraphrase its status: `ok`, or the first reason to reject it."""
 
     accept: tuple[str, ...] = ()
-    """Of ACCEPTABLE: what is no reason here."""
+    """Reasons of ACCEPTABLE to waive."""
 
     max_length_ratio: float | None = None
-    """Words of the paraphrase over words of its source, or the other way about; None is as it was judged (2)."""
+    """Words of the paraphrase over words of its source, or the inverse; None keeps the default of 2."""
 
     min_change: float | None = None
-    """Least share of words changed, 0 to 1; below is `small-change`."""
+    """Minimum share of changed words, 0 to 1; below it a paraphrase is a `small-change`."""
 
     max_change: float | None = None
-    """Largest share of words changed, 0 to 1; above is `large-change`."""
+    """Maximum share of changed words, 0 to 1; above it a paraphrase is a `large-change`."""
 
     def __post_init__(self) -> None:
-        if strange := set(self.accept) - set(ACCEPTABLE):
-            raise SettingsError(f"no filter is called {sorted(strange)[0]!r}; there are: {', '.join(ACCEPTABLE)}")
+        if unknown := set(self.accept) - set(ACCEPTABLE):
+            raise SettingsError(f"no filter is called {min(unknown)!r}; choose from {', '.join(ACCEPTABLE)}")
         if self.max_length_ratio is not None and not self.max_length_ratio > 1:
             raise SettingsError(f"max_length_ratio={self.max_length_ratio}: give a number above 1")
-        for name in ("min_change", "max_change"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise SettingsError(f"{name}={value}: give a share from 0 to 1")
+        for name, share in (("min_change", self.min_change), ("max_change", self.max_change)):
+            if share is not None and not 0 <= share <= 1:
+                raise SettingsError(f"{name}={share}: give a share from 0 to 1")
         if self.min_change is not None and self.max_change is not None and self.min_change > self.max_change:
-            raise SettingsError(f"min_change={self.min_change} is above max_change={self.max_change}: nothing is left")
+            raise SettingsError(f"min_change={self.min_change} is above max_change={self.max_change}: nothing passes")
 
-    def __call__(self, source: str, made: Paraphrase) -> str:
-        """The status of `made`. What its maker found wrong (truncated, failed) stays wrong.
+    def __call__(self, source: str, paraphrase: Paraphrase) -> str:
+        """The status under these filters. A failure of the generation (truncated, failed) stays.
 
-        A paraphrase that was `ok` is only held to what is asked for here: SwitchOut, say, may change a number.
+        A paraphrase that was `ok` only has to meet the bounds set here: SwitchOut, for example, may change a number.
         """
-        if made.text is None or made.status not in ("ok", *ACCEPTABLE):
-            return made.status
-        if made.status != "ok" and (reason := self.rejection(source, made.text)):
+        text, status = paraphrase.text, paraphrase.status
+        if text is None or status not in ("ok", *ACCEPTABLE):
+            return status
+        if status != "ok" and (reason := self.rejection(source, text)):
             return reason
-        if self.max_length_ratio is not None and not_within(source, made.text, self.max_length_ratio):
+        if self.max_length_ratio is not None and exceeds_length_ratio(source, text, self.max_length_ratio):
             return "length-ratio"
-        change = change_rate(source, made.text)
+        change = change_rate(source, text)
         if self.min_change is not None and change < self.min_change:
             return "small-change"
         if self.max_change is not None and change > self.max_change:
@@ -75,13 +72,13 @@ class Filters:
         return "ok"
 
     def rejection(self, source: str, text: str) -> str | None:
-        """The first reason to reject a translation `text` as a paraphrase of `source`, or None."""
+        """The first reason to reject the translation `text` as a paraphrase of `source`, or None."""
         ratio = _LENGTH_RATIO if self.max_length_ratio is None else self.max_length_ratio
         filters: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
             ("empty", lambda _, text: not any(map(str.isalnum, text))),
             ("unchanged", is_unchanged),
             ("language", in_other_language),
-            ("length-ratio", lambda source, text: not_within(source, text, ratio)),
+            ("length-ratio", lambda source, text: exceeds_length_ratio(source, text, ratio)),
             ("repetition", has_new_repetition),
             ("protected", lacks_spans),
             ("numbers", has_other_numbers),
@@ -91,63 +88,53 @@ class Filters:
 
 
 def is_unchanged(source: str, text: str) -> bool:
-    """The same words, whatever the punctuation, the case and the spaces."""
-    return words(source) == words(text)
+    """Whether both have the same words, regardless of punctuation, case and spaces."""
+    return normalised_words(source) == normalised_words(text)
 
 
-def not_within(source: str, text: str, ratio: float) -> bool:
-    longer = (len(words(text)) + 1) / (len(words(source)) + 1)  # + 1: two words for one are no sign of a mistake
-    return not 1 / ratio <= longer <= ratio
+def exceeds_length_ratio(source: str, text: str, limit: float) -> bool:
+    ratio = (len(normalised_words(text)) + 1) / (len(normalised_words(source)) + 1)  # + 1 tolerates two words for one
+    return not 1 / limit <= ratio <= limit
 
 
 def has_new_repetition(source: str, text: str) -> bool:
-    """Repetitions that the source does not have, as translation models make them when they do not find the end.
+    """Whether `text` has repetitions that `source` lacks, as a decoder produces them that finds no end.
 
-    One to four words three times in a row, or some three words three times; or up to eight characters six times in a
-    row, in a loop that is more than twice as long as any of the source.
+    A repetition is one to four words three times in a row, or a sequence of three words three times; or up to eight
+    characters six times in a row, in a loop more than twice as long as any of the source.
     """
-    repeats = _repeats(words(text)) and not _repeats(words(source))
-    return repeats or _longest_loop(text, _LONG_LOOP) > 2 * _longest_loop(source)
+    new = _repeats(normalised_words(text)) and not _repeats(normalised_words(source))
+    return new or _longest_loop(text, _FAULTY_LOOP) > 2 * _longest_loop(source)
 
 
 def lacks_spans(source: str, text: str) -> bool:
-    """Something was lost or changed that must not be: an address, a placeholder, an emoji, a product's name."""
+    """Whether `text` lacks or changes a protected span: an address, a placeholder, an emoji, a product name."""
     spans = Counter(source[start:end] for start, end in find_spans(source))
-    return any(text.count(span) < times for span, times in spans.items())
+    return any(text.count(span) < count for span, count in spans.items())
 
 
-def has_other_numbers(source: str, text: str) -> bool:
-    """Digits that were lost, made up or changed."""
-    return Counter(_NUMBER.findall(source)) != Counter(_NUMBER.findall(text))
-
-
-def has_other_polarity(source: str, text: str) -> bool:
-    """Negated where the source is not, or the other way about."""
-    return bool(_NEGATION.search(source)) != bool(_NEGATION.search(text))
-
-
-@lru_cache(maxsize=16)  # each filter asks for those of the same two texts
-def words(text: str) -> tuple[str, ...]:
-    """In lower case; where a script has no spaces between them, each character is one."""
+@lru_cache(maxsize=16)  # several filters ask for the same two texts
+def normalised_words(text: str) -> tuple[str, ...]:
+    """The words in lower case; in scripts without spaces, each character is a word."""
     return tuple(_WORD.findall(normalise(text).lower()))
 
 
-def _repeats(said: Sequence[str]) -> bool:
-    in_a_row = any(_in_a_row(said, length) for length in range(1, 5))
-    return in_a_row or max(Counter(zip(said, said[1:], said[2:], strict=False)).values(), default=0) >= 3
+def _repeats(words: Sequence[str]) -> bool:
+    in_a_row = any(_repeats_in_a_row(words, length) for length in range(1, 5))
+    return in_a_row or max(Counter(zip(words, words[1:], words[2:], strict=False)).values(), default=0) >= 3
 
 
-def _in_a_row(said: Sequence[str], length: int) -> bool:
-    """Some `length` words three times: as many words in a row twice over are what stands `length` before them."""
+def _repeats_in_a_row(words: Sequence[str], length: int) -> bool:
+    """Whether `length` words occur three times in a row: 2 * length adjacent words equal the word `length` before."""
     run = 0
-    for before, word in zip(said, said[length:], strict=False):
+    for before, word in zip(words, words[length:], strict=False):
         run = run + 1 if before == word else 0
         if run == 2 * length:
             return True
     return False
 
 
-def _longest_loop(text: str, times: int = 3) -> int:
-    """Characters of the longest loop of `times` or more; spaces count as one."""
+def _longest_loop(text: str, min_repetitions: int = 3) -> int:
+    """Characters of the longest loop with at least this number of repetitions; white space counts as one space."""
     loops = _LOOP.finditer(" ".join(text.split()))
-    return max((len(loop[0]) for loop in loops if len(loop[0]) >= times * len(loop[1])), default=0)
+    return max((len(loop[0]) for loop in loops if len(loop[0]) >= min_repetitions * len(loop[1])), default=0)

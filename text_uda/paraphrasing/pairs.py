@@ -1,4 +1,4 @@
-"""The unlabeled rows of training: each text with its usable paraphrases, or alone. None is paired with itself."""
+"""The unlabeled rows of training: texts with their usable paraphrases, or texts alone; no text is its own pair."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ from text_uda.data.texts import MappedTexts
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Inputs
 from text_uda.model.tokenized import ModelRows
-from text_uda.paraphrasing.fill_and_read import Location, read_paraphrases
+from text_uda.paraphrasing.cache_access import Location, read_paraphrases
 from text_uda.paraphrasing.filters import Filters
 from translation_cache import Cache, Job, Paraphrase, mapped_table
 from translation_cache.atomic import whole_file
@@ -27,11 +27,11 @@ MakeRows = Callable[[Sequence[str]], ModelRows]
 
 SCHEMA = pa.schema(
     {
-        "text": pa.int64(),  # which of the texts, from 0
+        "text": pa.int64(),  # index of the text
         "sample": pa.int32(),
         "source": pa.large_string(),
-        "paraphrase": pa.large_string(),  # null where there is none to use
-        "status": pa.string(),  # ok, or why the text has no usable paraphrase of this sample
+        "paraphrase": pa.large_string(),  # null if it is not usable
+        "status": pa.string(),  # ok, or why this sample is not usable
         "pivot": pa.large_string(),
         "change_rate": pa.float64(),
         "fallback_rate": pa.float64(),
@@ -41,7 +41,7 @@ _BLOCK = 2048  # texts in memory at one time
 
 
 def pair_table(texts: Sequence[str], paraphrases: Iterable[Sequence[Paraphrase]]) -> pa.Table:
-    """The texts and their samples as one memory-mapped table of SCHEMA, in the order of texts and of samples."""
+    """One memory-mapped table of SCHEMA, ordered by text and sample."""
     return mapped_table(SCHEMA, _tables(texts, paraphrases))
 
 
@@ -54,22 +54,22 @@ def write_pairs(
     samples: int = 1,
     filters: Filters | None = None,
 ) -> "Dataset":
-    """The pairs of the texts as a `datasets.Dataset`, memory-mapped from the file `out`, which this writes.
+    """Write the pairs to the file `out` and return them as a memory-mapped `datasets.Dataset`.
 
-    Every text is in it with each of its samples; where there is no usable paraphrase, `status` says why and
-    `paraphrase` is null: `pairs.filter(lambda row: row["status"] == "ok")` are those to train on.
+    It has a row for each sample of each text. If the paraphrase is not usable, `paraphrase` is null and `status` has
+    the reason: train on `pairs.filter(lambda row: row["status"] == "ok")`.
 
     Args:
-        out: an .arrow file, whole or absent.
-        filters: judge anew what is usable; see `read_paraphrases`.
+        out: an .arrow file, written whole or not at all.
+        filters: filters to apply on reading; see `read_paraphrases`.
     Raises:
-        SettingsError: some were never made with these settings; it says what is different.
+        SettingsError: the cache lacks some of them; the message names the differing setting.
     """
     from datasets import Dataset
 
-    made = read_paraphrases(texts, augmentation, cache, samples=samples, filters=filters)
+    paraphrases = read_paraphrases(texts, augmentation, cache, samples=samples, filters=filters)
     with whole_file(Path(out)) as aside, pa.OSFile(str(aside), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
-        for table in _tables(texts, made):
+        for table in _tables(texts, paraphrases):
             writer.write_table(table)
     return Dataset.from_file(os.fspath(out))
 
@@ -79,42 +79,42 @@ def _tables(texts: Sequence[str], paraphrases: Iterable[Sequence[Paraphrase]]) -
     while block := list(islice(rows, _BLOCK)):
         records = [
             {
-                "text": number,
+                "text": index,
                 "sample": sample,
                 "source": text,
-                "paraphrase": made.text if made.status == "ok" else None,
-                "status": made.status,
-                "pivot": made.pivot,
-                **{name: made.scores.get(name) for name in ("change_rate", "fallback_rate")},
+                "paraphrase": paraphrase.text if paraphrase.status == "ok" else None,
+                "status": paraphrase.status,
+                "pivot": paraphrase.pivot,
+                **{name: paraphrase.scores.get(name) for name in ("change_rate", "fallback_rate")},
             }
-            for number, (text, of_text) in block
-            for sample, made in enumerate(of_text)
+            for index, (text, of_text) in block
+            for sample, paraphrase in enumerate(of_text)
         ]
         yield pa.Table.from_pylist(records, schema=SCHEMA)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What the augmentation did to the unlabeled texts."""
+    """How many unlabeled texts have a paraphrase, and how much the paraphrases change."""
 
     method: str
     change_rate: float
-    """Mean share of words changed over the usable paraphrases, 0 to 1."""
+    """Mean share of changed words over the usable paraphrases, 0 to 1."""
     usable: float
     """Share of texts with a usable paraphrase, 0 to 1."""
     statuses: dict[str, int] = field(default_factory=dict)
-    """How many paraphrases ended how."""
+    """Number of paraphrases by status."""
     without: dict[str, int] = field(default_factory=dict)
-    """How many texts have no usable paraphrase, by the reason of the first one."""
+    """Number of texts without a usable paraphrase, by the status of their first sample."""
 
 
 class Pairs:
-    """The texts that have a usable paraphrase, and those paraphrases, ready for the model.
+    """The texts with a usable paraphrase, and these paraphrases, as inputs of the model.
 
-    Memory: some 40 bytes a row of the table, and no text.
+    Takes about 40 bytes of memory per row of the table; the texts stay in the table.
 
     Args:
-        table: of SCHEMA, best memory-mapped; `make_rows` is given views of its columns.
+        table: of SCHEMA, preferably memory-mapped; `make_rows` gets views of its columns.
         method: the name of the augmentation.
     Raises:
         SettingsError: no text has a usable paraphrase.
@@ -122,14 +122,14 @@ class Pairs:
 
     def __init__(self, table: pa.Table, make_rows: MakeRows, *, method: str) -> None:
         usable = np.flatnonzero(pc.call_function("equal", [table["status"], "ok"]))
-        kept, starts, counts = np.unique(table["text"].to_numpy()[usable], return_index=True, return_counts=True)
-        self.coverage = _coverage(table, usable, kept, method)
-        if not len(kept):
+        paired, starts, counts = np.unique(table["text"].to_numpy()[usable], return_index=True, return_counts=True)
+        self.coverage = _coverage(table, usable, paired, method)
+        if not len(paired):
             raise SettingsError(
-                f"{method}: none of the {_texts(table):,} unlabeled texts has a usable paraphrase "
+                f"{method}: none of the {_text_count(table):,} unlabeled texts has a usable paraphrase "
                 f"({self.coverage.statuses}); choose another --method or --translator"
             )
-        self._texts, self._starts, self._counts = kept, starts, counts
+        self._texts, self._starts, self._counts = paired, starts, counts
         self._original = make_rows(MappedTexts(table["source"], usable[starts]))
         self._augmented = make_rows(MappedTexts(table["paraphrase"], usable))
 
@@ -137,17 +137,17 @@ class Pairs:
         return len(self._counts)
 
     def batch(self, indices: np.ndarray, visits: np.ndarray) -> tuple[Inputs, Inputs]:
-        """Both views of the rows; a row visited again shows its next sample."""
-        chosen = self._starts[indices] + visits % self._counts[indices]
-        return self._original.batch(indices), self._augmented.batch(chosen)
+        """Original and augmented view of the rows; each further visit of a row uses its next sample."""
+        samples = self._starts[indices] + visits % self._counts[indices]
+        return self._original.batch(indices), self._augmented.batch(samples)
 
     def texts_of(self, indices: np.ndarray) -> np.ndarray:
-        """Which of all unlabeled texts these rows are, (U,) int64; those without a usable paraphrase are no rows."""
+        """Their indices among all unlabeled texts, (U,) int64; texts without a usable paraphrase have no row."""
         return self._texts[indices]
 
 
 class Originals:
-    """Unlabeled texts, ready for the model; their other view is made in the training step, or is another dropout."""
+    """Unlabeled texts as inputs of the model; the training step makes their second view, or dropout does."""
 
     coverage = None
 
@@ -158,33 +158,38 @@ class Originals:
         return len(self._rows)
 
     def batch(self, indices: np.ndarray, visits: np.ndarray) -> tuple[Inputs, None]:
-        """The first view of the rows; however often one was visited, the step draws its other view anew."""
+        """The first view of the rows, independent of the visits."""
         return self._rows.batch(indices), None
 
     def texts_of(self, indices: np.ndarray) -> np.ndarray:
-        """Which of all unlabeled texts these rows are: each is the one of its number."""
+        """Their indices among all unlabeled texts: row i is text i."""
         return indices
 
 
-def _texts(table: pa.Table) -> int:
+def _text_count(table: pa.Table) -> int:
     return int(table["text"][-1].as_py()) + 1 if len(table) else 0
 
 
-def _coverage(table: pa.Table, usable: np.ndarray, kept: np.ndarray, method: str) -> Coverage:
-    """Of a table of pairs, of which the rows `usable` have a paraphrase, and so the texts `kept`."""
+def _coverage(table: pa.Table, usable: np.ndarray, paired: np.ndarray, method: str) -> Coverage:
+    """Coverage of a table of pairs.
+
+    Args:
+        usable: rows with a usable paraphrase.
+        paired: texts with a usable paraphrase.
+    """
     first = np.flatnonzero(table["sample"].to_numpy() == 0)
     without = np.ones(len(first), dtype=bool)
-    without[kept] = False
+    without[paired] = False
     rates = table["change_rate"].fill_null(0.0).to_numpy()[usable]
     return Coverage(
         method=method,
         change_rate=float(rates.mean()) if len(rates) else 0.0,
-        usable=len(kept) / max(1, len(first)),
-        statuses=_counted(table["status"]),
-        without=_counted(table["status"].take(pa.array(first[without]))),
+        usable=len(paired) / max(1, len(first)),
+        statuses=_value_counts(table["status"]),
+        without=_value_counts(table["status"].take(pa.array(first[without]))),
     )
 
 
-def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    counted = pc.call_function("value_counts", [column])
-    return dict(sorted((each["values"], each["counts"]) for each in counted.to_pylist()))
+def _value_counts(column: pa.ChunkedArray) -> dict[str, int]:
+    counts = pc.call_function("value_counts", [column])
+    return dict(sorted((entry["values"], entry["counts"]) for entry in counts.to_pylist()))

@@ -1,11 +1,11 @@
-"""Spans of a text that are not for translation: addresses, mentions, placeholders, tags, emoji, product names."""
+"""Finds spans not to translate: addresses, mentions, placeholders, tags, emoji, product names."""
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 
-# No pattern reads a stretch anew from each of its characters: time is linear.
+# No pattern rescans a run of characters from each of its positions, so matching takes linear time.
 _URL_END = r"""(?:\([^\s<>"“”()]*\)|[^\s<>"“”()])+(?<![.,;:!?'’…\]}。，、])"""
 _ADDRESSES = rf"""
     (?<!\w)(?:https?|ftp)://{_URL_END} | (?<![\w@.])www\.{_URL_END}
@@ -29,43 +29,43 @@ _SMILEYS = rf"""
   | [:;=]['’]?[-o^][)(\]\[/\\|*DPpO3](?!\w) | [:;=]['’]?[)(]++ | (?<!\w)[:;][DPpOo/\\|*](?![\w/]) | (?<!\w)=[DPp](?!\w)
   | (?<!\w)[xX]D++(?!\w) | </?3++(?!\w) | \^_*+\^ | -_++- | (?<!\w)[oO]_++[oO](?!\w) | ¯\\_\(ツ\)_/¯ | \\o/
 """
-# Words such as WH-1000XM4, PG-13, mp3, v2.0, 4K, iPhone; what follows a currency sign is a price.
+# Words such as WH-1000XM4, PG-13, mp3, v2.0, 4K, iPhone; after a currency sign it is a price.
 _LATIN = r"A-Za-zÀ-ɏ\d"
 _PART = (
     rf"(?:[A-Z\d]++|[A-Za-z]++\d[{_LATIN}]*+|\d++[A-Z][{_LATIN}]*+|[{_LATIN}]*?[a-z][A-Z][{_LATIN}]*+)(?![{_LATIN}_])"
 )
-# No possessive groups here: Python 3.11 before 3.11.4 matches a group that fails at its end all the same.
+# No possessive groups here: Python 3.11 before 3.11.4 matches them even if the group fails at its end.
 _CODE = re.compile(rf"(?<![{_LATIN}_$€£¥@#])(?<!\d[.,]){_PART}(?:-{_PART})*(?:\.\d++)*")
 _INNER_CAPITAL = re.compile(r"[a-z][A-Z]")
 _ORDINAL = re.compile(r"\d+(?:ST|ND|RD|TH|S|AM|PM)")
 
 
 def find_spans(sentence: str, names: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
-    """Where the spans begin and end, in order.
+    """The offsets (start, end) of the spans, in order.
 
-    They are addresses (URLs, e-mail), @mentions and #hashtags, placeholders ({name}, %s, ${VAR}, [NAME]), tags and
-    HTML entities, emoji and emoticons, words that mix capitals or letters with digits (WH-1000XM4, mp3, 4K) or have a
-    capital inside (iPhone), and `names` as whole words, the longest first. Plain numbers, prices, ordinals, times and
-    words in capitals are none.
+    Spans are addresses (URLs, e-mail), @mentions and #hashtags, placeholders ({name}, %s, ${VAR}, [NAME]), tags and
+    HTML entities, emoji and emoticons, words that mix letters with digits (WH-1000XM4, mp3, 4K) or have a capital
+    inside (iPhone), and `names` as whole words, the longest first. Plain numbers, prices, ordinals, times and words in
+    capitals are not spans.
     """
     end = 0
-    for mark in chain(_marks(tuple(names)).finditer(sentence), [None]):
-        for code in _CODE.finditer(sentence, end, mark.start() if mark else len(sentence)):
+    for match in chain(_pattern(tuple(names)).finditer(sentence), [None]):
+        for code in _CODE.finditer(sentence, end, match.start() if match else len(sentence)):
             if _is_mixed(code[0]):
                 yield code.span()
-        if mark:
-            yield mark.span()
-            end = mark.end()
+        if match:
+            yield match.span()
+            end = match.end()
 
 
 @lru_cache
-def _marks(names: tuple[str, ...]) -> re.Pattern[str]:
-    """All but the words; names come after addresses, which may contain one."""
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """All kinds of spans but those of _CODE. Addresses come before names, because they can contain one."""
     ordered = sorted({name for name in names if name.strip()}, key=len, reverse=True)
     literal = [rf"(?<!\w)(?:{'|'.join(map(re.escape, ordered))})(?!\w)"] if ordered else []
     return re.compile("|".join([_ADDRESSES, *literal, _MARKUP, _SMILEYS]), re.VERBOSE)
 
 
 def _is_mixed(word: str) -> bool:
-    digits = any(map(str.isalpha, word)) and any(map(str.isdigit, word)) and not _ORDINAL.fullmatch(word)
-    return digits or bool(_INNER_CAPITAL.search(word))
+    has_both = any(map(str.isalpha, word)) and any(map(str.isdigit, word))
+    return (has_both and not _ORDINAL.fullmatch(word)) or bool(_INNER_CAPITAL.search(word))

@@ -1,4 +1,4 @@
-"""WordNet's files, from where they are on this machine: NLTK's own data, Debian's package, or NLTK's downloader."""
+"""The files of WordNet: from NLTK's data folders, Debian's package, or NLTK's downloader."""
 
 import re
 import shutil
@@ -11,10 +11,10 @@ from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError
 from translation_cache.atomic import whole_folder
 
-DEBIAN = Path("/usr/share/wordnet")  # of the packages wordnet-base and wordnet-sense-index
+DEBIAN = Path("/usr/share/wordnet")  # from the packages wordnet-base and wordnet-sense-index
 
-# Lexicographer files by number, from the manual page lexnames(5WN): Debian does not ship this file. The digit is the
-# part of speech: 1 noun, 2 verb, 3 adjective, 4 adverb.
+# The lexicographer files by number, from the manual page lexnames(5WN), since Debian does not ship this file. The digit
+# is the part of speech: 1 noun, 2 verb, 3 adjective, 4 adverb.
 _LEXNAMES = (
     *("adj.all 3", "adj.pert 3", "adv.all 4", "noun.Tops 1", "noun.act 1", "noun.animal 1", "noun.artifact 1"),
     *("noun.attribute 1", "noun.body 1", "noun.cognition 1", "noun.communication 1", "noun.event 1", "noun.feeling 1"),
@@ -25,15 +25,15 @@ _LEXNAMES = (
     *("verb.creation 2", "verb.emotion 2", "verb.motion 2", "verb.perception 2", "verb.possession 2", "verb.social 2"),
     *("verb.stative 2", "verb.weather 2", "adj.ppl 3"),
 )
-_EXAMPLE = re.compile(r'[;:,]?\s*"')  # where a gloss goes over from definitions to examples
+_EXAMPLE = re.compile(r'[;:,]?\s*"')  # the start of the examples in a gloss
 _loading = threading.Lock()
 
 
 def read(name: str) -> bytes:
-    """A file of WordNet, such as data.noun, whole; NLTK's reader would take seconds to open.
+    """The content of a file of WordNet, such as data.noun.
 
     Raises:
-        MissingPartError: WordNet is nowhere.
+        MissingPartError: there is no WordNet.
     """
     with _loading:
         folder = _folder()
@@ -42,23 +42,23 @@ def read(name: str) -> bytes:
 
 
 def _folder() -> Any:
-    """Where NLTK can open WordNet: a path of its own data, or a copy that we made."""
+    """The folder of WordNet, in NLTK's data path or in the cache folder, into which Debian's files are copied."""
     import nltk
 
     ours = home() / "nltk_data"
     if str(ours) not in nltk.data.path:
-        nltk.data.path.append(str(ours))  # NLTK opens nothing that lies outside
-    for place in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
+        nltk.data.path.append(str(ours))  # NLTK opens only files inside its path
+    for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
         try:
-            return nltk.data.find(place)
+            return nltk.data.find(name)
         except (LookupError, OSError, ValueError):
             continue
     if (DEBIAN / "data.noun").exists() and (DEBIAN / "index.sense").exists():
         _copy(DEBIAN, ours / "corpora" / "wordnet")
     elif not nltk.download("wordnet", download_dir=str(ours), quiet=True):
         raise MissingPartError(
-            "WordNet is not on this machine: apt-get install wordnet-base wordnet-sense-index, or "
-            "python -m nltk.downloader wordnet, or name a folder that has corpora/wordnet in NLTK_DATA"
+            "WordNet is not installed: apt-get install wordnet-base wordnet-sense-index, or "
+            "python -m nltk.downloader wordnet, or set NLTK_DATA to a folder with corpora/wordnet"
         )
     try:
         return nltk.data.find("corpora/wordnet", paths=[str(ours)])
@@ -67,7 +67,7 @@ def _folder() -> Any:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copied, not linked: NLTK refuses links. The folder appears whole or not at all."""
+    """Copy, because NLTK refuses links. The folder appears whole or not at all."""
     with whole_folder(target) as folder:
         for path in source.iterdir():
             if path.is_file():
@@ -77,20 +77,16 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def glosses() -> Iterator[tuple[str, str, str]]:
-    """(lexicographer file, such as noun.person; first lemma; definition without examples) of each noun, in file order.
+    """For each noun synset, in file order: lexicographer file (noun.person), first lemma, definition without examples.
 
     Raises:
-        MissingPartError: WordNet is nowhere.
+        MissingPartError: there is no WordNet.
     """
-    for line in _lines("data.noun"):
-        if line.startswith(" "):  # the licence, at the head of the file
+    for line in read("data.noun").decode("utf-8").splitlines():
+        if line.startswith(" "):  # the licence at the head of the file
             continue
-        facts, _, gloss = line.partition(" | ")
-        fields = facts.split(" ")  # offset, lexicographer file, part of speech, number of words, first word, ...
+        entry, _, gloss = line.partition(" | ")
+        fields = entry.split(" ")  # offset, lexicographer file, part of speech, number of words, first word, ...
         definition = _EXAMPLE.split(gloss.strip(), maxsplit=1)[0].rstrip("; ")
         if definition:
             yield _LEXNAMES[int(fields[1])].partition(" ")[0], fields[4].replace("_", " "), definition
-
-
-def _lines(name: str) -> Iterator[str]:
-    yield from read(name).decode("utf-8").splitlines()

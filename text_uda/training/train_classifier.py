@@ -27,7 +27,7 @@ from text_uda.objectives import (
     method_name,
 )
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
-from text_uda.paraphrasing.fill_and_read import Location
+from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 from text_uda.runs.directory import REFIT, RunDirectory

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import Needs
-from text_uda.paraphrasing.fill_and_read import read_paraphrases
+from text_uda.paraphrasing.cache_access import read_paraphrases
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import MakeRows, Originals, Pairs, pair_table
 from text_uda.runs.directory import RunDirectory
@@ -83,7 +83,7 @@ def find_views(
     if cache is not None:
         if not isinstance(augmentation, Job):
             raise SettingsError(
-                f"{method} works in the training step and generates no texts for a cache: omit the cache"
+                f"{method} generates no texts for a cache: it is no translation_cache.Job; omit the cache"
             )
         paraphrases = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
         return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, paraphrases))

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.paraphrasing.fill_and_read import paraphrase, read_paraphrases
-from translation_cache import Cache, Paraphrase
+from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from translation_cache import Cache, CacheError, Job, Paraphrase, fill
 
 DOCUMENT = "  One good film.\n\nKeep this. Two bad films!\t"
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Job):
     """Upper case by sentence; what begins with `Keep` is rejected."""
 
     unit: str = "sentence"
@@ -77,7 +77,7 @@ def test_what_is_missing_is_named(cache: Cache, unit: str):
 
 def test_more_samples_than_there_are(cache: Cache):
     message = (
-        "shout has at most 2 different samples of a text here, not 3: "
+        "shout has at most 2 different samples of a text, not 3: "
         "ask for fewer, sample (a marian translator with a temperature), or name more pivots"
     )
     for verb in (paraphrase, read_paraphrases):
@@ -111,7 +111,7 @@ def test_batches_as_the_augmentation_or_the_caller_wants_them(
 
 
 @dataclass(frozen=True)
-class Forgetful:
+class Forgetful(Job):
     """What it says hangs on the call, as with an engine that is not the same in any batch."""
 
     def settings(self) -> dict:
@@ -127,3 +127,35 @@ def test_samples_that_are_alike_are_told_on_reading(cache: Cache):
     made = next(read_paraphrases(["A film. A book."], Forgetful(), cache, samples=3))
     assert [each.status for each in made] == ["ok", "duplicate", "duplicate"]
     assert made[0].text == "A film.! A book.!"
+
+
+class Duck:
+    """Has the two required methods of a job, but is none."""
+
+    def settings(self) -> dict:
+        return Shout().settings()
+
+    def __call__(self, sources, samples):
+        raise AssertionError("not called")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda job, cache: paraphrase(["One."], job, cache),
+        lambda job, cache: read_paraphrases(["One."], job, cache),
+        lambda job, cache: fill(cache, job, ["One."]),
+    ],
+)
+def test_what_is_no_job_is_refused_before_anything_else(cache: Cache, call):
+    for job in (Duck(), Shout):  # an object of another class, and the class in place of an instance
+        with pytest.raises(CacheError, match="is not a Job: derive its class from"):
+            call(job, cache)
+
+
+def test_a_job_needs_settings_and_a_call_alone():
+    job = Forgetful()
+    assert (job.batch_size, job.max_samples, job.of_originals, job.uses_gpu) == (None, None, False, False)
+    assert job.start_worker(0, 1) is None
+    with pytest.raises(TypeError, match="abstract"):
+        type("Incomplete", (Job,), {"settings": Forgetful.settings})()

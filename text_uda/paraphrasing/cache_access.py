@@ -1,0 +1,164 @@
+"""Fill the cache with paraphrases of texts, and read them. Cache rows hold texts or sentences; callers see texts."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from text_uda.data.texts import taken
+from text_uda.errors import SettingsError
+from text_uda.keyed_random import keyed_seed
+from text_uda.paraphrasing.documents import Documents, join_paraphrases
+from text_uda.paraphrasing.filters import Filters
+from text_uda.text.sentences import Pieces
+from translation_cache import Cache, FillReport, Job, Paraphrase, check_job, fill, join, missing
+from translation_cache.filling import Engine
+
+OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
+Location = str | os.PathLike[str]
+_DEFAULT_BATCH_SIZE = 1024
+
+
+def paraphrase(
+    texts: Sequence[str],
+    augmentation: Job,
+    cache: Cache | Location,
+    *,
+    samples: int = 1,
+    engine: Engine = "local",
+    workers: int = 1,
+    batch_size: int | None = None,
+    shard: tuple[int, int] | None = None,
+    progress: OnProgress | None = None,
+) -> FillReport:
+    """Fill the cache with the paraphrases of the texts that it lacks.
+
+    Args:
+        augmentation: if its unit is the sentence, each distinct sentence is paraphrased once.
+        cache: a cache, its folder, or its URI on an object store (s3://bucket/folder).
+        samples: paraphrases per text.
+        engine: `local` processes, or `ray`: actors of a Ray cluster.
+        workers: number of processes or actors.
+        batch_size: rows per call of the augmentation, where a row is a sample of a text or sentence; samples of one
+            stay together. None takes the augmentation's `batch_size`, or 1024 if it has none.
+        shard: (i, n), 1 <= i <= n: process only the i-th of n parts of the texts, split by a hash of the text.
+    Returns:
+        The numbers of rows requested, present, made and rejected.
+    Raises:
+        SettingsError: more samples than the augmentation's `max_samples`.
+        CacheError: `augmentation` is no Job, the cache cannot be written, or a worker died.
+    """
+    _check(augmentation, samples)
+    if shard is not None:
+        index, shards = shard
+        in_shard = (keyed_seed("shard", text) % shards == index - 1 for text in texts)
+        texts = taken(texts, np.flatnonzero(np.fromiter(in_shard, dtype=bool, count=len(texts))))
+    if batch_size is None:
+        batch_size = _DEFAULT_BATCH_SIZE if augmentation.batch_size is None else augmentation.batch_size
+    return fill(
+        _open(cache),
+        augmentation,
+        Documents(texts, by_sentence=_by_sentence(augmentation)).units,
+        samples=samples,
+        engine=engine,
+        workers=workers,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def missing_paraphrases(texts: Sequence[str], augmentation: Job, cache: Cache | Location, *, samples: int = 1) -> int:
+    """The number of rows (texts or sentences, times samples) that `paraphrase` would make."""
+    units = Documents(texts, by_sentence=_by_sentence(augmentation)).units
+    return len(missing(_open(cache), augmentation.settings(), units, samples=samples).rows)
+
+
+def read_paraphrases(
+    texts: Sequence[str],
+    augmentation: Job,
+    cache: Cache | Location,
+    *,
+    samples: int = 1,
+    filters: Filters | None = None,
+) -> Iterator[list[Paraphrase]]:
+    """For each text its samples; sentences are joined with the original white space and symbols between them.
+
+    With sentences as units, a text is `ok` if one of its sentences is. The other sentences stay as they were; the score
+    fallback_rate is their share, 0 to 1, and change_rate covers all words of the text. A sample equal to a lower one of
+    the same text or sentence is a `duplicate`. Time is linear in the texts and in the cache; texts and paraphrases stay
+    on disk.
+
+    Args:
+        filters: filters to apply on reading; None keeps the statuses in the cache.
+    Raises:
+        SettingsError: the cache lacks some of them; the message names the differing setting.
+        CacheError: `augmentation` is no Job.
+    """
+    _check(augmentation, samples)
+    cache, settings = _open(cache), augmentation.settings()
+    by_sentence = _by_sentence(augmentation)
+    documents = Documents(texts, by_sentence=by_sentence)
+    columns = ("paraphrase", "status", "pivot", *(("source",) if filters else ()))
+    rows = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
+    if rows["status"].null_count:
+        raise SettingsError(
+            f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
+            "Run `text-uda paraphrase` with the same data, method and settings first"
+        )
+    return _read_documents(documents, rows, filters, samples=samples, by_sentence=by_sentence)
+
+
+def _read_documents(
+    documents: Documents, rows: pa.Table, filters: Filters | None, *, samples: int, by_sentence: bool
+) -> Iterator[list[Paraphrase]]:
+    join_units = join_paraphrases if by_sentence else _only_unit
+    for starts, documents_pieces in documents.blocks():
+        block = rows.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
+        paraphrases = _read_units(block, filters, samples)  # the samples of a unit are adjacent
+        edges = ((starts - starts[0]) * samples).tolist()
+        for pieces, (first, last) in zip(documents_pieces, pairwise(edges), strict=True):
+            yield [join_units(pieces, paraphrases[first + sample : last : samples]) for sample in range(samples)]
+
+
+def _read_units(rows: pa.Table, filters: Filters | None, samples: int) -> list[Paraphrase]:
+    """The paraphrase of each row. Marks duplicates again, because an engine whose output depends on the batch may have
+    written some in separate calls."""
+    paraphrases: list[Paraphrase] = []
+    for row in rows.to_pylist():
+        scores = {} if row["change_rate"] is None else {"change_rate": row["change_rate"]}
+        paraphrase = Paraphrase(row["paraphrase"], row["status"], row["pivot"], scores)
+        if filters is not None and (status := filters(row["source"], paraphrase)) != paraphrase.status:
+            paraphrase = Paraphrase(paraphrase.text, status, paraphrase.pivot, scores)
+        lower_samples = paraphrases[len(paraphrases) - len(paraphrases) % samples :]
+        if paraphrase.status == "ok" and any(
+            lower.status == "ok" and lower.text == paraphrase.text for lower in lower_samples
+        ):
+            paraphrase = Paraphrase(paraphrase.text, "duplicate", paraphrase.pivot, scores)
+        paraphrases.append(paraphrase)
+    return paraphrases
+
+
+def _only_unit(pieces: Pieces, of_units: Sequence[Paraphrase]) -> Paraphrase:
+    return of_units[0] if pieces.sentences else Paraphrase(None, "empty")
+
+
+def _check(augmentation: Job, samples: int) -> None:
+    check_job(augmentation)
+    if samples < 1:
+        raise SettingsError(f"samples={samples}: give 1 or more")
+    limit = augmentation.max_samples
+    if limit is not None and samples > limit:
+        raise SettingsError(
+            f"{augmentation.settings()['method']} has at most {limit} different samples of a text, not {samples}: "
+            "ask for fewer, sample (a marian translator with a temperature), or name more pivots"
+        )
+
+
+def _by_sentence(augmentation: Job) -> bool:
+    return augmentation.settings()["unit"] == "sentence"
+
+
+def _open(cache: Cache | Location) -> Cache:
+    return cache if isinstance(cache, Cache) else Cache(cache)
