@@ -64,7 +64,7 @@ def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_
         (("--learning-rate", 0.1), "reads no --learning-rate"),
         (("--layer-decay", 0.5), "reads no --layer-decay"),
         (("--augment", "switchout"), "reads no augmented texts; leave out --augment"),
-        (("--temperature", 0.5), "has no --temperature (of the options it has none;"),
+        (("--temperature", 0.5), "has no --temperature; its options are: none ("),
         (("--ema-decay", 0.9), "has no --ema-decay"),
         (("--tsa", "exp"), "has no --tsa"),
     ],

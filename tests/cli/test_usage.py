@@ -275,7 +275,7 @@ def test_no_option_has_two_meanings(verb):
     [
         (["--objective", "uda"], "--augment METHOD --cache DIR"),
         (["--augment", "synonym"], "--cache DIR"),
-        (["--temperature", 0.5], "supervised has no --temperature (of the options it has --tsa, --class-weights, "),
+        (["--temperature", 0.5], "supervised has no --temperature; its options are: --tsa, --class-weights, "),
         (["--objective", "pi-model", "--ema-decay", 0.9], "pi-model has no --ema-decay"),
         (["--objective", "mean-teacher", "--ema-decay", 1], "decay=1"),
         (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),
