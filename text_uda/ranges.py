@@ -24,7 +24,7 @@ class Range:
     words: str
     """The numbers allowed, as an error message writes them."""
 
-    def __contains__(self, number: float) -> bool:
+    def allows(self, number: Any) -> bool:
         return (
             (self.least is None or number >= self.least)
             and (self.above is None or number > self.above)
@@ -58,7 +58,7 @@ def check_ranges(settings: Any) -> None:
         optional = type(None) in get_args(annotations[field.name])
         if allowed is None or (value is None and optional):
             continue
-        if value not in allowed:
+        if not allowed.allows(value):
             or_none = ", or None" if optional else ""
             raise SettingsError(f"{field.name}={value}: give {allowed.words}{or_none}")
         if value == math.inf:

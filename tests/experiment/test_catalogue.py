@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from text_uda.cli.ablating import SIZES, ablate
-from text_uda.cli.ablating import STUDIES as NAMES
+from text_uda.cli.verb_ablate import SIZES, ablate
+from text_uda.cli.verb_ablate import STUDIES as NAMES
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting

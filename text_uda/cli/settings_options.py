@@ -1,100 +1,138 @@
-"""Options of the trainer: `text_uda.training.settings.TrainSettings` on the command line."""
+"""Options made from the fields of a dataclass: name, type, range, default and help stand in the field alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import functools
+import typing
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal
 
 import click
 
-from text_uda.cli.shared_options import COUNT, Verb, gathered
-from text_uda.errors import SettingsError
+from text_uda.cli.declarations import DeclaredField, declared_class
+from text_uda.cli.grouped_help import option
+from text_uda.cli.parameter_types import FILE
+from text_uda.ranges import Range, range_of
 
-# The names of text_uda.training.settings.SelectBy, not imported here because it imports torch. A test compares.
-SELECT_BY = ("error", "macro-f1", "balanced-error", "last")
-
-# The names of text_uda.objectives.schedules.SCHEDULES, not imported here. A test compares.
-SCHEDULES = ("linear", "cosine", "cosine-7-16", "constant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoopChoice:
-    """Fields of text_uda.training.settings.TrainSettings; None leaves the default there."""
-
-    steps: int | None
-    seed: int
-    tune: str | None
-    labeled_batch: int | None
-    unlabeled_ratio: int | None
-    learning_rate: float | None
-    head_learning_rate: float | None
-    schedule: str | None
-    warmup_steps: int | None
-    weight_decay: float | None
-    head_penalty: float | None
-    max_grad_norm: float | None
-    patience: int | None
-    max_tokens: int | None
-    keep_tokens: str | None
-    evaluate_every: int | None
-    select_by: str | None
-    checkpoint_every: int | None
-    precision: str | None
-    tokens_per_pass: int | None
-    compile: bool | None
-    layer_decay: float | None
-    reinit_layers: int | None
-    dropout: float | None
-
-    def given(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-    def check_reads_features(self, objective: str | None) -> None:
-        """Raise SettingsError where something is given that says nothing to a method without a step."""
-        if unread := self.given().keys() - OF_FEATURES:
-            option = min(unread).replace("_", "-")
-            raise SettingsError(f"--objective {objective} takes no step, and reads no --{option}: leave it out")
+Verb = Callable[..., Any]
+DefaultWords = Callable[[DeclaredField], "str | None"]
 
 
-# Of those what a baseline reads: text_uda.training.fit_baseline.DECISIVE, not imported here. A test compares.
-OF_FEATURES = frozenset(("seed", "tune", "max_tokens", "keep_tokens", "precision"))
+def default_of(field: DeclaredField) -> str | None:
+    """What `--help` shows as the default: the value, or the rule that None stands for."""
+    if field.default in (None, ()):
+        return field.rule
+    if isinstance(field.default, bool):
+        return None
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
-def _optional(*names: str, kind: Any, metavar: str, words: str) -> Callable[[Verb], Verb]:
-    return click.option(*names, type=kind, default=None, metavar=metavar, help=words)
+def declared_options(
+    declaration: tuple[str, str],
+    *,
+    under: str,
+    into: type | None = None,
+    group: str,
+    groups: Mapping[str, str] | None = None,
+    leave_out: Collection[str] = (),
+    names: Mapping[str, str] | None = None,
+    types: Mapping[str, Any] | None = None,
+    metavars: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    default_words: DefaultWords = default_of,
+    required: Collection[str] = (),
+) -> Callable[[Verb], Verb]:
+    """A decorator that gives a verb an option for each field of a dataclass, and hands the values over as one argument.
+
+    Args:
+        declaration: module and name of the dataclass, whose source is read.
+        under: name of the argument.
+        into: the argument is an instance of this class; None: a dict of the values that the user gave.
+        group: heading of the options in `--help`.
+        groups: field -> another heading.
+        leave_out: fields that are no options.
+        names: field -> an option that is not named after it.
+        types: field -> a type that the annotation does not express.
+        metavars: field -> the value's name in `--help`.
+        defaults: field -> a default that the field does not have.
+        default_words: what `--help` shows as the default.
+        required: fields that have to be given.
+    """
+    fields = [field for field in declared_class(*declaration).fields.values() if field.name not in leave_out]
+    options = [
+        option(
+            *((names or {}).get(field.name) or f"--{field.name.replace('_', '-')}").split("/"),
+            field.name,
+            group=(groups or {}).get(field.name, group),
+            help=field.summary,
+            default_words=functools.partial(default_words, field),
+            required=field.name in required,
+            **_default(field, into, defaults or {}),
+            **_kind(field, (types or {}).get(field.name), (metavars or {}).get(field.name)),
+        )
+        for field in fields
+    ]
+
+    def decorate(function: Verb) -> Verb:
+        @functools.wraps(function)
+        def with_options(**values: Any) -> Any:
+            of_fields = {field.name: values.pop(field.name) for field in fields}
+            if into is None:
+                given = {name: value for name, value in of_fields.items() if value not in (None, ())}
+            else:
+                given = into(**of_fields, **{name: values.pop(name) for name in leave_out if name in values})
+            return function(**values, **{under: given})
+
+        decorated: Verb = with_options
+        for add in reversed(options):
+            decorated = add(decorated)
+        return decorated
+
+    return decorate
 
 
-loop_options = gathered(
-    LoopChoice,
-    _optional("--steps", kind=COUNT, metavar="N", words="Steps of the optimiser."),
-    click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the split and of the training."),
-    _optional("--tune", kind=str, metavar="head|last:N|all", words="Which weights are trained."),
-    _optional("--labeled-batch", kind=COUNT, metavar="N", words="Labeled texts a step."),
-    _optional("--unlabeled-ratio", kind=COUNT, metavar="N", words="Unlabeled texts a step, for each labeled one."),
-    _optional("--learning-rate", kind=click.FloatRange(0, min_open=True), metavar="R", words="Highest rate."),
-    _optional(
-        "--head-learning-rate",
-        kind=click.FloatRange(0, min_open=True),
-        metavar="R",
-        words="Highest rate of the head, beside an encoder that is trained.",
-    ),
-    click.option("--schedule", type=click.Choice(SCHEDULES), help="What the rate does after the warm-up."),
-    _optional("--warmup-steps", kind=int, metavar="N", words="Steps over which the rate grows."),
-    _optional("--weight-decay", kind=click.FloatRange(0), metavar="D", words="Decay of matrices but a linear head's."),
-    _optional("--head-penalty", kind=click.FloatRange(0), metavar="P", words="L2 penalty on a linear head."),
-    _optional(
-        "--max-grad-norm", kind=click.FloatRange(0, min_open=True), metavar="G", words="Scale larger gradients down."
-    ),
-    _optional("--patience", kind=COUNT, metavar="N", words="End after N evaluations without a better one."),
-    _optional("--max-tokens", kind=COUNT, metavar="N", words="Tokens of a text that are read."),
-    click.option("--keep-tokens", type=click.Choice(("first", "last")), help="Which ones of a longer text."),
-    _optional("--evaluate-every", kind=COUNT, metavar="N", words="Steps between readings of the dev error."),
-    click.option("--select-by", type=click.Choice(SELECT_BY), help="What of the dev texts chooses the weights."),
-    _optional("--checkpoint-every", kind=COUNT, metavar="N", words="Steps between checkpoints."),
-    click.option("--precision", type=click.Choice(("auto", "fp32", "bf16")), help="Numbers of the forward pass."),
-    _optional("--tokens-per-pass", kind=COUNT, metavar="N", words="Tokens in the encoder at one time, to save memory."),
-    click.option("--compile", is_flag=True, default=None, help="Compile the encoder's layers (torch.compile)."),
-    _optional("--layer-decay", kind=float, metavar="D", words="Factor on the rate from each layer to the one below."),
-    _optional("--reinit-layers", kind=int, metavar="N", words="Top layers that begin with new random weights."),
-    _optional("--dropout", kind=float, metavar="P", words="Dropout of the whole model. [default: the encoder's]"),
-    under="loop",
-)
+def _default(field: DeclaredField, into: type | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    default = defaults.get(field.name, None if into is None else field.default)
+    return {} if default in (None, ()) else {"default": default}
+
+
+def _kind(field: DeclaredField, given_type: Any, metavar: str | None) -> dict[str, Any]:
+    """The arguments of click.option that follow from the annotation."""
+    parts = _parts(field.annotation)
+    if bool in parts:
+        return {"is_flag": True}
+    multiple = {"multiple": True} if all(typing.get_origin(part) is tuple for part in parts) else {}
+    if multiple:
+        parts = [inner for part in parts for inner in _parts(typing.get_args(part)[0])]
+    words = [word for part in parts if typing.get_origin(part) is Literal for word in typing.get_args(part)]
+    if given_type is not None:
+        kind: Any = given_type
+    elif words:
+        kind = click.Choice(words)
+    else:
+        kind = _with_range(parts[0], range_of(field.annotation))
+    if metavar is None and not isinstance(kind, click.Choice):
+        metavar = {int: "N", float: "X", Path: "FILE"}.get(parts[0], "TEXT")
+    return {"type": kind, "metavar": metavar, **multiple}
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """The members of a union without None and without the metadata of Annotated."""
+    if hasattr(annotation, "__metadata__"):
+        return _parts(annotation.__origin__)
+    if typing.get_origin(annotation) in (typing.Union, type(int | None)):
+        return [part for member in typing.get_args(annotation) for part in _parts(member) if part is not NoneType]
+    return [annotation]
+
+
+def _with_range(kind: Any, allowed: Range | None) -> Any:
+    if kind is Path:
+        return FILE
+    if allowed is None:
+        return kind if kind in (int, float) else str
+    smallest = allowed.least if allowed.above is None else allowed.above
+    largest = allowed.most if allowed.below is None else allowed.below
+    limits: dict[str, Any] = {"min_open": allowed.above is not None, "max_open": allowed.below is not None}
+    if kind is int:
+        return click.IntRange(smallest, largest, **limits)  # pyright: ignore[reportArgumentType]
+    return click.FloatRange(smallest, largest, **limits)

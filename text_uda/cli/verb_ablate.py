@@ -1,53 +1,67 @@
-"""`ablate`: a study, from its data to the table, the figures and the page."""
+"""`ablate`: a study, from the data to the table, the figures and the page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.declarations import choices
 from text_uda.cli.failures import keeps
+from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
+from text_uda.cli.parameter_types import COUNT
 from text_uda.cli.shared_options import (
-    CACHE_WORDS,
-    COUNT,
-    FOLDER,
-    CacheLocation,
-    DataChoice,
-    Shard,
-    data_options,
+    cache_option,
     dev_option,
     ends,
     label_sampling_option,
+    out_option,
+    shard_option,
 )
 
 if TYPE_CHECKING:
     from text_uda.experiment.study import Outcome
     from text_uda.report import Report
 
-# The names of text_uda.experiment.STUDIES and the sizes of `setting`, not imported here. A test compares.
-STUDIES = ("table2", "labels", "objectives", "tsa", "temperature", "ratio", "unlabeled", "ladder")
-SIZES = ("smoke", "small", "paper", "usb")
+STUDIES = choices("text_uda.experiment.catalogue", "STUDIES")
+SIZES = choices("text_uda.experiment.sizes", "Size")
 
 
-@click.command(short_help="Run a study: many runs over methods and seeds, a table, a page.")
+@verb()
 @click.argument("study", type=click.Choice(STUDIES))
 @data_options(as_option=True)
-@click.option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="How much of it.")
-@click.option("--labels", "few", type=COUNT, metavar="N", help="Labels in all, where they are few.")
+@option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
+@option(
+    "--labels", "few", group="Labels", type=COUNT, metavar="N", help="Labels of all classes together, in runs with few."
+)
 @label_sampling_option
 @dev_option
-@click.option("--seeds", type=COUNT, metavar="N", help="Seeds, from 0. [default: 5; smoke 2, usb 3]")
-@click.option(
-    "--encoder", metavar="NAME", help="Encoder. [default: minilm-l6; paper, usb: google-bert/bert-base-uncased]"
+@option("--seeds", type=COUNT, metavar="N", help="Number of seeds, from 0. [default: 5; smoke 2, usb 3]")
+@option(
+    "--encoder",
+    group="Training",
+    metavar="NAME",
+    help="Encoder. [default: minilm-l6; paper, usb: google-bert/bert-base-uncased]",
 )
-@click.option("--tune", metavar="head|last:N|all", help="Which weights are trained. [default: head; paper, usb: all]")
-@click.option("--translator", metavar="ENGINE", help="Of the back-translation, as in `text-uda paraphrase`.")
-@click.option("--cache", "cache_path", type=CacheLocation(), metavar="DIR", help=f"{CACHE_WORDS} [default: OUT/cache]")
-@click.option("--fill", is_flag=True, help="Make the paraphrases that are missing.")
-@click.option("--workers", type=COUNT, metavar="N", help="Runs side by side. [default: what the machine allows]")
-@click.option("--shard", type=Shard(), metavar="i/n", help="Only the i-th of n shares of the runs, i from 1.")
-@click.option("--estimate", is_flag=True, help="Say what it will cost, from a measured minute, and do nothing else.")
-@click.option("--out", type=FOLDER, required=True, metavar="DIR", help="Folder of the study.")
+@option(
+    "--tune",
+    group="Training",
+    metavar="head|last:N|all",
+    help="Which weights are trained. [default: head; paper, usb: all]",
+)
+@option(
+    "--translator",
+    group="Augmentation",
+    metavar="ENGINE",
+    help="Engine of back-translation, as in `text-uda paraphrase`.",
+)
+@cache_option(default="DIR of --out, in cache")
+@option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")
+@option("--workers", type=COUNT, metavar="N", help="Parallel runs. [default: as many as the machine allows]")
+@shard_option("runs")
+@option("--estimate", is_flag=True, help="Only estimate the cost, from a minute of measurement.")
+@out_option("DIR", "Folder of the study.")
 @ends
 def ablate(
     study: str,
@@ -68,21 +82,21 @@ def ablate(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run a study; given again, the same command goes on from what is finished.
+    """Run a study; a rerun of the same command resumes after the finished runs.
 
     \b
     table2       no, synonym, SwitchOut and back-translated paraphrases; few labels and all
-    labels       error against the number of labels, with consistency and without
+    labels       error by the number of labels, with consistency and without
     objectives   every method
-    tsa, ratio   training signal annealing; unlabeled rows for each labeled one
-    temperature  at which back-translation samples
-    unlabeled    how many unlabeled texts there are
+    tsa, ratio   training signal annealing; unlabeled rows for each labeled row
+    temperature  the sampling temperature of back-translation
+    unlabeled    the number of unlabeled texts
     ladder       a head, the last two layers, the whole encoder, with each augmentation
 
-    The sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, usb those of the
-    USB benchmark (yelp-5, amazon-5, imdb, ag-news; what differs stands in text_uda/experiment/usb.py).
+    Sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, and usb the settings
+    of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb.py lists the differences).
 
-    DIR then holds report.html, table.md, table.tex, table.csv, figures, and a run directory for each run.
+    DIR receives report.html, table.md, table.tex, table.csv, figures, and a run directory for each run.
 
     \b
     Example:
@@ -111,14 +125,14 @@ def ablate(
     )
     trials = list(functions[study](common))
     if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
-        found = cost(share(trials, shard), data.load(), workers=workers)
+        estimated = cost(share(trials, shard), data.load(), workers=workers)
         if estimate and as_json:
-            emit_json(found.record())
+            emit_json(estimated.record())
             return
-        click.echo(str(found), err=as_json)
+        click.echo(str(estimated), err=as_json)
         if estimate:
             return
-    with keeps(f"what is finished is kept in {out}; the same command goes on from there"):
+    with keeps(f"finished runs are kept in {out}; rerun the same command to resume"):
         outcome = run_study(
             trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard
         )
@@ -131,7 +145,7 @@ def ablate(
                 "failed": dict(outcome.failed),
                 "elsewhere": outcome.elsewhere,
                 "report": str(out / "report.html") if written else None,
-                "left_out": {str(path): why for path, why in written.left_out.items()} if written else {},
+                "left_out": {str(path): reason for path, reason in written.left_out.items()} if written else {},
             }
         )
     else:
@@ -143,13 +157,15 @@ def ablate(
 def _say(outcome: "Outcome", out: Path, written: "Report | None") -> None:
     if written is not None:
         click.echo("\n".join(map(printable, written.markdown().splitlines())))
-        click.echo(f"\nthe page: {printable(str(out / 'report.html'))}; beside it the tables and figures for a paper")
+        click.echo(
+            f"\nthe page: {printable(str(out / 'report.html'))}; the same folder holds tables and figures for a paper"
+        )
     if outcome.elsewhere:
         click.echo(
-            f"{outcome.elsewhere:,} runs are left to other shares; when they are finished, the same command without "
+            f"{outcome.elsewhere:,} runs belong to other shares; when they are finished, the same command without "
             "--shard writes the report"
         )
-    for name, why in outcome.failed.items():
-        click.echo(f"failed: {printable(name)}: {printable(why)}", err=True)
+    for name, reason in outcome.failed.items():
+        click.echo(f"failed: {printable(name)}: {printable(reason)}", err=True)
     if outcome.failed:
-        click.echo(f"{len(outcome.failed):,} runs failed; the same command tries them again", err=True)
+        click.echo(f"{len(outcome.failed):,} runs failed; rerun the same command to retry them", err=True)
