@@ -113,7 +113,7 @@ def test_default_encoder_is_that_of_the_trainer():
     from text_uda.training.settings import TrainSettings
 
     @click.command()
-    @encoder_option
+    @encoder_option()
     def verb_of_the_test(encoder):
         pass
 

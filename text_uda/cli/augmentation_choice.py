@@ -191,15 +191,15 @@ def _class_of(method: str) -> Callable[..., "Job"]:
     return getattr(import_module(module), name)
 
 
-def _defaults(field: DeclaredField) -> str | None:
+def _defaults(methods: Sequence[str], field: DeclaredField) -> str | None:
     """The defaults of the methods that read an option: "0.3 (synonym, uniform), 0.7 (tfidf)"."""
-    methods: dict[str | None, list[str]] = {}
-    for method, declared in _DECLARED.items():
+    readers: dict[str | None, list[str]] = {}
+    for method in methods:
         if (of_method := options_of(method).get(field.name)) is not None:
-            methods.setdefault(default_of(declared.fields[of_method]), []).append(method)
-    if len(methods) < 2:
-        return next(iter(methods), None) or default_of(field)
-    return ", ".join(f"{words} ({', '.join(names)})" for words, names in methods.items() if words is not None)
+            readers.setdefault(default_of(_DECLARED[method].fields[of_method]), []).append(method)
+    if len(readers) < 2:
+        return next(iter(readers), None) or default_of(field)
+    return ", ".join(f"{words} ({', '.join(names)})" for words, names in readers.items() if words is not None)
 
 
 def augmentation_options(*, method: str, seed: str, training: bool = False) -> Callable[[Verb], Verb]:
@@ -207,7 +207,7 @@ def augmentation_options(*, method: str, seed: str, training: bool = False) -> C
 
     `training` adds `none`, the default, and the methods that work in the training step alone.
     """
-    only_in_step = tuple(name for name in IN_STEP if name not in METHODS)
+    offered = (*METHODS, *(name for name in IN_STEP if name not in METHODS)) if training else METHODS
     return declared_options(
         (__name__, "AugmentationChoice"),
         into=AugmentationChoice,
@@ -216,11 +216,11 @@ def augmentation_options(*, method: str, seed: str, training: bool = False) -> C
         leave_out=() if training else ("cutoff",),
         names={"method": method, "augment_seed": seed, **_FLAGS},
         types={
-            "method": click.Choice(("none", *METHODS, *only_in_step) if training else METHODS),
+            "method": click.Choice(("none", *offered) if training else offered),
             "operations": click.Choice(tuple(name for name in METHODS if name != "randaugment")),
         },
         metavars={"protect": "WORD", "mlm_model": "MODEL", "translator": "ENGINE", "translator_precision": "NAME"},
-        default_words=lambda field: "none" if field.name == "method" and training else _defaults(field),
+        default_words=lambda field: "none" if field.name == "method" and training else _defaults(offered, field),
         defaults={"method": "none"} if training else {},
         required=() if training else ("method",),
     )

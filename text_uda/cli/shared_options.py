@@ -41,9 +41,10 @@ label_sampling_option = option(
     help="Draw the same number of labeled texts for each class, or in proportion to the classes (at least one each).",
 )
 _encoder = declared_class("text_uda.training.settings", "TrainSettings").fields["encoder"]
-encoder_option = option(
-    "--encoder", group="Training", default=_encoder.default, show_default=True, metavar="NAME", help=_encoder.summary
-)
+
+
+def encoder_option(*, group: str = "Training", help: str = _encoder.summary) -> Callable[[Verb], Verb]:
+    return option("--encoder", group=group, default=_encoder.default, show_default=True, metavar="NAME", help=help)
 
 
 def cache_option(*, group: str = "Augmentation", required: bool = False, default: str = "") -> Callable[[Verb], Verb]:

@@ -29,7 +29,7 @@ SIZES = choices("text_uda.experiment.sizes", "Size")
 
 
 @verb()
-@click.argument("study", type=click.Choice(STUDIES))
+@click.argument("study", metavar="STUDY", type=click.Choice(STUDIES))
 @data_options(as_option=True)
 @option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
 @option(

@@ -36,7 +36,7 @@ def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
 @data_options()
 @augmentation_options(method="--method", seed="--seed")
 @cache_option(required=True)
-@encoder_option
+@encoder_option(group="Augmentation", help="Encoder whose tokens switchout and uniform switch, as in `text-uda train`.")
 @shard_option("texts")
 @option(
     "--engine",

@@ -23,7 +23,7 @@ _settings_options = declared_options(
 
 @verb()
 @data_options()
-@encoder_option
+@encoder_option()
 @_settings_options
 @option("--max-minutes", type=float, metavar="M", help="Stop after M minutes with a checkpoint; a rerun resumes.")
 @out_option("DIR", "Run directory to write.")

@@ -67,7 +67,7 @@ _settings_options = declared_options(
 @cache_option()
 @_filter_options
 @objective_options
-@encoder_option
+@encoder_option()
 @_settings_options
 @out_option("RUN", "Run directory to write.")
 @option("--name", metavar="NAME", help="Name of the run in reports. [default: METHOD seed N]")
