@@ -123,6 +123,7 @@ def test_an_objective_is_a_method_beside_supervised(answers: dict[str, Any]) -> 
     assert "|infonce|soft-agreement]" in "".join(answers["help"].split())
 
 
-def test_an_objective_has_its_section_on_the_page_of_methods(answers: dict[str, Any]) -> None:
+def test_both_are_on_the_page_of_methods(answers: dict[str, Any]) -> None:
+    assert "\n| `shout-aloud` | `Shout` | Writes words in capitals. |\n" in answers["page"]
     assert "\n## SoftAgreement\n" in answers["page"] and "lambda, of this test." in answers["page"]
     assert "| `soft-agreement` | [Supervised](#supervised) + [SoftAgreement](#softagreement) | any |" in answers["page"]

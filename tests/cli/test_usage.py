@@ -24,19 +24,15 @@ def commands() -> list[list[str]]:
     return [[verb] for verb in VERBS] + [["cache", verb] for verb in CACHE_VERBS]
 
 
-def verb(name: str) -> click.Command:
-    command = main.get_command(click.Context(main), name)
-    assert command is not None
-    return command
-
-
 def option(of_verb: str, name: str) -> click.Option:
-    return next(found for found in verb(of_verb).params if isinstance(found, click.Option) and found.name == name)
+    return next(
+        found for found in main.commands[of_verb].params if isinstance(found, click.Option) and found.name == name
+    )
 
 
 def test_the_verbs_are_those_of_the_design():
-    assert main.list_commands(click.Context(main)) == VERBS
-    cache = verb("cache")
+    assert list(main.commands) == VERBS
+    cache = main.commands["cache"]
     assert isinstance(cache, click.Group) and list(cache.commands) == CACHE_VERBS
 
 
@@ -81,8 +77,8 @@ def test_the_options_are_the_fields_of_the_settings():
     def fields(settings):
         return {field.name for field in dataclasses.fields(settings)}
 
-    assert fields(TrainSettings) - {found.name for found in verb("train").params} == {"log_every"}
-    assert fields(PretrainSettings) - {found.name for found in verb("pretrain").params} == {
+    assert fields(TrainSettings) - {found.name for found in main.commands["train"].params} == {"log_every"}
+    assert fields(PretrainSettings) - {found.name for found in main.commands["pretrain"].params} == {
         *("log_every", "max_grad_norm", "weight_decay")
     }
 
@@ -91,10 +87,10 @@ def test_help_shows_the_defaults_of_the_settings(run):
     from text_uda.training.settings import TrainSettings
 
     for field in dataclasses.fields(TrainSettings):
-        found = [each for each in verb("train").params if each.name == field.name]
+        found = [each for each in main.commands["train"].params if each.name == field.name]
         if not found or field.default is None or isinstance(field.default, bool):
             continue
-        record = found[0].get_help_record(click.Context(verb("train")))
+        record = found[0].get_help_record(click.Context(main.commands["train"]))
         assert record is not None
         shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
         assert f"[default: {shown}" in record[1], field.name
@@ -323,7 +319,7 @@ def test_options_of_the_trainer_reach_its_settings(record, reviews, tmp_path, mo
 
 @pytest.mark.parametrize("of_verb", ["paraphrase", "train"])
 def test_no_option_has_two_meanings(of_verb):
-    names = [name for found in verb(of_verb).params for name in found.opts]
+    names = [name for found in main.commands[of_verb].params for name in found.opts]
     assert len(names) == len(set(names))
 
 

@@ -1,6 +1,6 @@
 """Verbs whose `--help` groups the options by what they are for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -65,10 +65,25 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        verbs = self.list_commands(ctx)
-        if not args[0].startswith("-") and args[0] not in verbs:
-            raise click.UsageError(f"No such command {args[0]!r}.{nearest(args[0], verbs)}", ctx)
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(f"No such command {args[0]!r}.{nearest(args[0], self.commands)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+class _LazyCommands(Mapping[str, click.Command]):
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._names:
+            raise KeyError(name)
+        return getattr(import_module(f"text_uda.cli.verb_{name}"), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class LazyVerbs(Verbs):
@@ -80,16 +95,9 @@ class LazyVerbs(Verbs):
 
     def __init__(self, *args: Any, verbs: Mapping[str, str], **extra: Any) -> None:
         super().__init__(*args, **extra)
-        self._verbs = verbs
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._verbs)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._verbs:
-            return None
-        return getattr(import_module(f"text_uda.cli.verb_{cmd_name}"), cmd_name)
+        self._lines = verbs
+        self.commands = _LazyCommands(verbs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._verbs.items()))
+            formatter.write_dl(list(self._lines.items()))
