@@ -96,6 +96,17 @@ def test_help_shows_the_defaults_of_the_settings(run):
         assert f"[default: {shown}" in record[1], field.name
 
 
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_each_option_has_a_help_in_sentences(words):
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    for found in command.params:
+        if isinstance(found, click.Option):
+            assert found.help and found.help.endswith("."), found.name
+
+
 def test_help_groups_the_options_by_what_they_are_for(run):
     lines = run("train", "--help").stdout.splitlines()
     assert [line.removesuffix(":") for line in lines if line.removesuffix(":") in GROUPS] == list(GROUPS)

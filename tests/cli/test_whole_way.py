@@ -103,7 +103,7 @@ def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, 
     filters = json.loads((tmp_path / "run-1" / "config.json").read_text())["filters"]
     assert filters["min_change"] == 0.2
     assert "other settings (filters" in refused(*words, "--out", tmp_path / "run-1")
-    assert "--min-change chooses among paraphrases" in refused(
+    assert "--min-change selects paraphrases" in refused(
         "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
     )
 

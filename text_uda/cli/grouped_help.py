@@ -17,11 +17,11 @@ class GroupedOption(click.Option):
 
     Args:
         group: its heading in `--help`.
-        default_words: returns what `--help` shows as the default; called only there.
+        default_words: what `--help` shows as the default, or a function that returns it, called only there.
     """
 
     def __init__(
-        self, *args: Any, group: str = "Run", default_words: Callable[[], str | None] | None = None, **extra: Any
+        self, *args: Any, group: str = "Run", default_words: str | Callable[[], str | None] = "", **extra: Any
     ) -> None:
         super().__init__(*args, **extra)
         assert group in GROUPS
@@ -29,7 +29,8 @@ class GroupedOption(click.Option):
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)
-        if self.default_words is not None and (words := self.default_words()):
+        words = self.default_words() if callable(self.default_words) else self.default_words
+        if words:
             extra["default"] = words
         return extra
 

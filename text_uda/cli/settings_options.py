@@ -100,7 +100,7 @@ def _kind(field: DeclaredField, given_type: Any, metavar: str | None) -> dict[st
     """The arguments of click.option that follow from the annotation."""
     parts = _parts(field.annotation)
     if bool in parts:
-        return {"is_flag": True}
+        return {"is_flag": True, "default": None}  # None: not given
     multiple = {"multiple": True} if all(typing.get_origin(part) is tuple for part in parts) else {}
     if multiple:
         parts = [inner for part in parts for inner in _parts(typing.get_args(part)[0])]

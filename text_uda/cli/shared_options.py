@@ -29,8 +29,8 @@ dev_option = option(
     group="Labels",
     type=CountOrFile(),
     metavar="N|FILE",
-    help="Development rows, which select the model: N rows of the training side, or the rows of a file. [default: the"
-    " number of labels, at most a fifth of the remaining rows and 1000]",
+    help="Development rows, which select the model: N rows of the training side, or the rows of a file.",
+    default_words="as many as labels, at most a fifth of the remaining rows and 1000",
 )
 label_sampling_option = option(
     "--label-sampling",
@@ -48,7 +48,6 @@ def encoder_option(*, group: str = "Training", help: str = _encoder.summary) -> 
 
 
 def cache_option(*, group: str = "Augmentation", required: bool = False, default: str = "") -> Callable[[Verb], Verb]:
-    words = "Folder of paraphrases, local or on an object store (s3://bucket/folder)."
     return option(
         "--cache",
         "cache_path",
@@ -56,7 +55,8 @@ def cache_option(*, group: str = "Augmentation", required: bool = False, default
         type=CacheLocation(),
         required=required,
         metavar="DIR",
-        help=words + (default and f" [default: {default}]"),
+        help="Folder of paraphrases, local or on an object store (s3://bucket/folder).",
+        default_words=default,
     )
 
 

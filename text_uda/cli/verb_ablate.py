@@ -37,18 +37,20 @@ SIZES = choices("text_uda.experiment.sizes", "Size")
 )
 @label_sampling_option
 @dev_option
-@option("--seeds", type=COUNT, metavar="N", help="Number of seeds, from 0. [default: 5; smoke 2, usb 3]")
+@option("--seeds", type=COUNT, metavar="N", help="Number of seeds, from 0.", default_words="5; smoke 2, usb 3")
 @option(
     "--encoder",
     group="Training",
     metavar="NAME",
-    help="Encoder. [default: minilm-l6; paper, usb: google-bert/bert-base-uncased]",
+    help="Encoder: a hub id, or a folder that transformers opens.",
+    default_words="minilm-l6; paper, usb: google-bert/bert-base-uncased",
 )
 @option(
     "--tune",
     group="Training",
     metavar="head|last:N|all",
-    help="Which weights are trained. [default: head; paper, usb: all]",
+    help="Which weights are trained.",
+    default_words="head; paper, usb: all",
 )
 @option(
     "--translator",
@@ -56,9 +58,9 @@ SIZES = choices("text_uda.experiment.sizes", "Size")
     metavar="ENGINE",
     help="Engine of back-translation, as in `text-uda paraphrase`.",
 )
-@cache_option(default="DIR of --out, in cache")
+@cache_option(default="cache in the folder of the study")
 @option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")
-@option("--workers", type=COUNT, metavar="N", help="Parallel runs. [default: as many as the machine allows]")
+@option("--workers", type=COUNT, metavar="N", help="Parallel runs.", default_words="as many as the machine allows")
 @shard_option("runs")
 @option("--estimate", is_flag=True, help="Only estimate the cost, from a minute of measurement.")
 @out_option("DIR", "Folder of the study.")

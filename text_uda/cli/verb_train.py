@@ -70,7 +70,7 @@ _settings_options = declared_options(
 @encoder_option()
 @_settings_options
 @out_option("RUN", "Run directory to write.")
-@option("--name", metavar="NAME", help="Name of the run in reports. [default: METHOD seed N]")
+@option("--name", metavar="NAME", help="Name of the run in reports.", default_words="METHOD seed N")
 @option(
     "--max-minutes",
     type=click.FloatRange(0, min_open=True),
@@ -234,7 +234,7 @@ def _say(result: dict[str, Any], out: Path) -> None:
     if refit := result.get("refit"):
         click.echo(
             f"the model for use, trained on all labels, is in {printable(str(out / REFIT / 'model'))}: test error"
-            f" {refit['test_error']:.2f}%, which selected nothing"
+            f" {refit['test_error']:.2f}%, not used for selection"
         )
 
 

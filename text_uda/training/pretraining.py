@@ -61,6 +61,8 @@ class PretrainSettings:
     """A hub id, a folder, or "minilm-l6", the packaged one of the extra `demo`."""
 
     steps: int = 1000
+    """Steps of the optimizer."""
+
     seed: int = 0
     """Of the order of the rows, the masks, the dropout, and the head where the encoder comes without one."""
 
