@@ -105,21 +105,21 @@ class AugmentationChoice:
         if self.method == "randaugment":
             return self._randaugment(options, encoder, texts, cache)
         self._refuse_other_options(options)
-        return self._built(self.method, self._given(options), encoder, texts)
+        return self._built(self.method, self._arguments(options), encoder, texts)
 
-    def _built(self, method: str, given: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
+    def _built(self, method: str, arguments: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
         fields = _DECLARED[method].fields
         if "seed" in fields:
-            given["seed"] = self.augment_seed
+            arguments["seed"] = self.augment_seed
         if "tokenizer" in fields:
-            given["tokenizer"] = encoder
-        if given.get("tau") is not None:
-            given["rate"] = None
+            arguments["tokenizer"] = encoder
+        if arguments.get("tau") is not None:
+            arguments["rate"] = None
         if "statistics" in fields:
             from text_uda.augment.tfidf import Statistics
 
-            given["statistics"] = Statistics.of(texts())
-        return _class_of(method)(**given)
+            arguments["statistics"] = Statistics.of(texts())
+        return _class_of(method)(**arguments)
 
     def _randaugment(
         self, options: dict[str, str], encoder: str, texts: Callable[[], Sequence[str]], cache: str | None
@@ -137,7 +137,7 @@ class AugmentationChoice:
         self._refuse_other_options(options | {option: "" for of_name in passed_on.values() for option in of_name})
         operations = []
         for name in names:
-            operation = self._built(name, self._given(passed_on[name]), encoder, texts)
+            operation = self._built(name, self._arguments(passed_on[name]), encoder, texts)
             if name == "back-translation":
                 if cache is None:
                     raise SettingsError("RandAugment reads back-translations from a cache; give --cache DIR")
@@ -145,9 +145,9 @@ class AugmentationChoice:
 
                 operation = Cached(operation, cache)
             operations.append(operation)
-        return self._built("randaugment", self._given(options) | {"operations": tuple(operations)}, encoder, texts)
+        return self._built("randaugment", self._arguments(options) | {"operations": tuple(operations)}, encoder, texts)
 
-    def _given(self, options: dict[str, str]) -> dict[str, Any]:
+    def _arguments(self, options: dict[str, str]) -> dict[str, Any]:
         """Field of the augmentation -> the value of its option, for the options that were given."""
         values = {field: getattr(self, option) for option, field in options.items()}
         return {field: value for field, value in values.items() if value not in (None, ())}

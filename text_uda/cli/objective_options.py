@@ -77,8 +77,8 @@ class ObjectiveChoice:
             )
         if not needs.second_view and method != "none":
             raise SettingsError(f"--objective {name} reads no augmented texts; leave out --augment")
-        given = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
-        for field, value in given.items():
+        settings = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
+        for field, value in settings.items():
             if value is not None:
                 preset = preset.having(field, None if value == "none" else value, name=name)
         return preset

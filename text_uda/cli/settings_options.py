@@ -78,10 +78,10 @@ def declared_options(
         def with_options(**values: Any) -> Any:
             of_fields = {field.name: values.pop(field.name) for field in fields}
             if into is None:
-                given = {name: value for name, value in of_fields.items() if value not in (None, ())}
+                handed_over = {name: value for name, value in of_fields.items() if value not in (None, ())}
             else:
-                given = into(**of_fields, **{name: values.pop(name) for name in leave_out if name in values})
-            return function(**values, **{under: given})
+                handed_over = into(**of_fields, **{name: values.pop(name) for name in leave_out if name in values})
+            return function(**values, **{under: handed_over})
 
         decorated: Verb = with_options
         for add in reversed(options):
@@ -96,7 +96,7 @@ def _default(field: DeclaredField, into: type | None, defaults: Mapping[str, Any
     return {} if default in (None, ()) else {"default": default}
 
 
-def _kind(field: DeclaredField, given_type: Any, metavar: str | None) -> dict[str, Any]:
+def _kind(field: DeclaredField, overriding_type: Any, metavar: str | None) -> dict[str, Any]:
     """The arguments of click.option that follow from the annotation."""
     parts = _parts(field.annotation)
     if bool in parts:
@@ -105,8 +105,8 @@ def _kind(field: DeclaredField, given_type: Any, metavar: str | None) -> dict[st
     if multiple:
         parts = [inner for part in parts for inner in _parts(typing.get_args(part)[0])]
     words = [word for part in parts if typing.get_origin(part) is Literal for word in typing.get_args(part)]
-    if given_type is not None:
-        kind: Any = given_type
+    if overriding_type is not None:
+        kind: Any = overriding_type
     elif words:
         kind = click.Choice(words)
     else:

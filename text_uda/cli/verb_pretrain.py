@@ -14,7 +14,7 @@ from text_uda.cli.shared_options import encoder_option, ends, out_option, resume
 
 _settings_options = declared_options(
     ("text_uda.training.pretraining", "PretrainSettings"),
-    under="given",
+    under="training",
     group="Training",
     groups={"precision": "Precision and memory", "tokens_per_pass": "Precision and memory"},
     leave_out=("encoder", "weight_decay", "max_grad_norm", "log_every"),
@@ -32,7 +32,7 @@ _settings_options = declared_options(
 def pretrain(
     data: DataChoice,
     encoder: str,
-    given: dict[str, Any],
+    training: dict[str, Any],
     max_minutes: float | None,
     out: Path,
     resume: bool,
@@ -50,7 +50,7 @@ def pretrain(
     from text_uda.training.pretraining import PretrainSettings
     from text_uda.training.pretraining import pretrain as run_pretraining
 
-    settings = PretrainSettings(encoder=encoder, **given)
+    settings = PretrainSettings(encoder=encoder, **training)
     texts = data.training_texts()
     if not as_json and is_main_process():
         click.echo(f"{printable(data.load().name)}: {len(texts):,} training texts")

@@ -41,7 +41,7 @@ _filter_options = declared_options(
 )
 _settings_options = declared_options(
     ("text_uda.training.settings", "TrainSettings"),
-    under="given",
+    under="training",
     group="Training",
     groups=dict.fromkeys(("precision", "tokens_per_pass", "compile"), "Precision and memory"),
     leave_out=("encoder", "samples", "log_every"),
@@ -96,7 +96,7 @@ def train(
     filters: dict[str, Any],
     objective: ObjectiveChoice,
     encoder: str,
-    given: dict[str, Any],
+    training: dict[str, Any],
     out: Path,
     name: str | None,
     max_minutes: float | None,
@@ -132,7 +132,7 @@ def train(
         raise SettingsError("--augment cutoff works on embeddings in the training step; leave out --cache")
     preset, chosen_filters = objective.build(augmentation.method), _filters(filters, augmentation.method)
     if not preset.losses:
-        _check_baseline_reads(given, objective.objective)
+        _check_baseline_reads(training, objective.objective)
     from text_uda.data import split
     from text_uda.model.precision import words
     from text_uda.model.pretrained import hidden_width
@@ -140,7 +140,7 @@ def train(
     from text_uda.training.train_classifier import train as run_training
 
     data, dev = data.with_dev(dev_rows)
-    settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **given)
+    settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **training)
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     parts = split(
         data.load(),
@@ -188,23 +188,23 @@ def train(
         _say(result, out)
 
 
-def _filters(given: dict[str, Any], method: str) -> "Filters | None":
+def _filters(settings: dict[str, Any], method: str) -> "Filters | None":
     """The filters that judge the paraphrases of the cache again, or None to keep their status."""
-    if not given:
+    if not settings:
         return None
     if method == "none":
-        name = next(iter(given)).replace("_", "-")
+        name = next(iter(settings)).replace("_", "-")
         raise SettingsError(f"--{name} selects paraphrases; give --augment METHOD, or leave it out")
     from text_uda.paraphrasing.filters import Filters
 
-    return Filters(**given)
+    return Filters(**settings)
 
 
-def _check_baseline_reads(given: dict[str, Any], objective: str | None) -> None:
+def _check_baseline_reads(training: dict[str, Any], objective: str | None) -> None:
     """Raise SettingsError for an option of the training step: a baseline takes no step."""
     from text_uda.training.fit_baseline import DECISIVE
 
-    if unread := given.keys() - set(DECISIVE):
+    if unread := training.keys() - set(DECISIVE):
         name = min(unread).replace("_", "-")
         raise SettingsError(f"--objective {objective} takes no step, and reads no --{name}: leave it out")
 

@@ -51,7 +51,7 @@ class Preset:
                 for objective, names in zip(self.objectives, matches, strict=True)
             )
             return replace(self, objectives=tuple(changed))
-        known = [_option(name) for name in _OPTIONS if any(name in _fields(each) for each in self.objectives)]
+        known = [_option(name) for name in _OPTIONS if any(name in _fields(objective) for objective in self.objectives)]
         raise SettingsError(
             f"{name} has no {_option(field)}; its options are: {', '.join(known) or 'none'} (Python sets more fields)"
         )
@@ -118,18 +118,20 @@ def _fields(objective: Method) -> list[str]:
 
 def losses(objectives: Sequence[Method]) -> tuple[Objective, ...]:
     """The objectives that have a loss, which leaves out a baseline."""
-    return tuple(each for each in objectives if isinstance(each, Objective))
+    return tuple(objective for objective in objectives if isinstance(objective, Objective))
 
 
 def baseline_of(objectives: Sequence[Method]) -> Baseline | None:
     """The baseline among them, if there is one."""
-    return next((each for each in objectives if not isinstance(each, Objective)), None)
+    return next((objective for objective in objectives if not isinstance(objective, Objective)), None)
 
 
 def check_together(objectives: Sequence[Method]) -> None:
     """Raise SettingsError for objectives whose losses cannot be added, and for what is no objective."""
     several = isinstance(objectives, tuple | list)
-    if not several or any(isinstance(each, type) or not isinstance(each, Objective | Baseline) for each in objectives):
+    if not several or any(
+        isinstance(objective, type) or not isinstance(objective, Objective | Baseline) for objective in objectives
+    ):
         raise SettingsError(
             'give a tuple of objectives, such as (Supervised(), FixMatch()) or PRESETS["fixmatch"].objectives; '
             f"this is {objectives!r}"
@@ -143,18 +145,18 @@ def check_together(objectives: Sequence[Method]) -> None:
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     used = in_use(objectives).values()
-    if all(each.needs.trained_hidden or getattr(each, "until", 1) < 1 for each in used):
+    if all(objective.needs.trained_hidden or getattr(objective, "until", 1) < 1 for objective in used):
         raise SettingsError(
-            f"{', '.join(type(each).__name__ for each in used)} alone would not train the last layer: add Supervised()"
+            f"{', '.join(type(objective).__name__ for objective in used)} alone would not train the last layer: add Supervised()"
         )
-    kinds = [type(each).__name__ for each in objectives]
+    kinds = [type(objective).__name__ for objective in objectives]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:
         raise SettingsError(f"{twice} is given twice, and its terms would share one name: give one of them")
-    if any(isinstance(each, RDrop) for each in objectives):
-        _check_plain(next((each for each in objectives if isinstance(each, Supervised)), Supervised()))
-    labeled = [type(each).__name__ for each in objectives if each.needs.labeled]
-    if labeled and (len(labeled) > 1 or any(isinstance(each, Supervised) for each in objectives)):
+    if any(isinstance(objective, RDrop) for objective in objectives):
+        _check_plain(next((objective for objective in objectives if isinstance(objective, Supervised)), Supervised()))
+    labeled = [type(objective).__name__ for objective in objectives if objective.needs.labeled]
+    if labeled and (len(labeled) > 1 or any(isinstance(objective, Supervised) for objective in objectives)):
         raise SettingsError(f"{labeled[0]} includes a labeled loss: leave out Supervised() and others that include one")
 
 
