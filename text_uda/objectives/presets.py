@@ -146,9 +146,8 @@ def check_together(objectives: Sequence[Method]) -> None:
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     used = in_use(objectives).values()
     if all(objective.needs.trained_hidden or getattr(objective, "until", 1) < 1 for objective in used):
-        raise SettingsError(
-            f"{', '.join(type(objective).__name__ for objective in used)} alone would not train the last layer: add Supervised()"
-        )
+        names = ", ".join(type(objective).__name__ for objective in used)
+        raise SettingsError(f"{names} alone would not train the last layer: add Supervised()")
     kinds = [type(objective).__name__ for objective in objectives]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:
