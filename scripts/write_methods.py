@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from text_uda.augment import METHODS, Cutoff
+import text_uda.augment
+from text_uda.lazy_names import classes_by_file
 from text_uda.model.inputs import Batch, Tokens
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.objectives import PRESETS, LogisticRegression, Needs, Preset, SelfTraining, all_needs
@@ -99,7 +100,8 @@ def _index() -> str:
 def _augmentations() -> str:
     """The augmentations by the first sentence of their docstrings."""
     lines = ["## Augmentations", "", AUGMENTATIONS, "| name | class | what it does to a text |", "| --- | --- | --- |"]
-    for name, kind in {**METHODS, "cutoff": Cutoff}.items():
+    for name, (_, class_name) in classes_by_file("text_uda.augment.all_augmentations").items():
+        kind = getattr(text_uda.augment, class_name)
         first = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].removesuffix(":")
         lines.append(f"| `{name}` | `{kind.__name__}` | {_plain(first)} |")
     return "\n".join(lines) + "\n"

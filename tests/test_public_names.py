@@ -1,5 +1,6 @@
 """What `from text_uda import ...` gives."""
 
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,21 @@ def test_public_names() -> None:
     for name in text_uda.__all__:
         value = getattr(text_uda, name)
         assert name == "PRESETS" or (callable(value) and value.__name__ == name)
+
+
+@pytest.mark.parametrize(
+    ("package", "list_module"),
+    [
+        ("text_uda", "text_uda.public_names"),
+        ("text_uda.augment", "text_uda.augment.all_augmentations"),
+        ("text_uda.objectives", "text_uda.objectives.all_objectives"),
+    ],
+)
+def test_a_list_can_be_imported_and_gives_the_same_objects(package: str, list_module: str) -> None:
+    names = [name for name in vars(import_module(list_module)) if not name.startswith("_")]
+    assert len(names) > 10
+    for name in names:
+        assert getattr(import_module(package), name) is getattr(import_module(list_module), name)
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -45,7 +45,7 @@ def test_a_share_leaves_the_report_to_the_whole(run, refused, words, tmp_path):
     missing = refused("ablate", "tsa", *words, "--shard", "1/2")
     assert run(*shlex.split(missing.split("`")[1])[1:]).exit_code == 0
     first = run("ablate", "tsa", *words, "--shard", "1/2")
-    assert first.exit_code == 0 and "left to other shares" in first.stdout and not page.exists()
+    assert first.exit_code == 0 and "belong to other shares" in first.stdout and not page.exists()
     second = run("ablate", "tsa", *words, "--shard", "2/2")
     assert second.exit_code == 0 and "the page:" in second.stdout and page.exists()
 

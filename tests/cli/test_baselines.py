@@ -46,7 +46,7 @@ def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_
     made = json.loads((out / "refit" / "result.json").read_text())
     assert said[-1] == (
         f"the model for use, trained on all labels, is in {out / 'refit' / 'model'}: test error"
-        f" {made['test_error']:.2f}%, by which nothing was chosen"
+        f" {made['test_error']:.2f}%, not used for selection"
     )
     told = record(*words, "--out", out, "--refit")
     assert told["refit"]["dev_error"] is None and "test_correct" not in told["refit"].keys() | told.keys()
@@ -64,7 +64,7 @@ def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_
         (("--learning-rate", 0.1), "reads no --learning-rate"),
         (("--layer-decay", 0.5), "reads no --layer-decay"),
         (("--augment", "switchout"), "reads no augmented texts; leave out --augment"),
-        (("--temperature", 0.5), "has no --temperature (of the options it has none;"),
+        (("--temperature", 0.5), "has no --temperature; its options are: none ("),
         (("--ema-decay", 0.9), "has no --ema-decay"),
         (("--tsa", "exp"), "has no --tsa"),
     ],

@@ -1,5 +1,6 @@
 """Names and help of the command line."""
 
+import dataclasses
 import subprocess
 import sys
 from importlib import import_module
@@ -9,10 +10,11 @@ import click
 import pytest
 
 from text_uda.cli import main
-from text_uda.cli.augmentation_choice import METHODS
+from text_uda.cli.augmentation_choice import IN_STEP, METHODS
+from text_uda.cli.grouped_help import GROUPS
 from text_uda.cli.objective_options import OBJECTIVES
-from text_uda.cli.training import ACCEPTABLE, TRACKERS
-from text_uda.cli.training_options import OF_FEATURES, SCHEDULES, SELECT_BY
+from text_uda.cli.shared_options import encoder_option
+from text_uda.cli.verb_train import ACCEPTABLE, TRACKERS
 
 VERBS = ["demo", "data", "paraphrase", "cache", "pretrain", "train", "evaluate", "predict", "ablate", "report"]
 CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
@@ -20,6 +22,12 @@ CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
 
 def commands() -> list[list[str]]:
     return [[verb] for verb in VERBS] + [["cache", verb] for verb in CACHE_VERBS]
+
+
+def option(of_verb: str, name: str) -> click.Option:
+    return next(
+        found for found in main.commands[of_verb].params if isinstance(found, click.Option) and found.name == name
+    )
 
 
 def test_the_verbs_are_those_of_the_design():
@@ -43,24 +51,80 @@ def test_choices_are_the_lists_of_the_library():
     from text_uda.objectives.schedules import SCHEDULES as schedules
     from text_uda.objectives.schedules import Schedule
     from text_uda.paraphrasing.filters import ACCEPTABLE as acceptable
-    from text_uda.runs.decisive_settings import BASELINE_SETTINGS
+    from text_uda.training.in_step_augmentation import kind_of
     from text_uda.training.settings import SelectBy
     from text_uda.training.trackers import Tracker
 
-    assert set(METHODS) == set(augmentations)
+    assert tuple(augmentations) == METHODS
+    assert set(IN_STEP) - set(METHODS) == {"cutoff"}
+    assert {name for name in METHODS if kind_of(_plain(augmentations[name]))} == set(IN_STEP) & set(METHODS)
     assert tuple(OBJECTIVES) == tuple(PRESETS)
-    assert set(BASELINE_SETTINGS) - {"encoder"} == OF_FEATURES
-    assert set(ACCEPTABLE) == set(acceptable)
+    assert tuple(acceptable) == ACCEPTABLE
     assert get_args(Tracker) == TRACKERS
-    assert get_args(SelectBy) == SELECT_BY
-    assert get_args(Schedule) == tuple(schedules) == SCHEDULES
+    assert get_args(SelectBy) == tuple(option("train", "select_by").type.choices)  # pyright: ignore[reportAttributeAccessIssue]
+    assert get_args(Schedule) == tuple(schedules) == tuple(option("train", "schedule").type.choices)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _plain(kind: type) -> object:
+    """An instance that was not initialised: it has the methods of its class."""
+    return object.__new__(kind)
+
+
+def test_the_options_are_the_fields_of_the_settings():
+    from text_uda.training.pretraining import PretrainSettings
+    from text_uda.training.settings import TrainSettings
+
+    def fields(settings):
+        return {field.name for field in dataclasses.fields(settings)}
+
+    assert fields(TrainSettings) - {found.name for found in main.commands["train"].params} == {"log_every"}
+    assert fields(PretrainSettings) - {found.name for found in main.commands["pretrain"].params} == {
+        *("log_every", "max_grad_norm", "weight_decay")
+    }
+
+
+def test_help_shows_the_defaults_of_the_settings(run):
+    from text_uda.training.settings import TrainSettings
+
+    for field in dataclasses.fields(TrainSettings):
+        found = [each for each in main.commands["train"].params if each.name == field.name]
+        if not found or field.default is None or isinstance(field.default, bool):
+            continue
+        record = found[0].get_help_record(click.Context(main.commands["train"]))
+        assert record is not None
+        shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+        assert f"[default: {shown}" in record[1], field.name
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_each_option_has_a_help_in_sentences(words):
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    for found in command.params:
+        if isinstance(found, click.Option):
+            assert found.help and found.help.endswith("."), found.name
+
+
+def test_help_groups_the_options_by_what_they_are_for(run):
+    lines = run("train", "--help").stdout.splitlines()
+    assert [line.removesuffix(":") for line in lines if line.removesuffix(":") in GROUPS] == list(GROUPS)
+    precision = lines[lines.index("Precision and memory:") : lines.index("Run:")]
+    words = [line.split()[0] for line in precision[1:] if line.startswith("  --")]
+    assert words == ["--precision", "--tokens-per-pass", "--compile"]
+    assert "\nOptions:\n" in run("predict", "--help").stdout, "one group needs no heading of its own"
 
 
 def test_default_encoder_is_that_of_the_trainer():
-    from text_uda.cli.shared_options import DEFAULT_ENCODER
     from text_uda.training.settings import TrainSettings
 
-    assert TrainSettings().encoder == DEFAULT_ENCODER
+    @click.command()
+    @encoder_option()
+    def verb_of_the_test(encoder):
+        pass
+
+    assert verb_of_the_test.params[0].default == TrainSettings().encoder
 
 
 def test_help_loads_nothing_heavy():
@@ -79,9 +143,9 @@ def test_help_tells_the_defaults_of_uda(run):
     from text_uda.objectives import PRESETS
 
     said, uda = " ".join(run("train", "--help").stdout.split()), PRESETS["uda"].objectives[1]
-    for option in ("temperature", "confidence-threshold", "ramp-up", "alignment"):
-        own = said.partition(f"--{option} ")[2].partition(" --")[0]
-        assert f"[default of uda: {getattr(uda, option.replace('-', '_'))}]" in own, own
+    for name in ("temperature", "confidence-threshold", "ramp-up", "alignment"):
+        own = said.partition(f"--{name} ")[2].partition(" --")[0]
+        assert f"[default: {getattr(uda, name.replace('-', '_'))} with uda]" in own, own
 
 
 def test_unknown_option_names_the_nearest(refused):
@@ -138,13 +202,13 @@ def test_an_option_that_the_method_would_not_read_is_refused(refused, tmp_path, 
 
 def test_options_of_back_translation_reach_it():
     from text_uda.augment import BackTranslation
-    from text_uda.cli.augmentation_choice import DEFAULT_TRANSLATOR, AugmentationChoice
+    from text_uda.cli.augmentation_choice import AugmentationChoice
 
     def built(**given):
         choice = AugmentationChoice(method="back-translation", augment_seed=7, samples=1, **given)
         return choice.build(encoder="", texts=tuple, cache=None)
 
-    assert built() == BackTranslation(seed=7) == BackTranslation(seed=7, translator=DEFAULT_TRANSLATOR)
+    assert built() == BackTranslation(seed=7) == BackTranslation(seed=7, translator="apertium:eng-spa")
     sampled = {"top_k": 9, "top_p": 0.8, "retries": 1, "protect": ("Acme", "Zorg")}
     several = {"translator": "marian:a,b + marian:c,d"}
     assert built(**sampled, **several, sampling_temperature=0.9, translator_precision="int8") == BackTranslation(
@@ -219,7 +283,7 @@ def test_names_that_differ_reach_the_method():
         (["--method", "swap", "--operation", "typos"], "--operation belongs to randaugment"),
         (["--method", "tfidf", "--part-of-speech", "noun"], "--part-of-speech belongs to synonym"),
         (["--method", "synonym", "--part-of-speech", "pronoun"], "noun"),
-        (["--method", "synonym", "--preview", 3, "--json"], "--preview shows texts to people"),
+        (["--method", "synonym", "--preview", 3, "--json"], "--preview prints texts for people"),
         (["--method", "cutoff"], "'cutoff' is not one of"),
     ],
 )
@@ -264,9 +328,9 @@ def test_options_of_the_trainer_reach_its_settings(record, reviews, tmp_path, mo
     assert given[0]["settings"] == TrainSettings(**settings)
 
 
-@pytest.mark.parametrize("verb", ["paraphrase", "train"])
-def test_no_option_has_two_meanings(verb):
-    names = [name for option in main.commands[verb].params for name in option.opts]
+@pytest.mark.parametrize("of_verb", ["paraphrase", "train"])
+def test_no_option_has_two_meanings(of_verb):
+    names = [name for found in main.commands[of_verb].params for name in found.opts]
     assert len(names) == len(set(names))
 
 
@@ -275,7 +339,7 @@ def test_no_option_has_two_meanings(verb):
     [
         (["--objective", "uda"], "--augment METHOD --cache DIR"),
         (["--augment", "synonym"], "--cache DIR"),
-        (["--temperature", 0.5], "supervised has no --temperature (of the options it has --tsa, --class-weights, "),
+        (["--temperature", 0.5], "supervised has no --temperature; its options are: --tsa, --class-weights, "),
         (["--objective", "pi-model", "--ema-decay", 0.9], "pi-model has no --ema-decay"),
         (["--objective", "mean-teacher", "--ema-decay", 1], "decay=1"),
         (["--augment", "synonym", "--cache", "c", "--objective", "supervised"], "leave out --augment"),

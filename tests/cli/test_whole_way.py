@@ -103,7 +103,7 @@ def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, 
     filters = json.loads((tmp_path / "run-1" / "config.json").read_text())["filters"]
     assert filters["min_change"] == 0.2
     assert "other settings (filters" in refused(*words, "--out", tmp_path / "run-1")
-    assert "--min-change chooses among paraphrases" in refused(
+    assert "--min-change selects paraphrases" in refused(
         "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
     )
 
@@ -114,7 +114,7 @@ def test_only_our_own_words_reach_the_terminal(reviews, tiny_bert, tmp_path):
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     own = ("encode: ", "train: ", "warning: ")
     assert all(line.startswith(own) for line in done.stderr.splitlines()), done.stderr
-    assert "test error" in done.stdout and "chosen by dev" in done.stdout
+    assert "test error" in done.stdout and "selected by dev" in done.stdout
 
 
 def test_evaluate_gives_the_error_that_training_gave(record, trained, reviews):
@@ -152,7 +152,7 @@ def test_train_tells_what_chose_and_what_rare_classes_get(run, reviews, tiny_ber
     words = ["train", reviews, "--labels", 6, "--dev", 9, "--encoder", tiny_bert, "--tune", "head", "--steps", 2]
     said = run(*words, "--select-by", "macro-f1", "--out", tmp_path / "a").stdout
     result = json.loads((tmp_path / "a" / "result.json").read_text())
-    assert f"chosen by dev macro-f1 of 9 texts (step 2): dev error {result['dev_error']:.2f}%, test error" in said
+    assert f"selected by dev macro-f1 of 9 texts (step 2): dev error {result['dev_error']:.2f}%, test error" in said
     assert f"balanced error {result['test_balanced_error']:.2f}%, macro-F1 {result['test_macro_f1']:.2f}%, cal" in said
     assert "last (step 2): dev error" in said
     assert json.loads((tmp_path / "a" / "config.json").read_text())["settings"]["select_by"] == "macro-f1"
@@ -162,7 +162,7 @@ def test_train_tells_what_chose_and_what_rare_classes_get(run, reviews, tiny_ber
         del result[name]  # as an earlier version left it
     (tmp_path / "a" / "result.json").write_text(json.dumps(result))
     said = run(*words, "--select-by", "macro-f1", "--out", tmp_path / "a").stdout
-    assert "chosen by dev (step 2): dev error" in said
+    assert "selected by dev (step 2): dev error" in said
 
 
 def test_evaluate_tells_classes_by_name(record, trained, reviews, tmp_path):

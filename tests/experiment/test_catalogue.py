@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 import pytest
 
-from text_uda.cli.ablating import ablate
+from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting

@@ -55,7 +55,7 @@ def test_the_alignment_is_the_prior_of_methods_with_a_threshold_for_each_class()
     )
     changed = PRESETS["flexmatch"].having("alignment", "labels", name="flexmatch")
     assert changed.objectives == (Supervised(), FlexMatch(prior="labels"))
-    with pytest.raises(SettingsError, match=r"it has .*--alignment; more"):
+    with pytest.raises(SettingsError, match=r"its options are: .*--alignment \("):
         PRESETS["flexmatch"].having("temperature", 0.5, name="flexmatch")
     with pytest.raises(SettingsError, match="prior=None"):
         PRESETS["freematch"].having("alignment", None, name="freematch")
@@ -75,7 +75,7 @@ def test_the_decay_is_that_of_the_average():
         (
             "supervised",
             "temperature",
-            r"supervised has no --temperature \(of the options it has --tsa, --class-weights, --label-smoothing;",
+            r"supervised has no --temperature; its options are: --tsa, --class-weights, --label-smoothing \(",
         ),
         ("fixmatch", "ema_decay", "fixmatch has no --ema-decay"),
         ("vat-entmin", "weight", r"several weights: .* VAT\(weight=...\), EntMin\(weight=...\)"),
@@ -114,5 +114,5 @@ def test_every_name_is_of_another_method():
 
 def test_two_of_a_kind_are_refused():
     """Their terms have one name, and the loss of one would hide that of the other."""
-    with pytest.raises(SettingsError, match="UDA is there twice"):
+    with pytest.raises(SettingsError, match="UDA is given twice"):
         check_together((Supervised(), UDA(temperature=0.4), UDA(temperature=0.9)))

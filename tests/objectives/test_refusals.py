@@ -130,9 +130,9 @@ def test_contrast_of_a_frozen_vector(contrast, tiny_bert, tmp_path):
         ((Supervised(label_smoothing=0.1), RDrop()), "leave out label_smoothing"),
         ((RDrop(), Supervised(class_weights="balanced")), "leave out class_weights"),
         ((Supervised(class_weights=(1.0,) * 7),), "class_weights has 7 weights and the data"),
-        ((Supervised(), MixMatch()), "MixMatch has a labeled loss of its own: leave out Supervised"),
-        ((MixMatch(), TMix()), "MixMatch has a labeled loss of its own"),
-        ((SupCon(), InfoNCE()), "SupCon, InfoNCE alone would leave the last layer as it began: add Supervised()"),
+        ((Supervised(), MixMatch()), "MixMatch includes a labeled loss: leave out Supervised"),
+        ((MixMatch(), TMix()), "MixMatch includes a labeled loss"),
+        ((SupCon(), InfoNCE()), "SupCon, InfoNCE alone would not train the last layer: add Supervised()"),
     ],
 )
 def test_objectives_that_do_not_go_together(objectives, words, tiny_bert, tmp_path):

@@ -170,8 +170,12 @@ def test_unlabeled_texts_decide_self_training_alone(split, settings, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "arguments", "words"),
     [
-        ({}, {"objectives": (LogisticRegression(), Supervised())}, "LogisticRegression is a method of its own"),
-        ({}, {"objectives": (LogisticRegression(), SelfTraining())}, "is a method of its own"),
+        (
+            {},
+            {"objectives": (LogisticRegression(), Supervised())},
+            "LogisticRegression is a baseline and has no loss to add",
+        ),
+        ({}, {"objectives": (LogisticRegression(), SelfTraining())}, "is a baseline and has no loss to add"),
         ({}, {"objectives": (LogisticRegression,)}, "give a tuple of objectives"),
         ({}, {"averaging": EMA()}, "LogisticRegression takes no step, so no weights can be averaged"),
         ({"unlabeled": ()}, {"objectives": (SelfTraining(),)}, "there are no unlabeled texts"),

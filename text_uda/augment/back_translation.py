@@ -102,7 +102,7 @@ class BackTranslation(Job):
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Assign the process its GPU, or its share of the cores."""
-        self.__dict__["_round_trips"] = self._translators(Share(worker, workers))  # replaces the cached property
+        object.__setattr__(self, "_round_trips", self._translators(Share(worker, workers)))  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
         round_trips = [{"there": there.settings(), "back": back.settings()} for there, back in self._round_trips]

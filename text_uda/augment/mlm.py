@@ -91,7 +91,7 @@ class MaskedLanguageModel(Job):
         """Assign the process its GPU, or its share of the cores."""
         from text_uda.translate.device import Share
 
-        self.__dict__["_share"] = Share(worker, workers)
+        object.__setattr__(self, "_share", Share(worker, workers))  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The command line. Nothing else knows of it; nothing heavy is imported until a verb runs."""
+"""The command line. No other part imports it, and it imports nothing heavy until a verb runs."""
 
 from text_uda.cli.app import main
 

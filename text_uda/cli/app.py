@@ -1,4 +1,4 @@
-"""The command `text-uda`: its verbs, and the one place where a failure becomes a line and an exit code."""
+"""The command `text-uda`: its verbs, and the place where a failure becomes a line and an exit code."""
 
 import os
 import sys
@@ -8,22 +8,27 @@ from typing import Any
 
 import click
 
-from text_uda.cli.ablating import ablate
-from text_uda.cli.caching import cache
-from text_uda.cli.failures import explain
-from text_uda.cli.preparing import data, paraphrase
-from text_uda.cli.pretraining import pretrain
-from text_uda.cli.quiet import quiet_libraries
-from text_uda.cli.reporting import demo, report
-from text_uda.cli.shared_options import Invocation
-from text_uda.cli.training import train
-from text_uda.cli.using import evaluate, predict
-from text_uda.cli.verbs import Verbs
+from text_uda.cli.failures import Invocation, explain
+from text_uda.cli.grouped_help import LazyVerbs
+from text_uda.cli.quiet_libraries import quiet_libraries
+
+VERBS = {
+    "demo": "Run every step on real text, on a CPU, in minutes.",
+    "data": "List the data sets known by name, or describe one.",
+    "paraphrase": "Fill a cache with paraphrases of the training texts.",
+    "cache": "Look at, check and reshape a folder of paraphrases.",
+    "pretrain": "Continue an encoder's pretraining on the texts of DATA.",
+    "train": "Train a classifier from few labels and unlabeled texts.",
+    "evaluate": "Measure the error of a trained run on a data set.",
+    "predict": "Classify the lines of standard input.",
+    "ablate": "Run a study: many runs over methods and seeds, a table, a page.",
+    "report": "Write one page that compares runs.",
+}
 
 
-class Application(Verbs):
+class Application(LazyVerbs):
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
-        """Run one verb and leave the process; each failure is one line on standard error."""
+        """Run one verb and exit; a failure is one line on standard error."""
         quiet_libraries()
         invocation = Invocation(debug=bool(os.environ.get("TEXT_UDA_DEBUG")))
         extra |= {"standalone_mode": False, "prog_name": "text-uda"}
@@ -43,7 +48,7 @@ class Application(Verbs):
 
 
 def _drop_unwritable_output() -> None:
-    """Where standard output takes no more (a full disk, a reader that left), do not try again at exit."""
+    """If standard output cannot be written (a full disk, a closed pipe), do not try again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -53,6 +58,7 @@ def _drop_unwritable_output() -> None:
 @click.group(
     cls=Application,
     name="text-uda",
+    verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="text-uda")
@@ -60,15 +66,11 @@ def main() -> None:
     """Train text classifiers from a few labels and many unlabeled texts.
 
     \b
-    text-uda demo                            the whole way on real text, on a CPU, in minutes
+    text-uda demo                            every step on real text, on a CPU, in minutes
     text-uda paraphrase movie-snippets --method synonym --cache paraphrases
     text-uda train movie-snippets --labels 60 --augment synonym --cache paraphrases --out run
     text-uda report run --out report.html
 
-    Each verb has its own --help with an example. Exit codes: 0 done, 1 failed, 2 something for you to mend,
+    Each verb has its own --help with an example. Exit codes: 0 done, 1 failed, 2 wrong usage or input,
     130 interrupted.
     """
-
-
-for verb in (demo, data, paraphrase, cache, pretrain, train, evaluate, predict, ablate, report):
-    main.add_command(verb)

@@ -1,248 +1,226 @@
-"""The augmentation that options name, built alike in `paraphrase` and `train`: one finds the other's rows."""
+"""The augmentation that the options describe, the same in `paraphrase` and in `train`, which looks up its rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.shared_options import COUNT, Verb, gathered
+from text_uda.cli.declarations import DeclaredField, declared_class
+from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.errors import SettingsError
+from text_uda.lazy_names import classes_by_file
+from text_uda.ranges import Count, Positive, Share, WholeNumber
 
 if TYPE_CHECKING:
+    from text_uda.augment.cutoff import Kind
+    from text_uda.augment.synonym import PartOfSpeech
     from translation_cache import Job
 
-DEFAULT_TRANSLATOR = "apertium:eng-spa"
-SHARE = click.FloatRange(0, 1, min_open=True)
-POSITIVE = click.FloatRange(0, min_open=True)
+_CLASSES = classes_by_file("text_uda.augment.all_augmentations")
+_DECLARED = {name: declared_class(*home) for name, home in _CLASSES.items()}
+METHODS = tuple(name for name, declared in _DECLARED.items() if "__call__" in declared.methods)
+IN_STEP = tuple(name for name, declared in _DECLARED.items() if declared.methods & {"on_tokens", "on_embeddings"})
+"""The augmentations that the training step applies without a cache."""
 
-
-class _Method(NamedTuple):
-    home: str
-    """The module of text_uda.augment and the class in it: not imported here, since --help has to be quick."""
-    reads: dict[str, str]
-    """Of AugmentationChoice the fields that it reads, and what they are called in the class."""
-
-
-def _same(*names: str) -> dict[str, str]:
-    return {name: name for name in names}
-
-
-# The methods of text_uda.augment.METHODS. A test compares.
-_METHODS = {
-    "synonym": _Method("synonym.Synonym", _same("rate", "protect", "part_of_speech")),
-    "tfidf": _Method("tfidf.TfIdf", _same("rate", "protect")),
-    "uniform": _Method("uniform.Uniform", _same("rate")),
-    "switchout": _Method("switchout.SwitchOut", _same("rate", "tau")),
-    "insertion": _Method("insertion.Insertion", _same("rate", "protect")),
-    "swap": _Method("swap.Swap", _same("rate", "protect")),
-    "deletion": _Method("deletion.Deletion", _same("rate", "protect")),
-    "eda": _Method("eda.EDA", _same("rate", "protect")),
-    "aeda": _Method("aeda.AEDA", {}),
-    "typos": _Method("typos.Typos", _same("rate", "protect")),
-    "mlm": _Method(
-        "mlm.MaskedLanguageModel",
-        _same("rate", "protect", "top_k") | {"mlm_model": "model", "sampling_temperature": "temperature"},
-    ),
-    "randaugment": _Method("randaugment.RandAugment", _same("magnitude", "number", "operations")),
-    "back-translation": _Method(
-        "backtranslate.BackTranslation",
-        _same("translator", "top_k", "top_p", "beams", "retries", "protect")
-        | {"sampling_temperature": "temperature", "translator_precision": "precision"},
-    ),
-}
-METHODS = tuple(_METHODS)
-_IN_STEP = {"cutoff": _Method("cutoff.Cutoff", _same("rate") | {"cutoff": "kind"})}
-IN_STEP = ("switchout", "uniform", *_IN_STEP)  # what the training step can do by itself, without a cache
-# What RandAugment draws from unless told; back-translation joins them where a translator is named.
+# What RandAugment draws from by default; with a translator, back-translation too.
 _OPERATIONS = ("synonym", "tfidf", "switchout", "insertion", "swap", "deletion", "aeda", "typos")
+_OF_WORDS = ("protect", "part_of_speech", "mlm_model")  # the options that RandAugment passes on to each operation
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationChoice:
     method: str
-    augment_seed: int
-    samples: int
-    rate: float | None = None
-    tau: float | None = None
+    """How texts are paraphrased."""
+
+    augment_seed: int = 0
+    """Seed of the paraphrases."""
+
+    samples: Count = 1
+    """Paraphrases of each text."""
+
+    rate: Share | None = None
+    """Share of the words or tokens to change."""
+
+    tau: Positive | None = None
+    """Temperature of SwitchOut's distance, in place of --rate."""
+
     protect: tuple[str, ...] = ()
-    part_of_speech: tuple[str, ...] = ()
+    """A word (a name, in back-translation) that stays; can be repeated."""
+
+    part_of_speech: "tuple[PartOfSpeech, ...]" = ()
+    """Replace only these by synonyms; can be repeated. None: all of them."""
+
     mlm_model: str | None = None
-    cutoff: str | None = None
+    """Masked language model of mlm: a hub id or a folder."""
+
+    cutoff: "Kind | None" = None
+    """What a cutoff sets to zero."""
+
     operations: tuple[str, ...] = ()
-    number: int | None = None
-    magnitude: float | None = None
+    """An augmentation that RandAugment draws from; can be repeated. None: the augmentations of words."""
+
+    number: Count | None = None
+    """Operations that RandAugment applies to a text."""
+
+    magnitude: Share | None = None
+    """How much each operation of RandAugment changes."""
+
     translator: str | None = None
-    sampling_temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    beams: int | None = None
+    """Engine of back-translation: apertium:PAIR, marian:THERE,BACK or ctranslate2:THERE,BACK; join several pivots by
+    +."""
+
+    sampling_temperature: Positive | None = None
+    """Temperature of mlm, and of back-translation with marian or ctranslate2. Without it, back-translation decodes
+    greedily or with --beams."""
+
+    top_k: Count | None = None
+    """Sample among the N likeliest tokens."""
+
+    top_p: Share | None = None
+    """Sample among the likeliest tokens whose probabilities sum to X."""
+
+    beams: Count | None = None
+    """Beams of back-translation; sample k is the k-th best translation."""
+
     translator_precision: str | None = None
-    retries: int | None = None
+    """Precision of the translator, such as float32, bfloat16, float16 or int8."""
+
+    retries: WholeNumber | None = None
+    """Times that back-translation draws a rejected sample again."""
 
     def build(self, *, encoder: str, texts: Callable[[], Sequence[str]], cache: str | None) -> "Job | None":
         """The augmentation, None for `none`.
 
         Args:
             encoder: SwitchOut and Uniform switch tokens of its tokenizer.
-            texts: gives those of the training side, of which TF-IDF counts the words; not called for others.
-            cache: from which RandAugment takes back-translations.
+            texts: returns the texts of the training side; called only by TF-IDF, which counts their words.
+            cache: RandAugment reads back-translations from it.
         """
         if self.method == "none":
-            self._refuse_misfits({})
+            self._refuse_other_options({})
             return None
-        reads = (_METHODS | _IN_STEP)[self.method].reads
+        options = options_of(self.method)
         if self.method == "randaugment":
-            return self._randaugment(reads, encoder, texts, cache)
-        self._refuse_misfits(reads)
-        return self._one(self.method, self._given(reads), encoder, texts)
+            return self._randaugment(options, encoder, texts, cache)
+        self._refuse_other_options(options)
+        return self._built(self.method, self._arguments(options), encoder, texts)
 
-    def _one(self, method: str, given: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
-        if method in ("switchout", "uniform"):
-            given["tokenizer"] = encoder
-        if given.get("tau") is not None:
-            given["rate"] = None
-        if method == "tfidf":
+    def _built(self, method: str, arguments: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
+        fields = _DECLARED[method].fields
+        if "seed" in fields:
+            arguments["seed"] = self.augment_seed
+        if "tokenizer" in fields:
+            arguments["tokenizer"] = encoder
+        if arguments.get("tau") is not None:
+            arguments["rate"] = None
+        if "statistics" in fields:
             from text_uda.augment.tfidf import Statistics
 
-            given["statistics"] = Statistics.of(texts())
-        seed = {} if method == "cutoff" else {"seed": self.augment_seed}  # a cutoff is drawn anew in each step
-        return _class_of(method)(**seed, **given)
+            arguments["statistics"] = Statistics.of(texts())
+        return _class_of(method)(**arguments)
 
     def _randaugment(
-        self, reads: dict[str, str], encoder: str, texts: Callable[[], Sequence[str]], cache: str | None
+        self, options: dict[str, str], encoder: str, texts: Callable[[], Sequence[str]], cache: str | None
     ) -> "Job":
-        """Its operations share what is of words; how to decode is for back-translation alone."""
+        """RandAugment. Its operations share the options of words; the options of decoding are for back-translation."""
         names = self.operations or _OPERATIONS + (("back-translation",) if self.translator else ())
-        shared = {"protect", "part_of_speech", "mlm_model"}
-        asked = {
+        passed_on = {
             name: {
-                field: argument
-                for field, argument in _METHODS[name].reads.items()
-                if field in shared or name == "back-translation"
+                option: field
+                for option, field in options_of(name).items()
+                if option in _OF_WORDS or name == "back-translation"
             }
             for name in names
         }
-        self._refuse_misfits(reads | {field: argument for each in asked.values() for field, argument in each.items()})
+        self._refuse_other_options(options | {option: "" for of_name in passed_on.values() for option in of_name})
         operations = []
         for name in names:
-            operation = self._one(name, self._given(asked[name]), encoder, texts)
+            operation = self._built(name, self._arguments(passed_on[name]), encoder, texts)
             if name == "back-translation":
                 if cache is None:
-                    raise SettingsError("back-translation in RandAugment is read from a cache; say where: --cache DIR")
+                    raise SettingsError("RandAugment reads back-translations from a cache; give --cache DIR")
                 from text_uda.paraphrasing.cached import Cached
 
                 operation = Cached(operation, cache)
             operations.append(operation)
-        given = self._given(reads) | {"operations": tuple(operations)}
-        return _class_of("randaugment")(seed=self.augment_seed, **given)
+        return self._built("randaugment", self._arguments(options) | {"operations": tuple(operations)}, encoder, texts)
 
-    def _given(self, reads: dict[str, str]) -> dict[str, Any]:
-        """What was said, by its name in the class; what was not keeps the default there."""
-        values = {name: getattr(self, field) for field, name in reads.items()}
-        return {name: value for name, value in values.items() if value not in (None, ())}
+    def _arguments(self, options: dict[str, str]) -> dict[str, Any]:
+        """Field of the augmentation -> the value of its option, for the options that were given."""
+        values = {field: getattr(self, option) for option, field in options.items()}
+        return {field: value for field, value in values.items() if value not in (None, ())}
 
-    def _refuse_misfits(self, reads: dict[str, str]) -> None:
-        """An option that the method would not read is refused, so that nobody believes it did something."""
-        for field, value in vars(self).items():
-            if field in ("method", "augment_seed", "samples") or value in (None, ()) or field in reads:
+    def _refuse_other_options(self, options: dict[str, str]) -> None:
+        """Raise SettingsError for an option that the method does not read: it would have no effect."""
+        for option, value in vars(self).items():
+            if option in ("method", "augment_seed", "samples") or value in (None, ()) or option in options:
                 continue
-            owners = [name for name, method in (_METHODS | _IN_STEP).items() if field in method.reads]
+            owners = [name for name in _DECLARED if option in options_of(name)]
             raise SettingsError(
-                f"--{_OPTIONS.get(field, field).replace('_', '-')} belongs to {' and '.join(owners)}, "
+                f"{_FLAGS.get(option) or '--' + option.replace('_', '-')} belongs to {' and '.join(owners)}, "
                 f"not to {self.method}; leave it out"
             )
         if self.rate is not None and self.tau is not None:
             raise SettingsError("--rate and --tau both set how much SwitchOut changes; give one of them")
         if self.retries is not None and self.sampling_temperature is None:
-            raise SettingsError("--retries draws again what was sampled; give --sampling-temperature, or leave it out")
+            raise SettingsError("--retries needs sampling; give --sampling-temperature, or leave it out")
 
 
-_OPTIONS = {"operations": "operation"}  # options that are not called like their field
+_FLAGS = {"operations": "--operation"}
+_RENAMED = {  # field of an augmentation -> the option that sets it
+    "kind": "cutoff",
+    "model": "mlm_model",
+    "precision": "translator_precision",
+    "temperature": "sampling_temperature",
+}
+_NOT_OFFERED = {("mlm", "precision")}
+
+
+def options_of(method: str) -> dict[str, str]:
+    """The options that a method reads: field of AugmentationChoice -> field of the augmentation."""
+    options = {
+        _RENAMED.get(field, field): field for field in _DECLARED[method].fields if (method, field) not in _NOT_OFFERED
+    }
+    return {option: field for option, field in options.items() if option in AugmentationChoice.__dataclass_fields__}
 
 
 def _class_of(method: str) -> Callable[..., "Job"]:
-    module, name = (_METHODS | _IN_STEP)[method].home.split(".")
-    return getattr(import_module(f"text_uda.augment.{module}"), name)
+    module, name = _CLASSES[method]
+    return getattr(import_module(module), name)
+
+
+def _defaults(methods: Sequence[str], field: DeclaredField) -> str | None:
+    """The defaults of the methods that read an option: "0.3 (synonym, uniform), 0.7 (tfidf)"."""
+    readers: dict[str | None, list[str]] = {}
+    for method in methods:
+        if (of_method := options_of(method).get(field.name)) is not None:
+            readers.setdefault(default_of(_DECLARED[method].fields[of_method]), []).append(method)
+    if len(readers) < 2:
+        return next(iter(readers), None) or default_of(field)
+    return ", ".join(f"{words} ({', '.join(names)})" for words, names in readers.items() if words is not None)
 
 
 def augmentation_options(*, method: str, seed: str, training: bool = False) -> Callable[[Verb], Verb]:
     """Handed over as `augmentation: AugmentationChoice`; its method and seed are options of these names.
 
-    Training may do without, which is its default, and knows methods that work on embeddings.
+    `training` adds `none`, the default, and the methods that work in the training step alone.
     """
-    choices = ("none", *METHODS, *_IN_STEP) if training else METHODS
-    in_step = (
-        click.option("--cutoff", type=click.Choice(("token", "feature", "span")), help="What a cutoff sets to zero."),
-    )
-    return gathered(
-        AugmentationChoice,
-        click.option(
-            method,
-            "method",
-            type=click.Choice(choices),
-            required=not training,
-            default="none" if training else None,
-            show_default=training,
-            help="How texts are paraphrased.",
-        ),
-        click.option(seed, "augment_seed", default=0, show_default=True, metavar="N", help="Seed of the paraphrases."),
-        click.option("--samples", type=COUNT, default=1, show_default=True, metavar="N", help="Paraphrases a text."),
-        click.option("--rate", type=SHARE, metavar="R", help="Share of the words or tokens to change."),
-        click.option(
-            "--tau", type=POSITIVE, metavar="T", help="Temperature of SwitchOut's distance, in place of --rate."
-        ),
-        click.option(
-            "--protect",
-            multiple=True,
-            metavar="WORD",
-            help="A word (a name, in back-translation) to leave alone; may be given several times.",
-        ),
-        click.option(
-            "--part-of-speech",
-            multiple=True,
-            type=click.Choice(("noun", "verb", "adjective", "adverb")),
-            help="Replace only these by synonyms; may be given several times.",
-        ),
-        click.option("--mlm-model", metavar="MODEL", help="Masked language model (mlm): a hub id or a folder."),
-        *(in_step if training else ()),
-        click.option(
-            "--operation",
-            "operations",
-            multiple=True,
-            type=click.Choice(tuple(name for name in METHODS if name != "randaugment")),
-            help="What RandAugment draws from; may be given several times.",
-        ),
-        click.option("--number", type=COUNT, metavar="N", help="Operations that RandAugment applies to a text."),
-        click.option("--magnitude", type=SHARE, metavar="M", help="How much each of RandAugment's operations does."),
-        click.option(
-            "--translator",
-            metavar="ENGINE",
-            help="apertium:PAIR, marian:THERE,BACK or ctranslate2:THERE,BACK (back-translation); several, for several "
-            f"pivots, joined by +. [default: {DEFAULT_TRANSLATOR}]",
-        ),
-        click.option(
-            "--sampling-temperature",
-            type=POSITIVE,
-            metavar="T",
-            help="Of mlm, and of back-translation, which without it decodes greedily, or with --beams (not apertium).",
-        ),
-        click.option("--top-k", type=COUNT, metavar="N", help="Sample among the N likeliest tokens alone."),
-        click.option(
-            "--top-p", type=SHARE, metavar="P", help="Sample among the likeliest tokens that together have P."
-        ),
-        click.option("--beams", type=COUNT, metavar="N", help="Beam search; sample k is the k-th best translation."),
-        click.option(
-            "--translator-precision",
-            metavar="NAME",
-            help="Of the translator's arithmetic, such as float32, bfloat16, float16 or int8.",
-        ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="How often a rejected sample is drawn again, where one samples. [default: 2]",
-        ),
+    offered = (*METHODS, *(name for name in IN_STEP if name not in METHODS)) if training else METHODS
+    return declared_options(
+        (__name__, "AugmentationChoice"),
+        into=AugmentationChoice,
         under="augmentation",
+        group="Augmentation",
+        leave_out=() if training else ("cutoff",),
+        names={"method": method, "augment_seed": seed, **_FLAGS},
+        types={
+            "method": click.Choice(("none", *offered) if training else offered),
+            "operations": click.Choice(tuple(name for name in METHODS if name != "randaugment")),
+        },
+        metavars={"protect": "WORD", "mlm_model": "MODEL", "translator": "ENGINE", "translator_precision": "NAME"},
+        default_words=lambda field: "none" if field.name == "method" and training else _defaults(offered, field),
+        defaults={"method": "none"} if training else {},
+        required=() if training else ("method",),
     )

@@ -1,10 +1,11 @@
-"""What went wrong, as one line and an exit code: 2 for the user to mend, 1 for a failure, 130 for Ctrl-C."""
+"""A failure as one line and an exit code: 2 for wrong usage or input, 1 for another failure, 130 for Ctrl-C."""
 
 import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import click
@@ -15,21 +16,28 @@ from text_uda.errors import UserError
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
+@dataclass
+class Invocation:
+    """The state of one call of the command."""
+
+    debug: bool = False
+
+
 class Interrupted(Exception):
-    """Ctrl-C inside a long step; the message says what of it is kept."""
+    """Ctrl-C inside a long step; the message says what is kept."""
 
 
 @contextmanager
-def keeps(what: str) -> Iterator[None]:
-    """Turn Ctrl-C inside the block into one line that says `what` is kept, unless the step says it."""
+def keeps(message: str) -> Iterator[None]:
+    """Turn Ctrl-C inside the block into one line: the step's own message, or `message`, which says what is kept."""
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(str(error) or what) from error
+        raise Interrupted(str(error) or message) from error
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """(the one line for stderr, the exit code). The line is safe to print: control characters are escaped."""
+    """The line for stderr, with control characters escaped, and the exit code."""
     if isinstance(error, Interrupted):
         return f"interrupted: {printable(str(error))}", INTERRUPTED
     if isinstance(error, click.Abort | KeyboardInterrupt):
@@ -42,10 +50,10 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: {printable(str(error))}", USAGE
     if full := _disk_full(error):
         return f"error: {printable(_disk_words(full.filename))}", USAGE
-    if "(os error 28)" in str(error):  # as safetensors says it
+    if "(os error 28)" in str(error):  # the words of safetensors
         return f"error: {printable(_disk_words(None))}", USAGE
-    what = printable(str(error)) or "no message"
-    return f"error: {type(error).__name__}: {what} (--debug shows the traceback)", FAILED
+    message = printable(str(error)) or "no message"
+    return f"error: {type(error).__name__}: {message} (--debug shows the traceback)", FAILED
 
 
 def _usage(error: click.UsageError) -> str:
@@ -60,18 +68,18 @@ def _usage(error: click.UsageError) -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """\" Did you mean ...?" with the one of `words` that is most like `word`, or nothing where none is."""
+    """\" Did you mean ...?" with the word most similar to `word`, or "" if none is similar."""
     near = get_close_matches(word, words, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _is_cache_error(error: BaseException) -> bool:
-    errors = sys.modules.get("translation_cache.errors")  # not loaded: then nothing of it was raised
+    errors = sys.modules.get("translation_cache.errors")  # if not loaded, it raised nothing
     return errors is not None and isinstance(error, errors.CacheError)
 
 
 def _disk_full(error: BaseException | None) -> OSError | None:
-    """The ENOSPC (or exceeded quota) that `error` is or came from: libraries like to wrap it."""
+    """The ENOSPC (or exceeded quota) that `error` is or was raised from: libraries wrap it."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -83,4 +91,4 @@ def _disk_full(error: BaseException | None) -> OSError | None:
 
 def _disk_words(filename: str | None) -> str:
     where = f" that holds {os.fspath(filename)!r}" if filename else ""
-    return f"the disk{where} is full; free some space and give the same command again, what is done is kept"
+    return f"the disk{where} is full; free some space and rerun the same command, finished work is kept"

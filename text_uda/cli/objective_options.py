@@ -1,65 +1,70 @@
-"""Which method `train` trains by, and the options that change it."""
+"""The options of the objective: which method `train` uses, and its settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from text_uda.cli.augmentation_choice import IN_STEP
+from text_uda.cli.declarations import DeclaredField, calls, declared_class
 from text_uda.cli.output import printable
-from text_uda.cli.shared_options import NumbersOr, gathered
+from text_uda.cli.parameter_types import NumbersOr
+from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.errors import SettingsError
+from text_uda.lazy_names import classes_by_file
 
 if TYPE_CHECKING:
     from text_uda.objectives import Preset
+    from text_uda.objectives.schedules import TSASchedule
 
-# The names of text_uda.objectives.PRESETS, not imported here because it imports torch. A test compares.
-OBJECTIVES = (
-    "logistic-regression",
-    "self-training",
-    "supervised",
-    "uda",
-    "pi-model",
-    "mean-teacher",
-    "vat",
-    "vat-entmin",
-    "sntg",
-    "vadd",
-    "fast-swa",
-    "ict",
-    "pseudo-label",
-    "mixmatch",
-    "tmix",
-    "lga-vat",
-    "mixmixup",
-    "fixmatch",
-    "flexmatch",
-    "freematch",
-    "softmatch",
-    "adamatch",
-    "dash",
-    "r-drop",
-    "supcon",
-    "infonce",
-)
+
+def objective_names() -> tuple[str, ...]:
+    """The keys of `text_uda.objectives.PRESETS`, without torch."""
+    listed = calls("text_uda.objectives.presets", "_LISTED")
+    used = {kind for preset in listed.values() for kind in preset}
+    classes = classes_by_file("text_uda.objectives.all_objectives")
+    return (*listed, *(name for name, (_, kind) in classes.items() if kind not in used))
+
+
+OBJECTIVES = objective_names()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveChoice:
-    objective: str | None
-    tsa: str
-    weight: float | None
-    temperature: float | None
-    confidence_threshold: float | None
-    ramp_up: float | None
-    alignment: str | tuple[float, ...] | None
-    class_weights: str | tuple[float, ...] | None
-    label_smoothing: float | None
-    ema_decay: float | None
+    objective: str | None = None
+    """Method of training (docs/methods.md). None: uda with --augment, else supervised."""
+
+    tsa: "Literal['none'] | TSASchedule" = "none"
+    """Training signal annealing: the schedule that releases the labeled rows."""
+
+    weight: float | None = None
+    """Factor on the unlabeled loss. None: the method's weight, see docs/methods.md."""
+
+    temperature: float | None = None
+    """Temperature of the targets; below 1 sharpens them."""
+
+    confidence_threshold: float | None = None
+    """Use only unlabeled rows with a predicted probability above this."""
+
+    ramp_up: float | None = None
+    """Share of the steps in which the weight rises."""
+
+    alignment: str | tuple[float, ...] | None = None
+    """Expected class distribution of the unlabeled texts: uniform, labels (as in the labeled texts), or the share of
+    each class in the order of `text-uda data DATA`."""
+
+    class_weights: str | tuple[float, ...] | None = None
+    """Factor on the labeled loss of each class, in the order of `text-uda data DATA`. None: equal factors."""
+
+    label_smoothing: float | None = None
+    """Share of a label that is spread evenly over all classes."""
+
+    ema_decay: float | None = None
+    """Decay of the moving average of the weights in each step."""
 
     def build(self, method: str) -> "Preset":
-        """The objectives whose losses add up. Without a name: `uda` where there is an augmentation."""
+        """The preset with the given settings. Without a name: `uda` with an augmentation, else `supervised`."""
         from text_uda.objectives import PRESETS, all_needs
 
         name = self.objective or ("supervised" if method == "none" else "uda")
@@ -67,29 +72,19 @@ class ObjectiveChoice:
         needs = all_needs(preset.objectives)
         if needs.augmentation and method == "none":
             raise SettingsError(
-                f"--objective {name} compares texts with augmented ones; give --augment METHOD --cache DIR, or one of "
-                f"{', '.join(IN_STEP)} without a cache"
+                f"--objective {name} compares texts with augmented texts; give --augment METHOD --cache DIR, or "
+                f"{', '.join(IN_STEP[:-1])} or {IN_STEP[-1]} without a cache"
             )
         if not needs.second_view and method != "none":
             raise SettingsError(f"--objective {name} reads no augmented texts; leave out --augment")
-        given = {
-            "tsa": None if self.tsa == "none" else self.tsa,
-            "weight": self.weight,
-            "temperature": self.temperature,
-            "confidence_threshold": self.confidence_threshold,
-            "ramp_up": self.ramp_up,
-            "alignment": self.alignment,
-            "class_weights": self.class_weights,
-            "label_smoothing": self.label_smoothing,
-            "ema_decay": self.ema_decay,
-        }
-        for option, value in given.items():
+        settings = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
+        for field, value in settings.items():
             if value is not None:
-                preset = preset.having(option, None if value == "none" else value, name=name)
+                preset = preset.having(field, None if value == "none" else value, name=name)
         return preset
 
     def check_classes(self, classes: Sequence[str]) -> None:
-        """Raise SettingsError, which names the classes in their order, where there is not a number for each."""
+        """Raise SettingsError, which names the classes in order, unless there is a number for each class."""
         for option, value in (("--alignment", self.alignment), ("--class-weights", self.class_weights)):
             if isinstance(value, tuple) and len(value) != len(classes):
                 names = ", ".join(printable(name, 40) for name in classes[:20])
@@ -99,46 +94,39 @@ class ObjectiveChoice:
                 )
 
 
-objective_options = gathered(
-    ObjectiveChoice,
-    click.option(
-        "--objective",
-        type=click.Choice(OBJECTIVES),
-        help="Method to train by (docs/methods.md). [default: uda with --augment, else supervised]",
-    ),
-    click.option(
-        "--tsa",
-        type=click.Choice(("none", "log", "linear", "exp")),
-        default="none",
-        show_default=True,
-        help="Training signal annealing: release the labeled rows by this schedule.",
-    ),
-    click.option("--weight", "--lambda", type=float, metavar="W", help="Factor on the unlabeled loss."),
-    click.option("--temperature", type=float, metavar="T", help="Below 1 sharpens the targets. [default of uda: 0.5]"),
-    click.option(
-        "--confidence-threshold",
-        type=float,
-        metavar="P",
-        help="Only unlabeled rows predicted above P. [default of uda: 0.75]",
-    ),
-    click.option(
-        "--ramp-up", type=float, metavar="SHARE", help="Share of the steps to grow the weight. [default of uda: 0.3]"
-    ),
-    click.option(
-        "--alignment",
-        type=NumbersOr("none", "uniform", "labels"),
-        metavar="none|uniform|labels|P,P,...",
-        help="How often each class is expected among the unlabeled texts; labels: as among the labeled."
-        " Shares go in the order in which `text-uda data DATA` names the classes."
-        " [default of uda: labels]",
-    ),
-    click.option(
-        "--class-weights",
-        type=NumbersOr("balanced"),
-        metavar="balanced|W,W,...",
-        help="Factor on the labeled loss of each class, in the order in which `text-uda data DATA` names them.",
-    ),
-    click.option("--label-smoothing", type=float, metavar="E", help="Share of a label that all classes get alike."),
-    click.option("--ema-decay", type=float, metavar="D", help="How much of the averaged weights a step keeps."),
-    under="objective",
-)
+def _default(field: DeclaredField) -> str | None:
+    """The default of the option, the value in the preset `uda`, or the default of the class that reads the option."""
+    of_uda = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
+    if field.name in of_uda:
+        return f"{of_uda[field.name]} with uda"
+    if field.name == "ema_decay":
+        return default_of(declared_class("text_uda.objectives.weight_averaging", "EMA").fields["decay"])
+    if field.name == "label_smoothing":
+        return default_of(declared_class("text_uda.objectives.supervised", "Supervised").fields["label_smoothing"])
+    return default_of(field)
+
+
+def objective_options(function: Verb) -> Verb:
+    """Handed over as `objective: ObjectiveChoice`."""
+    decorate: Callable[[Verb], Verb] = declared_options(
+        (__name__, "ObjectiveChoice"),
+        into=ObjectiveChoice,
+        under="objective",
+        group="Objective",
+        names={"weight": "--weight/--lambda"},
+        types=_TYPES,
+        metavars={
+            "ramp_up": "SHARE",
+            "alignment": "none|uniform|labels|P,P,...",
+            "class_weights": "balanced|W,W,...",
+        },
+        default_words=_default,
+    )
+    return decorate(function)
+
+
+_TYPES: dict[str, Any] = {
+    "objective": click.Choice(OBJECTIVES),
+    "alignment": NumbersOr("none", "uniform", "labels"),
+    "class_weights": NumbersOr("balanced"),
+}

@@ -1,4 +1,4 @@
-"""What is printed: text from data made safe, changed words marked, one JSON object for machines."""
+"""Printing: text from data made safe, changed words marked, one JSON object for machines."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _BOLD, _STRUCK, _PLAIN = "\x1b[1m", "\x1b[9m", "\x1b[0m"
 def printable(text: str, width: int | None = None) -> str:
     """`text` on one line with each control, format or surrogate character escaped, cut to `width` characters.
 
-    Data must not be able to move the cursor, recolour the terminal or turn the direction of writing.
+    Data must not move the cursor, recolor the terminal or reverse the direction of writing.
     """
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
@@ -27,17 +27,17 @@ def printable(text: str, width: int | None = None) -> str:
 
 def _escaped(character: str) -> str:
     if character.isspace() and character not in "\n\r\t\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029":
-        return character  # a no-break or an ideographic space harms no terminal
+        return character  # no-break and ideographic spaces are harmless
     return character.encode("unicode_escape").decode("ascii")
 
 
 def emit_json(record: Mapping[str, Any]) -> None:
-    """One object on one line of standard output, in ASCII, which each terminal and locale can take."""
+    """Print one object on one line of standard output, in ASCII, which every terminal and locale can print."""
     click.echo(json.dumps(dict(record), ensure_ascii=True, default=str, allow_nan=False))
 
 
 def is_main_process() -> bool:
-    """Of several processes of one training run, the one that speaks; its launcher says which."""
+    """Whether this process prints: of several processes of one training run, rank 0, as the launcher numbers them."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -46,7 +46,7 @@ def to_terminal() -> bool:
 
 
 def marked(source: str, paraphrase: str) -> str:
-    """On one line, `paraphrase` with what it changed of `source`: [-old-]{+new+}."""
+    """`paraphrase` on one line, with its changes to `source` marked: [-old-]{+new+}."""
     from text_uda.text.sentences import changed_words
 
     parts = []
@@ -61,20 +61,20 @@ def marked(source: str, paraphrase: str) -> str:
 
 def echo_pair(source: str, paraphrase: str | None, *, status: str, pivot: str | None) -> None:
     """A text and its paraphrase with the changes marked; side by side on a terminal."""
-    why = "" if status == "ok" else f"  ({printable(status)})"
+    note = "" if status == "ok" else f"  ({printable(status)})"
     if paraphrase is None:
-        click.echo(printable(source) + why)
+        click.echo(printable(source) + note)
     elif to_terminal():
         width = min(get_terminal_size().columns, 160)
-        click.echo(side_by_side(source, paraphrase, width=width) + (why and f"\n  {why}"))
+        click.echo(side_by_side(source, paraphrase, width=width) + (note and f"\n  {note}"))
     else:
-        click.echo(marked(source, paraphrase) + why)
+        click.echo(marked(source, paraphrase) + note)
     if pivot:
         click.echo(f"    via: {printable(pivot)}")
 
 
 def side_by_side(source: str, paraphrase: str, *, width: int) -> str:
-    """Both texts in columns of a terminal: struck on the left what was taken away, bold on the right what is new."""
+    """Both texts in two columns: removed words struck through on the left, new words bold on the right."""
     from text_uda.text.sentences import changed_words
 
     left: list[tuple[str, bool]] = []
@@ -87,16 +87,16 @@ def side_by_side(source: str, paraphrase: str, *, width: int) -> str:
     return "\n".join(f"{one}{' ' * (column - length)} │ {other}".rstrip() for (one, length), (other, _) in lines)
 
 
-def _wrapped(words: list[tuple[str, bool]], width: int, mark: str) -> Iterator[tuple[str, int]]:
-    """Lines of at most `width` characters, marked words between escapes: (line, characters that are seen)."""
+def _wrapped(words: list[tuple[str, bool]], width: int, style: str) -> Iterator[tuple[str, int]]:
+    """Lines of at most `width` characters, changed words between escapes: (line, number of visible characters)."""
     line, length = "", 0
-    for word, marked_ in words:
-        for start in range(0, len(word), width):  # a word that is too long is cut
+    for word, changed in words:
+        for start in range(0, len(word), width):  # a longer word is divided
             part = word[start : start + width]
             if length and length + 1 + len(part) > width:
                 yield line, length
                 line, length = "", 0
-            line += (" " if length else "") + (f"{mark}{part}{_PLAIN}" if marked_ else part)
+            line += (" " if length else "") + (f"{style}{part}{_PLAIN}" if changed else part)
             length += len(part) + bool(length)
     yield line, length
 

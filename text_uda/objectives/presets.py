@@ -1,83 +1,63 @@
-"""What a name on the command line stands for: objectives whose losses are added, and how the weights are averaged."""
+"""The methods by name: objectives whose losses are added, and how the weights are averaged."""
+# ruff: noqa: F405  the names of the objectives come from their list
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from text_uda.errors import SettingsError
-from text_uda.objectives.adamatch import AdaMatch
+from text_uda.lazy_names import classes_by_file
+from text_uda.objectives import all_objectives
+from text_uda.objectives.all_objectives import *  # noqa: F403
 from text_uda.objectives.baseline import Baseline
-from text_uda.objectives.dash import Dash
-from text_uda.objectives.entmin import EntMin
-from text_uda.objectives.fixmatch import FixMatch
-from text_uda.objectives.flexmatch import FlexMatch
-from text_uda.objectives.freematch import FreeMatch
-from text_uda.objectives.ict import ICT
-from text_uda.objectives.infonce import InfoNCE
-from text_uda.objectives.lga import LGA
-from text_uda.objectives.logistic_regression import LogisticRegression
-from text_uda.objectives.mean_teacher import MeanTeacher
-from text_uda.objectives.mixmatch import MixMatch
-from text_uda.objectives.mixmixup import MixMixup
 from text_uda.objectives.objective import Method, Objective, in_use
-from text_uda.objectives.pi_model import PiModel
-from text_uda.objectives.pseudo_label import PseudoLabel
-from text_uda.objectives.r_drop import RDrop
-from text_uda.objectives.self_training import SelfTraining
-from text_uda.objectives.sntg import SNTG
-from text_uda.objectives.softmatch import SoftMatch
-from text_uda.objectives.supcon import SupCon
-from text_uda.objectives.supervised import Supervised
-from text_uda.objectives.tmix import TMix
-from text_uda.objectives.uda import UDA
-from text_uda.objectives.vadd import VAdD
-from text_uda.objectives.vat import VAT
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A method of the field with settings of its paper, adapted to text where a docstring says so."""
+    """A published method with the settings of its paper; docstrings of the objectives tell what text changes."""
 
     objectives: tuple[Method, ...]
     averaging: Averaging | None = None
 
     @property
     def losses(self) -> tuple[Objective, ...]:
-        """The objectives; none of a baseline, which takes no step."""
+        """The objectives that have a loss; empty for a baseline, which takes no step."""
         return losses(self.objectives)
 
     def having(self, field: str, value: Any, *, name: str) -> "Preset":
-        """The same with another value in every objective that has this field.
+        """A copy with another value in every objective that has this field.
 
-        "weight" is also the `unlabeled_weight` of those with a labeled loss of their own, "alignment" the `prior` of
-        those with a threshold for each class, "ema_decay" the decay of the average.
+        "weight" also sets the `unlabeled_weight` of objectives that include a labeled loss, "alignment" the `prior` of
+        objectives with a threshold for each class, and "ema_decay" the decay of the average.
 
         Raises:
-            SettingsError: the method, called `name`, has no such field, or several weights, or not this value.
+            SettingsError: the method `name` lacks this field, has several weights, or refuses the value.
         """
         if field == "ema_decay" and isinstance(self.averaging, EMA):
             return replace(self, averaging=EMA(decay=value))
         wanted = {field, _ALSO[field]} if field in _ALSO else {field}
-        found = {place: wanted & set(_fields(each)) for place, each in enumerate(self.objectives)}
-        having = [type(self.objectives[place]).__name__ for place, own in found.items() if own]
-        if field == "weight" and len(having) > 1:
+        matches = [wanted & set(_fields(objective)) for objective in self.objectives]
+        kinds = [type(objective).__name__ for objective, names in zip(self.objectives, matches, strict=True) if names]
+        if field == "weight" and len(kinds) > 1:
             raise SettingsError(
                 f"{name} has several weights: set them in Python, objectives=(Supervised(), "
-                f"{', '.join(f'{each}(weight=...)' for each in having)})"
+                f"{', '.join(f'{kind}(weight=...)' for kind in kinds)})"
             )
-        if having:
+        if kinds:
             changed = (
-                replace(each, **dict.fromkeys(found[place], value))  # pyright: ignore[reportArgumentType, reportCallIssue]
-                for place, each in enumerate(self.objectives)
+                replace(objective, **dict.fromkeys(names, value))  # pyright: ignore[reportArgumentType, reportCallIssue]
+                for objective, names in zip(self.objectives, matches, strict=True)
             )
             return replace(self, objectives=tuple(changed))
-        there = [name for name in _OPTIONS if any(name in _fields(each) for each in self.objectives)]
-        has = ", ".join(_option(each) for each in there) or "none"
-        raise SettingsError(f"{name} has no {_option(field)} (of the options it has {has}; more can be set in Python)")
+        known = [_option(name) for name in _OPTIONS if any(name in _fields(objective) for objective in self.objectives)]
+        raise SettingsError(
+            f"{name} has no {_option(field)}; its options are: {', '.join(known) or 'none'} (Python sets more fields)"
+        )
 
 
-PRESETS: dict[str, Preset] = {
+_LISTED: dict[str, Preset] = {
     "logistic-regression": Preset((LogisticRegression(),)),
     "self-training": Preset((SelfTraining(),)),
     "supervised": Preset((Supervised(),)),
@@ -107,7 +87,19 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-_ALSO = {"weight": "unlabeled_weight", "alignment": "prior"}  # what else the option of the command line sets
+def _unlisted() -> dict[str, Preset]:
+    """The objectives that no line above uses: each with Supervised(), under the name of its file."""
+    used = {type(objective) for preset in _LISTED.values() for objective in preset.objectives}
+    classes = {
+        name: getattr(all_objectives, kind) for name, (_, kind) in classes_by_file(all_objectives.__name__).items()
+    }
+    return {name: Preset((Supervised(), kind())) for name, kind in classes.items() if kind not in used}
+
+
+PRESETS = _LISTED | _unlisted()
+"""name on the command line -> method. A new objective needs a line above only where it takes more than Supervised()."""
+
+_ALSO = {"weight": "unlabeled_weight", "alignment": "prior"}  # the other field that an option of this name sets
 _OPTIONS = (
     *("tsa", "class_weights", "label_smoothing", "weight", "unlabeled_weight", "temperature", "confidence_threshold"),
     *("ramp_up", "alignment", "prior"),
@@ -115,8 +107,8 @@ _OPTIONS = (
 
 
 def _option(field: str) -> str:
-    """As the command line has it."""
-    option = next((option for option, also in _ALSO.items() if also == field), field)
+    """The option of the command line that sets the field."""
+    option = next((option for option, other in _ALSO.items() if other == field), field)
     return f"--{option.replace('_', '-')}"
 
 
@@ -125,19 +117,21 @@ def _fields(objective: Method) -> list[str]:
 
 
 def losses(objectives: Sequence[Method]) -> tuple[Objective, ...]:
-    """Those that are objectives."""
-    return tuple(each for each in objectives if isinstance(each, Objective))
+    """The objectives that have a loss, which leaves out a baseline."""
+    return tuple(objective for objective in objectives if isinstance(objective, Objective))
 
 
 def baseline_of(objectives: Sequence[Method]) -> Baseline | None:
-    """The baseline that stands in their place, if one does."""
-    return next((each for each in objectives if not isinstance(each, Objective)), None)
+    """The baseline among them, if there is one."""
+    return next((objective for objective in objectives if not isinstance(objective, Objective)), None)
 
 
 def check_together(objectives: Sequence[Method]) -> None:
-    """Raise SettingsError where objectives do not add up to what either of them is for, or are none."""
+    """Raise SettingsError for objectives whose losses cannot be added, and for what is no objective."""
     several = isinstance(objectives, tuple | list)
-    if not several or any(isinstance(each, type) or not isinstance(each, Objective | Baseline) for each in objectives):
+    if not several or any(
+        isinstance(objective, type) or not isinstance(objective, Objective | Baseline) for objective in objectives
+    ):
         raise SettingsError(
             'give a tuple of objectives, such as (Supervised(), FixMatch()) or PRESETS["fixmatch"].objectives; '
             f"this is {objectives!r}"
@@ -145,39 +139,37 @@ def check_together(objectives: Sequence[Method]) -> None:
     if (baseline := baseline_of(objectives)) is not None:
         if len(objectives) > 1:
             kind = type(baseline).__name__
-            raise SettingsError(f"{kind} is a method of its own, and has no loss to add: give ({kind}(),) alone")
+            raise SettingsError(f"{kind} is a baseline and has no loss to add: give ({kind}(),) alone")
         return
     objectives = losses(objectives)
     if not in_use(objectives):
         raise SettingsError("there is no objective with a weight above 0: give Supervised() at least")
     used = in_use(objectives).values()
-    if all(each.needs.no_head_gradient or getattr(each, "until", 1) < 1 for each in used):
-        raise SettingsError(
-            f"{', '.join(type(each).__name__ for each in used)} alone would leave the last layer as it began: "
-            "add Supervised()"
-        )
-    kinds = [type(each).__name__ for each in objectives]
+    if all(objective.needs.no_head_gradient or getattr(objective, "until", 1) < 1 for objective in used):
+        names = ", ".join(type(objective).__name__ for objective in used)
+        raise SettingsError(f"{names} alone would not train the last layer: add Supervised()")
+    kinds = [type(objective).__name__ for objective in objectives]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:
-        raise SettingsError(f"{twice} is there twice, and their terms have one name: give one of them")
-    if any(isinstance(each, RDrop) for each in objectives):
-        _check_plain(next((each for each in objectives if isinstance(each, Supervised)), Supervised()))
-    own = [type(each).__name__ for each in objectives if "labeled" in each.needs.rows]
-    if own and (len(own) > 1 or any(isinstance(each, Supervised) for each in objectives)):
-        raise SettingsError(f"{own[0]} has a labeled loss of its own: leave out Supervised() and others that have one")
+        raise SettingsError(f"{twice} is given twice, and its terms would share one name: give one of them")
+    if any(isinstance(objective, RDrop) for objective in objectives):
+        _check_plain(next((objective for objective in objectives if isinstance(objective, Supervised)), Supervised()))
+    labeled = [type(objective).__name__ for objective in objectives if "labeled" in objective.needs.rows]
+    if labeled and (len(labeled) > 1 or any(isinstance(objective, Supervised) for objective in objectives)):
+        raise SettingsError(f"{labeled[0]} includes a labeled loss: leave out Supervised() and others that include one")
 
 
 def _check_plain(supervised: Supervised) -> None:
-    """Raise SettingsError where the first pass of R-Drop would have another cross entropy than the second."""
+    """Raise SettingsError where the two passes of R-Drop would have different cross entropies."""
     for name in ("tsa", "class_weights", "label_smoothing"):
         if getattr(supervised, name):
             raise SettingsError(
-                f"the second pass of RDrop trains on all labeled rows alike: leave out {name}, or RDrop"
+                f"the second pass of RDrop weights all labeled rows equally: leave out {name}, or RDrop"
             )
 
 
 def method_name(objectives: Sequence[Method], averaging: Averaging | None, augmentation: str | None) -> str:
-    """What a run is called: "none" for labels alone, the augmentation alone with UDA, else the method with it."""
+    """The name of a run: "none" for labels alone, the augmentation for UDA, else the method and the augmentation."""
     kinds = list(map(type, objectives))
     named = {
         (*map(type, preset.objectives), type(preset.averaging)): name for name, preset in reversed(PRESETS.items())

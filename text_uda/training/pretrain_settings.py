@@ -5,6 +5,7 @@ from typing import Literal
 
 from text_uda.errors import SettingsError
 from text_uda.model.precision import Precision, check_precision
+from text_uda.ranges import Count, NotNegative, Positive, WholeNumber, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,59 +15,53 @@ class PretrainSettings:
     encoder: str = "google-bert/bert-base-uncased"
     """A hub id, a folder, or "minilm-l6", the encoder that the extra `demo` installs."""
 
-    steps: int = 1000
-    seed: int = 0
-    """Decides the order of the rows, the masks, the dropout, and the head of an encoder that comes without one."""
+    steps: Count = 1000
+    """Steps of the optimizer."""
 
-    tokens_per_step: int = 8192
-    """Approximate number of tokens of a step; at least `max_tokens`."""
+    seed: WholeNumber = 0
+    """Seed of the order of the rows, the masks, the dropout, and a new head."""
 
-    learning_rate: float = 1e-4
-    """The largest rate of the schedule. The default is BERT's (Devlin et al. 2019, Appendix A.2)."""
+    tokens_per_step: Count = 8192
+    """Approximate number of tokens in a step, at least `max_tokens`."""
 
-    warmup_steps: int = 0
-    """Steps of linear warm-up; then the rate decays linearly to 0."""
+    learning_rate: Positive = 1e-4
+    """Peak learning rate. The default is BERT's (Devlin et al. 2019, Appendix A.2)."""
 
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
+    warmup_steps: WholeNumber = 0
+    """Steps in which the learning rate rises from 0; afterwards it falls linearly to 0."""
+
+    weight_decay: NotNegative = 0.01
+    """Weight decay of AdamW, on matrices."""
+
+    max_grad_norm: Positive = 1.0
+    """Larger gradients are scaled down to this norm."""
 
     mask_rate: float = 0.15
-    """Share of the tokens that are masked and predicted."""
+    """Share of the words that are masked and predicted."""
 
-    max_tokens: int = 256
-    """Longer texts are truncated to this length."""
+    max_tokens: Count = 256
+    """Tokens of a text that the encoder reads."""
 
     keep_tokens: Literal["first", "last"] = "last"
-    """Which tokens of a truncated text are kept; choose as for the classifier."""
+    """Which tokens of a longer text are read. Choose as for the classifier."""
 
-    evaluate_every: int = 100
+    evaluate_every: Count = 100
     """Steps between two evaluations on the held-out texts."""
 
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Steps between two checkpoints."""
 
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between two lines of metrics."""
 
-    tokens_per_pass: int | None = None
-    """Limit on the tokens of one pass through the encoder, where a step does not fit into memory; the gradients are
-    accumulated. None runs the whole step in one pass."""
+    tokens_per_pass: Count | None = None
+    """Largest number of tokens in the encoder at once, to save memory; the gradients add up. None: all of a step."""
 
     precision: Precision = "auto"
-    """auto: bf16 where it is faster (CUDA from compute capability 8; CPUs with AMX), else fp32."""
+    """Precision of the forward passes; auto takes bf16 where it is measured to be faster, else fp32."""
 
     def __post_init__(self) -> None:
-        positive = (
-            "steps tokens_per_step learning_rate max_grad_norm max_tokens evaluate_every checkpoint_every log_every"
-        )
-        for name in positive.split():
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name}={getattr(self, name)}: give a number above 0")
-        if self.tokens_per_pass is not None and self.tokens_per_pass <= 0:
-            raise SettingsError(f"tokens_per_pass={self.tokens_per_pass}: give a number above 0, or None")
-        for name in ("warmup_steps", "weight_decay", "seed"):
-            if not getattr(self, name) >= 0:
-                raise SettingsError(f"{name}={getattr(self, name)}: give 0 or more")
+        check_ranges(self)
         if not 0 < self.mask_rate < 1:
             raise SettingsError(f"mask_rate={self.mask_rate}: give a share between 0 and 1, such as 0.15")
         if self.tokens_per_step < self.max_tokens:

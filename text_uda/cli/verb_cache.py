@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from text_uda.cli.failures import FAILED
+from text_uda.cli.grouped_help import Verbs, option
 from text_uda.cli.output import echo_pair, emit_json, printable
-from text_uda.cli.shared_options import COUNT, FILE, CacheLocation, Verb, ends
-from text_uda.cli.verbs import Verbs
+from text_uda.cli.parameter_types import COUNT, FILE, CacheLocation
+from text_uda.cli.shared_options import Verb, ends
 
 EXISTING = CacheLocation(exists=True)
 
@@ -74,9 +75,9 @@ def _words(value: object) -> str:
 
 @cache.command(short_help="Show paraphrases, changed words marked.")
 @_folder
-@click.option("--limit", type=COUNT, default=10, show_default=True, metavar="N", help="Rows to show.")
-@click.option("--settings", metavar="FINGERPRINT", help="Only rows made with these settings (see `cache stats`).")
-@click.option("--query", metavar="TEXT", help="Only rows whose source or paraphrase holds TEXT.")
+@option("--limit", type=COUNT, default=10, show_default=True, metavar="N", help="Rows to show.")
+@option("--settings", metavar="FINGERPRINT", help="Only rows with these settings (see `cache stats`).")
+@option("--query", metavar="TEXT", help="Only rows whose source or paraphrase contains TEXT.")
 @ends
 def show(folder: str, limit: int, settings: str | None, query: str | None, as_json: bool) -> None:
     """Show paraphrases of DIR with the changed words marked; side by side on a terminal.
@@ -97,12 +98,12 @@ def show(folder: str, limit: int, settings: str | None, query: str | None, as_js
         click.echo("no row matches")
 
 
-@cache.command(short_help="Read everything, name damaged files.")
+@cache.command(short_help="Read all files and name the damaged ones.")
 @_folder
-@click.option("--set-aside", is_flag=True, help="Move damaged and foreign files to DIR/_set-aside.")
+@option("--set-aside", is_flag=True, help="Move damaged and foreign files to DIR/_set-aside.")
 @ends
 def verify(folder: str, set_aside: bool, as_json: bool) -> None:
-    """Read all of DIR and name each damaged file; exit code 1 when there is one.
+    """Read all files of DIR and name the damaged ones; exit code 1 if there are any.
 
     \b
     Example:
@@ -119,17 +120,17 @@ def verify(folder: str, set_aside: bool, as_json: bool) -> None:
         for entry in damaged:
             click.echo(printable(f"damaged: {entry['file']}: {entry['reason']}"))
         if damaged:
-            moved = "they are set aside" if set_aside else "`cache verify --set-aside` moves them out of the way"
-            click.echo(f"{moved}; the same `paraphrase` command makes their rows again")
+            action = "they are set aside" if set_aside else "`cache verify --set-aside` moves them to DIR/_set-aside"
+            click.echo(f"{action}; rerun the same `paraphrase` command to replace their rows")
     if damaged:
         raise click.exceptions.Exit(FAILED)
 
 
-@cache.command(short_help="Put small files together.")
+@cache.command(short_help="Merge small files into larger ones.")
 @_folder
 @ends
 def compact(folder: str, as_json: bool) -> None:
-    """Put the many small files of DIR together; no row is lost, new files are written before old ones go.
+    """Merge the small files of DIR into larger ones; new files are complete before old ones are removed.
 
     \b
     Example:
@@ -145,7 +146,7 @@ def compact(folder: str, as_json: bool) -> None:
 @click.argument("others", metavar="DIR...", type=EXISTING, nargs=-1, required=True)
 @ends
 def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
-    """Add the rows of each DIR to INTO; the others stay as they are.
+    """Add the rows of each DIR to INTO; DIR does not change.
 
     \b
     Example:
@@ -158,7 +159,7 @@ def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
 
 @cache.command(short_help="Write the rows to one file.")
 @_folder
-@click.option(
+@option(
     "--out",
     type=FILE,
     required=True,

@@ -1,0 +1,104 @@
+"""Verbs whose `--help` groups the options by what they are for."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import click
+
+from text_uda.cli.failures import nearest
+
+GROUPS = ("Data", "Labels", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
+
+
+class GroupedOption(click.Option):
+    """An option of one of the groups.
+
+    Args:
+        group: its heading in `--help`.
+        default_words: what `--help` shows as the default, or a function that returns it, called only there.
+    """
+
+    def __init__(
+        self, *args: Any, group: str = "Run", default_words: str | Callable[[], str | None] = "", **extra: Any
+    ) -> None:
+        super().__init__(*args, **extra)
+        assert group in GROUPS
+        self.group, self.default_words = group, default_words
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        extra = super().get_help_extra(ctx)
+        words = self.default_words() if callable(self.default_words) else self.default_words
+        if words:
+            extra["default"] = words
+        return extra
+
+
+option: Callable[..., Callable[..., Any]] = partial(click.option, cls=GroupedOption)
+
+
+class GroupedCommand(click.Command):
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {title: [] for title in GROUPS}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                groups[getattr(parameter, "group", "Run")].append(record)
+        filled = {title: records for title, records in groups.items() if records}
+        if len(filled) == 1:
+            filled = {"Options": next(iter(filled.values()))}
+        for title, records in filled.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+
+verb: Callable[..., Callable[..., click.Command]] = partial(click.command, cls=GroupedCommand)
+
+
+class Verbs(click.Group):
+    """Lists its verbs in the order of use, and suggests the nearest one for an unknown name."""
+
+    command_class = GroupedCommand
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(f"No such command {args[0]!r}.{nearest(args[0], self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class _LazyCommands(Mapping[str, click.Command]):
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self._names:
+            raise KeyError(name)
+        return getattr(import_module(f"text_uda.cli.verb_{name}"), name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class LazyVerbs(Verbs):
+    """Imports a verb when it is called: `train` is the function `train` of the module `text_uda.cli.verb_train`.
+
+    Args:
+        verbs: name -> line in the list of the verbs.
+    """
+
+    def __init__(self, *args: Any, verbs: Mapping[str, str], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._lines = verbs
+        self.commands = _LazyCommands(verbs)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._lines.items()))

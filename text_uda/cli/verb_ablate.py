@@ -1,0 +1,169 @@
+"""`ablate`: a study, from the data to the table, the figures and the page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.failures import keeps
+from text_uda.cli.grouped_help import option, verb
+from text_uda.cli.output import emit_json, printable
+from text_uda.cli.parameter_types import COUNT
+from text_uda.cli.shared_options import (
+    cache_option,
+    dev_option,
+    ends,
+    label_sampling_option,
+    out_option,
+    shard_option,
+)
+from text_uda.experiment.catalogue import SIZES, STUDIES
+
+if TYPE_CHECKING:
+    from text_uda.experiment.study import Outcome
+    from text_uda.report import Report
+
+
+@verb()
+@click.argument("study", metavar="STUDY", type=click.Choice(list(STUDIES)))
+@data_options(as_option=True)
+@option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
+@option(
+    "--labels", "few", group="Labels", type=COUNT, metavar="N", help="Labels of all classes together, in runs with few."
+)
+@label_sampling_option
+@dev_option
+@option("--seeds", type=COUNT, metavar="N", help="Number of seeds, from 0.", default_words="5; smoke 2, usb 3")
+@option(
+    "--encoder",
+    group="Training",
+    metavar="NAME",
+    help="Encoder: a hub id, or a folder that transformers opens.",
+    default_words="minilm-l6; paper, usb: google-bert/bert-base-uncased",
+)
+@option(
+    "--tune",
+    group="Training",
+    metavar="head|last:N|all",
+    help="Which weights are trained.",
+    default_words="head; paper, usb: all",
+)
+@option(
+    "--translator",
+    group="Augmentation",
+    metavar="ENGINE",
+    help="Engine of back-translation, as in `text-uda paraphrase`.",
+)
+@cache_option(default="cache in the folder of the study")
+@option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")
+@option("--workers", type=COUNT, metavar="N", help="Parallel runs.", default_words="as many as the machine allows")
+@shard_option("runs")
+@option("--estimate", is_flag=True, help="Only estimate the cost, from a minute of measurement.")
+@out_option("DIR", "Folder of the study.")
+@ends
+def ablate(
+    study: str,
+    data: DataChoice,
+    size: Any,
+    few: int | None,
+    label_sampling: Any,
+    dev_rows: int | Path | None,
+    seeds: int | None,
+    encoder: str | None,
+    tune: str | None,
+    translator: str | None,
+    cache_path: str | None,
+    fill: bool,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+    estimate: bool,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run a study; a rerun of the same command resumes after the finished runs.
+
+    \b
+    table2       no, synonym, SwitchOut and back-translated paraphrases; few labels and all
+    labels       error by the number of labels, with consistency and without
+    objectives   every method
+    tsa, ratio   training signal annealing; unlabeled rows for each labeled row
+    temperature  the sampling temperature of back-translation
+    unlabeled    the number of unlabeled texts
+    ladder       a head, the last two layers, the whole encoder, with each augmentation
+
+    Sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, and usb the settings
+    of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb.py lists the differences).
+
+    DIR receives report.html, table.md, table.tex, table.csv, figures, and a run directory for each run.
+
+    \b
+    Example:
+      text-uda ablate table2 --data movie-snippets --size smoke --fill --out study
+      text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
+      text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
+    """
+    from text_uda.experiment.cost import estimate_cost
+    from text_uda.experiment.sizes import limit_of, setting
+    from text_uda.experiment.study import run_study, select_share
+    from text_uda.experiment.study_report import check_parts, write_report
+
+    check_parts()
+    data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
+    common = setting(
+        data.load(),
+        size,
+        few=few,
+        label_sampling=label_sampling,
+        dev=dev,
+        seeds=seeds,
+        encoder=encoder,
+        tune=tune,
+        translator=translator,
+    )
+    trials = list(STUDIES[study](common))
+    if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
+        estimated = estimate_cost(select_share(trials, shard), data.load(), workers=workers)
+        if estimate and as_json:
+            emit_json(estimated.record())
+            return
+        click.echo(str(estimated), err=as_json)
+        if estimate:
+            return
+    with keeps(f"finished runs are kept in {out}; rerun the same command to resume"):
+        outcome = run_study(
+            trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard
+        )
+    written = write_report(outcome, out)
+    if as_json:
+        emit_json(
+            {
+                "out": str(out),
+                "finished": [str(run) for run in outcome.finished],
+                "failed": dict(outcome.failed),
+                "elsewhere": outcome.elsewhere,
+                "report": str(out / "report.html") if written else None,
+                "left_out": {str(path): reason for path, reason in written.left_out.items()} if written else {},
+            }
+        )
+    else:
+        _say(outcome, out, written)
+    if outcome.failed:
+        raise click.exceptions.Exit(1)
+
+
+def _say(outcome: "Outcome", out: Path, written: "Report | None") -> None:
+    if written is not None:
+        click.echo("\n".join(map(printable, written.markdown().splitlines())))
+        click.echo(
+            f"\nthe page: {printable(str(out / 'report.html'))}; the same folder holds tables and figures for a paper"
+        )
+    if outcome.elsewhere:
+        click.echo(
+            f"{outcome.elsewhere:,} runs belong to other shares; when they are finished, the same command without "
+            "--shard writes the report"
+        )
+    for name, reason in outcome.failed.items():
+        click.echo(f"failed: {printable(name)}: {printable(reason)}", err=True)
+    if outcome.failed:
+        click.echo(f"{len(outcome.failed):,} runs failed; rerun the same command to retry them", err=True)

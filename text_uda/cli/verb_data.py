@@ -1,0 +1,66 @@
+"""`data`: the data sets known by name, and the description of one."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.grouped_help import verb
+from text_uda.cli.output import emit_json, printable, table
+from text_uda.cli.shared_options import ends
+
+if TYPE_CHECKING:
+    from text_uda.data import Corpus
+
+
+@verb()
+@data_options(required=False)
+@ends
+def data(data: DataChoice, as_json: bool) -> None:
+    """List the data sets known by name, or describe DATA: one of them, or your own file.
+
+    \b
+    Example:
+      text-uda data
+      text-uda data movie-snippets
+      text-uda data reviews.tsv --text-column review --label-column stars
+    """
+    if data.source is None:
+        from text_uda.data import known
+
+        names = known()
+        if as_json:
+            emit_json({"known": names})
+        else:
+            click.echo(table(list(names.items())))
+        return
+    corpus = data.load()
+    record = _description(corpus)
+    if as_json:
+        emit_json(record)
+        return
+    click.echo(printable(f"{corpus.name}: {corpus.description}"))
+    click.echo(f"classes    {', '.join(printable(name, 40) for name in corpus.classes)}")
+    for part in ("train", "test"):
+        counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())
+        click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
+    if len(corpus.unused):
+        click.echo(f"unused     {len(corpus.unused):,} rows, whose text repeats another training row or a test row")
+    click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
+    for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
+        click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")
+
+
+def _description(corpus: "Corpus") -> dict[str, Any]:
+    def counts(labels: tuple[int, ...]) -> dict[str, int]:
+        return {name: labels.count(index) for index, name in enumerate(corpus.classes)}
+
+    return {
+        "name": corpus.name,
+        "description": corpus.description,
+        "classes": list(corpus.classes),
+        "train": counts(corpus.train.labels),
+        "test": counts(corpus.test.labels),
+        "unused": len(corpus.unused),
+        "unlabeled": len(corpus.unlabeled),
+    }

@@ -1,0 +1,125 @@
+"""`paraphrase`: fill a cache with paraphrases of the training texts."""
+
+from collections.abc import Sequence
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_options
+from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.failures import keeps
+from text_uda.cli.grouped_help import option, verb
+from text_uda.cli.output import echo_pair, emit_json, printable
+from text_uda.cli.parameter_types import COUNT
+from text_uda.cli.shared_options import cache_option, encoder_option, ends, shard_option
+from text_uda.errors import SettingsError
+from text_uda.progress import followed
+
+if TYPE_CHECKING:
+    from translation_cache import Job
+
+
+def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
+    """Print some texts with their paraphrases, in a temporary cache; the real cache gets the same ones later."""
+    from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+
+    few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
+    with TemporaryDirectory() as folder:
+        paraphrase(few, job, folder)
+        for text, (first, *_) in zip(few, read_paraphrases(few, job, folder), strict=True):
+            echo_pair(text, first.text, status=first.status, pivot=first.pivot)
+    click.echo()
+
+
+@verb()
+@data_options()
+@augmentation_options(method="--method", seed="--seed")
+@cache_option(required=True)
+@encoder_option(group="Augmentation", help="Encoder whose tokens switchout and uniform switch, as in `text-uda train`.")
+@shard_option("texts")
+@option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Run the workers as processes of this machine, or on a Ray cluster (started here if none is running).",
+)
+@option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes, or actors of Ray.")
+@option("--preview", type=COUNT, metavar="N", help="First show N texts with their changes marked.")
+@ends
+def paraphrase(
+    data: DataChoice,
+    augmentation: AugmentationChoice,
+    cache_path: str,
+    encoder: str,
+    shard: tuple[int, int] | None,
+    engine: Literal["local", "ray"],
+    workers: int,
+    preview: int | None,
+    as_json: bool,
+) -> None:
+    """Fill a cache with paraphrases of the training texts of DATA; a rerun adds only the missing ones.
+
+    All texts of the training side are paraphrased, labeled or not, so that every split finds its paraphrases.
+
+    \b
+    Example:
+      text-uda paraphrase movie-snippets --method back-translation --cache paraphrases
+      text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2 --preview 5
+      text-uda paraphrase yelp-5 --method back-translation --cache s3://bucket/yelp --engine ray --workers 16
+      text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
+      text-uda paraphrase yelp-5 --method back-translation \\
+        --translator marian:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en \\
+        --sampling-temperature 0.9 --samples 2 --cache paraphrases
+    """
+    if preview is not None and as_json:
+        raise SettingsError("--preview prints texts for people, --json is for machines; give one of them")
+    job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
+    assert job is not None  # this verb has no method `none`
+    corpus, texts = data.load(), data.training_texts()
+    if not as_json:
+        share = f", share {shard[0]} of {shard[1]}" if shard else ""
+        click.echo(
+            f"{printable(corpus.name)}: {len(texts):,} texts of the training side"
+            f" ({len(corpus.train.texts):,} with labels, {len(corpus.unlabeled):,} without){share}"
+        )
+    if preview is not None:
+        _preview(texts, job, preview)
+    from text_uda.paraphrasing.cache_access import paraphrase as fill
+    from translation_cache import fingerprint
+
+    with (
+        keeps(f"finished paraphrases are kept in {cache_path}; rerun the same command to resume"),
+        followed(augmentation.method, "rows") as progress,
+    ):
+        report = fill(
+            texts,
+            job,
+            cache_path,
+            samples=augmentation.samples,
+            engine=engine,
+            workers=workers,
+            shard=shard,
+            progress=progress,
+        )
+    if as_json:
+        emit_json(
+            {
+                "requested": report.requested,
+                "present": report.present,
+                "made": report.made,
+                "rejected": dict(report.rejected),
+                "seconds": round(report.seconds, 3),
+                "texts": len(texts),
+                "cache": cache_path,
+            }
+        )
+        return
+    rejected = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.rejected.items()))
+    click.echo(
+        f"requested {report.requested:,}, already in the cache {report.present:,}, made {report.made:,}"
+        f" in {report.seconds:.1f} s; rejected: {rejected or 'none'}"
+    )
+    settings = fingerprint(job.settings())[:8]
+    click.echo(f"to read them: text-uda cache show {printable(cache_path)} --settings {settings}")

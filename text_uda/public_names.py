@@ -1,0 +1,28 @@
+"""The list of the names that `from text_uda import ...` gives.
+
+It is read, not imported: by `text_uda/__init__.py`, by type checkers and for the Python reference.
+"""
+
+from text_uda.augment.all_augmentations import *  # noqa: F403
+from text_uda.augment.compose import Compose as Compose
+from text_uda.augment.compose import OneOf as OneOf
+from text_uda.augment.compose import Sometimes as Sometimes
+from text_uda.augment.tfidf import Statistics as Statistics
+from text_uda.data import load as load
+from text_uda.data import split as split
+from text_uda.objectives.all_objectives import *  # noqa: F403
+from text_uda.objectives.presets import PRESETS as PRESETS
+from text_uda.objectives.weight_averaging import EMA as EMA
+from text_uda.objectives.weight_averaging import FastSWA as FastSWA
+from text_uda.paraphrasing.cache_access import paraphrase as paraphrase
+from text_uda.paraphrasing.cache_access import read_paraphrases as read_paraphrases
+from text_uda.paraphrasing.cached import Cached as Cached
+from text_uda.paraphrasing.filters import Filters as Filters
+from text_uda.paraphrasing.pairs import write_pairs as write_pairs
+from text_uda.runs.evaluation import evaluate as evaluate
+from text_uda.runs.evaluation import predict as predict
+from text_uda.training.pretraining import PretrainSettings as PretrainSettings
+from text_uda.training.pretraining import pretrain as pretrain
+from text_uda.training.settings import TrainSettings as TrainSettings
+from text_uda.training.train_classifier import train as train
+from translation_cache import Cache as Cache
