@@ -41,10 +41,10 @@ from text_uda.augment.uniform import Uniform
 from text_uda.data import Rows as Texts
 from text_uda.data import Split, load
 from text_uda.model.classifier import Classifier
-from text_uda.model.inputs import Batch, Tokens, concatenate, pad, widened
+from text_uda.model.inputs import Batch, Tokens, concatenate, pad, pad_to_width
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.model.packing import pack
-from text_uda.model.precision import resolve
+from text_uda.model.precision import resolve_precision
 from text_uda.model.pretrained import load_tokenizer
 from text_uda.objectives import UDA, Supervised
 from text_uda.training.in_step_augmentation import augmented_view
@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--bf16", action="store_true", help="also where the processor is slow at it")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    options.bf16 |= resolve("auto") == "bf16"
+    options.bf16 |= resolve_precision("auto") == "bf16"
     return options
 
 
@@ -113,7 +113,7 @@ class Rows:
 
     def padded(self, rows: list[np.ndarray], width: int | None = None) -> Tokens:
         tokens = pad(rows, pad_id=0)
-        return (tokens if width is None else widened(tokens, width, pad_id=0)).to(self.device)  # pyright: ignore
+        return (tokens if width is None else pad_to_width(tokens, width, pad_id=0)).to(self.device)  # pyright: ignore
 
 
 def _texts(options: argparse.Namespace) -> dict[str, list[str]]:

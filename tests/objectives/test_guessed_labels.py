@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Embedded, Features, Tokens
 from text_uda.model.mixing import Mixing
 from text_uda.objectives.guessed_labels import guessed_labels, under_each_other
@@ -49,11 +49,11 @@ class Says:
         self.read: list = []
         self.gradient: list[bool] = []
 
-    def __call__(self, inputs) -> Output:
+    def __call__(self, inputs) -> ClassifierOutput:
         self.read.append(inputs)
         self.gradient.append(torch.is_grad_enabled())
         logits = torch.as_tensor(np.asarray(next(self.said))).log().requires_grad_()
-        return Output(logits, logits)
+        return ClassifierOutput(logits, logits)
 
 
 def test_by_hand():

@@ -73,7 +73,7 @@ def test_agrees_with_numpy(evaluate, student, alpha, margin_weight):
     batch = Batch(features[0], LABELS, features[1], features[2])
     objective = TMix(alpha=alpha, margin_weight=margin_weight, margin=0.6, unlabeled_weight=3.0, ramp_up=0.8)
     loss = evaluate(objective, batch=batch, student=student, key=KEY, classes=3, step=2)
-    mixing = draw_mixing(KEY, [2, 5, 5], alpha=alpha, own_first=True, device=LABELS.device)
+    mixing = draw_mixing(KEY, [2, 5, 5], alpha=alpha, larger_weight=True, device=LABELS.device)
     pooler, head = student.model.bert.pooler.dense, student.model.classifier
     weights = [each.detach().numpy() for each in (pooler.weight, pooler.bias, head.weight, head.bias)]
     predict = lambda x: softmax(np.tanh(x @ weights[0].T + weights[1]) @ weights[2].T + weights[3])  # noqa: E731

@@ -325,7 +325,7 @@ class _Network:
         import torch
         from transformers import AutoModelForMaskedLM
 
-        from text_uda.model.pretrained import positions
+        from text_uda.model.pretrained import max_positions
         from text_uda.translate.batching import Budget
         from text_uda.translate.marian_checkpoint import MAX_TOKENS
 
@@ -349,7 +349,7 @@ class _Network:
             raise SettingsError(f"the weights of {name!r} are no finite numbers in places: get them again")
         self._model = model.to(device=device, dtype=getattr(torch, precision)).eval()
         self._device = device
-        self.room = positions(model) - len(opened.before) - len(opened.after)
+        self.room = max_positions(model) - len(opened.before) - len(opened.after)
         """Tokens of a text that it reads at once."""
         self._pad = opened.tokenizer.pad_token_id or 0
         self.budget = Budget(MAX_TOKENS[device.type])

@@ -155,7 +155,7 @@ def train(
     if not preset.losses:
         loop.check_reads_features(objective.objective)
     from text_uda.data import split
-    from text_uda.model.precision import words
+    from text_uda.model.precision import describe_precision
     from text_uda.model.pretrained import hidden_width
     from text_uda.training.train_classifier import TrainSettings
     from text_uda.training.train_classifier import train as run_training
@@ -184,7 +184,7 @@ def train(
         with suppress(SettingsError):  # the training says so, after what is wrong with the cache
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).numbers(settings.precision, width, resume=resume)
-            click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
+            click.echo(f"forward passes in {describe_precision(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; the same command goes on from there"):
         result = run_training(
             parts,

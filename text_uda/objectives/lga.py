@@ -53,9 +53,9 @@ def aligned_labels(labels: Tensor, hidden: Tensor, difference: Tensor, *, step_s
         hidden: (U, H).
         difference: g_L - g_U, (C, H + 1).
     """
-    widened = pad(hidden, (0, 1), value=1.0)
-    scale = distributed.mean(widened.square().sum(dim=-1).mean())
-    return project_to_simplex(labels - step_size * (widened @ difference.T) / scale)
+    pad_to_width = pad(hidden, (0, 1), value=1.0)
+    scale = distributed.mean(pad_to_width.square().sum(dim=-1).mean())
+    return project_to_simplex(labels - step_size * (pad_to_width @ difference.T) / scale)
 
 
 def same_in_copies(labels: Tensor, rows: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ class MixMatch:
         guessed = guessed_labels(context.student, views, temperature=self.temperature)
         rows, labels = under_each_other(context.student, batch, views, guessed)
         sizes = [len(batch.labeled), *map(len, views)]
-        mixing = draw_mixing(context.key, sizes, alpha=self.alpha, own_first=True, device=labels.device)
+        mixing = draw_mixing(context.key, sizes, alpha=self.alpha, larger_weight=True, device=labels.device)
         logits = context.student(rows, mixing=mixing).logits
         supervised, unlabeled = mixed_losses(logits, mixing(labels), labeled=sizes[0])
         weight = self.unlabeled_weight * linear_ramp(step=context.step, steps=context.steps, end=self.ramp_up)

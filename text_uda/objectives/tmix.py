@@ -91,7 +91,7 @@ class TMix:
         guessed = guessed_labels(student, views, temperature=self.temperature)
         rows, labels = under_each_other(student, batch, views, guessed)
         sizes = [len(batch.labeled), *map(len, views)]
-        mixing = draw_mixing(context.key, sizes, alpha=self.alpha, own_first=True, device=labels.device)
+        mixing = draw_mixing(context.key, sizes, alpha=self.alpha, larger_weight=True, device=labels.device)
         layers = mixed_layers(depth(student.model))
         layer = layers[keyed_seed(context.key, "layer") % len(layers)]
         logits = student(rows, mixing=mixing, layer=layer).logits

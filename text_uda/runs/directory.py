@@ -30,7 +30,7 @@ log = logging.getLogger("text_uda")
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from text_uda.model.precision import Numbers, Precision
+    from text_uda.model.precision import Precision, ResolvedPrecision
 
 PRETRAINING = "pretrain"  # the method of a run that leaves an encoder
 REFIT = "refit"  # the folder of the refit in that of the run
@@ -155,16 +155,16 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         return self._read("config.json")
 
-    def numbers(self, precision: "Precision", width: int | None, *, resume: bool) -> "Numbers":
+    def numbers(self, precision: "Precision", width: int | None, *, resume: bool) -> "ResolvedPrecision":
         """In which numbers the encoder's forward passes are: of a run that goes on, and was left the choice, those that
         it was begun with; else what `resolve` takes here."""
-        from text_uda.model.precision import resolve
+        from text_uda.model.precision import resolve_precision
 
         if precision == "auto" and resume and (self.path / "config.json").exists():
             begun = (self.config().get("machine") or {}).get("precision")
             if begun in ("fp32", "bf16"):
                 return begun
-        return resolve(precision, width=width)
+        return resolve_precision(precision, width=width)
 
     def result(self) -> dict[str, Any] | None:
         """The finished run's result, or None."""

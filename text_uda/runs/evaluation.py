@@ -20,10 +20,10 @@ from text_uda import distributed
 from text_uda.data import Rows
 from text_uda.data.texts import distinct_places
 from text_uda.errors import SettingsError
-from text_uda.model.averaging_layer import take_the_mean
+from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
-from text_uda.model.precision import Numbers, autocast
+from text_uda.model.precision import ResolvedPrecision, autocast
 from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.per_class import ClassScores, class_scores, named
@@ -86,7 +86,7 @@ def probabilities(
     rows: ModelRows,
     *,
     max_tokens_per_batch: int = TOKENS_PER_BATCH,
-    numbers: Numbers = "fp32",
+    numbers: ResolvedPrecision = "fp32",
     progress: OnProgress | None = None,
 ) -> np.ndarray:
     """Class probabilities in evaluation mode, (N, C) float32; the model's mode is put back.
@@ -140,7 +140,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         what = "is not finished: run the same `text-uda train` again" if directory.path.is_dir() else "does not exist"
         raise SettingsError(f"the run {run} {what}")
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
-    take_the_mean(model)
+    restore_averaging_layer(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from text_uda.model.precision import Numbers
+    from text_uda.model.precision import ResolvedPrecision
 
 
 def provenance() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def provenance() -> dict[str, Any]:
     return {"versions": versions, "code_revision": _code_revision()}
 
 
-def machine(accelerator: "Accelerator", numbers: "Numbers") -> dict[str, Any]:
+def machine(accelerator: "Accelerator", numbers: "ResolvedPrecision") -> dict[str, Any]:
     """Where a run is, and in which numbers its forward passes are."""
     import torch
 

@@ -66,7 +66,7 @@ class Feed:
 
     def _ready(self, step: int, device: torch.device) -> Batch:
         batch = self.batch(step)
-        return batch.pinned() if device.type == "cuda" else batch
+        return batch.pin_memory() if device.type == "cuda" else batch
 
     def rows_named(self, batch: Batch) -> dict[str, list[int]]:
         """Which labeled rows and which unlabeled texts of the data these are."""

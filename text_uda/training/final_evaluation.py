@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.model.precision import Numbers
+from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration
 from text_uda.runs.directory import RunDirectory
@@ -31,7 +31,7 @@ class Answers:
 
     @staticmethod
     def of(
-        model: PreTrainedModel, dev: ModelRows | None, test: ModelRows, *, dev_numbers: Numbers = "fp32"
+        model: PreTrainedModel, dev: ModelRows | None, test: ModelRows, *, dev_numbers: ResolvedPrecision = "fp32"
     ) -> "Answers":
         """The development rows in the numbers of the training: four times as fast, and it only chooses."""
         said_of_dev = None if dev is None else probabilities(model, dev, numbers=dev_numbers)

@@ -16,11 +16,11 @@ from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.capabilities import (
-    check_embeddings_can_be_given,
-    check_head_can_be_cut,
+    check_accepts_embeddings,
+    check_head_is_separable,
     check_hidden_is_trained,
     check_last_layer_is_linear,
-    knows_layers,
+    has_known_layers,
 )
 from text_uda.model.classifier import layers
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
@@ -28,7 +28,7 @@ from text_uda.model.inputs import Batch
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.model.linear_head import add_penalty, is_linear
 from text_uda.model.packing import compile_layers
-from text_uda.model.precision import Numbers, autocast, resolve
+from text_uda.model.precision import ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.model.tokenized import ModelRows, TokenRows
 from text_uda.objectives import Needs, Objective, all_needs, in_use
@@ -93,7 +93,7 @@ class Training:
         in_step = views.in_step if views is not None else None
         self.needs = all_needs(in_use(objectives).values())
         _check_model(model, self.needs, in_step, settings)
-        self._numbers: Numbers = "fp32" if settings.tune == "head" else resolve(settings.precision)
+        self._numbers: ResolvedPrecision = "fp32" if settings.tune == "head" else resolve_precision(settings.precision)
         self._encoder = None
         if settings.tune == "head":
             self._encoder = encoder_of(model, self.pretrained.tokenizer, settings, shared=frozen)
@@ -121,7 +121,7 @@ class Training:
             parameter_groups(
                 model,
                 weight_decay=settings.weight_decay,
-                layer_decay=settings.decay_of_layers(known=knows_layers(model)),
+                layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
                 head_factor=settings.head_factor(linear=is_linear(model)),
             ),
             lr=self._base_rate,
@@ -357,9 +357,9 @@ class Training:
 def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:
     """Raise SettingsError where the encoder cannot do what the objectives or the augmentation ask of it."""
     if settings.tune == "head":
-        check_head_can_be_cut(model)
+        check_head_is_separable(model)
     elif needs.embeddings or isinstance(in_step, OnEmbeddings):
-        check_embeddings_can_be_given(model)
+        check_accepts_embeddings(model)
     if needs.hidden:
         check_last_layer_is_linear(model)
     if needs.trained_hidden:

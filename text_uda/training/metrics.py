@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.model.classifier import Traffic
+from text_uda.model.classifier import TokenCounts
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation
 from text_uda.training.run_warnings import Watch
@@ -32,7 +32,7 @@ class Pace:
 
     def __enter__(self) -> "Pace":
         self._rows = 0
-        self._traffic = Traffic()
+        self._traffic = TokenCounts()
         self._since = time.monotonic()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
@@ -40,7 +40,7 @@ class Pace:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-    def add(self, rows: int, traffic: Traffic) -> None:
+    def add(self, rows: int, traffic: TokenCounts) -> None:
         """Of one step.
 
         Args:
@@ -48,7 +48,7 @@ class Pace:
             traffic: of this process.
         """
         self._rows += rows
-        self._traffic.count(traffic.tokens, traffic.places)
+        self._traffic.add(traffic.tokens, traffic.positions)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Pace:
         """Rows and tokens a second, the share of padding, and the most memory that any process had, in GB."""
         now = time.monotonic()
         seconds, rows, traffic = now - self._since, self._rows, self._traffic
-        self._since, self._rows, self._traffic = now, 0, Traffic()
+        self._since, self._rows, self._traffic = now, 0, TokenCounts()
         if device.type == "cuda":
             memory = torch.cuda.max_memory_allocated()
         else:

@@ -24,17 +24,17 @@ from text_uda.data.texts import distinct_places, taken
 from text_uda.errors import DataError, SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.keyed_tensors import keyed_random
-from text_uda.model.masked_language_model import Masked, Vocabulary, head_can_be_cut, mask_tokens, masked_logits
-from text_uda.model.micro_batches import deal, extents
+from text_uda.model.masked_language_model import Masked, Vocabulary, head_is_positionwise, mask_tokens, masked_logits
+from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
 from text_uda.model.packing import is_packed
-from text_uda.model.precision import Numbers, Precision, autocast, check_precision, resolve
+from text_uda.model.precision import Precision, ResolvedPrecision, autocast, check_precision, resolve_precision
 from text_uda.model.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
     hidden_width,
     load_masked_language_model,
+    load_pooler,
     load_tokenizer,
-    pooler_of,
 )
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives.schedules import linear_decay
@@ -164,7 +164,9 @@ def pretrain(
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; the processes meet here
     distributed.check(accelerator)
     width = hidden_width(settings.encoder)
-    numbers: Numbers = distributed.on_main(lambda: directory.numbers(settings.precision, width, resume=resume))
+    numbers: ResolvedPrecision = distributed.on_main(
+        lambda: directory.numbers(settings.precision, width, resume=resume)
+    )
     config = {
         "name": name or f"{PRETRAINING} seed {settings.seed}",
         "method": PRETRAINING,
@@ -217,7 +219,7 @@ class _Pretraining:
         self.stream = TokenBudgetStream(
             rows.lengths[self.train], tokens_per_step=settings.tokens_per_step, seed=settings.seed, name="pretrain"
         )
-        self.cut = head_can_be_cut(self.model)
+        self.cut = head_is_positionwise(self.model)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, weight_decay=settings.weight_decay), lr=settings.learning_rate, fused=True
         )
@@ -227,7 +229,7 @@ class _Pretraining:
         usable = np.zeros(len(rows), dtype=bool)
         for start in range(0, len(rows), 1024):
             block = rows.batch(range(start, min(start + 1024, len(rows))))
-            usable[start : start + len(block)] = self.vocabulary.can_be_hidden(block).any(dim=1).numpy()
+            usable[start : start + len(block)] = self.vocabulary.maskable(block).any(dim=1).numpy()
         return np.flatnonzero(usable)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -302,9 +304,9 @@ class _Pretraining:
     def _parts(self, masked: Masked) -> Iterator[Masked]:
         """This process's rows of a batch, in passes through the encoder."""
         own = range(distributed.rank(), len(masked.tokens), distributed.processes())  # by length, so all get alike
-        lengths = extents(masked.tokens.attention_mask)
+        lengths = lengths_to_last_token(masked.tokens.attention_mask)
         most = self.settings.tokens_per_pass
-        for rows in deal([lengths[row] for row in own], most=most, packed=is_packed(self.model)):
+        for rows in split_into_passes([lengths[row] for row in own], max_tokens=most, packed=is_packed(self.model)):
             if rows:
                 yield masked.take([own[row] for row in rows], max(lengths[own[row]] for row in rows))
 
@@ -313,8 +315,8 @@ class _Pretraining:
         device = self.model.device
         if not len(part.labels):
             return torch.zeros((), device=device, requires_grad=True)
-        with autocast(device, resolve(self.settings.precision)):
-            said = masked_logits(self.model, part.tokens.to(device), part.places.to(device), cut=self.cut)
+        with autocast(device, resolve_precision(self.settings.precision)):
+            said = masked_logits(self.model, part.tokens.to(device), part.positions.to(device), masked_only=self.cut)
         return cross_entropy(said, part.labels.to(device), reduction="sum")
 
     @torch.no_grad()
@@ -354,7 +356,7 @@ class _Pretraining:
 
     def _finish(self, seconds: float) -> dict[str, Any]:
         encoder, directory = self.settings.encoder, self.directory
-        pooler = pooler_of(encoder)
+        pooler = load_pooler(encoder)
         if pooler is not None and getattr(self.model.base_model, "pooler", None) is None:
             self.model.base_model.pooler = pooler  # what fine-tuning begins with, had there been no pretraining
         looks = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]

@@ -14,7 +14,7 @@ from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FrozenEncoder
-from text_uda.model.precision import Numbers
+from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import gets_linear_head, hidden_width
 from text_uda.objectives import (
     PRESETS,
@@ -193,7 +193,9 @@ class _Run:
             directory.check_head(tune=settings.tune, linear=lambda: gets_linear_head(settings.encoder))
         width = hidden_width(settings.encoder)
         begun, resume = (directory, self.resume) if refit_of is None else (RunDirectory(out.parent), True)
-        numbers: Numbers = distributed.on_main(lambda: begun.numbers(settings.precision, width, resume=resume))
+        numbers: ResolvedPrecision = distributed.on_main(
+            lambda: begun.numbers(settings.precision, width, resume=resume)
+        )
         decisive = asdict(settings)
         steps = settings.steps if refit_of is None else int(refit_of["steps"])
         if baseline is not None:
