@@ -105,7 +105,7 @@ def blocks():
 
 load_or_create(Path({str(tmp_path)!r}), "key", blocks, type_for(9), rows=2)
 """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
     assert killed.returncode == -signal.SIGKILL and not list(tmp_path.glob("*.safetensors"))
     assert (tmp_path / ".key.part").exists(), "the kill came while it was written"
