@@ -11,7 +11,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch, Features, Tokens
 from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import tmix
-from text_uda.objectives.guessed_labels import guessed_labels
+from text_uda.objectives.guessed_labels import guess_labels
 from text_uda.objectives.tmix import TMix, hidden_mix_losses, mixed_layers
 
 KEY = 4
@@ -113,8 +113,8 @@ def test_no_gradient_through_the_guessed_labels_and_finite_differences(evaluate,
     given = {"batch": batch, "student": student, "key": key, "classes": 3, "step": 5}
     call = lambda: evaluate(TMix(margin_weight=0.5, margin=0.2), **given).total  # noqa: E731
     call().backward()
-    fixed = guessed_labels(student, (batch.original, batch.second), temperature=0.5)
-    monkeypatch.setattr(tmix, "guessed_labels", lambda *_, **__: fixed)
+    fixed = guess_labels(student, (batch.original, batch.second), temperature=0.5)
+    monkeypatch.setattr(tmix, "guess_labels", lambda *_, **__: fixed)
     for name in ("bert.embeddings.word_embeddings", "bert.encoder.layer.0.attention.self.query", "classifier"):
         weight = student.model.get_parameter(f"{name}.weight")
         direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=weight.dtype)

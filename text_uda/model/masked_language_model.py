@@ -1,6 +1,7 @@
 """Masked-language modelling: masking tokens, and predicting them.
 
-Shapes: B rows, T tokens, M masked positions, V tokens of the vocabulary, S special tokens, W words (all other tokens), D width.
+Shapes: B rows, T tokens, M masked positions, V tokens of the vocabulary, S special tokens, W words (all other tokens),
+D width.
 """
 
 from dataclasses import dataclass
