@@ -35,7 +35,7 @@ import torch
 from text_uda.data import Corpus, Split, load, split
 from text_uda.experiment.sizes import SETTINGS, limit_of, setting
 from text_uda.model.frozen_encoder import FrozenEncoder
-from text_uda.model.precision import processor
+from text_uda.model.precision import cpu_name
 from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import LogisticRegression
 
@@ -69,7 +69,7 @@ def main() -> None:
                 figures.append(figure | {"train_cpu_s": round(train_cpu_s, 2), "test_cpu_s": round(test_cpu_s, 2)})
                 print(json.dumps(figures[-1]), file=sys.stderr if options.json else sys.stdout, flush=True)
     record = {"ratios": _ratios(figures), "figures": figures}
-    machine = {"processor": processor(), "cores": os.cpu_count(), "threads": 1}
+    machine = {"processor": cpu_name(), "cores": os.cpu_count(), "threads": 1}
     packages = ("setfit", "sentence-transformers", "transformers", "torch", "scikit-learn")
     versions = {"python": platform.python_version()} | {package: version(package) for package in packages}
     record |= {"machine": machine, "versions": versions}

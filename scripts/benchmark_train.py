@@ -40,7 +40,7 @@ from text_uda.augment.uniform import Uniform
 from text_uda.data import Rows as Texts
 from text_uda.data import Split, load
 from text_uda.model.classifier import Classifier
-from text_uda.model.inputs import Batch, Tokens, concatenate, pad, widened
+from text_uda.model.inputs import Batch, Tokens, concatenate, pad, pad_to_width
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.model.packing import pack
 from text_uda.model.precision import resolve_precision
@@ -112,7 +112,7 @@ class Rows:
 
     def padded(self, rows: list[np.ndarray], width: int | None = None) -> Tokens:
         tokens = pad(rows, pad_id=0)
-        return (tokens if width is None else widened(tokens, width, pad_id=0)).to(self.device)  # pyright: ignore
+        return (tokens if width is None else pad_to_width(tokens, width, pad_id=0)).to(self.device)  # pyright: ignore
 
 
 def _texts(options: argparse.Namespace) -> dict[str, list[str]]:

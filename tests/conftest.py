@@ -5,10 +5,13 @@ import signal
 import socket
 import string
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from beartype import beartype
+from jaxtyping import AbstractArray, install_import_hook
 
 # Before anything imports torch or a Hugging Face library: they read these once. Subprocesses inherit them.
 _hugging_face = tempfile.TemporaryDirectory(prefix="text-uda-tests-")
@@ -19,6 +22,26 @@ os.environ["TEXT_UDA_FEATURES"] = "off"  # a test encodes what it encodes, and l
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background, and so in our subprocesses
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def check_shapes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the tensors of each call against their annotations; all other arguments may be stand-ins."""
+    shapes = {name: annotation for name, annotation in function.__annotations__.items() if _has_shape(annotation)}
+    if not shapes:
+        return function
+    function.__annotations__ = shapes
+    return beartype(function)
+
+
+def _has_shape(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, AbstractArray):
+        return True
+    parts = (part for argument in get_args(annotation) for part in (argument if type(argument) is list else [argument]))
+    return any(map(_has_shape, parts))
+
+
+# Before these packages are imported. The hook takes the checker as an expression, and imports its first name.
+install_import_hook(["text_uda.objectives", "text_uda.model"], f"sys.modules[{__name__!r}].check_shapes")
 
 _HERE = {"localhost", "127.0.0.1", "::1", "", None, socket.gethostname()}
 _WORDS = (

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
-from text_uda.model.averaging_layer import AveragingLayer, append_averaging_layer, take_the_mean
+from text_uda.model.averaging_layer import AveragingLayer, append_averaging_layer, restore_averaging_layer
 from text_uda.model.classifier import encode, layers
 from text_uda.model.inputs import Tokens
 from text_uda.model.keyed_tensors import keyed_random
@@ -38,7 +38,7 @@ def test_the_mean_is_what_the_weights_come_to(model, packed, tmp_path):
     if packed:
         pack(model)
     torch.testing.assert_close(encode(model, TOKENS), expected, atol=1e-4, rtol=1e-4)
-    take_the_mean(ordinary)
+    restore_averaging_layer(ordinary)
     assert isinstance(layers(ordinary)[-1], AveragingLayer)
     torch.testing.assert_close(encode(ordinary, TOKENS), expected, atol=1e-4, rtol=1e-4)
 
@@ -48,7 +48,7 @@ def test_a_layer_that_was_trained_elsewhere_is_left_alone(model, tmp_path):
     layers(model)[-1].output.dense.bias[3] = 0.5
     model.save_pretrained(tmp_path)
     opened = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
-    take_the_mean(opened)
+    restore_averaging_layer(opened)
     assert type(layers(opened)[-1]) is BertLayer
 
 

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from text_uda.errors import SettingsError
-from text_uda.model.capabilities import check_head_can_be_cut
+from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.classifier import encode, logits
 from text_uda.model.inputs import Features, Tokens
 from text_uda.model.keyed_tensors import keyed_random
@@ -54,7 +54,7 @@ def averaging_bert(tiny_bert: Path, tmp_path: Path) -> Path:
 def test_encoder_and_head_together_are_the_whole_model(kind):
     with keyed_random(1):
         model = AutoModelForSequenceClassification.from_config(CONFIGS[kind]).eval()
-    check_head_can_be_cut(model)
+    check_head_is_separable(model)
     tokens = Tokens(torch.tensor([[1, 5, 9, 2], [1, 7, 2, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]))
     with torch.no_grad():
         features = encode(model, tokens)  # (B, D)
@@ -65,7 +65,7 @@ def test_encoder_and_head_together_are_the_whole_model(kind):
 def test_a_head_that_is_not_known_is_refused():
     config = ElectraConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL)
     with pytest.raises(SettingsError, match=r"electra.*--tune all"):
-        check_head_can_be_cut(AutoModelForSequenceClassification.from_config(config))
+        check_head_is_separable(AutoModelForSequenceClassification.from_config(config))
 
 
 def test_a_sentence_encoder_gives_the_mean_of_its_tokens(averaging_bert):

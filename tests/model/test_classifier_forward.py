@@ -7,9 +7,9 @@ from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from text_uda.errors import SettingsError
-from text_uda.model.capabilities import check_embeddings_can_be_given, check_last_layer_is_linear
+from text_uda.model.capabilities import check_accepts_embeddings, check_last_layer_is_linear
 from text_uda.model.classifier import Classifier, layers, logits
-from text_uda.model.inputs import Embedded, Features, Tokens, widened
+from text_uda.model.inputs import Embedded, Features, Tokens, pad_to_width
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.model.mixing import Mixing
 from text_uda.model.packing import is_packed, pack
@@ -130,12 +130,12 @@ def test_weights_of_one_and_zero_give_the_row_and_its_partner(classifier, layer)
 @pytest.mark.parametrize("layer", range(4))
 def test_what_stands_at_padding_and_how_much_changes_nothing(classifier, layer):
     """So that it is the same in one process and in several, which pad to another width."""
-    wide = widened(RAGGED, 13, pad_id=0)
+    wide = pad_to_width(RAGGED, 13, pad_id=0)
     with torch.no_grad():
         embedded = classifier.embed(RAGGED)
     zeros = Embedded(embedded.values * RAGGED.attention_mask[..., None], RAGGED.attention_mask)
     expected = run(classifier, RAGGED, mixing=MIXING, layer=layer)
-    for rows in (wide, zeros, widened(zeros, 13, pad_id=0)):
+    for rows in (wide, zeros, pad_to_width(zeros, 13, pad_id=0)):
         close(run(classifier, rows, mixing=MIXING, layer=layer), expected)
 
 
@@ -175,7 +175,7 @@ def test_the_gradient_goes_through_both_rows(classifier):
 
 def test_the_last_layer_of_the_hidden_vectors_is_the_logits(classifier):
     check_last_layer_is_linear(classifier.model)
-    check_embeddings_can_be_given(classifier.model)
+    check_accepts_embeddings(classifier.model)
     with torch.no_grad():
         output = classifier(RAGGED)
         assert output.hidden.shape == (4, 16) and output.logits.dtype == output.hidden.dtype == torch.float32

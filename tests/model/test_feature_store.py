@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from text_uda.cache_dir import home
 from text_uda.data import Rows, Split
-from text_uda.model import tokenized
+from text_uda.model import frozen_encoder
 from text_uda.model.feature_store import FeatureStore, Shard, features_folder, keys_of
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.pretrained import load_classifier
@@ -96,8 +96,8 @@ def test_bf16_is_near_and_is_float32(tiny_bert):
 
 
 def test_a_kill_loses_no_more_than_a_block(tiny_bert, tmp_path, monkeypatch):
-    monkeypatch.setattr(tokenized, "_KEPT_AT_ONCE", 2)
-    frozen, encode = encoder(tiny_bert, tmp_path), tokenized.encode
+    monkeypatch.setattr(frozen_encoder, "_TEXTS_PER_SHARD", 2)
+    frozen, encode = encoder(tiny_bert, tmp_path), frozen_encoder.encode
     calls: list[int] = []
 
     def killed(model, tokens):
@@ -106,10 +106,10 @@ def test_a_kill_loses_no_more_than_a_block(tiny_bert, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return encode(model, tokens)
 
-    monkeypatch.setattr(tokenized, "encode", killed)
+    monkeypatch.setattr(frozen_encoder, "encode", killed)
     with pytest.raises(KeyboardInterrupt):
         frozen.rows(TEXTS)
-    monkeypatch.setattr(tokenized, "encode", encode)
+    monkeypatch.setattr(frozen_encoder, "encode", encode)
     seen = []
     again = encoder(tiny_bert, tmp_path)
     again.rows(TEXTS, progress=lambda done, total: seen.append((done, total)))
@@ -117,7 +117,7 @@ def test_a_kill_loses_no_more_than_a_block(tiny_bert, tmp_path, monkeypatch):
 
 
 def test_progress_is_one_for_all_blocks(tiny_bert, monkeypatch):
-    monkeypatch.setattr(tokenized, "_KEPT_AT_ONCE", 2)
+    monkeypatch.setattr(frozen_encoder, "_TEXTS_PER_SHARD", 2)
     seen = []
     encoder(tiny_bert).rows(TEXTS, progress=lambda done, total: seen.append((done, total)))
     assert (seen[0], seen[-1]) == ((0, 5), (5, 5)) and seen == sorted(seen)
@@ -179,8 +179,10 @@ def head(tiny_bert) -> tuple[Split, TrainSettings]:
 
 def encoded_by(monkeypatch) -> list[int]:
     calls: list[int] = []
-    encode = tokenized.encode
-    monkeypatch.setattr(tokenized, "encode", lambda model, tokens: calls.append(len(tokens)) or encode(model, tokens))
+    encode = frozen_encoder.encode
+    monkeypatch.setattr(
+        frozen_encoder, "encode", lambda model, tokens: calls.append(len(tokens)) or encode(model, tokens)
+    )
     return calls
 
 

@@ -27,7 +27,7 @@ def test_concatenate_does_not_mix_kinds():
 def test_a_view_without_rows_goes_to_the_device_too():
     """It has a length of 0, and so is false."""
     rows, none = Features(torch.zeros(1, 4)), Features(torch.zeros(0, 4))
-    moved = Batch(rows, torch.zeros(1), original=none, augmented=none).to(torch.device("meta"))
+    moved = Batch(rows, torch.zeros(1, dtype=torch.long), original=none, augmented=none).to(torch.device("meta"))
     assert moved.original is not None and moved.augmented is not None
     assert moved.original.values.is_meta and moved.augmented.values.is_meta
-    assert Batch(rows, torch.zeros(1)).to(torch.device("meta")).original is None
+    assert Batch(rows, torch.zeros(1, dtype=torch.long)).to(torch.device("meta")).original is None

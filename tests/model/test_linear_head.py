@@ -12,7 +12,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from text_uda.model.capabilities import check_head_can_be_cut
+from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.classifier import Classifier, encode, logits
 from text_uda.model.inputs import Features, Tokens
 from text_uda.model.keyed_tensors import keyed_random
@@ -20,11 +20,11 @@ from text_uda.model.linear_head import (
     add_penalty,
     can_be_linear,
     is_linear,
+    is_saved_linear,
     last_layer,
     make_linear,
     saved_form,
     set_linear,
-    was_linear,
 )
 
 SMALL = {"vocab_size": 50, "num_labels": 3, "pad_token_id": 0}
@@ -56,7 +56,7 @@ def test_the_head_is_linear_in_the_feature(model):
     torch.testing.assert_close(logits(model, Features(features)), expected)
     output = Classifier(model)(Features(features))
     torch.testing.assert_close(output.hidden, features)  # what objectives compare is the feature itself
-    check_head_can_be_cut(model)
+    check_head_is_separable(model)
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ def test_what_is_saved_is_an_ordinary_model_of_the_same_logits(model, tmp_path):
     assert not found["missing_keys"] and not found["unexpected_keys"]
     torch.testing.assert_close(logits(opened.eval(), TOKENS), expected, atol=1e-4, rtol=0)
     # Opened to be trained further, it is linear again.
-    assert was_linear(opened)
+    assert is_saved_linear(opened)
     make_linear(opened)
     torch.testing.assert_close(last_layer(opened).weight, weight)
     torch.testing.assert_close(logits(opened, TOKENS), expected, atol=1e-4, rtol=0)
@@ -102,7 +102,7 @@ def test_both_forms_move_with_the_model(model):
 
 
 def test_the_forms_agree_where_the_numbers_were_changed(model):
-    check_head_can_be_cut(model.double())
+    check_head_is_separable(model.double())
 
 
 def test_only_the_linear_layer_is_trained(model):
@@ -132,9 +132,9 @@ def test_an_untrained_head_prefers_no_class():
 
 def test_a_head_that_is_not_linear_is_not_taken_for_one():
     model = AutoModelForSequenceClassification.from_config(CONFIGS["roberta"])
-    assert can_be_linear(model) and not was_linear(model) and not is_linear(model)
+    assert can_be_linear(model) and not is_saved_linear(model) and not is_linear(model)
     electra = ElectraConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL)
     other = AutoModelForSequenceClassification.from_config(electra)
-    assert not can_be_linear(other) and not was_linear(other)
+    assert not can_be_linear(other) and not is_saved_linear(other)
     with saved_form(other) as same:
         assert same is other

@@ -1,4 +1,4 @@
-"""Rows dealt out to passes: which go together, and that outputs and gradients are those of one pass."""
+"""Splitting rows into passes: their grouping, and that outputs and gradients equal those of one pass."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.model.classifier import Classifier, embed
 from text_uda.model.inputs import Batch, Embedded, Tokens
 from text_uda.model.keyed_tensors import keyed_random
-from text_uda.model.micro_batches import SLACK, deal, extents
+from text_uda.model.micro_batches import LENGTH_TOLERANCE, lengths_to_last_token, split_into_passes
 from text_uda.model.packing import pack
 from text_uda.objectives import VAT
 from text_uda.training.step import Step
@@ -20,26 +20,30 @@ LENGTHS = [40, 3, 9, 40, 30, 5, 12, 2]
 
 
 def test_by_hand():
-    assert deal([3, 30, 5], most=None, packed=True) == [[0, 1, 2]], "packed rows go together"
-    assert deal([3, 40, 5, 38], most=None, packed=False) == [[1, 3], [2, 0]], "longest first"
-    assert deal([3, 5, 4], most=None, packed=False) == [[0, 1, 2]], "in their order"
-    assert deal([3, 5, 4, 6], most=9, packed=True) == [[3], [1, 2], [0]]
-    assert deal([3, 5, 4, 6], most=12, packed=False) == [[3, 1], [2, 0]], "two rows of 6 places, then two of 4"
-    assert deal([30], most=9, packed=True) == [[0]] and deal([], most=9, packed=True) == [[]]
+    assert split_into_passes([3, 30, 5], max_tokens=None, packed=True) == [[0, 1, 2]], "packed rows go together"
+    assert split_into_passes([3, 40, 5, 38], max_tokens=None, packed=False) == [[1, 3], [2, 0]], "longest first"
+    assert split_into_passes([3, 5, 4], max_tokens=None, packed=False) == [[0, 1, 2]], "in their order"
+    assert split_into_passes([3, 5, 4, 6], max_tokens=9, packed=True) == [[3], [1, 2], [0]]
+    assert split_into_passes([3, 5, 4, 6], max_tokens=12, packed=False) == [[3, 1], [2, 0]], (
+        "two rows of 6 positions, then two of 4"
+    )
+    assert split_into_passes([30], max_tokens=9, packed=True) == [[0]] and split_into_passes(
+        [], max_tokens=9, packed=True
+    ) == [[]]
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.none() | st.integers(1, 500), st.booleans())
 def test_every_row_once_and_no_pass_too_large(lengths, most, packed):
-    passes = deal(lengths, most=most, packed=packed)
+    passes = split_into_passes(lengths, max_tokens=most, packed=packed)
     assert sorted(row for each in passes for row in each) == list(range(len(lengths)))
     for each in passes:
         own = [lengths[row] for row in each]
-        assert packed or max(own) - min(own) <= max(SLACK, max(own) // 4)
+        assert packed or max(own) - min(own) <= max(LENGTH_TOLERANCE, max(own) // 4)
         assert most is None or len(each) == 1 or (sum(own) if packed else max(own) * len(own)) <= most
 
 
-def test_extents_count_up_to_the_last_token():
-    assert extents(torch.tensor([[1, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])) == [3, 1, 0]
+def test_lengths_count_up_to_the_last_token():
+    assert lengths_to_last_token(torch.tensor([[1, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]])) == [3, 1, 0]
 
 
 def new_model(kind: str):
@@ -92,8 +96,8 @@ def test_outputs_and_gradients_are_those_of_one_padded_pass(kind, most, embedded
 
 
 @pytest.mark.parametrize("name", ["classifier.weight", "bert.encoder.layer.0.output.dense.weight"])
-def test_what_is_made_again_has_the_dropout_that_it_had(name):
-    """With other masks in the second run of a pass, the gradient would not be that of finite differences."""
+def test_a_recomputed_pass_has_the_same_dropout(name):
+    """With other dropout masks, the gradient would differ from finite differences."""
     model, rows = new_model("bert").train(), new_rows()
     classifier, weight = Classifier(model, tokens_per_pass=50), model.get_parameter(name)
 
@@ -112,7 +116,7 @@ def test_what_is_made_again_has_the_dropout_that_it_had(name):
     assert weight.grad[1, 2].item() == pytest.approx(((more - less) / 2e-6).item(), rel=1e-5)
 
 
-def test_nothing_inside_of_a_pass_is_kept_for_the_gradient():
+def test_activations_of_a_pass_are_not_stored():
     model, rows = new_model("bert"), new_rows()
     kept = {}
     for most in (None, 50):
@@ -139,8 +143,8 @@ def test_embedded_rows_keep_their_gradient():
     torch.testing.assert_close(*gradients, atol=1e-10, rtol=1e-8)
 
 
-def test_a_pass_that_an_objective_made_without_dropout_is_made_again_without():
-    """VAT puts the model into evaluation mode for its passes, and the gradient comes when it is back in training."""
+def test_a_pass_without_dropout_is_recomputed_without_dropout():
+    """VAT runs its passes in evaluation mode, and the backward pass comes when the model is in training mode again."""
     model, tokens = new_model("bert").train(), new_rows()
     batch = Batch(tokens, torch.tensor([0, 1] * 4), tokens, tokens)
     gradients = []

@@ -69,8 +69,8 @@ def test_partners_are_a_permutation_and_weights_those_of_the_distribution():
     assert weight.var().item() == pytest.approx(1 / 8, abs=0.01)  # 1 / (4 (2 alpha + 1))
 
 
-def test_own_first_keeps_the_larger_weight_for_the_row_itself():
-    plain, own = (draw_mixing(3, [50], alpha=0.7, own_first=first, device=CPU) for first in (False, True))
+def test_larger_weight_is_of_the_row_itself():
+    plain, own = (draw_mixing(3, [50], alpha=0.7, larger_weight=first, device=CPU) for first in (False, True))
     assert torch.equal(own.weight, torch.maximum(plain.weight, 1 - plain.weight)) and own.weight.min() >= 0.5
     assert torch.equal(own.partner, plain.partner)
 

@@ -13,12 +13,12 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.model.classifier import layers
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.model.packing import (
-    Asked,
+    AttentionOptions,
     Segments,
-    _how,
-    attend_at_once,
+    _choose_attention,
     attend_by_length,
     attend_padded,
+    attend_varlen,
     is_packed,
     pack,
     packed,
@@ -73,26 +73,26 @@ def by_the_kernel(query, key, value, starts, others, longest, most, *, scale, wi
     assert starts is others and longest == most and starts.dtype == torch.int32
     rows = []
     for start, stop in pairwise(starts.tolist()):
-        places = torch.arange(stop - start)
+        positions = torch.arange(stop - start)
         left, right = window_size
-        away = places[None] - places[:, None]
+        away = positions[None] - positions[:, None]
         near = (left < 0) | ((away >= -left) & (away <= right)) if left >= 0 else None
         parts = (each[start:stop].transpose(0, 1) for each in (query, key, value))
         rows.append(scaled_dot_product_attention(*parts, attn_mask=near, scale=scale).transpose(0, 1))
     return torch.cat(rows)
 
 
-@pytest.fixture(params=["by length", "padded", "at once"])
+@pytest.fixture(params=["by length", "padded", "varlen"])
 def way(request, monkeypatch) -> str:
     """How rows are attended to: on a CPU, on CUDA with dropout, on CUDA without."""
-    ways = {"by length": attend_by_length, "padded": attend_padded, "at once": attend_at_once}
+    ways = {"by length": attend_by_length, "padded": attend_padded, "varlen": attend_varlen}
     used = []
 
     def counted(*arguments, **named):
         used.append(1)
         return ways[request.param](*arguments, **named)
 
-    monkeypatch.setattr("text_uda.model.packing._how", lambda *_arguments: counted)
+    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: counted)
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", by_the_kernel)
     yield request.param
     assert used
@@ -131,7 +131,7 @@ def test_a_token_that_is_erased_in_the_middle_is_in_nobodys_sight(rows, way):
 
 @pytest.mark.parametrize("attend", [attend_by_length, attend_padded])
 def test_nor_does_it_bring_neighbours_closer(rows, attend, monkeypatch):
-    monkeypatch.setattr("text_uda.model.packing._how", lambda *_arguments: attend)
+    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: attend)
     ids, mask = rows[0], rows[1].clone()
     mask[0, 3:6] = 0
     model = new_model("modernbert")
@@ -155,19 +155,19 @@ def test_a_row_without_a_token_harms_no_other(rows, way):
     [
         ("cpu", torch.float32, 0.1, None, False, attend_by_length),
         ("cpu", torch.bfloat16, 0.0, 4, True, attend_by_length),
-        ("cuda", torch.bfloat16, 0.0, None, True, attend_at_once),
-        ("cuda", torch.bfloat16, 0.0, 4, False, attend_at_once),
+        ("cuda", torch.bfloat16, 0.0, None, True, attend_varlen),
+        ("cuda", torch.bfloat16, 0.0, 4, False, attend_varlen),
         ("cuda", torch.bfloat16, 0.0, 4, True, attend_padded),
         ("cuda", torch.bfloat16, 0.1, None, False, attend_padded),
         ("cuda", torch.float32, 0.0, None, False, attend_padded),
     ],
 )
-def test_which_way(device, dtype, dropout, window, erased, expected, monkeypatch):
+def test_the_choice_of_the_attention(device, dtype, dropout, window, erased, expected, monkeypatch):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda _device: (9, 0))
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     mask[0, 1] = int(not erased)
     query = SimpleNamespace(device=torch.device(device), dtype=dtype)
-    assert _how(query, Segments.of(mask), Asked(dropout, None, window)) is expected
+    assert _choose_attention(query, Segments.of(mask), AttentionOptions(dropout, None, window)) is expected
 
 
 @pytest.mark.gpu
@@ -209,7 +209,7 @@ def test_segments_by_hand():
     segments = Segments.of(torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]]))
     assert segments.groups == [(1, 1), (2, 3)] and segments.starts.tolist() == [0, 0, 1, 4, 7]
     assert segments.rows.tolist() == [1, 2, 2, 2, 3, 3, 3] and segments.columns.tolist() == [0, 0, 1, 2, 0, 1, 2]
-    assert segments.places.tolist() == [4, 0, 1, 2, 8, 9, 10]
+    assert segments.padded_indices.tolist() == [4, 0, 1, 2, 8, 9, 10]
     assert segments.positions.tolist() == [0, 0, 1, 2, 0, 1, 2]
 
 

@@ -1,4 +1,4 @@
-"""In which numbers forward passes are: by measurement, the same for all of a run, and named."""
+"""The precision of forward passes: measured, constant over a run, and reported."""
 
 import json
 from dataclasses import replace
@@ -9,92 +9,98 @@ import torch
 
 from text_uda.data import Rows, Split
 from text_uda.model import precision
-from text_uda.model.precision import Found, autocast, measured, resolve_precision, words
+from text_uda.model.precision import Bf16Measurement, autocast, describe_precision, measure_bf16, resolve_precision
 from text_uda.objectives import Supervised
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
-FAST, SLOW, ROUGH = Found(speedup=4.3, error=0.004), Found(speedup=1.1, error=0.004), Found(speedup=4.3, error=0.1)
+FAST = Bf16Measurement(speedup=4.3, error=0.004)
+SLOW = Bf16Measurement(speedup=1.1, error=0.004)
+ROUGH = Bf16Measurement(speedup=4.3, error=0.1)
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU of which nothing is known yet."""
+    """A CPU that has no measurement yet."""
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    precision._measured.cache_clear()
+    precision._load_or_measure.cache_clear()
 
 
-def finds(monkeypatch: pytest.MonkeyPatch, found: Found) -> list[int]:
-    """Measuring comes to this. The widths that were measured."""
-    asked: list[int] = []
-    monkeypatch.setattr(precision, "_measure", lambda width: asked.append(width) or found)
-    return asked
+def set_measurement(monkeypatch: pytest.MonkeyPatch, measurement: Bf16Measurement) -> list[int]:
+    """Fake the measurement; returns a list of the widths that get measured."""
+    widths: list[int] = []
+    monkeypatch.setattr(precision, "_measure", lambda width: widths.append(width) or measurement)
+    return widths
 
 
-@pytest.mark.parametrize(("found", "expected"), [(FAST, "bf16"), (SLOW, "fp32"), (ROUGH, "fp32")])
-def test_auto_is_bf16_where_it_is_fast_and_exact(monkeypatch, found, expected):
-    finds(monkeypatch, found)
+@pytest.mark.parametrize(("measurement", "expected"), [(FAST, "bf16"), (SLOW, "fp32"), (ROUGH, "fp32")])
+def test_auto_is_bf16_where_it_is_fast_and_exact(monkeypatch, measurement, expected):
+    set_measurement(monkeypatch, measurement)
     assert resolve_precision("auto", width=768) == expected
     assert (resolve_precision("fp32", width=768), resolve_precision("bf16", width=768)) == ("fp32", "bf16")
 
 
 def test_a_narrow_encoder_is_not_measured(monkeypatch):
-    asked = finds(monkeypatch, FAST)
-    assert resolve_precision("auto", width=32) == "fp32" and not asked
-    assert resolve_precision("auto") == "bf16" and asked == [precision.WIDTH]
+    widths = set_measurement(monkeypatch, FAST)
+    assert resolve_precision("auto", width=32) == "fp32" and not widths
+    assert resolve_precision("auto") == "bf16" and widths == [precision.DEFAULT_WIDTH]
 
 
-def test_what_was_found_holds_for_later_processes(monkeypatch, tmp_path):
-    asked = finds(monkeypatch, FAST)
-    assert measured(384) == measured(384) == FAST and asked == [384]
-    precision._measured.cache_clear()  # as another process begins
-    finds(monkeypatch, SLOW)
+def test_later_processes_reuse_the_measurement(monkeypatch, tmp_path):
+    widths = set_measurement(monkeypatch, FAST)
+    assert measure_bf16(384) == measure_bf16(384) == FAST and widths == [384]
+    precision._load_or_measure.cache_clear()  # as in a new process
+    set_measurement(monkeypatch, SLOW)
     threads = torch.get_num_threads()
-    torch.set_num_threads(threads + 1)  # a worker has its share of the cores, and is to decide as the others do
+    torch.set_num_threads(threads + 1)  # a worker has fewer cores, and has to decide as the others do
     try:
-        assert measured(384) == FAST and measured(768) == SLOW
+        assert measure_bf16(384) == FAST and measure_bf16(768) == SLOW
     finally:
         torch.set_num_threads(threads)
     [kept, _] = sorted((tmp_path / "home" / "precision").iterdir())
     kept.write_text("{")
-    precision._measured.cache_clear()
-    assert measured(384) == SLOW
+    precision._load_or_measure.cache_clear()
+    assert measure_bf16(384) == SLOW
     assert json.loads(kept.read_text())["speedup"] == SLOW.speedup
 
 
-def test_another_torch_is_measured_anew(monkeypatch):
-    asked = finds(monkeypatch, FAST)
-    measured(384)
+def test_another_torch_version_is_measured_again(monkeypatch):
+    widths = set_measurement(monkeypatch, FAST)
+    measure_bf16(384)
     monkeypatch.setattr(torch, "__version__", "99.0")
-    measured(384)
-    assert asked == [384, 384]
+    measure_bf16(384)
+    assert widths == [384, 384]
 
 
-def test_where_nothing_can_be_kept_it_is_measured_all_the_same(monkeypatch, tmp_path):
+def test_without_a_writable_folder_it_measures(monkeypatch, tmp_path):
     (tmp_path / "home").write_text("a file")
-    finds(monkeypatch, FAST)
-    assert measured(384) == FAST
+    set_measurement(monkeypatch, FAST)
+    assert measure_bf16(384) == FAST
 
 
 def test_measuring():
-    found = precision._measure(128)
-    assert found.speedup > 0 and 1e-4 < found.error < precision.EXACT_ENOUGH
+    measurement = precision._measure(128)
+    assert measurement.speedup > 0 and 1e-4 < measurement.error < precision.MAX_ERROR
 
 
-def test_it_says_what_was_found(monkeypatch):
-    finds(monkeypatch, FAST)
-    assert words("auto", "bf16", width=384).startswith("bf16: bf16 is 4.3 times as fast as fp32 on this CPU (")
-    assert words("auto", "fp32", width=384).startswith("fp32, as the run was begun; bf16 is 4.3 times")
-    assert words("bf16", "bf16", width=384) == "bf16, as asked"
-    assert "too narrow" in words("auto", "fp32", width=32)
-    precision._measured.cache_clear()
-    finds(monkeypatch, ROUGH)
-    assert words("auto", "fp32", width=768).endswith("but not exact")
+def test_the_description_has_the_measurement(monkeypatch):
+    set_measurement(monkeypatch, FAST)
+    assert describe_precision("auto", "bf16", width=384).startswith(
+        "bf16: bf16 is 4.3 times as fast as fp32 on this CPU ("
+    )
+    assert describe_precision("auto", "fp32", width=384).startswith(
+        "fp32, as at the start of the run; bf16 is 4.3 times"
+    )
+    assert describe_precision("bf16", "bf16", width=384) == "bf16, as set"
+    assert "too narrow" in describe_precision("auto", "fp32", width=32)
+    precision._load_or_measure.cache_clear()
+    set_measurement(monkeypatch, ROUGH)
+    assert describe_precision("auto", "fp32", width=768).endswith("but too inexact")
 
 
-def test_the_numbers_of_a_block():
+def test_autocast_sets_the_precision_of_a_block():
     rows, weights = torch.randn(4, 8), torch.randn(8, 8)
     with autocast("cpu", "bf16"):
         assert (rows @ weights).dtype == torch.bfloat16
@@ -103,8 +109,8 @@ def test_the_numbers_of_a_block():
 
 
 @pytest.mark.parametrize("begun", ["bf16", "fp32"])
-def test_a_run_goes_on_in_the_numbers_it_was_begun_with(monkeypatch, tmp_path, begun):
-    finds(monkeypatch, SLOW if begun == "bf16" else FAST)
+def test_a_resumed_run_keeps_its_precision(monkeypatch, tmp_path, begun):
+    set_measurement(monkeypatch, SLOW if begun == "bf16" else FAST)
     directory, machine = RunDirectory(tmp_path / "run"), {"device": "cpu", "precision": begun}
     other = resolve_precision("auto", width=384)
     assert directory.resolved_precision("auto", 384, resume=True) == other != begun
@@ -116,10 +122,10 @@ def test_a_run_goes_on_in_the_numbers_it_was_begun_with(monkeypatch, tmp_path, b
     assert directory.resolved_precision("auto", 384, resume=True) == other
 
 
-def test_a_run_says_in_which_numbers_it_was(tiny_bert, monkeypatch, tmp_path):
-    """In those the encoder runs in training and while it is looked at; the test set is read in fp32."""
-    monkeypatch.setattr(precision, "_NARROWEST", 8)
-    finds(monkeypatch, FAST)
+def test_a_run_records_its_precision(tiny_bert, monkeypatch, tmp_path):
+    """Training and development evaluation have that precision; the test set is evaluated in fp32."""
+    monkeypatch.setattr(precision, "_MIN_WIDTH", 8)
+    set_measurement(monkeypatch, FAST)
     rows = Rows(("a good film", "a bad film"), (1, 0))
     split = Split("toy", ("bad", "good"), rows, (), rows, Rows(("the best",), (1,)), "0" * 32)
     settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, evaluate_every=1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from text_uda.model.token_ids import in_memory, in_nameless_file, made_once, read, type_for
+from text_uda.model.token_ids import in_memory, in_temporary_file, load_or_create, read, type_for
 from translation_cache.atomic import PREFIX
 
 BLOCKS = [[[1, 2, 3], []], [[4], [65535, 0]], [[7] * 9]]
@@ -24,7 +24,7 @@ def rows_of(ids) -> list[list[int]]:
 
 def make(folder: Path, dtype: np.dtype | None = None):
     dtype = dtype or type_for(1 << 16)
-    return made_once(folder, "key", lambda: BLOCKS, dtype, rows=ROWS)
+    return load_or_create(folder, "key", lambda: BLOCKS, dtype, rows=ROWS)
 
 
 @pytest.mark.parametrize(("vocabulary", "bytes_each"), [(1 << 16, 2), ((1 << 16) + 1, 4)])
@@ -33,9 +33,9 @@ def test_everywhere_the_same_rows(tmp_path: Path, vocabulary: int, bytes_each: i
     assert dtype.itemsize == bytes_each and np.iinfo(dtype).max >= vocabulary - 1
     expected = [row for block in BLOCKS for row in block]
     for ids in (
-        in_nameless_file(BLOCKS, dtype, rows=ROWS),
+        in_temporary_file(BLOCKS, dtype, rows=ROWS),
         make(tmp_path, dtype=dtype),
-        made_once(tmp_path, "key", never, dtype, rows=ROWS),
+        load_or_create(tmp_path, "key", never, dtype, rows=ROWS),
     ):
         assert rows_of(ids) == expected and ids.ids.dtype == dtype and ids.offsets.dtype == np.int64
     assert rows_of(in_memory(BLOCKS)) == expected and rows_of(in_memory([])) == []
@@ -90,7 +90,7 @@ def test_an_error_while_it_is_made_leaves_nothing(tmp_path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        made_once(tmp_path, "key", blocks, type_for(9), rows=ROWS)
+        load_or_create(tmp_path, "key", blocks, type_for(9), rows=ROWS)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
@@ -98,13 +98,13 @@ def test_a_kill_while_it_is_made_leaves_nothing_whole(tmp_path: Path):
     code = f"""
 import os, signal
 from pathlib import Path
-from text_uda.model.token_ids import made_once, type_for
+from text_uda.model.token_ids import load_or_create, type_for
 
 def blocks():
     yield [[1] * 100_000]
     os.kill(os.getpid(), signal.SIGKILL)
 
-made_once(Path({str(tmp_path)!r}), "key", blocks, type_for(9), rows=2)
+load_or_create(Path({str(tmp_path)!r}), "key", blocks, type_for(9), rows=2)
 """
     root = Path(__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
@@ -126,7 +126,7 @@ def test_of_two_that_ask_at_once_one_makes_it(tmp_path: Path):
     other = threading.Thread(target=lambda: begun.wait() and make_with(blocks))
 
     def make_with(blocks):
-        return made_once(tmp_path, "key", blocks, type_for(9), rows=ROWS)
+        return load_or_create(tmp_path, "key", blocks, type_for(9), rows=ROWS)
 
     other.start()
     make_with(blocks)

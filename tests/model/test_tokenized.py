@@ -39,7 +39,7 @@ def test_each_text_is_encoded_once(frozen: FrozenEncoder, monkeypatch):
     frozen.rows(TEXTS)
     calls = []
     monkeypatch.setattr(
-        "text_uda.model.tokenized.encode", lambda model, tokens: calls.append(len(tokens)) or encode(model, tokens)
+        "text_uda.model.frozen_encoder.encode", lambda model, tokens: calls.append(len(tokens)) or encode(model, tokens)
     )
     frozen.rows([*TEXTS, "phone", "phone"])
     assert calls == [1]
@@ -85,16 +85,16 @@ def test_nothing_to_batch(tiny_bert: Path):
 @pytest.fixture
 def many_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two texts fit into memory, and the tokenizer is given two at a time."""
-    monkeypatch.setattr(tokenized, "_IN_MEMORY", 2)
-    monkeypatch.setattr(tokenized, "_AT_ONCE", 2)
+    monkeypatch.setattr(tokenized, "_MAX_IN_MEMORY", 2)
+    monkeypatch.setattr(tokenized, "_TEXTS_PER_CALL", 2)
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_rows_in_a_file_are_those_in_memory(tiny_bert: Path, tmp_path: Path, monkeypatch, kept: bool):
     tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
     plain = TokenRows(TEXTS, tokenizer, max_tokens=6)
-    monkeypatch.setattr(tokenized, "_IN_MEMORY", 2)
-    monkeypatch.setattr(tokenized, "_AT_ONCE", 2)
+    monkeypatch.setattr(tokenized, "_MAX_IN_MEMORY", 2)
+    monkeypatch.setattr(tokenized, "_TEXTS_PER_CALL", 2)
     seen = []
     folder = tmp_path if kept else None
     of_file = TokenRows(
@@ -139,10 +139,8 @@ def test_a_run_keeps_ids_until_it_is_finished(tiny_bert: Path, tmp_path: Path, m
             train(split, **arguments)
     assert len(list((tmp_path / "run" / "tokens").glob("*.safetensors"))) == 1
     with monkeypatch.context() as patch:
-        tokenised = tokenized._tokenised
-        patch.setattr(
-            tokenized, "_tokenised", lambda texts, *rest: tokenised(texts, *rest) if len(texts) == 2 else 1 / 0
-        )
+        original = tokenized._tokenize
+        patch.setattr(tokenized, "_tokenize", lambda texts, *rest: original(texts, *rest) if len(texts) == 2 else 1 / 0)
         train(split, **arguments)
     assert not (tmp_path / "run" / "tokens").exists()
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from text_uda.model.classifier import Classifier, Output
+from text_uda.model.classifier import Classifier, ClassifierOutput
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import Context, Loss, Objective, Preset, Stateful
@@ -39,9 +39,9 @@ def evaluate() -> Callable[..., Loss]:
         **views: Tensor | tuple[Tensor, Tensor],
     ) -> Loss:
         outputs = {
-            name.replace("_", " "): Output(*view)
+            name.replace("_", " "): ClassifierOutput(*view)
             if isinstance(view, tuple)
-            else Output(view, torch.zeros(len(view), 1))
+            else ClassifierOutput(view, torch.zeros(len(view), 1))
             for name, view in views.items()
         }
         if classes is None:

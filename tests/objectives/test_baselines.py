@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression as Fit
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_generator
 from text_uda.objectives import Baseline, Linear, LogisticRegression, SelfTraining, logistic_regression
-from text_uda.objectives.logistic_regression import STRENGTHS, WITHOUT_FOLDS, held_out_errors, scaled
+from text_uda.objectives.logistic_regression import DEFAULT_STRENGTH, STRENGTHS, held_out_errors, scale_features
 from text_uda.objectives.self_training import most_confident
 
 
@@ -30,14 +30,14 @@ def test_its_probabilities_are_those_of_scikit_learn(counts):
 
 def test_features_of_several_lengths_are_divided_by_one_number():
     features = np.array([[3.0, 4.0], [0.0, 15.0]])
-    x, scale = scaled(features)
+    x, scale = scale_features(features)
     assert scale == 10 and x == pytest.approx(features / 10)
 
 
 def test_c_has_the_fewest_errors_on_rows_that_a_fit_has_not_seen():
     features, labels = clouds(20, 20, 20, spread=1.5)
     found = LogisticRegression().fit(features, labels, features[:0], classes=3, seed=0)
-    errors = held_out_errors(scaled(features)[0], labels, STRENGTHS, folds=5, seed=0)
+    errors = held_out_errors(scale_features(features)[0], labels, STRENGTHS, folds=5, seed=0)
     assert len(set(errors.tolist())) > 1 and found.fit["C"] == STRENGTHS[errors.argmin()]
     clear, labels = clouds(20, 20, spread=0.05)
     tied = LogisticRegression().fit(clear, labels, clear[:0], classes=2, seed=0)
@@ -50,7 +50,7 @@ def test_held_out_errors_are_those_of_scikit_learn():
     from text_uda.keyed_random import keyed_seed
 
     features, labels = clouds(12, 12, 12)
-    x, _ = scaled(features)
+    x, _ = scale_features(features)
     folds = StratifiedKFold(4, shuffle=True, random_state=keyed_seed("folds", 1) % 2**32)
     expected = [
         (cross_val_predict(Fit(C=strength, max_iter=10_000), x, labels, cv=folds) != labels).sum()
@@ -68,16 +68,16 @@ def test_there_are_no_more_folds_than_the_rarest_class_has_labels(counts, folds)
 def test_with_one_label_of_a_class_c_is_fixed_and_that_is_said():
     features, labels = clouds(1, 8)
     found = LogisticRegression().fit(features, labels, features[:0], classes=2, seed=0)
-    assert found.fit == {"C": WITHOUT_FOLDS, "folds": None}
+    assert found.fit == {"C": DEFAULT_STRENGTH, "folds": None}
     assert "a class has one label" in found.warnings[0]
     assert LogisticRegression(C=2.0).fit(features, labels, features[:0], classes=2, seed=0).warnings == ()
 
 
 def test_a_rare_class_that_was_not_drawn_is_not_said_to_have_one_label(monkeypatch):
-    monkeypatch.setattr(logistic_regression, "MOST_IN_FOLDS", 10)
+    monkeypatch.setattr(logistic_regression, "MAX_CROSS_VALIDATION_ROWS", 10)
     features, labels = clouds(2, 80)
     found = LogisticRegression().fit(features, labels, features[:0], classes=2, seed=0)
-    assert "a class has less than two of the 10 labels drawn for it" in found.warnings[0]
+    assert "a class has less than two of the 10 sampled labels" in found.warnings[0]
 
 
 def test_the_most_confident_of_each_class_by_hand():
@@ -146,7 +146,7 @@ def test_both_are_baselines_and_no_objectives():
 def test_of_many_labels_some_choose_c_and_all_are_fitted(monkeypatch):
     features, labels = clouds(40, 40, spread=1.5)
     seen = []
-    monkeypatch.setattr(logistic_regression, "MOST_IN_FOLDS", 30)
+    monkeypatch.setattr(logistic_regression, "MAX_CROSS_VALIDATION_ROWS", 30)
     monkeypatch.setattr(
         logistic_regression, "held_out_errors", lambda x, *_, **__: seen.append(len(x)) or np.array([1, 0, 2])
     )

@@ -9,7 +9,7 @@ import torch
 
 from text_uda.errors import SettingsError
 from text_uda.objectives import UDA, AdaMatch, FlexMatch, FreeMatch, SoftMatch, Supervised
-from text_uda.objectives.class_prior import alignment_state, distribution
+from text_uda.objectives.class_prior import alignment_state, class_distribution
 
 SKEWED = (0.8, 0.15, 0.05)
 OF_LABELS = torch.tensor([0.5, 0.25, 0.25])
@@ -17,17 +17,19 @@ UNIFORM = torch.full((3,), 1 / 3)
 
 
 def test_the_distribution_that_a_prior_stands_for():
-    assert distribution("uniform", OF_LABELS, "alignment").tolist() == pytest.approx([1 / 3] * 3)
-    assert torch.equal(distribution("labels", OF_LABELS, "alignment"), OF_LABELS)
-    assert distribution(SKEWED, OF_LABELS, "alignment").tolist() == pytest.approx(SKEWED)
-    rounded = distribution((0.333, 0.333, 0.333), OF_LABELS, "alignment")
+    assert class_distribution("uniform", OF_LABELS, "alignment").tolist() == pytest.approx([1 / 3] * 3)
+    assert torch.equal(class_distribution("labels", OF_LABELS, "alignment"), OF_LABELS)
+    assert class_distribution(SKEWED, OF_LABELS, "alignment").tolist() == pytest.approx(SKEWED)
+    rounded = class_distribution((0.333, 0.333, 0.333), OF_LABELS, "alignment")
     assert rounded.tolist() == pytest.approx([1 / 3] * 3) and rounded.sum().item() == pytest.approx(1, abs=1e-6)
 
 
 def test_the_prior_of_balanced_labels_is_the_uniform_one_to_the_bit():
     for classes in (2, 3, 5, 6, 7, 14, 49):
         balanced = torch.full((classes,), 4.0) / (4 * classes)
-        assert torch.equal(distribution("labels", balanced, ""), distribution("uniform", balanced, "")), classes
+        assert torch.equal(class_distribution("labels", balanced, ""), class_distribution("uniform", balanced, "")), (
+            classes
+        )
 
 
 @pytest.mark.parametrize("kind", [UDA, AdaMatch, SoftMatch])
@@ -65,8 +67,8 @@ def test_the_means_of_adamatch_start_at_the_marginal_of_the_labels():
         (True, "a tuple of numbers"),
         (("a", "b"), "a tuple of numbers"),
         ((0.5, 0.4), "sum to 0.9"),
-        ((1.0, 0.0), "has to be above 0"),
-        ((math.nan, 1.0), "has to be above 0"),
+        ((1.0, 0.0), "give each class a share above 0"),
+        ((math.nan, 1.0), "give each class a share above 0"),
         ((), "sum to 0"),
     ],
 )

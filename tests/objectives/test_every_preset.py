@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from text_uda.model.capabilities import check_embeddings_can_be_given, check_last_layer_is_linear
+from text_uda.model.capabilities import check_accepts_embeddings, check_last_layer_is_linear
 from text_uda.model.classifier import layers
 from text_uda.model.inputs import Batch, Features, Tokens
 from text_uda.model.keyed_tensors import keyed_random
@@ -80,7 +80,7 @@ def test_every_weight_of_every_encoder_gets_a_gradient(name, kind, eager):
     model, preset = new_model(kind), alone(eager, name)
     needs = all_needs(preset.objectives)
     if needs.embeddings:
-        check_embeddings_can_be_given(model)
+        check_accepts_embeddings(model)
     if needs.hidden:
         check_last_layer_is_linear(model)
     if needs.layers:

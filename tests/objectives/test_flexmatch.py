@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.objectives.flexmatch import FlexMatch, class_thresholds, highest_threshold, remember
+from text_uda.objectives.flexmatch import FlexMatch, class_thresholds, highest_threshold, store_confident_classes
 from text_uda.training.run_warnings import warnings_in
 
 THIRDS = torch.full((3,), 1 / 3)
@@ -109,7 +109,7 @@ def test_the_state_over_several_steps_by_hand(evaluate):
 def test_of_a_row_that_is_in_a_batch_twice_the_last_confident_class_stays():
     known = torch.full((4,), -1)
     rows, labels = torch.tensor([2, 0, 2, 2, 0]), torch.tensor([1, 0, 2, 0, 1])
-    remember(known, rows, labels, torch.tensor([True, True, True, False, False]))
+    store_confident_classes(known, rows, labels, torch.tensor([True, True, True, False, False]))
     assert known.tolist() == [0, -1, 2, -1]
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Embedded, Features, Tokens
 from text_uda.model.mixing import Mixing
-from text_uda.objectives.guessed_labels import guessed_labels, under_each_other
+from text_uda.objectives.guessed_labels import guess_labels, join_rows
 from text_uda.objectives.ict import ICT
 from text_uda.objectives.mixmatch import MixMatch
 from text_uda.objectives.mixmixup import MixMixup
@@ -49,18 +49,18 @@ class Says:
         self.read: list = []
         self.gradient: list[bool] = []
 
-    def __call__(self, inputs) -> Output:
+    def __call__(self, inputs) -> ClassifierOutput:
         self.read.append(inputs)
         self.gradient.append(torch.is_grad_enabled())
         logits = torch.as_tensor(np.asarray(next(self.said))).log().requires_grad_()
-        return Output(logits, logits)
+        return ClassifierOutput(logits, logits)
 
 
 def test_by_hand():
     # the mean of (0.9, 0.1) and (0.5, 0.5) is (0.7, 0.3); with T = 1/2 the squares, 0.49 and 0.09
     student = Says([[0.9, 0.1]], [[0.5, 0.5]])
     views = tokens_of([1]), tokens_of([2])
-    labels = guessed_labels(student, views, temperature=0.5)  # pyright: ignore[reportArgumentType]
+    labels = guess_labels(student, views, temperature=0.5)  # pyright: ignore[reportArgumentType]
     assert labels.tolist() == [pytest.approx([0.49 / 0.58, 0.09 / 0.58])]
     assert student.read == list(views) and student.gradient == [False, False] and not labels.requires_grad
 
@@ -70,7 +70,7 @@ def test_the_numbers_of_the_authors_code():
     weight = torch.tensor([[0.5, -1.0], [1.0, 0.25], [-0.75, 0.5]], dtype=torch.float64)
     views = [torch.tensor(view, dtype=torch.float64) for view in ([[0.25, -0.5], [1.5, 1]], [[0.5, -0.25], [1, 1.25]])]
     student = Says(*((view @ weight.T).softmax(dim=-1).numpy() for view in views))
-    labels = guessed_labels(student, [Features(view) for view in views], temperature=0.5)  # pyright: ignore[reportArgumentType]
+    labels = guess_labels(student, [Features(view) for view in views], temperature=0.5)  # pyright: ignore[reportArgumentType]
     expected = [[0.5872610549230859, 0.33839299579230625, 0.07434594928460798]]
     expected += [[0.016561404702194932, 0.9584495118362452, 0.02498908346155989]]
     torch.testing.assert_close(labels, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
@@ -80,23 +80,23 @@ def test_the_numbers_of_the_authors_code():
 @pytest.mark.parametrize("views", [1, 2, 3])
 def test_agrees_with_numpy(views, temperature):
     said = np.random.default_rng(views).dirichlet(np.ones(4), size=(views, 6))
-    labels = guessed_labels(Says(*said), [BATCH.labeled] * views, temperature=temperature)  # pyright: ignore[reportArgumentType]
+    labels = guess_labels(Says(*said), [BATCH.labeled] * views, temperature=temperature)  # pyright: ignore[reportArgumentType]
     powers = sum(said) ** (1 / temperature)
     np.testing.assert_allclose(labels.numpy(), powers / powers.sum(axis=1, keepdims=True), atol=1e-6)
 
 
-def test_rows_under_each_other_keep_their_order_and_their_labels(student):
+def test_joined_rows_keep_their_order_and_their_labels(student):
     guessed = torch.tensor([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]], dtype=torch.float64)
     assert BATCH.original is not None
     views = BATCH.original, student.embed(BATCH.second)  # an augmentation of embeddings gives these
-    rows, labels = under_each_other(student, BATCH, views, guessed)
+    rows, labels = join_rows(student, BATCH, views, guessed)
     assert isinstance(rows, Embedded) and rows.values.shape == (8, 6, 32)
     assert rows.attention_mask.sum(dim=1).tolist() == [4, 3, 5, 4, 3, 5, 6, 2]
     torch.testing.assert_close(rows.values[2:5, :5], student.embed(BATCH.original).values)
     assert labels[:2].tolist() == [[0, 0, 1], [1, 0, 0]]
     assert torch.equal(labels[2:5], guessed) and torch.equal(labels[5:], guessed)
     features = replace(BATCH, labeled=Features(torch.zeros(2, 4)))
-    rows, labels = under_each_other(student, features, (Features(torch.ones(3, 4)),), guessed)
+    rows, labels = join_rows(student, features, (Features(torch.ones(3, 4)),), guessed)
     assert isinstance(rows, Features) and rows.values[:, 0].tolist() == [0, 0, 1, 1, 1] and len(labels) == 5
 
 
@@ -117,8 +117,8 @@ def test_the_gradient_equals_finite_differences_with_the_targets_held(evaluate, 
     assert all(gradient.isfinite().all() for gradient in whole.values())
     if objective in GUESSING:
         views = (BATCH.original,) if objective is MIXMIXUP else (BATCH.original, BATCH.second)
-        held = guessed_labels(student, views, temperature=objective.temperature)
-        monkeypatch.setattr(import_module(type(objective).__module__), "guessed_labels", lambda *_, **__: held)
+        held = guess_labels(student, views, temperature=objective.temperature)
+        monkeypatch.setattr(import_module(type(objective).__module__), "guess_labels", lambda *_, **__: held)
         for name, gradient in gradients(student, total()).items():  # none went through the guess
             torch.testing.assert_close(gradient, whole[name], atol=1e-12, rtol=1e-9)
     for seed, name in enumerate(WEIGHTS):

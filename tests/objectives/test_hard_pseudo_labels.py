@@ -11,7 +11,7 @@ from text_uda.objectives.dash import Dash
 from text_uda.objectives.fixmatch import FixMatch
 from text_uda.objectives.flexmatch import FlexMatch
 from text_uda.objectives.freematch import FreeMatch
-from text_uda.objectives.hard_pseudo_labels import histogram, pseudo_label_loss, running
+from text_uda.objectives.hard_pseudo_labels import histogram, pseudo_label_loss, update_running_mean
 from text_uda.objectives.pseudo_label import PseudoLabel
 from text_uda.objectives.softmatch import SoftMatch
 
@@ -79,7 +79,7 @@ def test_the_share_of_each_class_and_a_running_mean():
     assert histogram(torch.tensor([0, 2, 2, 2]), 4).tolist() == [0.25, 0.0, 0.75, 0.0]
     assert histogram(torch.empty(0).long(), 2).tolist() == [0.0, 0.0]
     mean = torch.tensor([0.5, 0.5])
-    assert running(mean, torch.tensor([1.0, 0.0], requires_grad=True), 0.9) is mean
+    assert update_running_mean(mean, torch.tensor([1.0, 0.0], requires_grad=True), 0.9) is mean
     assert mean.tolist() == pytest.approx([0.55, 0.45]) and not mean.requires_grad
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import ict
@@ -25,10 +25,10 @@ class Linear:
         self.weight = weight
         self.layer: int | None = None
 
-    def __call__(self, inputs: Features, *, mixing: Mixing | None = None, layer: int = 0) -> Output:
+    def __call__(self, inputs: Features, *, mixing: Mixing | None = None, layer: int = 0) -> ClassifierOutput:
         self.layer = layer
         values = inputs.values if mixing is None else mixing(inputs.values)
-        return Output(values @ self.weight.T, values)
+        return ClassifierOutput(values @ self.weight.T, values)
 
 
 def batch_of(values: torch.Tensor) -> Batch:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import mixmatch
@@ -23,9 +23,9 @@ class Linear:
     def __init__(self, weight: torch.Tensor = WEIGHT) -> None:
         self.weight = weight
 
-    def __call__(self, inputs: Features, *, mixing: Mixing | None = None) -> Output:
+    def __call__(self, inputs: Features, *, mixing: Mixing | None = None) -> ClassifierOutput:
         values = inputs.values if mixing is None else mixing(inputs.values)
-        return Output(values @ self.weight.T, values)
+        return ClassifierOutput(values @ self.weight.T, values)
 
     embed = staticmethod(lambda inputs: inputs)
 

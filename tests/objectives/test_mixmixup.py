@@ -10,7 +10,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch, Features, Tokens
 from text_uda.model.mixing import draw_mixing
 from text_uda.objectives import mixmixup
-from text_uda.objectives.guessed_labels import guessed_labels
+from text_uda.objectives.guessed_labels import guess_labels
 from text_uda.objectives.mixmixup import MixMixup, trusted_and_untrusted
 
 KEY = 4
@@ -66,8 +66,8 @@ def test_no_gradient_through_the_pseudo_labels_and_finite_differences(evaluate, 
     given = {"batch": batch, "student": student, "key": KEY, "classes": 3, "step": 5}
     call = lambda: evaluate(MixMixup(), **given).total  # noqa: E731
     call().backward()
-    fixed = guessed_labels(student, (rows,), temperature=0.5)
-    monkeypatch.setattr(mixmixup, "guessed_labels", lambda *_, **__: fixed)
+    fixed = guess_labels(student, (rows,), temperature=0.5)
+    monkeypatch.setattr(mixmixup, "guess_labels", lambda *_, **__: fixed)
     for name in ("bert.embeddings.word_embeddings", "bert.encoder.layer.0.attention.self.query", "classifier"):
         weight = student.model.get_parameter(f"{name}.weight")
         direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=weight.dtype)

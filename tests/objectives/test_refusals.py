@@ -96,8 +96,8 @@ def test_without_unlabeled_texts(tiny_bert, tmp_path):
 @pytest.mark.parametrize(
     ("name", "check"),
     [
-        ("vat", "check_embeddings_can_be_given"),
-        ("mixmatch", "check_embeddings_can_be_given"),
+        ("vat", "check_accepts_embeddings"),
+        ("mixmatch", "check_accepts_embeddings"),
         ("sntg", "check_last_layer_is_linear"),
         ("lga-vat", "check_last_layer_is_linear"),
         ("tmix", "layers"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Features
 from text_uda.objectives import Context, Supervised
 from text_uda.objectives.supervised import annealed_cross_entropy, row_losses
@@ -16,7 +16,7 @@ from text_uda.objectives.supervised import annealed_cross_entropy, row_losses
 def call(objective: Supervised, logits: torch.Tensor, labels: torch.Tensor, *, step=0, steps=10, share=None):
     context = Context(
         student=None,  # pyright: ignore[reportArgumentType]
-        views={"labeled": Output(logits, logits)},
+        views={"labeled": ClassifierOutput(logits, logits)},
         step=step,
         steps=steps,
         classes=logits.shape[-1],

@@ -11,7 +11,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch, Features, Tokens
 from text_uda.model.mixing import Mixing, draw_mixing
 from text_uda.objectives import tmix
-from text_uda.objectives.guessed_labels import guessed_labels
+from text_uda.objectives.guessed_labels import guess_labels
 from text_uda.objectives.tmix import TMix, hidden_mix_losses, mixed_layers
 
 KEY = 4
@@ -73,7 +73,7 @@ def test_agrees_with_numpy(evaluate, student, alpha, margin_weight):
     batch = Batch(features[0], LABELS, features[1], features[2])
     objective = TMix(alpha=alpha, margin_weight=margin_weight, margin=0.6, unlabeled_weight=3.0, ramp_up=0.8)
     loss = evaluate(objective, batch=batch, student=student, key=KEY, classes=3, step=2)
-    mixing = draw_mixing(KEY, [2, 5, 5], alpha=alpha, own_first=True, device=LABELS.device)
+    mixing = draw_mixing(KEY, [2, 5, 5], alpha=alpha, larger_weight=True, device=LABELS.device)
     pooler, head = student.model.bert.pooler.dense, student.model.classifier
     weights = [each.detach().numpy() for each in (pooler.weight, pooler.bias, head.weight, head.bias)]
     predict = lambda x: softmax(np.tanh(x @ weights[0].T + weights[1]) @ weights[2].T + weights[3])  # noqa: E731
@@ -113,8 +113,8 @@ def test_no_gradient_through_the_guessed_labels_and_finite_differences(evaluate,
     given = {"batch": batch, "student": student, "key": key, "classes": 3, "step": 5}
     call = lambda: evaluate(TMix(margin_weight=0.5, margin=0.2), **given).total  # noqa: E731
     call().backward()
-    fixed = guessed_labels(student, (batch.original, batch.second), temperature=0.5)
-    monkeypatch.setattr(tmix, "guessed_labels", lambda *_, **__: fixed)
+    fixed = guess_labels(student, (batch.original, batch.second), temperature=0.5)
+    monkeypatch.setattr(tmix, "guess_labels", lambda *_, **__: fixed)
     for name in ("bert.embeddings.word_embeddings", "bert.encoder.layer.0.attention.self.query", "classifier"):
         weight = student.model.get_parameter(f"{name}.weight")
         direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=weight.dtype)

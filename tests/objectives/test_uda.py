@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import Output
+from text_uda.model.classifier import ClassifierOutput
 from text_uda.model.inputs import Batch, Features
 from text_uda.objectives import UDA, Context
 from text_uda.objectives.uda import consistency_loss
@@ -19,7 +19,7 @@ def call(objective: UDA, original: torch.Tensor, augmented: torch.Tensor, *, ste
     classes = original.shape[-1]
     context = Context(
         student=None,  # pyright: ignore[reportArgumentType]
-        views={"second": Output(augmented, augmented)},
+        views={"second": ClassifierOutput(augmented, augmented)},
         targets=original.detach(),
         step=step,
         steps=steps,

@@ -9,7 +9,7 @@ import torch
 
 from text_uda.errors import SettingsError
 from text_uda.model import keyed_tensors
-from text_uda.model.classifier import Classifier, Output
+from text_uda.model.classifier import Classifier, ClassifierOutput
 from text_uda.model.inputs import Batch, Embedded, Features, Tokens
 from text_uda.objectives.functional import kl_divergence
 from text_uda.objectives.vat import VAT, adversarial_direction, token_norm
@@ -22,9 +22,9 @@ WIDE = torch.tensor([[1.0, -1.0], [0.5, 2.0], [-1.5, 0.25]], dtype=torch.float64
 class Network:
     """Features -> two hidden units -> three classes."""
 
-    def __call__(self, inputs: Features) -> Output:
+    def __call__(self, inputs: Features) -> ClassifierOutput:
         hidden = torch.tanh(inputs.values @ NARROW.T)
-        return Output(hidden @ WIDE.T, hidden)
+        return ClassifierOutput(hidden @ WIDE.T, hidden)
 
     embed = staticmethod(lambda inputs: inputs)
     without_dropout = nullcontext
@@ -55,7 +55,7 @@ def test_by_hand(evaluate):
     # one feature, e = 2, logits (e, 0): the only directions are -1 and 1, and that of the start is kept
     class Sigmoid(Network):
         def __call__(self, inputs):
-            return Output(torch.cat([inputs.values, torch.zeros_like(inputs.values)], dim=1), inputs.values)
+            return ClassifierOutput(torch.cat([inputs.values, torch.zeros_like(inputs.values)], dim=1), inputs.values)
 
     loss = evaluate(
         VAT(epsilon=5.0, weight=3.0),  # in tenths of the norm, for features

@@ -16,7 +16,7 @@ from transformers import (
 
 from text_uda.augment.cutoff import Cutoff
 from text_uda.errors import SettingsError
-from text_uda.model.capabilities import check_embeddings_can_be_given
+from text_uda.model.capabilities import check_accepts_embeddings
 from text_uda.model.classifier import embed, logits
 from text_uda.model.inputs import Embedded, Tokens, concatenate
 from text_uda.model.keyed_tensors import keyed_random
@@ -69,7 +69,7 @@ def test_kinds():
 def test_embeddings_stand_for_their_tokens_to_the_bit(model):
     tokens = tokens_of(model, 18, 11, 3, 1)
     assert torch.equal(logits(model, embed(model, tokens)), logits(model, tokens))
-    check_embeddings_can_be_given(model)
+    check_accepts_embeddings(model)
     more = tokens_of(model, 5, 2)  # narrower: padded once more where rows come together
     pad_id = model.config.pad_token_id
     joint = concatenate([embed(model, more), embed(model, tokens)], pad_id=pad_id)
@@ -82,8 +82,8 @@ def test_a_model_that_takes_no_embeddings_is_told(model, monkeypatch):
     monkeypatch.setattr(
         model, "forward", lambda **given: ids_only(**{n: v for n, v in given.items() if n != "inputs_embeds"})
     )
-    with pytest.raises(SettingsError, match="does not take embeddings"):
-        check_embeddings_can_be_given(model)
+    with pytest.raises(SettingsError, match="does not accept embeddings"):
+        check_accepts_embeddings(model)
 
 
 @pytest.mark.parametrize("kind", ["token", "span"])

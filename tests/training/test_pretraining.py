@@ -15,7 +15,7 @@ from text_uda.data import Rows, Split
 from text_uda.errors import DataError, SettingsError
 from text_uda.model.inputs import Tokens
 from text_uda.model.keyed_tensors import keyed_random
-from text_uda.model.masked_language_model import Vocabulary, head_can_be_cut, mask_tokens, masked_logits
+from text_uda.model.masked_language_model import Vocabulary, head_is_positionwise, mask_tokens, masked_logits
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import Supervised
@@ -86,27 +86,29 @@ def test_masks_are_the_papers():
     tokens = tokens_of(200, 52)
     words = 200 * (52 - 2 - 2)  # two special ones, and two places of padding on average
     masked = mask_tokens(tokens, VOCABULARY, rate=0.15, generator=torch.Generator().manual_seed(1))
-    assert len(masked.places) == words * 0.15
+    assert len(masked.positions) == words * 0.15
     before, after = tokens.input_ids.flatten(), masked.tokens.input_ids.flatten()
-    assert torch.equal(masked.labels, before[masked.places]) and masked.labels.min() >= 5, "no special one, no padding"
+    assert torch.equal(masked.labels, before[masked.positions]) and masked.labels.min() >= 5, (
+        "no special one, no padding"
+    )
     elsewhere = torch.ones_like(before, dtype=torch.bool)
-    elsewhere[masked.places] = False
+    elsewhere[masked.positions] = False
     assert torch.equal(before[elsewhere], after[elsewhere])
-    stands = after[masked.places]
+    stands = after[masked.positions]
     shares = [float(each.float().mean()) for each in (stands == 4, (stands != 4) & (stands != masked.labels))]
     assert shares == pytest.approx([0.8, 0.1], abs=0.025)
     assert set(stands.tolist()) <= {4, *range(5, 60)}, "no special token is drawn"
-    assert len(set(stands.tolist())) > 40 and masked.places.diff().min() > 0
+    assert len(set(stands.tolist())) > 40 and masked.positions.diff().min() > 0
 
 
 def test_masks_depend_on_the_generator_alone_and_a_batch_has_one_at_least():
     tokens = Tokens(torch.tensor([[2, 7, 3], [2, 3, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]]))
     masked = mask_tokens(tokens, VOCABULARY, rate=0.01, generator=torch.Generator().manual_seed(1))
-    assert masked.places.tolist() == [1] and masked.labels.tolist() == [7]
+    assert masked.positions.tolist() == [1] and masked.labels.tolist() == [7]
     draw = [mask_tokens(tokens_of(9, 30), VOCABULARY, rate=0.3, generator=torch.Generator().manual_seed(seed))
             for seed in (1, 1, 2)]  # fmt: skip
     assert torch.equal(draw[0].tokens.input_ids, draw[1].tokens.input_ids)
-    assert not torch.equal(draw[0].places, draw[2].places)
+    assert not torch.equal(draw[0].positions, draw[2].positions)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def test_the_head_on_masked_places_alone_says_what_the_whole_says(family):
                 parameter.normal_(0, 0.2)
     masked = mask_tokens(tokens_of(6, 20), VOCABULARY, rate=0.2, generator=torch.Generator().manual_seed(1))
     labels = torch.full(masked.tokens.input_ids.shape, -100).flatten()
-    labels[masked.places] = masked.labels
+    labels[masked.positions] = masked.labels
     expected = model(
         input_ids=masked.tokens.input_ids,
         attention_mask=masked.tokens.attention_mask,
@@ -152,10 +154,10 @@ def test_the_head_on_masked_places_alone_says_what_the_whole_says(family):
     reference = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     pack(model)
-    assert head_can_be_cut(model) and not model.training
+    assert head_is_positionwise(model) and not model.training
     for cut in (True, False):
-        said = masked_logits(model, masked.tokens, masked.places, cut=cut)
-        assert said.shape == (len(masked.places), 60)
+        said = masked_logits(model, masked.tokens, masked.positions, masked_only=cut)
+        assert said.shape == (len(masked.positions), 60)
         loss = torch.nn.functional.cross_entropy(said, masked.labels)
         assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
         loss.backward()
@@ -171,7 +173,7 @@ def test_a_head_that_looks_at_other_places_is_run_whole():
     with keyed_random(0):
         model = AutoModelForMaskedLM.from_config(config)
     model.cls.register_forward_pre_hook(lambda _module, states: (states[0] - states[0].mean(dim=1, keepdim=True),))
-    assert not head_can_be_cut(model)
+    assert not head_is_positionwise(model)
 
 
 @pytest.mark.parametrize("packed", [True, False])

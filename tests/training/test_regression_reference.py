@@ -60,7 +60,7 @@ def test_many_labels_and_an_encoder_that_cannot_be_cut_have_none(tiny_bert, tmp_
     def refuse(_model):
         raise SettingsError("this head cannot be cut")
 
-    monkeypatch.setattr(regression_reference, "check_head_can_be_cut", refuse)
+    monkeypatch.setattr(regression_reference, "check_head_is_separable", refuse)
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "uncut")["baseline"] is None
 
 

@@ -155,8 +155,8 @@ def test_what_no_longer_counts_is_left_out_with_its_rows(made):
     assert named == {0: both, 2: both, 3: both[:2], 4: both[:2], 5: both[:1], 7: both[:1]}
     assert torch.equal(results[7].loss, alone.loss) and results[7].unlabeled is None
     step(batch, 7)
-    after = step.traffic.tokens
+    after = step.token_counts.tokens
     step(batch, 4)
-    assert step.traffic.tokens == 2 * after, "the labeled rows, and again; no unlabeled ones"
+    assert step.token_counts.tokens == 2 * after, "the labeled rows, and again; no unlabeled ones"
     step(batch, 1)
-    assert step.traffic.tokens > 2 * after, "what counts depends on the step alone"
+    assert step.token_counts.tokens > 2 * after, "what counts depends on the step alone"

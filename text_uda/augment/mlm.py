@@ -343,7 +343,7 @@ class _Network:
         import torch
         from transformers import AutoModelForMaskedLM
 
-        from text_uda.model.pretrained import positions
+        from text_uda.model.pretrained import max_positions
         from text_uda.translate.batching import Budget
         from text_uda.translate.marian_checkpoint import MAX_TOKENS
 
@@ -367,7 +367,7 @@ class _Network:
             raise SettingsError(f"{name!r} has weights that are not finite numbers: download it again")
         self._model = model.to(device=device, dtype=getattr(torch, precision)).eval()
         self._device = device
-        self.max_tokens = positions(model) - len(checkpoint.prefix) - len(checkpoint.suffix)
+        self.max_tokens = max_positions(model) - len(checkpoint.prefix) - len(checkpoint.suffix)
         """Tokens of a text that fit in one input."""
         self._pad = checkpoint.tokenizer.pad_token_id or 0
         self.budget = Budget(MAX_TOKENS[device.type])

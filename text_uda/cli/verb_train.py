@@ -134,7 +134,7 @@ def train(
     if not preset.losses:
         _check_baseline_reads(training, objective.objective)
     from text_uda.data import split
-    from text_uda.model.precision import words
+    from text_uda.model.precision import describe_precision
     from text_uda.model.pretrained import hidden_width
     from text_uda.training.train_classifier import TrainSettings
     from text_uda.training.train_classifier import train as run_training
@@ -163,7 +163,7 @@ def train(
         with suppress(SettingsError):  # the training raises it, after the errors of the cache
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)
-            click.echo(f"forward passes in {words(settings.precision, numbers, width=width)}")
+            click.echo(f"forward passes in {describe_precision(settings.precision, numbers, width=width)}")
     with keeps(f"the last checkpoint is kept in {out}; rerun the same command to resume"):
         result = run_training(
             parts,

@@ -1,92 +1,88 @@
-"""What a model can do: the checks that an objective or an augmentation needs, each with one clear error."""
+"""Checks of what a model can do, one for each need of an objective, an augmentation or `--tune`.
+
+Each check runs the model on three tokens, and raises SettingsError with the encoders or options that work.
+"""
 
 import torch
 from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import HEADS, Classifier, embed, encode, layers, logits
+from text_uda.model.classifier import HEADS, Classifier, embed, encode, layers, logits, without_dropout
 from text_uda.model.inputs import Features, Tokens
 from text_uda.model.linear_head import is_linear, saved_form
 
 
-def check_embeddings_can_be_given(model: PreTrainedModel) -> None:
-    """Raise SettingsError unless the model makes of `embed` what it makes of the tokens."""
-    words = _trial_tokens(model)
-    tokens = Tokens(torch.tensor([words, words]), torch.tensor([[1, 1, 1], [1, 1, 0]])).to(model.device)
-    was_training = model.training
-    model.eval()
+def check_accepts_embeddings(model: PreTrainedModel) -> None:
+    """Raise SettingsError unless embeddings give the same logits as their tokens."""
+    tokens = _trial_rows(model)
     try:
-        with torch.no_grad():
-            same = torch.allclose(logits(model, embed(model, tokens)), logits(model, tokens), atol=1e-4)
-    except (TypeError, ValueError, NotImplementedError):  # it takes no embeddings
-        same = False
-    model.train(was_training)
-    if not same:
+        with torch.no_grad(), without_dropout(model):
+            accepts = torch.allclose(logits(model, embed(model, tokens)), logits(model, tokens), atol=1e-4)
+    except (TypeError, ValueError, NotImplementedError):  # the model has no input for embeddings
+        accepts = False
+    if not accepts:
         raise SettingsError(
-            f"a {model.config.model_type!r} model does not take embeddings in the place of its tokens; choose another "
+            f"a {model.config.model_type!r} model does not accept embeddings in place of tokens; choose another "
             "encoder (BERT, RoBERTa, DistilBERT), or an augmentation of tokens or texts"
         )
 
 
-def _trial_tokens(model: PreTrainedModel) -> list[int]:
-    """Three tokens to try a model with; none is the pad token."""
-    return [token for token in range(4) if token != model.config.pad_token_id][:3]
-
-
 def check_last_layer_is_linear(model: PreTrainedModel) -> None:
-    """Raise SettingsError unless the logits are a linear layer of one vector a row."""
-    ids = torch.tensor([_trial_tokens(model)], device=model.device)
+    """Raise SettingsError unless the logits are a linear layer of one vector for each row."""
     try:
         classifier = Classifier(model)
         with torch.no_grad(), classifier.without_dropout():
-            output = classifier(Tokens(ids, torch.ones_like(ids)))
+            output = classifier(_trial_rows(model, rows=1))
             linear = output.hidden.ndim == 2 and torch.allclose(
                 classifier.last_layer(output.hidden), output.logits, atol=1e-4
             )
-    except IndexError:  # nothing went through the layer that was found
+    except IndexError:  # the forward pass does not call the layer that has the size of the last one
         linear = False
     if not linear:
         raise SettingsError(
-            f"a {model.config.model_type!r} model's logits are not a linear layer of one vector; choose another "
+            f"the logits of a {model.config.model_type!r} model are not a linear layer of one vector; choose another "
             "encoder (BERT, RoBERTa, DistilBERT, DeBERTa, ModernBERT), or another objective"
         )
 
 
 def check_hidden_is_trained(model: PreTrainedModel, *, tune: str) -> None:
-    """Raise SettingsError where no trained weight is below the vector that the last linear layer reads."""
-    ids = torch.tensor([_trial_tokens(model)], device=model.device)
+    """Raise SettingsError if all weights below the input of the last linear layer are frozen."""
     classifier = Classifier(model)
     with classifier.without_dropout():
-        output = classifier(Tokens(ids, torch.ones_like(ids)))
-    if not output.hidden.requires_grad:
+        hidden = classifier(_trial_rows(model, rows=1)).hidden
+    if not hidden.requires_grad:
         raise SettingsError(
-            f"with tune={tune!r} the hidden vector is frozen, and SupCon and InfoNCE train nothing else: give "
+            f"with tune={tune!r} the hidden vector is frozen, and SupCon and InfoNCE train nothing else: use "
             "--tune last:2 or all, or another objective"
         )
 
 
-def check_head_can_be_cut(model: PreTrainedModel) -> None:
-    """Raise SettingsError unless `encode` and the head together give what the whole model gives, as it is saved."""
-    known = model.config.model_type in HEADS or is_linear(model)
-    if known:
+def check_head_is_separable(model: PreTrainedModel) -> None:
+    """Raise SettingsError unless `encode` followed by the head gives the logits of the model in its saved form."""
+    separable = model.config.model_type in HEADS or is_linear(model)
+    if separable:
         tokens = Tokens(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.long)).to(model.device)
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            apart = logits(model, Features(encode(model, tokens)))
+        with torch.no_grad(), without_dropout(model):
+            from_features = logits(model, Features(encode(model, tokens)))
             with saved_form(model):
-                known = torch.allclose(apart, logits(model, tokens), atol=1e-4)
-        model.train(was_training)
-    if not known:
+                separable = torch.allclose(from_features, logits(model, tokens), atol=1e-4)
+    if not separable:
         raise SettingsError(
-            f"the head of a {model.config.model_type!r} model cannot be trained apart "
+            f"the head of a {model.config.model_type!r} model cannot be trained by itself "
             f"(only: {', '.join(sorted(HEADS))}); use --tune all or --tune last:2"
         )
 
 
-def knows_layers(model: PreTrainedModel) -> bool:
-    """Whether `layers` finds them."""
+def has_known_layers(model: PreTrainedModel) -> bool:
+    """Whether `layers` identifies the encoder's layers."""
     try:
         return bool(layers(model))
     except SettingsError:
         return False
+
+
+def _trial_rows(model: PreTrainedModel, *, rows: int = 2) -> Tokens:
+    """Rows of three tokens, none of them the pad token; the second row ends in padding."""
+    ids = torch.tensor([token for token in range(4) if token != model.config.pad_token_id][:3])
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])[:rows]
+    return Tokens(ids.repeat(rows, 1), mask).to(model.device)

@@ -1,11 +1,11 @@
-"""The classifier: any `AutoModelForSequenceClassification`, cut where consistency training needs a cut.
+"""The classifier: any `AutoModelForSequenceClassification`, with access to its inner stages.
 
     embed    tokens -> word embeddings                                       (B, T) -> (B, T, D)
     encode   tokens -> features, the hidden state that the head reads        (B, T) -> (B, D)
     head     features -> logits                                              (B, D) -> (B, C)
 
-`Classifier` is the model as the objectives see it: with its last hidden vector, and with a place to mix or perturb.
-What is trained is an ordinary transformers model, and what is saved opens anywhere.
+`Classifier` is the model as the objectives use it: it returns the last hidden vector too, and can mix or perturb rows.
+The trained and saved model is an ordinary transformers model.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
@@ -21,11 +22,11 @@ from transformers import PreTrainedModel
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Embedded, Features, Inputs, Tokens
 from text_uda.model.linear_head import is_linear, linear_logits
-from text_uda.model.micro_batches import deal, extents
+from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
 from text_uda.model.mixing import Mixing
 from text_uda.model.packing import is_packed, packed
 
-# What a model's head makes of the first hidden state, by `config.model_type`; checked against the whole when used.
+# The head of each `config.model_type`, from first hidden state to logits; `check_head_is_separable` verifies it.
 HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "bert": lambda m, h: m.classifier(m.dropout(m.bert.pooler(h[:, None]))),
     "roberta": lambda m, h: m.classifier(h[:, None]),
@@ -34,150 +35,156 @@ HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 
-class Output(NamedTuple):
-    """B rows, C classes, H numbers that the last linear layer reads."""
+class ClassifierOutput(NamedTuple):
+    """Logits, and the vectors that the last linear layer reads."""
 
-    logits: Tensor  # (B, C) float32, whatever the precision of the forward; float64 of a model that is in float64
-    hidden: Tensor  # (B, H) likewise
+    logits: Float[Tensor, "B C"]  # float32 whatever the precision of the forward; float64 for a model in float64
+    hidden: Float[Tensor, "B H"]  # likewise
 
 
 @dataclass
-class Traffic:
-    """What went through the encoder: tokens, and places for them."""
+class TokenCounts:
+    """Tokens that passed through the encoder, and positions, padding included."""
 
     tokens: int = 0
-    places: int = 0
+    positions: int = 0
 
     @property
     def padding(self) -> float:
-        """The share of places without a token, 0 to 1."""
-        return 1 - self.tokens / self.places if self.places else 0.0
+        """The share of positions without a token, 0 to 1."""
+        return 1 - self.tokens / self.positions if self.positions else 0.0
 
-    def count(self, tokens: int, places: int) -> None:
+    def add(self, tokens: int, positions: int) -> None:
         self.tokens += tokens
-        self.places += places
+        self.positions += positions
 
 
 class Classifier:
-    """A model as the objectives see it: the student, or the teacher.
+    """A model as the objectives use it: the student, or the teacher.
 
     Args:
-        tokens_per_pass: run no more at one time, and make again for the gradient what a pass remembers; None for all
-            at once. Mixed rows are not cut up: they are padded, and run together.
+        tokens_per_pass: limit on the tokens of one pass, whose activations are then recomputed in the backward pass;
+            None for one pass. Mixed rows are padded and always take one pass.
     """
 
     def __init__(self, model: PreTrainedModel, *, tokens_per_pass: int | None = None) -> None:
         self.model = model
         self.tokens_per_pass = tokens_per_pass
-        self.traffic = Traffic()
-        self._last = _last_linear(model)
+        self.token_counts = TokenCounts()
+        self._last_linear = _find_last_linear(model)
 
-    def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> Output:
+    def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> ClassifierOutput:
         """Run B rows.
 
         Args:
-            mixing: mix the rows with their partners after `layer` layers, 0 for the embeddings. A row adds nothing to
-                places where it has no token, whatever stands there, so the width of a batch says nothing. From there on
-                a place is attended to when either row has it. Features of a frozen encoder are mixed as they are.
+            mixing: mix the rows with their partners after `layer` layers; 0 mixes the embeddings. A row adds zero at
+                positions where it has no token, so the result does not depend on the width of the batch. Later layers
+                attend to the positions of either row. Features of a frozen encoder are mixed as they are.
         """
         if mixing is not None:
             return self._run_mixed(inputs, mixing, layer)
         if isinstance(inputs, Features):
             return self._run(inputs)
-        lengths, no_padding = extents(inputs.attention_mask), is_packed(self.model)
-        passes = deal(lengths, most=self.tokens_per_pass, packed=no_padding)
-        for each in passes:
-            tokens = sum(lengths[row] for row in each)
-            padded = len(each) * max((lengths[row] for row in each), default=0)
-            self.traffic.count(tokens, tokens if no_padding else padded)
+        lengths, no_padding = lengths_to_last_token(inputs.attention_mask), is_packed(self.model)
+        passes = split_into_passes(lengths, max_tokens=self.tokens_per_pass, packed=no_padding)
+        for rows in passes:
+            tokens = sum(lengths[row] for row in rows)
+            padded = len(rows) * max((lengths[row] for row in rows), default=0)
+            self.token_counts.add(tokens, tokens if no_padding else padded)
         if len(passes) == 1:
             return self._run(inputs)
-        rows = [torch.tensor(each, device=inputs.attention_mask.device) for each in passes]
-        widths = [max(lengths[row] for row in each) for each in passes]
-        remembered = self.tokens_per_pass is None or not torch.is_grad_enabled()
-        run = self._run if remembered else self._run_again_for_the_gradient
-        outputs = [run(inputs.take(each, width)) for each, width in zip(rows, widths, strict=True)]
-        back = torch.cat(rows).argsort()
-        return Output(*(torch.cat(parts)[back] for parts in zip(*outputs, strict=True)))
+        indices = [torch.tensor(rows, device=inputs.attention_mask.device) for rows in passes]
+        widths = [max(lengths[row] for row in rows) for rows in passes]
+        keeps_activations = self.tokens_per_pass is None or not torch.is_grad_enabled()
+        run = self._run if keeps_activations else self._run_recomputed
+        outputs = [run(inputs.take(rows, width)) for rows, width in zip(indices, widths, strict=True)]
+        order = torch.cat(indices).argsort()
+        return ClassifierOutput(*(torch.cat(parts)[order] for parts in zip(*outputs, strict=True)))
 
-    def _run(self, inputs: Inputs, *, padded: bool = False) -> Output:
+    def _run(self, inputs: Inputs, *, padded: bool = False) -> ClassifierOutput:
         read: list[Tensor] = []
-        hook = self._last.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
+        hook = self._last_linear.register_forward_pre_hook(lambda _module, arguments: read.append(arguments[0]))
         try:
             result = logits(self.model, inputs, padded=padded)
         finally:
             hook.remove()
-        return Output(at_least_float32(result), at_least_float32(read[0]))
+        return ClassifierOutput(at_least_float32(result), at_least_float32(read[0]))
 
-    def _run_again_for_the_gradient(self, inputs: Tokens | Embedded) -> Output:
+    def _run_recomputed(self, inputs: Tokens | Embedded) -> ClassifierOutput:
+        """As `_run`, with activations recomputed in the backward pass."""
         kind, training = type(inputs), self.model.training
 
-        def run(*parts: Tensor) -> Output:
-            now = self.model.training
-            self.model.train(training)  # as when the pass was made first
+        def run(*parts: Tensor) -> ClassifierOutput:
+            training_now = self.model.training
+            self.model.train(training)  # as in the first run: the backward pass may come in another mode
             try:
                 return self._run(kind(*parts))
             finally:
-                self.model.train(now)
+                self.model.train(training_now)
 
         values = inputs.values if isinstance(inputs, Embedded) else inputs.input_ids
         return checkpoint(run, values, inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
 
-    def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> Output:
-        """Place by place, so rows have to be padded."""
+    def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> ClassifierOutput:
+        """Rows are mixed position by position, so they have to be padded."""
         if not isinstance(inputs, Features):
-            self.traffic.count(int(inputs.attention_mask.sum()), inputs.attention_mask.numel())
+            self.token_counts.add(int(inputs.attention_mask.sum()), inputs.attention_mask.numel())
         if layer == 0 or isinstance(inputs, Features):
-            return self._run(self._mixed(inputs, mixing), padded=True)
-        own = inputs.attention_mask
-        # A head that pools does so over the places of either row.
-        with _mixed_after(layers(self.model), layer, mixing, own), _encoded_under(self.model, own):
-            return self._run(replace(inputs, attention_mask=mixing.either(own)), padded=True)
+            return self._run(self._mix_inputs(inputs, mixing), padded=True)
+        mask = inputs.attention_mask
+        # The head, which may pool over positions, gets the positions of either row; the encoder starts with each row's.
+        with _mixed_after(layers(self.model), layer, mixing, mask), _encoder_mask(self.model, mask):
+            return self._run(replace(inputs, attention_mask=mixing.either(mask)), padded=True)
 
-    def last_layer(self, hidden: Tensor) -> Tensor:
-        """The logits of hidden vectors, (B, H) -> (B, C)."""
-        return at_least_float32(self._last(hidden))
+    def last_layer(self, hidden: Float[Tensor, "B H"]) -> Float[Tensor, "B C"]:
+        """The logits of hidden vectors."""
+        return at_least_float32(self._last_linear(hidden))
 
     def embed(self, inputs: Inputs) -> Embedded | Features:
-        """What can be mixed or perturbed: the word embeddings, or the features of a frozen encoder."""
+        """Inputs that can be mixed or perturbed: word embeddings, or the features of a frozen encoder."""
         return embed(self.model, inputs) if isinstance(inputs, Tokens) else inputs
 
-    @contextmanager
-    def without_dropout(self) -> Iterator[None]:
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            yield
-        finally:
-            self.model.train(was_training)
+    def without_dropout(self) -> AbstractContextManager[None]:
+        return without_dropout(self.model)
 
-    def _mixed(self, inputs: Inputs, mixing: Mixing) -> Inputs:
+    def _mix_inputs(self, inputs: Inputs, mixing: Mixing) -> Inputs:
         embedded = self.embed(inputs)
         if isinstance(embedded, Features):
             return Features(mixing(embedded.values))
-        there = embedded.attention_mask
-        return Embedded(mixing(_of_tokens(embedded.values, there)), mixing.either(there))
+        mask = embedded.attention_mask
+        return Embedded(mixing(_zero_padding(embedded.values, mask)), mixing.either(mask))
 
 
-def encode(model: PreTrainedModel, tokens: Tokens) -> Tensor:
-    """The first position of the last hidden state, which the head reads. (B, T) -> (B, D)"""
+@contextmanager
+def without_dropout(model: PreTrainedModel) -> Iterator[None]:
+    """A block in which the model is in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def encode(model: PreTrainedModel, tokens: Tokens) -> Float[Tensor, "B D"]:
+    """The features: the last hidden state of the first position, which the head reads."""
     with _without_padding(model, tokens.attention_mask):
         hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
     return hidden[:, 0]
 
 
-def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> Tensor:
-    """(B, T) tokens, their (B, T, D) embeddings or (B, D) features -> (B, C) logits.
+def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> Float[Tensor, "B ..."]:
+    """The logits of token ids, of their embeddings or of features, (B, C); (B, T, V) from a masked-language model.
 
     Args:
-        padded: run the layers on padded rows even where the encoder can do without padding.
+        padded: run the layers on padded rows even if the encoder can run without padding.
     """
     if isinstance(inputs, Features):
         head = linear_logits if is_linear(model) else HEADS[model.config.model_type]
         return head(model, inputs.values)
-    given = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
+    values = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
     with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():
-        return model(**given, attention_mask=inputs.attention_mask).logits
+        return model(**values, attention_mask=inputs.attention_mask).logits
 
 
 def _without_padding(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None]:
@@ -185,15 +192,15 @@ def _without_padding(model: PreTrainedModel, mask: Tensor) -> AbstractContextMan
 
 
 def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
-    """The word embeddings of the tokens, (B, T) -> (B, T, D): `logits` of them are `logits` of the tokens.
+    """The word embeddings of the tokens; `logits` of either are the same.
 
-    Where RoBERTa sees no ids it numbers the positions of padding on, instead of giving them that of the pad token. That
-    says nothing, since padding is on the right and nothing attends to it: no position ids are needed.
+    Without ids, RoBERTa counts the positions of padding on instead of giving them the position of the pad token.
+    Padding is on the right and nothing attends to it, so no position ids are needed.
     """
     return Embedded(model.get_input_embeddings()(tokens.input_ids), tokens.attention_mask)
 
 
-def at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     return values if values.dtype == torch.float64 else values.float()
 
 
@@ -221,25 +228,26 @@ def layers(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def depth(model: PreTrainedModel) -> int:
-    """How many layers the encoder was pretrained with."""
+    """The number of pretrained layers: all but the averaging layer."""
     return len(layers(model)) - bool(getattr(model.config, "averaging_layer", False))
 
 
-def _last_linear(model: PreTrainedModel) -> nn.Linear:
-    found = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == number_of_classes(model)]
-    if not found:
-        raise SettingsError(f"a {model.config.model_type!r} model has no linear layer that makes the logits")
-    return found[-1]
+def _find_last_linear(model: PreTrainedModel) -> nn.Linear:
+    classes = number_of_classes(model)
+    candidates = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
+    if not candidates:
+        raise SettingsError(f"a {model.config.model_type!r} model has no linear layer that computes the logits")
+    return candidates[-1]
 
 
-def _of_tokens(values: Tensor, there: Tensor) -> Tensor:
-    """Zero where there is no token. (B, T, D), (B, T) -> (B, T, D)"""
-    return values * there[..., None].to(values.dtype)
+def _zero_padding(values: Float[Tensor, "B T D"], mask: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    """Zero at positions without a token."""
+    return values * mask[..., None].to(values.dtype)
 
 
 @contextmanager
-def _encoded_under(model: PreTrainedModel, mask: Tensor) -> Iterator[None]:
-    """Let the encoder begin with this mask, whatever the whole model is given."""
+def _encoder_mask(model: PreTrainedModel, mask: Int[Tensor, "B T"]) -> Iterator[None]:
+    """A block in which the encoder starts with this mask, whatever mask the whole model gets."""
     hook = model.base_model.register_forward_pre_hook(
         lambda _module, arguments, named: (arguments, named | {"attention_mask": mask}), with_kwargs=True
     )
@@ -250,21 +258,21 @@ def _encoded_under(model: PreTrainedModel, mask: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def _mixed_after(own: list[nn.Module], layer: int, mixing: Mixing, there: Tensor) -> Iterator[None]:
-    """Mix what the layer number `layer` (from 1) gives, and let later layers attend to a place that either row has."""
+def _mixed_after(all_layers: list[nn.Module], layer: int, mixing: Mixing, mask: Int[Tensor, "B T"]) -> Iterator[None]:
+    """A block in which the output of layer number `layer` (from 1) is mixed, and later layers attend to either row."""
 
-    def mixed(_module: nn.Module, _arguments: Any, output: Any) -> Any:
-        states = mixing(_of_tokens(output[0] if isinstance(output, tuple) else output, there))
+    def mix_output(_module: nn.Module, _arguments: Any, output: Any) -> Any:
+        states = mixing(_zero_padding(output[0] if isinstance(output, tuple) else output, mask))
         return (states, *output[1:]) if isinstance(output, tuple) else states
 
-    def masked(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        return tuple(map(either, arguments)), {name: either(value) for name, value in named.items()}
+    def widen_masks(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        return tuple(map(widen_mask, arguments)), {name: widen_mask(value) for name, value in named.items()}
 
-    def either(value: Any) -> Any:  # of what a layer is given, the attention mask alone has four axes
+    def widen_mask(value: Any) -> Any:  # the attention mask is the only argument of a layer with four axes
         return mixing.either(value) if isinstance(value, Tensor) and value.ndim == 4 else value
 
     with ExitStack() as hooks:
-        hooks.callback(own[layer - 1].register_forward_hook(mixed).remove)
-        for later in own[layer:]:
-            hooks.callback(later.register_forward_pre_hook(masked, with_kwargs=True).remove)
+        hooks.callback(all_layers[layer - 1].register_forward_hook(mix_output).remove)
+        for later in all_layers[layer:]:
+            hooks.callback(later.register_forward_pre_hook(widen_masks, with_kwargs=True).remove)
         yield

@@ -1,10 +1,10 @@
-"""What frozen encoders made of texts, kept by content in one folder for all runs and commands.
+"""A store of the features of frozen encoders, keyed by text, in one folder for all runs and commands.
 
 FOLDER/<digest of the encoder>/<digest of the keys>.safetensors     features (N, D) float32 and keys (N, 16), sorted
 
-A file appears whole or not at all and never changes, so any number of processes may read and write; two that write the
-same texts write the same file. It takes 4 D + 16 bytes a text: 1.6 KB where D = 384, 1.6 GB for a million. The folder
-may be removed at any time: what is missing is encoded again.
+A file appears complete or not at all and never changes, so any number of processes can read and write; two that write
+the same texts write the same file. It takes 4 D + 16 bytes for each text: 1.6 KB at D = 384, 1.6 GB for a million. The
+folder can be deleted at any time: missing texts are encoded again.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ _KEY_BYTES = 16
 
 
 def features_folder() -> Path | None:
-    """$TEXT_UDA_FEATURES, None where that is "off"; without it, `features` in `home()`. It may not exist yet."""
-    given = os.environ.get("TEXT_UDA_FEATURES")
-    if given == "off":
+    """$TEXT_UDA_FEATURES, or None if it is "off"; if unset, `features` in `home()`. The folder may not exist."""
+    setting = os.environ.get("TEXT_UDA_FEATURES")
+    if setting == "off":
         return None
-    return Path(given) if given else home() / "features"
+    return Path(setting) if setting else home() / "features"
 
 
 def keys_of(texts: Sequence[str]) -> np.ndarray:
@@ -44,19 +44,19 @@ def keys_of(texts: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Shard:
-    """Features of texts by their keys, which are sorted and distinct."""
+    """Features of texts, with sorted, distinct keys."""
 
     keys: np.ndarray  # (N,) of 16 bytes
     features: Tensor  # (N, D) float32
 
     @staticmethod
     def of(keys: np.ndarray, features: Tensor) -> "Shard":
-        """Of distinct keys in any order."""
+        """A shard of distinct keys, given in any order."""
         order = np.argsort(keys)
         return Shard(keys[order], features[torch.from_numpy(order)])
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """The row of each key, (M,) int64; -1 where it has none."""
+        """The row of each key, (M,) int64; -1 for keys that are not in the shard."""
         if not len(self.keys):
             return np.full(len(keys), -1)
         rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
@@ -64,38 +64,38 @@ class Shard:
 
 
 class FeatureStore:
-    """The features that one encoder made.
+    """The features of one encoder.
 
     Args:
-        folder: where they lie; None keeps them in memory alone.
+        folder: of the encoder's files; None keeps the features in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._shards: list[Shard] = []
-        self._seen: set[str] = set()  # names of files that were opened, and of those that are damaged
+        self._seen: set[str] = set()  # names of opened and of damaged files
 
     def take(self, keys: np.ndarray, into: Tensor) -> np.ndarray:
-        """Write the features of the keys (M,) that are known into the rows of `into` (M, D); which are not, (M,) bool.
+        """Copy the features of the keys (M,) into the rows of `into` (M, D); return which keys have none, (M,) bool.
 
-        What other processes wrote in the meantime is found.
+        Reads files that other processes have written since the last call.
         """
         missing = np.ones(len(keys), dtype=bool)
         for shard in self._shards:
-            _take(shard, keys, missing, into)
+            _copy_features(shard, keys, missing, into)
         if missing.any():
-            for shard in self._opened(into.shape[1]):
-                _take(shard, keys, missing, into)
+            for shard in self._open_new_files(into.shape[1]):
+                _copy_features(shard, keys, missing, into)
         return missing
 
     def add(self, keys: np.ndarray, features: Tensor) -> None:
-        """Keep the features (N, D) of distinct keys (N,). On disk, and then memory-mapped, where that is writable."""
+        """Store the features (N, D) of distinct keys (N,): in a memory-mapped file, or in memory if that fails."""
         shard = Shard.of(keys, features)
         if self._folder is not None:
             name = hashlib.blake2b(shard.keys.tobytes(), digest_size=16).hexdigest() + ".safetensors"
             path = self._folder / name
             raw = torch.from_numpy(shard.keys.view(np.uint8).reshape(-1, _KEY_BYTES).copy())
-            with suppress(OSError, SafetensorError, ValueError):  # a full disk, or a damaged file: memory will do
+            with suppress(OSError, SafetensorError, ValueError):  # a full disk, or a damaged file: use memory
                 if not path.exists():
                     with whole_file(path) as aside:
                         save_file({"features": shard.features, "keys": raw}, aside)
@@ -103,35 +103,35 @@ class FeatureStore:
                 self._seen.add(name)
         self._shards.append(shard)
 
-    def _opened(self, width: int) -> list[Shard]:
-        """Files that are new here."""
+    def _open_new_files(self, width: int) -> list[Shard]:
         if self._folder is None or not self._folder.is_dir():
             return []
-        found = []
+        shards = []
         for path in sorted(self._folder.glob("*.safetensors")):
             if path.name not in self._seen:
                 self._seen.add(path.name)
                 try:
-                    found.append(_read(path, width))
-                except OSError:  # removed meanwhile, or another's alone
+                    shards.append(_read(path, width))
+                except OSError:  # removed in the meantime, or not readable
                     continue
-                except (SafetensorError, ValueError):  # it is made anew
+                except (SafetensorError, ValueError):  # damaged: its texts are encoded again
                     with suppress(OSError):
                         path.unlink()
-        self._shards += found
-        return found
+        self._shards += shards
+        return shards
 
 
-def _take(shard: Shard, keys: np.ndarray, missing: np.ndarray, into: Tensor) -> None:
-    wanted = np.flatnonzero(missing)
-    rows = shard.find(keys[wanted])
-    there = rows >= 0
-    into[torch.from_numpy(wanted[there])] = shard.features[torch.from_numpy(rows[there])]
-    missing[wanted[there]] = False
+def _copy_features(shard: Shard, keys: np.ndarray, missing: np.ndarray, into: Tensor) -> None:
+    """Copy the features that the shard has of the missing keys, and clear these in `missing`."""
+    candidates = np.flatnonzero(missing)
+    rows = shard.find(keys[candidates])
+    present = rows >= 0
+    into[torch.from_numpy(candidates[present])] = shard.features[torch.from_numpy(rows[present])]
+    missing[candidates[present]] = False
 
 
 def _read(path: Path, width: int) -> Shard:
-    """Memory-mapped. Raises SafetensorError or ValueError where it is not one of ours, or not whole."""
+    """Memory-map a file. Raises SafetensorError or ValueError if it is damaged or has another format."""
     saved = load_file(path)
     if saved.keys() != {"features", "keys"}:
         raise ValueError(f"{path} holds no features")

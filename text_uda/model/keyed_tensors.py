@@ -1,4 +1,4 @@
-"""Random tensors from keys: each row has its own, so a draw does not depend on the batch, padding or process around it.
+"""Random tensors from keys, one key for each row: a draw does not depend on the batch, the padding or the process.
 
 Shapes: B rows of this process.
 """
@@ -6,6 +6,7 @@ Shapes: B rows of this process.
 import math
 
 import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from text_uda import distributed
@@ -16,11 +17,11 @@ _FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 
 
 class keyed_random:
-    """Within this block torch's random numbers depend on `seed` alone; afterwards its state is what it was."""
+    """A block in which torch's random numbers depend on `seed` alone; on exit, the previous state is restored."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []  # not those of other processes
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []  # not the other processes' GPUs
         self._fork = torch.random.fork_rng(devices)
 
     def __enter__(self) -> None:
@@ -31,39 +32,35 @@ class keyed_random:
         self._fork.__exit__(*error)
 
 
-def row_keys(key: int, rows: int, *, device: torch.device) -> Tensor:
-    """A key for each row of this process, from the row's place among those of all processes. (B,) int64
-
-    Args:
-        key: 63 bits.
-        rows: B.
-    """
-    places = torch.arange(rows, device=device) + distributed.rank() * rows
-    return _mixed(_mixed(places * _INCREMENT + key) + key)
+def row_keys(key: int, rows: int, *, device: torch.device) -> Int64[Tensor, " B"]:
+    """A key for each row of this process, from `key` (63 bits) and the row's index among the rows of all processes."""
+    indices = torch.arange(rows, device=device) + distributed.rank() * rows
+    return _mix_bits(_mix_bits(indices * _INCREMENT + key) + key)
 
 
-def uniform(keys: Tensor, *shape: int) -> Tensor:
-    """In [0, 1), (B, *shape) float32. The number at a place of `shape` depends on the row's key and that place.
+def uniform(keys: Int64[Tensor, " B"], *shape: int) -> Float32[Tensor, " B *shape"]:
+    """Uniform numbers in [0, 1). Each depends on its row's key and its position in `shape`.
 
-    Places are numbered along the last axes first: with another first axis (tokens, padded wider) the others stay.
+    Positions count along the last axes first, so a longer first axis (more padding) leaves the other numbers as they
+    are.
     """
     return (_bits(keys, shape) >> 40 & 0xFFFFFF) * 2.0**-24
 
 
-def normal(keys: Tensor, *shape: int) -> Tensor:
-    """Standard normal, (B, *shape) float32; as `uniform`. Box & Muller 1958."""
+def normal(keys: Int64[Tensor, " B"], *shape: int) -> Float32[Tensor, " B *shape"]:
+    """Standard normal numbers, keyed as in `uniform`. Box & Muller 1958."""
     bits = _bits(keys, shape)
     radius = torch.sqrt(-2 * torch.log(((bits >> 32 & 0xFFFFFFFF) + 0.5) * 2.0**-32))
     return radius * torch.cos((bits & 0xFFFFFFFF) * (2 * math.pi * 2.0**-32))
 
 
-def _bits(keys: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """64 bits a number, (B, *shape) int64; products wrap around, as they are to."""
-    places = torch.arange(1, math.prod(shape) + 1, device=keys.device).view(shape)
-    return _mixed(keys.view(-1, *(1 for _ in shape)) + places * _INCREMENT)
+def _bits(keys: Int64[Tensor, " B"], shape: tuple[int, ...]) -> Int64[Tensor, " B *shape"]:
+    """64 bits for each number; products wrap around, as SplitMix64 requires."""
+    positions = torch.arange(1, math.prod(shape) + 1, device=keys.device).view(shape)
+    return _mix_bits(keys.view(-1, *(1 for _ in shape)) + positions * _INCREMENT)
 
 
-def _mixed(bits: Tensor) -> Tensor:
+def _mix_bits(bits: Int64[Tensor, "*axes"]) -> Int64[Tensor, "*axes"]:
     bits = (bits ^ (bits >> 30 & 0x3FFFFFFFF)) * _FACTORS[0]
     bits = (bits ^ (bits >> 27 & 0x1FFFFFFFFF)) * _FACTORS[1]
     return bits ^ (bits >> 31 & 0x1FFFFFFFF)

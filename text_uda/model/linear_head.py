@@ -1,14 +1,16 @@
-"""A head that is one linear layer of the encoder's feature, in classes whose own head is not.
+"""A linear head for model classes whose standard head is not linear.
 
-A linear head has a convex loss and loses nothing of a feature that is good already. BERT's and RoBERTa's classes put a
-tanh between the feature and the last layer, DistilBERT's a ReLU. So such a model has two forms:
+A linear head has a convex loss and keeps all information of a good feature. The classes of BERT and RoBERTa apply a
+tanh between the feature and the last layer, DistilBERT's a ReLU. So a model with a linear head has two forms:
 
     in training    logits = W dropout(h) / sqrt(D) + b, with h the first state, (B, D)
-    as saved       the class's own head, used where it is linear:  tanh(s h) ~ s h with W / (s sqrt(D));  ReLU(h + c)
+    as saved       the standard head in its linear range:  tanh(s h) ~ s h with W / (s sqrt(D));  ReLU(h + c)
 
-Layer norm gives h a length of about sqrt(D), so W acts on vectors of length 1, as logistic regression on normalised
-features does, and is trained at the rates and penalties that suit it. `saved_form` changes to the second form and
-back. Both give the same logits to 1e-4.
+Layer norm gives h a norm of about sqrt(D), so W acts on vectors of norm 1, as in logistic regression on normalised
+features, and the learning rates and penalties of logistic regression suit it. `saved_form` converts to the second form
+and back. Both give the same logits to 1e-4.
+
+Shapes: B rows, T tokens, D width, C classes.
 """
 
 import math
@@ -18,41 +20,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
-# tanh(s h) differs from s h by (s h)^2 / 3: 8e-6 of it at |h| = 20, which layer norm allows at a width of 400.
+# tanh(s h) differs from s h by a relative (s h)^2 / 3: 8e-6 at |h| = 20, which layer norm allows at a width of 400.
 _SCALE = 2.0**-12
-# ReLU(h + c) is h + c for h > -c; adding c costs h the bits below 2^-18.
+# ReLU(h + c) is h + c for h > -c; adding c rounds h to multiples of 2^-18.
 _SHIFT = 32.0
 
 _KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
-_ATTRIBUTE = "linear_head"  # of a model in training form
+_ATTRIBUTE = "linear_head"  # present in a model in training form
 
 
 class UnitLinear(nn.Linear):
-    """W h / sqrt(D) + b. (B, D) -> (B, C)"""
+    """W h / sqrt(D) + b."""
 
-    def forward(self, input: Tensor) -> Tensor:  # nn.Linear's name for it
+    def forward(self, input: Float[Tensor, "*B D"]) -> Float[Tensor, "*B C"]:  # named `input` as in nn.Linear
         return linear(input / math.sqrt(self.in_features), self.weight, self.bias)
 
 
 class _FirstState(nn.Module):
-    """(B, T, D) -> (B, D)"""
-
-    def forward(self, states: Tensor) -> Tensor:
+    def forward(self, states: Float[Tensor, "B T D"]) -> Float[Tensor, "B D"]:
         return states[:, 0]
 
 
 class _RobertaHead(nn.Module):
-    """(B, T, D) -> (B, C)"""
-
     def __init__(self, dropout: nn.Module, last: UnitLinear) -> None:
         super().__init__()
         self.dropout, self.out_proj = dropout, last
 
-    def forward(self, states: Tensor) -> Tensor:
+    def forward(self, states: Float[Tensor, "B T D"]) -> Float[Tensor, "B C"]:
         return self.out_proj(self.dropout(states[:, 0]))
 
 
@@ -67,22 +66,23 @@ class _Add(nn.Module):
 
 @dataclass
 class _OtherForm:
-    """Modules of the form that the model is not in, by their place in it."""
+    """Modules of the form that the model is not in, by module name."""
 
     modules: dict[str, nn.Module]
 
 
 def can_be_linear(model: PreTrainedModel) -> bool:
+    """Whether the model's class can have a linear head."""
     return model.config.model_type in _KINDS
 
 
 def is_linear(model: PreTrainedModel) -> bool:
-    """Whether the model is in training form, with a head of one linear layer."""
+    """Whether the model has a linear head, in training form."""
     return hasattr(model, _ATTRIBUTE)
 
 
-def was_linear(model: PreTrainedModel) -> bool:
-    """Whether a model as it was opened has a head that `saved_form` left."""
+def is_saved_linear(model: PreTrainedModel) -> bool:
+    """Whether a model, as opened from a folder, has a linear head in its saved form."""
     if not can_be_linear(model):
         return False
     dense, scale, shift = _dense(model)
@@ -92,11 +92,11 @@ def was_linear(model: PreTrainedModel) -> bool:
 
 @torch.no_grad()
 def make_linear(model: Any) -> None:  # torch gives no types to submodules
-    """Bring the model into training form: with the head that `saved_form` left, or else with one of zeros.
+    """Convert the model to training form, with the linear head that it was saved with, or else a head of zeros.
 
-    Zeros: the loss is convex in the head, so nothing is gained from noise, and an untrained head prefers no class.
+    Zeros, because the loss is convex in the head, so random weights gain nothing, and a head of zeros prefers no class.
     """
-    kept = _from_saved(model) if was_linear(model) else None
+    saved = _from_saved(model) if is_saved_linear(model) else None
     dense, scale, shift = _dense(model)
     dense.weight.copy_(scale * torch.eye(dense.weight.shape[0]))
     nn.init.constant_(dense.bias, shift)
@@ -110,8 +110,8 @@ def make_linear(model: Any) -> None:  # torch gives no types to submodules
         case _:
             modules = {"classifier": _RobertaHead(model.classifier.dropout, last)}
     setattr(model, _ATTRIBUTE, _OtherForm(modules))
-    _swap(model)
-    weight, bias = kept or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))
+    _swap_forms(model)
+    weight, bias = saved or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))
     set_linear(model, weight, bias)
 
 
@@ -121,8 +121,8 @@ def last_layer(model: Any) -> UnitLinear:
     return head.out_proj if isinstance(head, _RobertaHead) else head
 
 
-def linear_logits(model: Any, features: Tensor) -> Tensor:
-    """What a model in training form makes of the first states, (B, D) -> (B, C), with its dropout."""
+def linear_logits(model: Any, features: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
+    """The logits of a model in training form, with its dropout, from the first states."""
     if isinstance(model.classifier, _RobertaHead):
         return model.classifier(features[:, None])
     dropout = model.dropout[1] if model.config.model_type == "distilbert" else model.dropout
@@ -130,13 +130,8 @@ def linear_logits(model: Any, features: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def set_linear(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
-    """Give a model in training form the logits weight @ h + bias.
-
-    Args:
-        weight: (C, D).
-        bias: (C,).
-    """
+def set_linear(model: PreTrainedModel, weight: Float[Tensor, "C D"], bias: Float[Tensor, " C"]) -> None:
+    """Set the head of a model in training form, so that its logits are weight @ h + bias."""
     last = last_layer(model)
     last.weight.copy_(weight * math.sqrt(last.in_features))
     last.bias.copy_(bias)
@@ -144,7 +139,7 @@ def set_linear(model: PreTrainedModel, weight: Tensor, bias: Tensor) -> None:
 
 @torch.no_grad()
 def add_penalty(model: PreTrainedModel, penalty: float) -> None:
-    """Add to the gradient of a linear head that of penalty/2 |W|^2: with it the loss is that of logistic regression."""
+    """Add the gradient of penalty/2 |W|^2 to the gradient of the linear head: the loss of logistic regression."""
     last = last_layer(model)
     if last.weight.grad is not None:
         last.weight.grad.add_(last.weight, alpha=penalty)
@@ -152,21 +147,21 @@ def add_penalty(model: PreTrainedModel, penalty: float) -> None:
 
 @contextmanager
 def saved_form(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
-    """Within this block the model is an ordinary one of its class; one without a linear head is that already."""
+    """A block in which the model has the standard head of its class. A model without a linear head stays as it is."""
     if not is_linear(model):
         yield model
         return
     last = last_layer(model)
-    _swap(model)
+    _swap_forms(model)
     try:
         _to_saved(model, last)
         yield model
     finally:
-        _swap(model)
+        _swap_forms(model)
 
 
 def _dense(model: Any) -> tuple[nn.Linear, float, float]:
-    """Of a model in its saved form the layer before the nonlinearity, and the scale and shift that make it linear."""
+    """The layer before the nonlinearity of a model in saved form, and its scale and shift in the linear range."""
     match model.config.model_type:
         case "bert":
             return model.bert.pooler.dense, _SCALE, 0.0
@@ -176,7 +171,7 @@ def _dense(model: Any) -> tuple[nn.Linear, float, float]:
             return model.classifier.dense, _SCALE, 0.0
 
 
-def _ordinary_last(model: Any) -> nn.Linear:
+def _saved_last_layer(model: Any) -> nn.Linear:
     return model.classifier if isinstance(model.classifier, nn.Linear) else model.classifier.out_proj
 
 
@@ -184,23 +179,23 @@ def _ordinary_last(model: Any) -> nn.Linear:
 def _to_saved(model: PreTrainedModel, last: UnitLinear) -> None:
     _, scale, shift = _dense(model)
     weight = last.weight.double() / math.sqrt(last.in_features)
-    _ordinary_last(model).weight.copy_(weight / scale)
-    _ordinary_last(model).bias.copy_(last.bias.double() - shift * weight.sum(dim=1))
+    _saved_last_layer(model).weight.copy_(weight / scale)
+    _saved_last_layer(model).bias.copy_(last.bias.double() - shift * weight.sum(dim=1))
 
 
 @torch.no_grad()
-def _from_saved(model: PreTrainedModel) -> tuple[Tensor, Tensor]:
-    """(C, D) and (C,)"""
+def _from_saved(model: PreTrainedModel) -> tuple[Float[Tensor, "C D"], Float[Tensor, " C"]]:
+    """Weight and bias of the linear head."""
     _, scale, shift = _dense(model)
-    last = _ordinary_last(model)
+    last = _saved_last_layer(model)
     weight = last.weight.double() * scale
     return weight, last.bias.double() + shift * weight.sum(dim=1)
 
 
-def _swap(model: PreTrainedModel) -> None:
-    """Put the modules of the other form into the model, and keep those that were there.
+def _swap_forms(model: PreTrainedModel) -> None:
+    """Exchange the modules of the model with the modules of its other form.
 
-    A model that was moved (`model.to`) left them behind.
+    `model.to` does not move the other form, so device and type are set here.
     """
     other: _OtherForm = getattr(model, _ATTRIBUTE)
     device, dtype = model.device, model.dtype

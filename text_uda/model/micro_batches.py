@@ -1,43 +1,45 @@
-"""How the rows of one forward are dealt out to passes through the encoder.
+"""Splits the rows of one forward into passes through the encoder.
 
-One pass is best where rows are packed. An encoder that cannot be packed runs rows of like lengths together, so that
-little is padding. And where memory asks for it a pass has so many tokens and no more: what it remembers for the
-gradient is made again when the gradient comes by, pass after pass (as GradCache, Gao et al. 2021, arXiv 2101.06983), so
-that an objective still sees all rows of the batch at once and its gradient is that of one pass.
+Packed rows take one pass. An encoder that cannot be packed runs rows of similar length together, so that little is
+padding. Where memory is short, a limit on the tokens of a pass applies: each pass recomputes its activations in the
+backward pass (as GradCache, Gao et al. 2021, arXiv 2101.06983), so an objective still sees all rows of the batch at
+once, and its gradient equals the gradient of one pass.
 """
 
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-SLACK = 16  # tokens, or a quarter of the longest row, by which rows of like lengths may differ
+LENGTH_TOLERANCE = 16
+"""Rows of one padded pass differ in length by at most this many tokens, or by a quarter of the longest row."""
 
 
-def deal(lengths: Sequence[int], *, most: int | None, packed: bool) -> list[list[int]]:
-    """The rows of each pass; all in one, in their order, where nothing speaks against it.
+def split_into_passes(lengths: Sequence[int], *, max_tokens: int | None, packed: bool) -> list[list[int]]:
+    """The row indices of each pass; one pass, with the rows in order, if nothing requires a split.
 
     Args:
-        lengths: places that a row needs, up to its last token.
-        most: tokens of a pass, or places where rows are padded; a row that is longer is a pass by itself.
-        packed: whether padding costs nothing, so that any rows may go together.
+        lengths: of the rows, up to their last token.
+        max_tokens: limit of a pass, padding included; a longer row is a pass by itself. None for no limit.
+        packed: whether the encoder runs without padding, so that rows of any lengths can share a pass.
     """
     passes: list[list[int]] = []
-    left = 0
+    remaining = 0
     for row in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        need = lengths[row]
-        longest = lengths[passes[-1][0]] if passes else need
-        alike = packed or longest - need <= max(SLACK, longest // 4)
-        cost = need if packed else longest
-        if not passes or not alike or (most is not None and cost > left):
+        length = lengths[row]
+        longest = lengths[passes[-1][0]] if passes else length
+        similar = packed or longest - length <= max(LENGTH_TOLERANCE, longest // 4)
+        cost = length if packed else longest
+        if not passes or not similar or (max_tokens is not None and cost > remaining):
             passes.append([])
-            cost, left = need, most or 0
+            cost, remaining = length, max_tokens or 0
         passes[-1].append(row)
-        left -= cost
+        remaining -= cost
     return passes if len(passes) > 1 else [list(range(len(lengths)))]
 
 
-def extents(mask: Tensor) -> list[int]:
-    """Places of each row up to its last token, whatever was erased before it. (B, T) int64"""
-    places = torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    return (mask * places).amax(dim=1).tolist() if len(mask) else []
+def lengths_to_last_token(mask: Int[Tensor, "B T"]) -> list[int]:
+    """The positions of each row up to its last token, erased positions before it included."""
+    positions = torch.arange(1, mask.shape[1] + 1, device=mask.device)
+    return (mask * positions).amax(dim=1).tolist() if len(mask) else []

@@ -1,13 +1,15 @@
-"""Batches without padding: an encoder's layers see the tokens of all rows in one long row, and attention stays in each.
+"""Batches without padding: an encoder's layers run on the tokens of all rows as one long row, with attention per row.
 
-A padded batch is packed where the first layer begins and unpacked where the last one ends, so embeddings, positions and
-heads are the model's own. What attends is `packed_attention`, which transformers calls by its name; a layer that is not
-given `segments` attends as before. It attends
+A padded batch is packed before the first layer and unpacked after the last one, so embeddings, positions and heads are
+the model's own. transformers calls `packed_attention` by its registered name; a layer called without `segments` attends
+as usual. Attention runs
 
-- on a CPU by one call for all rows of a length;
-- on CUDA in 16 bits by the kernel for variable lengths, which has no dropout;
-- elsewhere, and with dropout, on rows that are padded for the attention alone: a GPU waits for calls, and attention is
-  a small part of the arithmetic (4 T D of 24 D^2 + 4 T D a token, for T tokens a row and width D).
+- on a CPU, in one call for all rows of a length;
+- on CUDA in 16 bits without dropout, in the kernel for variable lengths;
+- elsewhere, on rows padded for the attention alone: a GPU waits for calls, and attention is a small part of the
+  arithmetic (4 T D of 24 D^2 + 4 T D for each token, with T tokens in a row and width D).
+
+Shapes: B rows, T positions of a padded row, N tokens of all rows, h heads, d width of a head, D width.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int, Int32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
@@ -28,52 +31,51 @@ NAME = "text_uda_packed"
 
 _packing: ContextVar[bool] = ContextVar("packing", default=False)
 
-# Encoders whose attention goes through transformers' interface, and whose layers need nothing else that knows of rows.
+# Encoders whose attention uses transformers' interface, and whose layers have no other operation across positions.
 _PACKABLE = {"bert", "roberta", "xlm-roberta", "distilbert", "electra", "camembert", "modernbert"}
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the tokens of B rows lie: the rows in order of length, each as one piece."""
+    """The layout of packed tokens: one row after the other, the shortest first."""
 
-    places: Tensor  # (N,) int64: which of the B * T places of the padded batch each token had
-    positions: Tensor  # (N,) int64: of each token in its row
-    rows: Tensor  # (N,) int64: the row of each token, numbered in order of length
-    lengths: Tensor  # (B,) int64, rising
-    width: int  # T, which no length exceeds
+    padded_indices: Int64[Tensor, " N"]  # of each token among the B * T positions of the padded batch
+    positions: Int64[Tensor, " N"]  # of each token in its padded row
+    rows: Int64[Tensor, " N"]  # the row of each token, numbered by length
+    lengths: Int64[Tensor, " B"]  # ascending
+    width: int  # T, an upper bound of the lengths
 
     @staticmethod
-    def of(mask: Tensor) -> "Segments":
-        """From the attention mask of a batch padded on the right, (B, T)."""
+    def of(mask: Int[Tensor, "B T"]) -> "Segments":
+        """The layout of a batch padded on the right, from its attention mask."""
         lengths, order = mask.sum(dim=1).sort(stable=True)
-        there = mask.bool()[order]
-        rows, columns = there.nonzero(as_tuple=True)
+        rows, columns = mask.bool()[order].nonzero(as_tuple=True)
         return Segments(order[rows] * mask.shape[1] + columns, columns, rows, lengths, mask.shape[1])
 
     @cached_property
     def groups(self) -> list[tuple[int, int]]:
-        """(rows, tokens each) of the rows that have one length; they sum up to N."""
+        """(number of rows, tokens of each) for each length; the products sum to N."""
         values, counts = self.lengths.unique_consecutive(return_counts=True)
         return [(rows, tokens) for tokens, rows in zip(values.tolist(), counts.tolist(), strict=True) if tokens]
 
     @cached_property
-    def starts(self) -> Tensor:
-        """Where each row begins, and where the last one ends, (B + 1,) int32."""
+    def starts(self) -> Int32[Tensor, " starts"]:
+        """The index of the first token of each of the B rows, and N."""
         return pad(self.lengths.cumsum(0), (1, 0)).to(torch.int32)
 
     @cached_property
-    def columns(self) -> Tensor:
-        """Of each token among those of its row, (N,) int64: its position, less the places before it that are empty."""
+    def columns(self) -> Int64[Tensor, " N"]:
+        """The index of each token among the tokens of its row: its position, less the erased positions before it."""
         return torch.arange(len(self.rows), device=self.rows.device) - self.starts[self.rows]
 
     @cached_property
-    def whole(self) -> bool:
-        """Whether no token before the last one of its row was erased."""
+    def is_contiguous(self) -> bool:
+        """Whether no row has an erased position before its last token."""
         return torch.equal(self.columns, self.positions)
 
 
 def pack(model: PreTrainedModel) -> None:
-    """Let the encoder do without padding, where it can."""
+    """Make the encoder run without padding, if its type is supported."""
     if model.config.model_type in _PACKABLE:
         AttentionInterface.register(NAME, packed_attention)
         AttentionMaskInterface.register(NAME, _mask)
@@ -81,8 +83,10 @@ def pack(model: PreTrainedModel) -> None:
 
 
 def _mask(**named: Any) -> Tensor | None:
-    """None on packed rows. Elsewhere never left out: where rows are mixed across processes, one whose rows are full has
-    to gather masks all the same."""
+    """None on packed rows; elsewhere always a mask.
+
+    When rows are mixed across processes, a process without padding has to gather masks too.
+    """
     if _packing.get():
         return None
     named["allow_is_bidirectional_skip"] = False
@@ -90,9 +94,9 @@ def _mask(**named: Any) -> Tensor | None:
 
 
 def compile_layers(layers: list[nn.Module], *, backend: str = "inductor") -> None:
-    """Run the layers compiled, for any number of tokens; attention, whose calls follow the lengths, stays as it is.
+    """Compile the layers for any number of tokens, except for attention, whose calls depend on the lengths.
 
-    A copy of a layer made afterwards would run the layer that it was copied from: copy first.
+    Copy a layer before this: a later copy would run the layer that it was copied from.
     """
     AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
     for layer in layers:
@@ -104,53 +108,54 @@ def is_packed(model: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def packed(layers: list[nn.Module], mask: Tensor) -> Iterator[None]:
-    """Within this block the layers run on packed rows.
+def packed(layers: list[nn.Module], mask: Int[Tensor, "B T"]) -> Iterator[None]:
+    """A block in which the layers run on packed rows.
 
     Args:
-        layers: of the encoder, from the first to the last.
-        mask: (B, T) int64, padded on the right.
+        layers: all layers of the encoder, in order.
+        mask: the attention mask of rows padded on the right.
     """
     rows, width = mask.shape
     segments = Segments.of(mask)
 
-    def begin(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def pack_input(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if "hidden_states" in named:
-            return arguments, named | {"hidden_states": together(named["hidden_states"])}
-        return (together(arguments[0]), *arguments[1:]), named
+            return arguments, named | {"hidden_states": pack_states(named["hidden_states"])}
+        return (pack_states(arguments[0]), *arguments[1:]), named
 
-    def attend(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        return tuple(map(fitting, arguments)), {n: fitting(v) for n, v in named.items()} | {"segments": segments}
+    def pack_arguments(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        packed_named = {name: pack_argument(value) for name, value in named.items()}
+        return tuple(map(pack_argument, arguments)), packed_named | {"segments": segments}
 
-    def end(_layer: nn.Module, _arguments: Any, output: Any) -> Any:
-        return (apart(output[0]), *output[1:]) if isinstance(output, tuple) else apart(output)
+    def unpack_output(_layer: nn.Module, _arguments: Any, output: Any) -> Any:
+        return (unpack_states(output[0]), *output[1:]) if isinstance(output, tuple) else unpack_states(output)
 
-    def together(states: Tensor) -> Tensor:  # (B, T, D) -> (1, N, D)
-        return states.flatten(0, 1)[segments.places][None]
+    def pack_states(states: Float[Tensor, "B T D"]) -> Float[Tensor, "1 N D"]:
+        return states.flatten(0, 1)[segments.padded_indices][None]
 
-    def apart(states: Tensor) -> Tensor:  # (1, N, D) -> (B, T, D), zeros where there was no token
+    def unpack_states(states: Float[Tensor, "1 N D"]) -> Float[Tensor, "B T D"]:  # zeros at padding
         padded = states.new_zeros(rows * width, states.shape[-1])
-        return padded.index_copy(0, segments.places, states[0]).view(rows, width, -1)
+        return padded.index_copy(0, segments.padded_indices, states[0]).view(rows, width, -1)
 
-    def fitting(value: Any) -> Any:
-        if isinstance(value, tuple):  # rotary embeddings, (1, T, d) each: those of each token's position
+    def pack_argument(value: Any) -> Any:
+        if isinstance(value, tuple):  # rotary embeddings, (1, T, d) each: select each token's position
             return tuple(part[:, segments.positions] for part in value)
-        return None if isinstance(value, Tensor) and value.ndim == 4 else value  # the attention mask
+        return None if isinstance(value, Tensor) and value.ndim == 4 else value  # no attention mask
 
     with ExitStack() as hooks:
         hooks.callback(_packing.reset, _packing.set(True))
-        hooks.callback(layers[0].register_forward_pre_hook(begin, with_kwargs=True).remove)
+        hooks.callback(layers[0].register_forward_pre_hook(pack_input, with_kwargs=True).remove)
         for layer in layers:
-            hooks.callback(layer.register_forward_pre_hook(attend, with_kwargs=True).remove)
-        hooks.callback(layers[-1].register_forward_hook(end).remove)
+            hooks.callback(layer.register_forward_pre_hook(pack_arguments, with_kwargs=True).remove)
+        hooks.callback(layers[-1].register_forward_hook(unpack_output).remove)
         yield
 
 
 def packed_attention(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Float[Tensor, "B h N d"],
+    key: Float[Tensor, "B h N d"],
+    value: Float[Tensor, "B h N d"],
     attention_mask: Tensor | None,
     *,
     segments: Segments | None = None,
@@ -158,90 +163,91 @@ def packed_attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     **named: Any,
-) -> tuple[Tensor, None]:
-    """Attention within each row, (1, heads, N, d) -> (1, N, heads, d)."""
+) -> tuple[Float[Tensor, "B N h d"], None]:
+    """Attention within each row; with `segments`, B is 1 and N the tokens of all rows."""
     if segments is None:
         named |= {"sliding_window": sliding_window} if sliding_window is not None else {}
         return sdpa_attention_forward(  # pyright: ignore[reportReturnType]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **named
         )
-    asked = Asked(dropout, scaling, sliding_window)
-    query, key, value = (whole[0].transpose(0, 1) for whole in (query, key, value))  # (N, heads, d) each
-    return _how(query, segments, asked)(query, key, value, segments, asked)[None], None
+    options = AttentionOptions(dropout, scaling, sliding_window)
+    query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # (N, h, d) each
+    return _choose_attention(query, segments, options)(query, key, value, segments, options)[None], None
 
 
-class Asked(NamedTuple):
-    """What a layer asks of its attention."""
+class AttentionOptions(NamedTuple):
+    """The options that a layer passes to its attention."""
 
     dropout: float
     scaling: float | None
     sliding_window: int | None
 
 
-Attend = Callable[[Tensor, Tensor, Tensor, Segments, Asked], Tensor]
-"""A way to attend within each row: query, key and value, (N, heads, d) each -> (N, heads, d)."""
+Heads = Float[Tensor, "N h d"]
+"""Queries, keys, values or results of the attention: a vector for each token and head."""
+
+Attention = Callable[[Heads, Heads, Heads, Segments, AttentionOptions], Heads]
+"""An implementation of attention within each row: of query, key and value."""
 
 
-def _how(query: Tensor, segments: Segments, asked: Asked) -> Attend:
+def _choose_attention(query: Tensor, segments: Segments, options: AttentionOptions) -> Attention:
     if query.device.type == "cpu":
         return attend_by_length
-    in_half = query.dtype in (torch.float16, torch.bfloat16)
-    capable = query.device.type == "cuda" and torch.cuda.get_device_capability(query.device)[0] >= 8
-    near = asked.sliding_window is None or segments.whole
-    return attend_at_once if capable and in_half and asked.dropout == 0 and near else attend_padded
+    in_16_bits = query.dtype in (torch.float16, torch.bfloat16)
+    has_kernel = query.device.type == "cuda" and torch.cuda.get_device_capability(query.device)[0] >= 8
+    exact_window = options.sliding_window is None or segments.is_contiguous
+    return attend_varlen if has_kernel and in_16_bits and options.dropout == 0 and exact_window else attend_padded
 
 
-def attend_by_length(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
-    """One call for the rows of each length; nothing is padded."""
+def attend_by_length(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
+    """One call for the rows of each length, without padding."""
     attended, start = [], 0
     for rows, tokens in segments.groups:
         stop = start + rows * tokens
-        window = _window(segments.positions[start:stop].view(rows, tokens), asked.sliding_window)
-        parts = (whole[start:stop].unflatten(0, (rows, tokens)).transpose(1, 2) for whole in (query, key, value))
-        part = scaled_dot_product_attention(*parts, attn_mask=window, dropout_p=asked.dropout, scale=asked.scaling)
-        attended.append(part.transpose(1, 2).flatten(0, 1))  # (rows * tokens, heads, d)
+        window = _window_mask(segments.positions[start:stop].view(rows, tokens), options.sliding_window)
+        parts = (tensor[start:stop].unflatten(0, (rows, tokens)).transpose(1, 2) for tensor in (query, key, value))
+        part = scaled_dot_product_attention(*parts, attn_mask=window, dropout_p=options.dropout, scale=options.scaling)
+        attended.append(part.transpose(1, 2).flatten(0, 1))  # (rows * tokens, h, d)
         start = stop
     return torch.cat(attended)
 
 
-def attend_padded(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
-    """One call for all rows, which are padded on the right for it."""
+def attend_padded(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
+    """One call for all rows, padded on the right."""
     rows, width = len(segments.lengths), segments.width
-    at = segments.rows * width + segments.columns  # (N,) places among rows * width
+    indices = segments.rows * width + segments.columns  # (N,) of each token among the rows * width positions
 
     def padded(values: Tensor) -> Tensor:  # (N, ...) -> (rows, width, ...)
         zeros = values.new_zeros(rows * width, *values.shape[1:])
-        return zeros.index_copy(0, at, values).unflatten(0, (rows, width))
+        return zeros.index_copy(0, indices, values).unflatten(0, (rows, width))
 
-    there = padded(torch.ones_like(segments.rows, dtype=torch.bool))[:, None, None]  # (rows, 1, 1, width)
-    window = _window(padded(segments.positions), asked.sliding_window)
-    parts = (padded(whole).transpose(1, 2) for whole in (query, key, value))
-    mask = there if window is None else there & window
-    mask = mask | ~there.any(dim=-1, keepdim=True)  # without a token, to padding: there is no softmax of nothing
-    attended = scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=asked.dropout, scale=asked.scaling)
-    return attended.transpose(1, 2).flatten(0, 1)[at]
+    is_token = padded(torch.ones_like(segments.rows, dtype=torch.bool))[:, None, None]  # (rows, 1, 1, width)
+    window = _window_mask(padded(segments.positions), options.sliding_window)
+    parts = (padded(tensor).transpose(1, 2) for tensor in (query, key, value))
+    mask = is_token if window is None else is_token & window
+    mask = mask | ~is_token.any(dim=-1, keepdim=True)  # a row without tokens attends to padding: no empty softmax
+    attended = scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=options.dropout, scale=options.scaling)
+    return attended.transpose(1, 2).flatten(0, 1)[indices]
 
 
-def attend_at_once(query: Tensor, key: Tensor, value: Tensor, segments: Segments, asked: Asked) -> Tensor:
-    """PyTorch's kernel for rows of any lengths: without dropout, in 16 bits, on CUDA.
+def attend_varlen(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
+    """PyTorch's kernel for rows of any lengths: on CUDA, in 16 bits, without dropout.
 
-    It counts neighbours among the tokens that are there, so with a sliding window no token may be erased.
+    Its sliding window counts tokens, not positions, so with a window no position may be erased.
     """
     from torch.nn.attention.varlen import varlen_attn
 
-    assert asked.dropout == 0, "the kernel has no dropout"
-    near = -1 if asked.sliding_window is None else asked.sliding_window - 1
-    at, most = segments.starts, segments.width
-    attended = varlen_attn(query, key, value, at, at, most, most, scale=asked.scaling, window_size=(near, near))
+    assert options.dropout == 0, "the kernel has no dropout"
+    reach = -1 if options.sliding_window is None else options.sliding_window - 1
+    starts, width = segments.starts, segments.width
+    attended = varlen_attn(
+        query, key, value, starts, starts, width, width, scale=options.scaling, window_size=(reach, reach)
+    )
     return attended  # pyright: ignore[reportReturnType]
 
 
-def _window(positions: Tensor, sliding_window: int | None) -> Tensor | None:
-    """Who attends to whom where a layer looks at neighbours alone, (rows, 1, T, T) bool; None where that is everybody.
-
-    Args:
-        positions: (rows, T).
-    """
+def _window_mask(positions: Int[Tensor, "B T"], sliding_window: int | None) -> Bool[Tensor, "B 1 T T"] | None:
+    """True where a position attends to another under a sliding window; None without a window."""
     if sliding_window is None:
         return None
     return (positions[:, None, :, None] - positions[:, None, None, :]).abs() < sliding_window

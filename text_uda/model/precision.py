@@ -1,8 +1,8 @@
-"""In which numbers a forward pass is computed: float32, or bfloat16 where that was measured to be faster.
+"""The precision of forward passes: float32, or bfloat16 where it measures faster.
 
-What a processor is called says little: AMX, AVX512-BF16 and neither multiply bf16 at 10, 4 and 0.3 times the rate of
-fp32, and a library's version can change each. So `auto` times the two products of an encoder's feed-forward layer,
-which is most of its arithmetic, in both.
+The name of a processor says little: AMX, AVX512-BF16 and neither multiply bf16 at 10, 4 and 0.3 times the rate of
+fp32, and a new version of a library can change each figure. So "auto" times the two matrix products of an encoder's
+feed-forward layer, which is most of its arithmetic, in both precisions.
 """
 
 import json
@@ -24,35 +24,39 @@ from text_uda.errors import SettingsError
 from translation_cache.atomic import whole_file
 
 Precision = Literal["auto", "fp32", "bf16"]
+"""The setting."""
+
 ResolvedPrecision = Literal["fp32", "bf16"]
+"""The precision of a run: the setting, with "auto" decided."""
 
-WORTH_IT = 1.3
-"""How many times as fast as fp32 bf16 has to be to be taken: it is less exact, and its casts cost something."""
+MIN_SPEEDUP = 1.3
+"""The speed of bf16 relative to fp32 above which "auto" takes it. bf16 is less exact, and its casts cost time."""
 
-EXACT_ENOUGH = 0.01
-"""The largest relative error (Frobenius norm, against float64) of the two products; bf16 has 2^-9 a number, 0.003 to
-0.004 here."""
+MAX_ERROR = 0.01
+"""The relative error of the two products (Frobenius norm, against float64) below which "auto" takes bf16. Numbers in
+bf16 have a relative error of 2^-9; the products measured 0.003 to 0.004."""
 
-WIDTH = 384
-"""What is timed where the encoder is not known: that of the packaged one."""
+DEFAULT_WIDTH = 384
+"""The width that is timed when the encoder is unknown: the width of the packaged encoder."""
 
-_NARROWEST = 128  # below it a pass is calls, not arithmetic: nothing is to be had, so nothing is timed
-_TOKENS = 256  # rows of what is timed
+_MIN_WIDTH = 128  # below it, function calls dominate a forward pass, and bf16 gains nothing
+_TOKENS = 256  # rows of the timed products
 _ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was measured of bf16 here."""
+class Bf16Measurement:
+    """Speed and error of bf16 on this CPU."""
 
     speedup: float
-    """Times the rate of fp32."""
+    """Speed relative to fp32."""
+
     error: float
-    """Of the products, relative to them."""
+    """Relative error of the products."""
 
     @property
-    def bf16(self) -> bool:
-        return self.speedup > WORTH_IT and self.error < EXACT_ENOUGH
+    def is_worthwhile(self) -> bool:
+        return self.speedup > MIN_SPEEDUP and self.error < MAX_ERROR
 
 
 def check_precision(precision: str) -> None:
@@ -61,82 +65,83 @@ def check_precision(precision: str) -> None:
 
 
 def resolve_precision(precision: Precision, *, width: int | None = None) -> ResolvedPrecision:
-    """The numbers of an encoder's forward passes on this machine.
+    """The precision of an encoder's forward passes on this machine.
 
-    On CUDA, auto is bf16 from compute capability 8 on. On a CPU it is what `measured` finds.
+    "auto" is bf16 on CUDA from compute capability 8 on; on a CPU `measure_bf16` decides.
 
     Args:
-        width: of the encoder's hidden states; None where it is not known.
+        width: of the encoder's hidden states; None if unknown.
     """
     if precision != "auto":
         return precision
-    width = WIDTH if width is None else width
-    if _on_cuda():
+    width = DEFAULT_WIDTH if width is None else width
+    if _uses_cuda():
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
-    return "bf16" if width >= _NARROWEST and measured(width).bf16 else "fp32"
+    return "bf16" if width >= _MIN_WIDTH and measure_bf16(width).is_worthwhile else "fp32"
 
 
-def words(precision: Precision, numbers: ResolvedPrecision, *, width: int | None = None) -> str:
-    """The numbers of the forward passes, and why these.
+def describe_precision(precision: Precision, resolved: ResolvedPrecision, *, width: int | None = None) -> str:
+    """The precision of the forward passes and the reason for it, as text.
 
     Args:
-        numbers: those that are taken; of a run that goes on, those it was begun with.
+        precision: the setting.
+        resolved: the precision in use; for a resumed run, the one that it started with.
     """
     if precision != "auto":
-        return f"{numbers}, as asked"
-    if _on_cuda():
-        return f"{numbers}, on {torch.cuda.get_device_name()}"
-    width = WIDTH if width is None else width
-    if width < _NARROWEST:
-        return f"{numbers}: the encoder is too narrow for bf16 to be faster"
-    found = measured(width)
-    what = f"bf16 is {found.speedup:.1f} times as fast as fp32 on this CPU ({processor()})"
-    if numbers != resolve_precision(precision, width=width):
-        return f"{numbers}, as the run was begun; {what}"
-    return f"{numbers}: {what}" + (" but not exact" if found.error >= EXACT_ENOUGH else "")
+        return f"{resolved}, as set"
+    if _uses_cuda():
+        return f"{resolved}, on {torch.cuda.get_device_name()}"
+    width = DEFAULT_WIDTH if width is None else width
+    if width < _MIN_WIDTH:
+        return f"{resolved}: the encoder is too narrow for bf16 to be faster"
+    measurement = measure_bf16(width)
+    speed = f"bf16 is {measurement.speedup:.1f} times as fast as fp32 on this CPU ({cpu_name()})"
+    if resolved != resolve_precision(precision, width=width):
+        return f"{resolved}, as at the start of the run; {speed}"
+    return f"{resolved}: {speed}" + (" but too inexact" if measurement.error >= MAX_ERROR else "")
 
 
-def measured(width: int) -> Found:
-    """How fast and how exact bf16 is on this CPU.
+def measure_bf16(width: int) -> Bf16Measurement:
+    """Measure speed and error of bf16 on this CPU, once per processor, torch version and width.
 
-    Measured once, in a tenth of a second (a second for an encoder as large as BERT-large on a busy machine), and kept
-    in `home()` by processor, torch and width, whatever the number of threads: two runs, or two processes of one, do not
-    decide differently.
+    The measurement takes a tenth of a second, and a second for an encoder as large as BERT-large on a busy machine. Its
+    result is stored in `home()`, whatever the number of threads, so that two runs, or two processes of one run, decide
+    alike.
     """
-    path = home() / "precision" / f"{_key(width)}.json"
-    return _measured(path, width)
+    path = home() / "precision" / f"{_file_stem(width)}.json"
+    return _load_or_measure(path, width)
 
 
-def autocast(device: torch.device | str, numbers: ResolvedPrecision) -> torch.autocast:
-    """A block in which the forward passes are in these numbers; weights and what is summed up stay float32."""
-    kind = device if isinstance(device, str) else device.type
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=numbers == "bf16")
+def autocast(device: torch.device | str, precision: ResolvedPrecision) -> torch.autocast:
+    """A block whose forward passes have this precision; weights and sums stay float32."""
+    device_type = device if isinstance(device, str) else device.type
+    return torch.autocast(device_type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @cache
-def _measured(path: Path, width: int) -> Found:
+def _load_or_measure(path: Path, width: int) -> Bf16Measurement:
     try:
-        kept = json.loads(path.read_text("utf-8"))
-        return Found(float(kept["speedup"]), float(kept["error"]))
+        stored = json.loads(path.read_text("utf-8"))
+        return Bf16Measurement(float(stored["speedup"]), float(stored["error"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    found = _measure(width)
+    measurement = _measure(width)
     try:
         with whole_file(path) as aside:
-            aside.write_text(json.dumps({"cpu": processor(), **asdict(found)}) + "\n", "utf-8")
-    except OSError:  # nowhere to keep it: it is measured again by the next process
+            aside.write_text(json.dumps({"cpu": cpu_name(), **asdict(measurement)}) + "\n", "utf-8")
+    except OSError:  # the folder is not writable: the next process measures again
         pass
-    return found
+    return measurement
 
 
-def _measure(width: int) -> Found:
+def _measure(width: int) -> Bf16Measurement:
     generator = torch.Generator().manual_seed(0)
     rows, up, down = (
         torch.randn(*shape, generator=generator) / shape[1] ** 0.5
         for shape in ((_TOKENS, width), (4 * width, width), (width, 4 * width))
     )
 
-    def product() -> Tensor:
+    def in_fp32() -> Tensor:
         return linear(linear(rows, up), down)
 
     def in_bf16() -> Tensor:
@@ -146,47 +151,47 @@ def _measure(width: int) -> Found:
     with torch.inference_mode():
         exact = linear(linear(rows.double(), up.double()), down.double())
         error = float((in_bf16().double() - exact).norm() / exact.norm())
-        product()  # the first call of each prepares it
-        full, half = float("inf"), float("inf")
-        for _ in range(_ROUNDS):  # in turns, so that other work on the machine meets both
-            full, half = min(full, _seconds(product)), min(half, _seconds(in_bf16))
-            if half > 2 * full:  # emulated: it would take long to measure how slow
+        in_fp32()  # the first call in each precision has set-up costs
+        fp32, bf16 = float("inf"), float("inf")
+        for _ in range(_ROUNDS):  # alternating, so that other load on the machine slows down both
+            fp32, bf16 = min(fp32, _seconds(in_fp32)), min(bf16, _seconds(in_bf16))
+            if bf16 > 2 * fp32:  # emulated: more rounds would take long
                 break
-    return Found(full / half, error)
+    return Bf16Measurement(fp32 / bf16, error)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - started
 
 
-def _on_cuda() -> bool:
+def _uses_cuda() -> bool:
     return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
 
 
-def _key(width: int) -> str:
-    """Of a file name: what decides how fast products are."""
-    told = f"{processor()} {' '.join(_features())} torch {torch.__version__} width {width}"
-    return "-".join("".join(letter if letter.isalnum() or letter in "._" else " " for letter in told).split())
+def _file_stem(width: int) -> str:
+    """A file name of everything that decides the speed of the products."""
+    description = f"{cpu_name()} {' '.join(_cpu_features())} torch {torch.__version__} width {width}"
+    return "-".join("".join(letter if letter.isalnum() or letter in "._" else " " for letter in description).split())
 
 
 @cache
-def processor() -> str:
-    """What this CPU calls itself."""
-    return _told_by_linux("model name") or os.uname().machine
+def cpu_name() -> str:
+    """The model name of this CPU."""
+    return _from_cpuinfo("model name") or os.uname().machine
 
 
 @cache
-def _features() -> list[str]:
+def _cpu_features() -> list[str]:
     known = {"avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "bf16", "sve"}
-    return sorted(known & set((_told_by_linux("flags") or _told_by_linux("Features")).split()))
+    return sorted(known & set((_from_cpuinfo("flags") or _from_cpuinfo("Features")).split()))
 
 
-def _told_by_linux(name: str) -> str:
+def _from_cpuinfo(field: str) -> str:
     path = Path("/proc/cpuinfo")
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
         key, _, value = line.partition(":")
-        if key.strip() == name:
+        if key.strip() == field:
             return value.strip()
     return ""

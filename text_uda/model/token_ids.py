@@ -1,7 +1,7 @@
-"""Token ids of many texts under one another: in memory, or memory-mapped from a file that is whole or absent.
+"""Token ids of many texts, concatenated: in memory, or memory-mapped from a file that is complete or absent.
 
-The file is one of safetensors (`offsets`, `ids`), with what it was made of in its metadata; as how many ids there are
-is known last, its header has a fixed room and is written last.
+The file has the format of safetensors (`offsets`, `ids`), with the key of its content in the metadata. The number of
+ids is known last, so the header has a fixed size and is written last.
 """
 
 import fcntl
@@ -18,9 +18,9 @@ import numpy as np
 from translation_cache.atomic import remove_leftovers, whole_file
 from translation_cache.mapped import scratch_folder
 
-Blocks = Iterable[Sequence[Sequence[int]]]  # the ids of some texts at a time
+Blocks = Iterable[Sequence[Sequence[int]]]  # token ids, in blocks of texts
 
-_HEADER_BYTES = 1024  # with the eight that say how long it is; blanks at its end are allowed
+_HEADER_BYTES = 1024  # including the eight of its length; the format allows blanks at the end
 _TYPES = {"U16": np.dtype("<u2"), "I32": np.dtype("<i4")}
 
 
@@ -39,7 +39,7 @@ class TokenIds:
 
 
 def type_for(vocabulary: int) -> np.dtype:
-    """The smaller of two that holds ids below `vocabulary`."""
+    """uint16 if it holds all ids below `vocabulary`, else int32."""
     return _TYPES["U16"] if vocabulary <= 1 << 16 else _TYPES["I32"]
 
 
@@ -49,25 +49,27 @@ def in_memory(blocks: Blocks) -> TokenIds:
     return TokenIds(np.concatenate(rows) if rows else np.empty(0, np.int32), offsets)
 
 
-def in_nameless_file(blocks: Blocks, dtype: np.dtype, *, rows: int) -> TokenIds:
-    """In a temporary file (TMPDIR), which goes with the last use. Raises CacheError where there is no space."""
+def in_temporary_file(blocks: Blocks, dtype: np.dtype, *, rows: int) -> TokenIds:
+    """In a temporary file (TMPDIR), deleted after its last use. Raises CacheError if the disk is full."""
     with scratch_folder() as folder:
         path = folder / "tokens.safetensors"
         _write(path, "", blocks, dtype, rows)
         return _mapped(path, _header(path))
 
 
-def made_once(folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: np.dtype, *, rows: int) -> TokenIds:
-    """Those of the file that is named by `key` in the folder; where it is not there, or damaged, it is made.
+def load_or_create(
+    folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: np.dtype, *, rows: int
+) -> TokenIds:
+    """Map the file named by `key` in the folder; create it if it is absent or damaged.
 
-    A kill while it is made leaves no file of that name, and the next call removes what it left. Of several
-    processes one makes it and the others wait for it.
+    A killed process leaves no file of that name, and the next call removes its partial file. One of several
+    processes creates the file while the others wait.
 
     Args:
-        key: stands for everything that decides the ids.
-        rows: of all blocks together.
+        key: a hash of everything that decides the ids.
+        rows: the number of texts in all blocks.
     Raises:
-        OSError: the folder cannot be written (a full disk).
+        OSError: the folder is not writable, or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{key}.safetensors"
@@ -83,9 +85,9 @@ def made_once(folder: Path, key: str, make_blocks: Callable[[], Blocks], dtype: 
 
 
 def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
-    """What the file holds, mapped; None where it is not there, not whole, or made of something else.
+    """Map the file; None if it is absent, damaged, or has another key or number of rows.
 
-    It is read once from one end to the other, to be held to its digest.
+    Reads the whole file once to verify its digest.
     """
     try:
         header = _header(path)
@@ -132,12 +134,12 @@ def _flat(block: Sequence[Sequence[int]], dtype: np.dtype) -> tuple[np.ndarray, 
 def _header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if int.from_bytes(file.read(8), "little") != _HEADER_BYTES - 8:
-            raise ValueError("not one of ours")
+            raise ValueError("not a file of token ids")
         return json.loads(file.read(_HEADER_BYTES - 8))
 
 
 def _digest(path: Path) -> str:
-    """Of everything behind the header."""
+    """The hash of everything after the header."""
     with path.open("rb") as file:
         file.seek(_HEADER_BYTES)
         return hashlib.file_digest(file, "blake2b").hexdigest()
@@ -146,7 +148,7 @@ def _digest(path: Path) -> str:
 def _mapped(path: Path, header: dict[str, Any]) -> TokenIds:
     with path.open("rb") as file:
         whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    whole.madvise(mmap.MADV_RANDOM)  # rows are read in a shuffled order: what lies beside one is not wanted
+    whole.madvise(mmap.MADV_RANDOM)  # rows are read in shuffled order: reading ahead would waste time
     (rows,), (total,) = header["offsets"]["shape"], header["ids"]["shape"]
     offsets = np.frombuffer(whole, np.dtype("<i8"), rows, _HEADER_BYTES)
     dtype = _TYPES[header["ids"]["dtype"]]

@@ -11,7 +11,7 @@ from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_threshold, check_weight
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, soft_cross_entropy
-from text_uda.objectives.hard_pseudo_labels import running, told
+from text_uda.objectives.hard_pseudo_labels import update_running_mean, weighted_loss
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 
 
@@ -19,34 +19,34 @@ from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 class AdaMatch:
     """lambda mu(t) * mean 1[max p~(y|x) >= c_tau] CE( sg p~(y|x), p(y|x^) ) over all unlabeled rows.
 
-    p~ is p aligned to the predictions on labeled rows or a prior; c_tau is tau times the mean of max p(y|x) over the
-    labeled rows of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
+    p~ is p, aligned to the predictions on labeled rows or to a prior; c_tau is tau times the mean of max p(y|x) over
+    the labeled rows of the step; mu(t) = 1/2 - cos(min(pi, 2 pi t / T)) / 2.
 
     Source: Berthelot et al. 2022, "AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation"
     (arXiv 2106.04732), Section 3 (tau -> relative_threshold, mu -> the ramp, which `weight` multiplies).
 
-    For text: the weak view is the original text, the strong one the augmented; labeled rows have no strong view. The
-    paper's random logit interpolation is left out: it blends logits under two batch statistics, and a model with layer
-    norm has none. The means behind the alignment are running ones, as in the authors' code (which keeps 0.999 of the
-    labeled one a step, and takes the unlabeled one over 128 steps); they start at the marginal of the labels. The
-    targets are soft, as in the paper; the authors' code takes the class that is most probable after the alignment.
+    For text: the weak view is the original text, the strong view the augmented text; labeled rows have no strong view.
+    The paper's random logit interpolation is omitted: it blends logits under two batch statistics, and a model with
+    layer norm has none. The alignment uses running means, as in the authors' code (momentum 0.999 for the labeled mean,
+    a window of 128 steps for the unlabeled mean); they start at the marginal of the labels. The targets are soft, as in
+    the paper; the authors' code uses the most probable class after the alignment.
 
-    The mean prediction on labeled rows follows their marginal. Labeled rows that were drawn class-balanced from skewed
-    data align everything to equal classes: draw them in proportion, or give the prior.
+    The mean prediction on labeled rows follows their marginal. A class-balanced sample of skewed data aligns all
+    predictions to equal classes: sample the labeled rows in proportion, or set the prior.
     """
 
     weight: float = 1.0
     """lambda."""
 
     relative_threshold: float = 0.9
-    """tau, in the mean confidence on labeled rows."""
+    """tau, relative to the mean confidence on labeled rows."""
 
     alignment: Prior | Literal["predictions"] | None = "predictions"
-    """What p is aligned to: "predictions", the running mean prediction on labeled rows, as in the paper; "uniform",
+    """Target of the alignment: "predictions", the running mean prediction on labeled rows, as in the paper; "uniform",
     "labels" or the share of each class (see `Prior`); None for no alignment."""
 
     momentum: float = 0.99
-    """How much of the running means a step keeps."""
+    """Factor on the previous running means."""
 
     needs: ClassVar[Needs] = Needs(views=("labeled", "second"), targets=True, augmentation=True)
 
@@ -65,11 +65,11 @@ class AdaMatch:
     def choose(self, context: Context, batch: Batch) -> Chosen:
         assert context.targets is not None
         labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
-        targets = context.targets.detach().softmax(dim=-1)  # the targets are soft, so they have to be cut off
+        targets = context.targets.detach().softmax(dim=-1)  # soft targets have to be detached
         if self.alignment is not None:
-            mean = running(context.state["mean_prediction"], targets.mean(dim=0), self.momentum)
+            mean = update_running_mean(context.state["mean_prediction"], targets.mean(dim=0), self.momentum)
             if self.alignment == "predictions":
-                prior = running(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
+                prior = update_running_mean(context.state["labeled_mean"], labeled.mean(dim=0), self.momentum)
             else:
                 prior = context.state["prior"]
             targets = align(targets, mean, prior)
@@ -81,6 +81,6 @@ class AdaMatch:
         logits = context.views["second"].logits
         loss = (soft_cross_entropy(targets, logits) * counted).mean()
         weight = self.weight * (0.5 - math.cos(min(math.pi, 2 * math.pi * context.progress)) / 2)
-        result = told("adamatch", loss, weight, targets.argmax(dim=-1), logits, counted)
+        result = weighted_loss("adamatch", loss, weight, targets.argmax(dim=-1), logits, counted)
         result.terms["threshold"] = threshold
         return result

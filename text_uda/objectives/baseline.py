@@ -1,7 +1,6 @@
-"""A baseline: a method without a step, fitted on what a frozen encoder makes of the texts.
+"""A baseline: a method without steps, fitted on the features of a frozen encoder.
 
-The legend of shapes in this package: L labeled rows, U unlabeled rows, N any rows, C classes, D the width of the
-features.
+Shapes: L labeled rows, U unlabeled rows, N any rows, C classes, D the width of the features.
 """
 
 from collections.abc import Mapping
@@ -21,13 +20,13 @@ class Linear:
     bias: np.ndarray  # (C,) float64
 
     fit: Mapping[str, float | list[int] | None] = field(default_factory=dict)
-    """What was chosen and counted on the way, for result.json."""
+    """Hyperparameters that the fit chose, and counts, for result.json."""
 
     warnings: tuple[str, ...] = ()
-    """In words, for result.json."""
+    """Messages for result.json."""
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """(N, D) -> (N, C)"""
+        """Probabilities of the classes, (N, D) -> (N, C)."""
         logits = np.asarray(features, dtype=np.float64) @ self.weight.T + self.bias
         exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return exponentials / exponentials.sum(axis=-1, keepdims=True)
@@ -35,19 +34,19 @@ class Linear:
 
 @runtime_checkable
 class Baseline(Protocol):
-    """A frozen dataclass that stands alone where objectives are given: `objectives=(LogisticRegression(),)`."""
+    """A frozen dataclass that takes the place of all objectives: `objectives=(LogisticRegression(),)`."""
 
     needs: ClassVar[Needs]
 
     def fit(
         self, features: np.ndarray, labels: np.ndarray, unlabeled: np.ndarray, *, classes: int, seed: int
     ) -> Linear:
-        """Fit on the labeled rows, and on the unlabeled ones where `needs.unlabeled_rows`; it sees no other row.
+        """Fit on the labeled rows, and on the unlabeled rows if `needs.unlabeled_rows`.
 
         Args:
             features: (L, D).
-            labels: (L,), indices of classes, each there at least once.
-            unlabeled: (U, D); (0, D) where it reads none.
-            seed: what it draws depends on this alone.
+            labels: (L,), indices of classes; each class occurs.
+            unlabeled: (U, D); (0, D) unless `needs.unlabeled`.
+            seed: the only source of randomness.
         """
         ...

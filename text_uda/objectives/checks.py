@@ -1,4 +1,4 @@
-"""Range checks that the objectives share. Each raises SettingsError with the field's name."""
+"""Range checks of settings. Each raises SettingsError with the name of the setting."""
 
 import math
 
@@ -13,14 +13,13 @@ def check_weight(value: float, name: str = "weight") -> None:
 
 
 def check_share(name: str, value: float) -> None:
-    """Of the steps, say."""
     if not 0 <= value <= 1:
         raise SettingsError(f"{name}={value}: give a share in [0, 1]")
 
 
-def check_share_of_the_run(until: float) -> None:
+def check_until(until: float) -> None:
     if not 0 < until <= 1:
-        raise SettingsError(f"until={until}: give a share of the steps above 0, at most 1")
+        raise SettingsError(f"until={until}: give a share of the steps, above 0 and at most 1")
 
 
 def check_temperature(value: float) -> None:

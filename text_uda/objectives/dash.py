@@ -12,7 +12,7 @@ from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_weight
-from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, told
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 
 
@@ -37,28 +37,28 @@ class Dash:
 
     Source: Xu et al. 2021, "Dash: Semi-Supervised Learning with Dynamic Thresholding" (arXiv 2109.00650), Algorithm 1
     (lambda -> weight, C -> slack, gamma -> gamma, rho_min of the benchmarks' settings -> least). With a hard label the
-    loss of the weak view is -log max p, so rho_t is a threshold of exp(-rho_t) on the confidence. The labels are hard
-    all along; the field's benchmark has soft ones until rho_t is down at rho_min.
+    loss of the weak view is -log max p, so rho_t is a threshold of exp(-rho_t) on the confidence. The labels are always
+    hard; the field's benchmark has soft labels until rho_t reaches rho_min.
 
-    For text: the weak view is the original text, the strong one the augmented. t counts `decays` equal parts of the
-    run. The paper first trains on the labels alone and takes rho_1 from there; here rho_1 is that of the new head,
-    about log K, so that in the first part nearly every row counts.
+    For text: the weak view is the original text, the strong view the augmented text. t counts `decays` equal parts of
+    the run. The paper trains on the labels alone first and measures rho_1 then; here rho_1 is the loss of the new head,
+    about log K, so that nearly every row counts in the first part.
     """
 
     weight: float = 1.0
     """lambda."""
 
     gamma: float = 1.27
-    """By what the threshold is divided from one part of the run to the next."""
+    """The threshold is divided by this from one part of the run to the next."""
 
     slack: float = 1.0001
     """C."""
 
     least: float = 0.05
-    """rho_min: a confidence of 0.95 is always enough."""
+    """rho_min; at 0.05, a row with a confidence of 0.95 always counts."""
 
     decays: int = 20
-    """Into how many equal parts the run is cut; the threshold falls from each to the next."""
+    """Number of equal parts of the run; the threshold is constant in each."""
 
     needs: ClassVar[Needs] = Needs(views=("labeled", "second"), targets=True, augmentation=True)
 
@@ -88,6 +88,6 @@ class Dash:
     def __call__(self, context: Context, batch: Batch) -> Loss:
         labels, counted, threshold = context.chosen or self.choose(context, batch)
         logits = context.views["second"].logits
-        loss = told("dash", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
+        loss = weighted_loss("dash", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
         loss.terms["threshold"] = threshold
         return loss

@@ -1,8 +1,9 @@
-"""Entropy minimisation: predictions on unlabeled texts are to be confident."""
+"""Entropy minimisation: rewards confident predictions on unlabeled texts."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.model.inputs import Batch
@@ -12,13 +13,10 @@ from text_uda.objectives.objective import Context, Loss, Needs
 from text_uda.objectives.schedules import ramp_up
 
 
-def conditional_entropy(logits: Tensor) -> Tensor:
+def conditional_entropy(logits: Float[Tensor, "U C"]) -> Float[Tensor, ""]:
     """Mean over rows of H(softmax(z)), in nats, with the gradient through both p and log p.
 
     Grandvalet & Bengio 2005, the entropy term of their criterion C(theta, lambda).
-
-    Args:
-        logits: (U, C).
     """
     return soft_cross_entropy(logits.softmax(dim=-1), logits).mean()
 
@@ -32,8 +30,9 @@ class EntMin:
     weight 1.
 
     For text: x is the original text, with dropout. Departs from both papers by the ramp-up: they train from scratch,
-    where predictions stay uncertain for long, while a new head on a pretrained encoder would be made sure of its first
-    guesses. Miyato et al. sum over the labeled rows too; here it runs over the unlabeled batch, like all other losses.
+    where predictions stay uncertain for long, while a new head on a pretrained encoder would become confident in its
+    first guesses. Miyato et al. sum over the labeled rows too; here the mean runs over the unlabeled batch, as in all
+    other losses.
     """
 
     weight: float = 1.0

@@ -1,11 +1,11 @@
-"""FixMatch: the pseudo-label of the weak view, where it is confident, is the label of the strong one."""
+"""FixMatch: the pseudo-label of the weak view, if it is confident, is the label of the strong view."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
-from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, told
+from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs
 
 
@@ -16,7 +16,7 @@ class FixMatch:
     Source: Sohn et al. 2020, "FixMatch" (arXiv 2001.07685), Equation 4 (lambda_u -> weight, tau ->
     confidence_threshold). The sum is divided by the whole batch, not by the number of rows that count.
 
-    For text: the weak view is the original text, the strong one the augmented.
+    For text: the weak view is the original text, the strong view the augmented text.
     """
 
     weight: float = 1.0
@@ -39,4 +39,6 @@ class FixMatch:
     def __call__(self, context: Context, batch: Batch) -> Loss:
         labels, counted, _ = context.chosen or self.choose(context, batch)
         logits = context.views["second"].logits
-        return told("fixmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
+        return weighted_loss(
+            "fixmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted
+        )

@@ -1,41 +1,55 @@
-"""What the methods with hard pseudo-labels share: the label of the weak view, and its loss on the strong one.
+"""Hard pseudo-labels: the predicted class of the weak view is the label of the strong view.
 
-Weak is the original text and strong the augmented one. The methods differ in which rows count, and how much.
+The weak view is the original text, the strong view the augmented text. The methods differ in the weight of each row.
 """
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from text_uda import distributed
 from text_uda.objectives.objective import Loss, agreement, shares
 
+RowWeights = Bool[Tensor, " U"] | Float[Tensor, " U"]
+"""Which rows count, or by how much, in [0, 1]."""
 
-def pseudo_label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+
+def pseudo_label_loss(
+    logits: Float[Tensor, "U C"], labels: Int[Tensor, " U"], weights: RowWeights
+) -> Float[Tensor, ""]:
     """Mean over *all* U rows of weight * CE(label, softmax(logits)).
 
     Sohn et al. 2020, FixMatch (arXiv 2001.07685), Equation 4, where the weight is 0 or 1.
 
     Args:
-        logits: of the strong view, (U, C).
-        labels: hard pseudo-labels, (U,) int64.
-        weights: (U,), bool or in [0, 1]; no gradient goes into them.
+        logits: of the strong view.
+        labels: hard pseudo-labels.
+        weights: detached here.
     """
     return (cross_entropy(logits, labels, reduction="none") * weights.detach()).mean()
 
 
-def running(mean: Tensor, values: Tensor, momentum: float) -> Tensor:
-    """mean <- m mean + (1 - m) values, in place; the values are averaged over the processes first."""
+def update_running_mean(
+    mean: Float[Tensor, "*axes"], values: Float[Tensor, "*axes"], momentum: float
+) -> Float[Tensor, "*axes"]:
+    """mean <- m mean + (1 - m) values, in place, with the mean of the values over all processes."""
     return mean.lerp_(distributed.mean(values).to(mean.dtype), 1 - momentum)
 
 
-def told(name: str, loss: Tensor, weight: float, labels: Tensor, logits: Tensor, counted: Tensor) -> Loss:
-    """The loss with its weight, and what is logged of each of these methods.
+def weighted_loss(
+    name: str,
+    loss: Float[Tensor, ""],
+    weight: float,
+    labels: Int[Tensor, " U"],
+    logits: Float[Tensor, "U C"],
+    counted: RowWeights,
+) -> Loss:
+    """weight * loss, and the log terms that these methods have in common.
 
     Args:
-        labels: of the weak view, (U,).
-        logits: of the strong view, (U, C).
-        counted: which rows count, (U,) bool, or by how much.
+        labels: of the weak view.
+        logits: of the strong view.
     """
     terms: dict[str, Tensor | float] = {
         name: loss.detach(),
@@ -46,7 +60,7 @@ def told(name: str, loss: Tensor, weight: float, labels: Tensor, logits: Tensor,
     return Loss(weight * loss, terms)
 
 
-def histogram(labels: Tensor, classes: int) -> Tensor:
-    """Share of each class, (C,) float32; zeros where there is no label. (U,) int64"""
+def histogram(labels: Int[Tensor, " U"], classes: int) -> Float[Tensor, " {classes}"]:
+    """The share of each class among the labels, float32; all zeros without labels."""
     counts = torch.zeros(classes, device=labels.device).index_add_(0, labels, torch.ones_like(labels).float())
     return counts / max(1, len(labels))

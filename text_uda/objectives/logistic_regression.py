@@ -13,26 +13,27 @@ from text_uda.objectives.needs import Needs
 
 STRENGTHS = (1.0, 10.0, 100.0)  # candidates for C, the strongest penalty first
 
-MOST_IN_FOLDS = 5000  # labeled rows; of more so many are drawn to choose C
+MAX_CROSS_VALIDATION_ROWS = 5000  # with more labeled rows, a sample of them chooses C
 
-WITHOUT_FOLDS = 10.0  # C where a class has one label, so that no fold can be held out
+DEFAULT_STRENGTH = 10.0  # C if a class has a single label, so that cross-validation is impossible
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticRegression:
     """minimise  |W|^2 / 2  +  C sum_i -log softmax(W x_i + b)[y_i],   x = f / scale
 
-    f are the features of the frozen encoder, scale the mean length of those of the labeled rows. The encoders' last
-    layer norm gives all features nearly one length, so x are the L2-normalised features, and the model stays one linear
-    layer on f. scikit-learn fits it (L-BFGS). C has the fewest errors in cross-validation within the labeled rows (of
-    more than 5,000 within so many of them), the smallest of several that have; no development row is read.
+    f are the features of the frozen encoder, and scale is the mean norm of the features of the labeled rows. The
+    encoder's last layer norm gives all features nearly the same norm, so x are nearly the L2-normalised features, and
+    the model is one linear layer on f. scikit-learn fits it (L-BFGS). C has the fewest errors in cross-validation
+    within the labeled rows (within a sample of 5,000 if there are more), the smallest C in case of a tie; development
+    rows are not used.
     """
 
     C: float | None = None
-    """The inverse strength of the penalty; None for cross-validation over 1, 10 and 100."""
+    """Inverse strength of the penalty; None for cross-validation over 1, 10 and 100."""
 
     folds: int = 5
-    """Of the cross-validation, stratified; no more than the rarest class has labels. Where that is 1, C is 10."""
+    """Folds of the stratified cross-validation, at most the labels of the rarest class. If that is 1, C is 10."""
 
     needs: ClassVar[Needs] = Needs(rows=("labeled",))
 
@@ -45,28 +46,28 @@ class LogisticRegression:
     def fit(
         self, features: np.ndarray, labels: np.ndarray, unlabeled: np.ndarray, *, classes: int, seed: int
     ) -> Linear:
-        x, scale = scaled(features)
-        drawn = keyed_generator("rows for folds", seed).permutation(len(labels))[:MOST_IN_FOLDS]
-        drawn.sort()
-        folds = min(self.folds, int(np.bincount(labels[drawn], minlength=classes).min()))
+        x, scale = scale_features(features)
+        sampled = keyed_generator("rows for folds", seed).permutation(len(labels))[:MAX_CROSS_VALIDATION_ROWS]
+        sampled.sort()
+        folds = min(self.folds, int(np.bincount(labels[sampled], minlength=classes).min()))
         warnings: tuple[str, ...] = ()
         strength = self.C
         if strength is None and folds < 2:
-            strength = WITHOUT_FOLDS
-            few = (
-                "one label" if len(drawn) == len(labels) else f"less than two of the {len(drawn):,} labels drawn for it"
+            strength = DEFAULT_STRENGTH
+            count = (
+                "one label" if len(sampled) == len(labels) else f"less than two of the {len(sampled):,} sampled labels"
             )
-            warnings = (f"a class has {few}, so there is no cross-validation to choose C by: it is {strength:g}",)
-        chosen_by = folds if strength is None else None
+            warnings = (f"a class has {count}, so cross-validation cannot choose C: it is {strength:g}",)
+        used_folds = folds if strength is None else None
         if strength is None:
-            errors = held_out_errors(x[drawn], labels[drawn], STRENGTHS, folds=folds, seed=seed)
+            errors = held_out_errors(x[sampled], labels[sampled], STRENGTHS, folds=folds, seed=seed)
             strength = STRENGTHS[int(np.argmin(errors))]
-        weight, bias = fitted(x, labels, strength)
-        return Linear(weight=weight / scale, bias=bias, fit={"C": strength, "folds": chosen_by}, warnings=warnings)
+        weight, bias = fit_weights(x, labels, strength)
+        return Linear(weight=weight / scale, bias=bias, fit={"C": strength, "folds": used_folds}, warnings=warnings)
 
 
-def scaled(features: np.ndarray) -> tuple[np.ndarray, float]:
-    """The features over their mean length, (N, D) -> (N, D) float64; and that length."""
+def scale_features(features: np.ndarray) -> tuple[np.ndarray, float]:
+    """Divide the features by their mean norm, (N, D) -> (N, D) float64; return that norm too."""
     features = np.asarray(features, dtype=np.float64)
     scale = float(np.linalg.norm(features, axis=-1).mean())
     return features / scale, scale
@@ -75,26 +76,29 @@ def scaled(features: np.ndarray) -> tuple[np.ndarray, float]:
 def held_out_errors(
     x: np.ndarray, labels: np.ndarray, strengths: Sequence[float], *, folds: int, seed: int
 ) -> np.ndarray:
-    """How many rows a fit with each C has wrong that it has not seen, (number of C,).
+    """The number of held-out rows that are misclassified with each C.
 
     Args:
         x: (N, D).
         labels: (N,), each class at least `folds` times.
-        seed: draws the folds.
+        seed: of the folds.
+    Returns:
+        (number of C,) int64.
     """
     from sklearn.model_selection import StratifiedKFold
 
     errors = np.zeros(len(strengths), dtype=np.int64)
-    drawn = StratifiedKFold(folds, shuffle=True, random_state=keyed_seed("folds", seed) % 2**32)
-    for kept, held_out in drawn.split(x, labels):
-        for place, strength in enumerate(strengths):
-            weight, bias = fitted(x[kept], labels[kept], strength)
-            errors[place] += ((x[held_out] @ weight.T + bias).argmax(axis=-1) != labels[held_out]).sum()
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=keyed_seed("folds", seed) % 2**32)
+    for train, held_out in splitter.split(x, labels):
+        for index, strength in enumerate(strengths):
+            weight, bias = fit_weights(x[train], labels[train], strength)
+            errors[index] += ((x[held_out] @ weight.T + bias).argmax(axis=-1) != labels[held_out]).sum()
     return errors
 
 
-def fitted(x: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (C, D) and bias (C,) of scikit-learn's logistic regression on (N, D), each class among the labels."""
+def fit_weights(x: np.ndarray, labels: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (C, D) and bias (C,) of scikit-learn's logistic regression on x (N, D); each class occurs in the
+    labels."""
     from sklearn.linear_model import LogisticRegression as Fit
 
     fit = Fit(C=strength, max_iter=10_000, tol=1e-6).fit(x, labels)

@@ -1,8 +1,9 @@
-"""Mean Teacher: the prediction on one view is to agree with that of an average of the weights on the other."""
+"""Mean Teacher: the prediction on one view should agree with the prediction of averaged weights on the other view."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.model.inputs import Batch
@@ -12,13 +13,13 @@ from text_uda.objectives.objective import Context, Loss, Needs, shares
 from text_uda.objectives.schedules import ramp_up
 
 
-def squared_difference_to_teacher(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+def squared_difference_to_teacher(
+    logits: Float[Tensor, "U C"], teacher_logits: Float[Tensor, "U C"]
+) -> Float[Tensor, ""]:
     """Mean over rows and classes of (softmax(z) - sg softmax(z_teacher))^2.
 
-    Tarvainen & Valpola 2017 (arXiv 1703.01780), Section 3: J(theta), with the mean over classes of the authors' code.
-
-    Args:
-        logits, teacher_logits: (U, C).
+    Tarvainen & Valpola 2017 (arXiv 1703.01780), Section 3: J(theta), with the mean over classes, as in the authors'
+    code.
     """
     return squared_difference(logits.softmax(dim=-1), teacher_logits.detach().softmax(dim=-1)).mean()
 
@@ -27,12 +28,12 @@ def squared_difference_to_teacher(logits: Tensor, teacher_logits: Tensor) -> Ten
 class MeanTeacher:
     """w(t) * mean (p(y|x') - sg p_ema(y|x''))^2 over the unlabeled rows and the classes.
 
-    Source: Tarvainen & Valpola 2017, "Mean teachers are better role models" (arXiv 1703.01780), Section 3. The average
-    of the weights is `EMA` in text_uda/objectives/weight_averaging.py; it is what such a run evaluates, as in the
-    paper, and it is made with its default decay where `averaging` is not given.
+    Source: Tarvainen & Valpola 2017, "Mean teachers are better role models" (arXiv 1703.01780), Section 3. `EMA` in
+    text_uda/objectives/weight_averaging.py averages the weights, with its default decay unless `averaging` is set; the
+    run evaluates the averaged model, as in the paper.
 
-    For text: x'' is the original text, x' the augmented one, or without an augmentation the original with dropout.
-    The gradient goes through the student alone. The teacher has no dropout, see `Averaged`.
+    For text: x'' is the original text, and x' the augmented text, or without an augmentation the original with dropout.
+    The gradient goes through the student only. The teacher has no dropout (see `Averaged`).
     """
 
     weight: float = 10.0

@@ -1,26 +1,29 @@
-"""mixmixup: trusted (labeled) rows are mixed with each other, untrusted (pseudo-labeled) ones with trusted ones."""
+"""mixmixup: mixes trusted (labeled) rows with each other, and untrusted (pseudo-labeled) rows with trusted rows."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.model.inputs import Batch
 from text_uda.model.mixing import draw_mixing
 from text_uda.objectives.checks import check_positive, check_share, check_temperature, check_weight
 from text_uda.objectives.functional import soft_cross_entropy
-from text_uda.objectives.guessed_labels import guessed_labels, under_each_other
+from text_uda.objectives.guessed_labels import guess_labels, join_rows
 from text_uda.objectives.objective import Context, Loss, Needs
 from text_uda.objectives.schedules import linear_ramp
 
 
-def trusted_and_untrusted(logits: Tensor, targets: Tensor, *, labeled: int) -> tuple[Tensor, Tensor]:
-    """Cross entropy of the mixed trusted rows and of the mixed untrusted ones, each a mean over rows.
+def trusted_and_untrusted(
+    logits: Float[Tensor, "M C"], targets: Float[Tensor, "M C"], *, labeled: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross entropy of the mixed trusted rows and of the mixed untrusted rows, each a mean over rows.
 
     Zhang et al. 2018, mixup (arXiv 1710.09412), Section 2, on two kinds of rows.
 
     Args:
-        logits, targets: of the mixed rows, (L + U, C), the trusted ones first; no gradient into the targets.
+        logits, targets: of the M = L + U mixed rows, the trusted rows first; the targets are detached here.
         labeled: L.
     """
     losses = soft_cross_entropy(targets.detach(), logits)
@@ -31,15 +34,15 @@ def trusted_and_untrusted(logits: Tensor, targets: Tensor, *, labeled: int) -> t
 class MixMixup:
     """mean CE( m y_i + (1-m) y_j, p(mix(x_i, x_j)) ) + lambda_u(t) * mean CE( m q_i + (1-m) y_j, p(mix(u_i, x_j)) ).
 
-    x are labeled texts and y their labels, u unlabeled ones and q = sharpen(p(y|u), T) what the model itself says of
-    them, without gradient; m ~ Beta(alpha, alpha). It has a labeled loss of its own: take it without `Supervised`.
+    x are labeled texts and y their labels; u are unlabeled texts and q = sharpen(p(y|u), T) the model's predictions on
+    them, without gradient; m ~ Beta(alpha, alpha). It includes a labeled loss: do not combine it with `Supervised`.
 
     Source: after Hataya & Nakayama 2019, "Unifying Semi-Supervised and Robust Learning by Mixup" (ICLR workshop on
-    learning from limited labeled data). **An interpretation**: only the abstract was read, which says that mixup
-    techniques are mixed to learn from a small trusted part and a large untrusted one. That every partner is a trusted
-    row, and everything else in the equation, is ours.
+    learning from limited labeled data). **An interpretation** of the abstract, the only part that was read:
+    it says that mixup techniques are mixed to learn from a small trusted part and a large untrusted part. That every
+    partner is a trusted row, and everything else in the equation, is ours.
 
-    For text: word embeddings are mixed, place by place, and a place is attended to when either text has it.
+    For text: word embeddings are mixed position by position, with attention to the positions of either text.
     """
 
     unlabeled_weight: float = 1.0
@@ -49,7 +52,7 @@ class MixMixup:
     """T of the pseudo-labels."""
 
     alpha: float = 0.75
-    """Of the Beta distribution: the smaller, the less a row is mixed."""
+    """Parameter of the Beta distribution: the smaller, the less a row is mixed."""
 
     ramp_up: float = 0.4
     """Share of the steps over which lambda_u grows linearly to its full value; 0 for none."""
@@ -65,8 +68,8 @@ class MixMixup:
     def __call__(self, context: Context, batch: Batch) -> Loss:
         assert batch.original is not None
         student, views = context.student, (batch.original,)
-        guessed = guessed_labels(student, views, temperature=self.temperature)
-        rows, labels = under_each_other(student, batch, views, guessed)
+        guessed = guess_labels(student, views, temperature=self.temperature)
+        rows, labels = join_rows(student, batch, views, guessed)
         sizes = [len(batch.labeled), len(batch.original)]
         mixing = draw_mixing(context.key, sizes, alpha=self.alpha, with_first_group=True, device=labels.device)
         logits = student(rows, mixing=mixing).logits

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from text_uda.model.classifier import Classifier, Output
+from text_uda.model.classifier import Classifier, ClassifierOutput
 from text_uda.model.inputs import Batch
 from text_uda.objectives.baseline import Baseline
 from text_uda.objectives.needs import Needs, View, merged
@@ -24,7 +24,7 @@ class Context:
     student: Classifier
     """The model in training, for objectives that run rows themselves."""
 
-    views: Mapping[View, Output]
+    views: Mapping[View, ClassifierOutput]
     """Outputs of the joint forward for the views that the objective needs."""
 
     targets: Tensor | None = None

@@ -1,8 +1,9 @@
-"""The Pi-model: two noisy passes over a text are to agree, with gradient through both."""
+"""The Pi-model: two noisy passes over a text should agree, with gradient through both."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.model.inputs import Batch
@@ -12,13 +13,10 @@ from text_uda.objectives.objective import Context, Loss, Needs
 from text_uda.objectives.schedules import ramp_up
 
 
-def mutual_squared_difference(logits: Tensor, other_logits: Tensor) -> Tensor:
+def mutual_squared_difference(logits: Float[Tensor, "B C"], other_logits: Float[Tensor, "B C"]) -> Float[Tensor, ""]:
     """Mean over rows and classes of (softmax(z) - softmax(z~))^2.
 
     Laine & Aila 2017 (arXiv 1610.02242), Algorithm 1. The gradient goes into both.
-
-    Args:
-        logits, other_logits: (B, C).
     """
     return squared_difference(logits.softmax(dim=-1), other_logits.softmax(dim=-1)).mean()
 
@@ -30,14 +28,14 @@ class PiModel:
     Source: Laine & Aila 2017, "Temporal Ensembling for Semi-Supervised Learning" (arXiv 1610.02242), Section 2.1,
     Algorithm 1 (w(t) -> weight times the ramp-up).
 
-    For text: x~ is the augmented view, or without an augmentation x itself with another dropout. The paper's w_max of
-    100 M / N for images, trained from scratch, is far too much for a head on a pretrained encoder: both branches move,
-    and what they agree on most easily is nothing. The paper's sum runs over the labeled rows too; here it runs over the
-    unlabeled batch, like all other losses.
+    For text: x~ is the augmented view, or without an augmentation x itself with different dropout. The paper's w_max of
+    100 M / N, for images and training from scratch, is far too large for a head on a pretrained encoder: both branches
+    move, and agree most easily on a constant prediction. The paper's sum includes the labeled rows; here the mean runs
+    over the unlabeled batch, as in all other losses.
     """
 
     weight: float = 1.0
-    """Largest w(t). Chosen on the development split of `wordnet-14` (two seeds, a head on the packaged encoder): errors
+    """Largest w(t), tuned on the development split of `wordnet-14` (two seeds, a head on the packaged encoder): errors
     of 39.2, 39.8 and 41.1% at 1, 3 and 10, and 39.7% without the loss."""
 
     ramp_up: float = 0.4

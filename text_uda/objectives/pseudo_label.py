@@ -1,4 +1,4 @@
-"""Pseudo-Label: the class that the model finds most probable is taken for the label."""
+"""Pseudo-Label: the most probable class is the label."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,21 +21,21 @@ class PseudoLabel:
     (ICML 2013 workshop), Equations 15 and 16 (alpha_f -> weight, T_1 -> ramp_start, T_2 -> ramp_end, as shares of the
     run: 100 and 600 of the paper's epochs).
 
-    The paper has no threshold; c -> confidence_threshold is what the field's benchmarks add, and 0 turns it off. One
-    pass over the original text gives both the label and the prediction.
+    The paper has no threshold; the field's benchmarks add c -> confidence_threshold, and 0 turns it off. One pass over
+    the original text gives both the label and the prediction.
     """
 
     weight: float = 1.0
     """alpha_f, the final weight; 3 in the paper."""
 
     confidence_threshold: float = 0.95
-    """c: an unlabeled row counts while its largest probability is at least this."""
+    """c: an unlabeled row counts if its largest probability is at least this."""
 
     ramp_start: float = 0.1
-    """Share of the steps after which the weight starts to grow from 0."""
+    """Share of the steps before the weight starts to grow from 0."""
 
     ramp_end: float = 0.5
-    """Share of the steps after which it stays."""
+    """Share of the steps after which the weight is constant."""
 
     needs: ClassVar[Needs] = Needs(views=("original",))
 

@@ -1,4 +1,4 @@
-"""What changes over a run, as pure functions of the step. So a resumed run needs no schedule state."""
+"""Schedules, as pure functions of the step: a resumed run needs no schedule state."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def ramp_up(*, step: int, steps: int, share: float) -> float:
 
 
 def linear_ramp(*, step: int, steps: int, start: float = 0.0, end: float) -> float:
-    """0 until the share `start` of the run is over, then up to 1 at the share `end`, in a straight line."""
+    """0 up to the share `start` of the run, then rising linearly to 1 at the share `end`."""
     share = step / steps
     if share >= end:
         return 1.0
@@ -44,14 +44,14 @@ def linear_ramp(*, step: int, steps: int, start: float = 0.0, end: float) -> flo
 
 
 def linear_decay(*, step: int, steps: int, warmup_steps: int) -> float:
-    """The factor on the learning rate: up from 0 over the warm-up, then down to 0 at the last step (as BERT)."""
+    """The factor on the learning rate: linear warm-up, then linear decay to 0 at the last step (as BERT)."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return max(0.0, (steps - step) / max(1, steps - warmup_steps))
 
 
 def cosine_7_16(*, step: int, steps: int, warmup_steps: int) -> float:
-    """The factor on the learning rate: up from 0 over the warm-up, then cos(7/16 pi t), t from 0 to 1.
+    """The factor on the learning rate: linear warm-up, then cos(7/16 pi t), t from 0 to 1.
 
     Sohn et al. 2020 (FixMatch, arXiv 2001.07685), Section 2.4. It ends at 0.195, not at 0.
     """
@@ -61,7 +61,7 @@ def cosine_7_16(*, step: int, steps: int, warmup_steps: int) -> float:
 
 
 def cosine_decay(*, step: int, steps: int, warmup_steps: int) -> float:
-    """The factor on the learning rate: up from 0 over the warm-up, then along half a cosine down to 0 at the last step.
+    """The factor on the learning rate: linear warm-up, then half a cosine down to 0 at the last step.
 
     Loshchilov & Hutter 2017 (SGDR, arXiv 1608.03983), Equation 5, without restarts.
     """
@@ -71,7 +71,7 @@ def cosine_decay(*, step: int, steps: int, warmup_steps: int) -> float:
 
 
 def constant_rate(*, step: int, steps: int, warmup_steps: int) -> float:
-    """The factor on the learning rate: up from 0 over the warm-up, then 1."""
+    """The factor on the learning rate: linear warm-up, then 1."""
     return min(1.0, (step + 1) / max(1, warmup_steps))
 
 
@@ -81,4 +81,4 @@ SCHEDULES: dict[Schedule, Callable[..., float]] = {
     "cosine-7-16": cosine_7_16,
     "constant": constant_rate,
 }
-"""Each called with step, steps and warmup_steps."""
+"""The arguments of each are step, steps and warmup_steps."""

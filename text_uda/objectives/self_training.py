@@ -7,7 +7,7 @@ import numpy as np
 
 from text_uda.errors import SettingsError
 from text_uda.objectives.baseline import Linear
-from text_uda.objectives.logistic_regression import LogisticRegression, fitted
+from text_uda.objectives.logistic_regression import LogisticRegression, fit_weights
 from text_uda.objectives.needs import Needs
 
 
@@ -17,19 +17,18 @@ class SelfTraining:
     W_r = logistic regression on them and on (u, argmax p(u; W_r-1)),  u among the share r / rounds of each class
 
     Source: Yarowsky 1995, "Unsupervised Word Sense Disambiguation Rivaling Supervised Methods" (ACL), Section 3: each
-    round labels all unlabeled rows anew, and keeps those that are predicted with confidence. A threshold on the
-    probability means another share of the rows for each C, and often none; so confidence is a rank here, as in
-    Cascante-Bonilla et al. 2021, "Curriculum Labeling" (arXiv 2001.06001), Section 3: of the rows that are predicted as
-    a class, the most probable share, which grows from round to round. (scikit-learn's SelfTrainingClassifier keeps a
-    label that it once gave, right or wrong.) C is that of the labeled rows, as `LogisticRegression` chooses it. A
-    pseudo-label counts as much as a label.
+    round relabels all unlabeled rows, and keeps the confident predictions. A threshold on the probability would select
+    a different share of the rows for each C, and often none; so confidence is a rank here, as in Cascante-Bonilla et
+    al. 2021, "Curriculum Labeling" (arXiv 2001.06001), Section 3: of the rows that are predicted as a class, the most
+    probable share, which grows from round to round. (scikit-learn's SelfTrainingClassifier never revises a
+    pseudo-label.) `LogisticRegression` chooses C on the labeled rows. A pseudo-label has the same weight as a label.
     """
 
     rounds: int = 5
-    """After the first fit."""
+    """Number of fits after the first one."""
 
     share: float = 1.0
-    """Of the unlabeled rows that have a pseudo-label in the last round."""
+    """Share of the unlabeled rows that have a pseudo-label in the last round."""
 
     needs: ClassVar[Needs] = Needs(rows=("labeled", "original"))
 
@@ -46,13 +45,13 @@ class SelfTraining:
         strength = float(linear.fit["C"])  # pyright: ignore[reportArgumentType]
         scale = float(np.linalg.norm(features, axis=-1).mean())
         counts = []
-        for number in range(1, self.rounds + 1):
-            guesses = linear.probabilities(unlabeled)
-            chosen = most_confident(guesses, self.share * number / self.rounds)
+        for round_number in range(1, self.rounds + 1):
+            predictions = linear.probabilities(unlabeled)
+            chosen = most_confident(predictions, self.share * round_number / self.rounds)
             counts.append(len(chosen))
             rows = np.concatenate([features, unlabeled[chosen]]) / scale
-            targets = np.concatenate([labels, guesses[chosen].argmax(axis=-1)])
-            weight, bias = fitted(rows, targets, strength)
+            targets = np.concatenate([labels, predictions[chosen].argmax(axis=-1)])
+            weight, bias = fit_weights(rows, targets, strength)
             linear = Linear(weight=weight / scale, bias=bias, fit=linear.fit, warnings=linear.warnings)
         return Linear(
             weight=linear.weight,
@@ -63,7 +62,7 @@ class SelfTraining:
 
 
 def most_confident(probabilities: np.ndarray, share: float) -> np.ndarray:
-    """Of the rows predicted as each class the most probable share, one at least; their indices in order.
+    """The ascending indices of the most probable share of the rows predicted as each class, at least one per class.
 
     Args:
         probabilities: (N, C).

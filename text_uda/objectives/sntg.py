@@ -1,10 +1,11 @@
-"""SNTG: texts of one class are to lie close to each other in the last hidden layer, texts of two classes apart."""
+"""SNTG: in the last hidden layer, texts of one class should be close to each other, and texts of two classes apart."""
 
 import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from text_uda import distributed
@@ -14,18 +15,21 @@ from text_uda.objectives.objective import Context, Loss, Needs, shares
 from text_uda.objectives.schedules import ramp_up
 
 
-def neighbor_loss(hidden: Tensor, targets: Tensor, *, margin: float) -> tuple[Tensor, Tensor]:
+def neighbor_loss(
+    hidden: Float[Tensor, "B H"], targets: Int[Tensor, " B"], *, margin: float
+) -> tuple[Float[Tensor, ""], Bool[Tensor, " pairs"]]:
     """Mean over all pairs i < j of W d^2 + (1 - W) max(0, m - d)^2, with W = 1[y~_i = y~_j].
 
     Luo et al. 2018 (arXiv 1711.00258), Section 3.2; d^2 is the mean over the H units of the squared difference,
-    as in the authors' code. Two equal vectors pass on no gradient, where that of a square root would not be a number.
+    as in the authors' code. Two equal vectors get a gradient of zero, although the gradient of the square root is
+    undefined there.
 
     Args:
-        hidden: h, (B, H).
-        targets: y~, (B,).
+        hidden: h.
+        targets: y~.
         margin: m.
     Returns:
-        the loss, a scalar; which pairs are neighbors, (B (B - 1) / 2,) bool.
+        the loss; which of the B (B - 1) / 2 pairs are neighbors.
     """
     distances = torch.pdist(hidden) / math.sqrt(hidden.shape[1])  # (pairs,)
     first, second = torch.triu_indices(len(hidden), len(hidden), offset=1, device=hidden.device)
@@ -36,26 +40,26 @@ def neighbor_loss(hidden: Tensor, targets: Tensor, *, margin: float) -> tuple[Te
 
 @dataclass(frozen=True, kw_only=True)
 class SNTG:
-    """w(t) * mean over pairs of W d^2 + (1 - W) max(0, m - d)^2. To be added to `PiModel` or `MeanTeacher`.
+    """w(t) * mean over pairs of W d^2 + (1 - W) max(0, m - d)^2. Combine it with `PiModel` or `MeanTeacher`.
 
     Source: Luo et al. 2018, "Smooth Neighbors on Teacher Graphs for Semi-supervised Learning" (arXiv 1711.00258),
     Section 3.2 (m -> margin; their second weight -> weight times the ramp-up).
 
-    y~ of a labeled row is its label. That of an unlabeled row is the most probable class by the average of the weights
-    where another objective has one made (`MeanTeacher`), else by the original view itself; the authors' Pi-model takes
-    it from the other of its two passes. No gradient goes through y~. h is what the last linear layer reads, of the
-    labeled and of the original view; the gradient goes into both ends of a pair.
+    y~ of a labeled row is its label. y~ of an unlabeled row is the most probable class according to the averaged
+    weights, if another objective needs them (`MeanTeacher`), else according to the original view; the authors' Pi-model
+    uses the other of its two passes. No gradient goes through y~. h is the input of the last linear layer, for the
+    labeled and the original view; the gradient goes into both rows of a pair.
 
     Departs from the paper by its pairs: all pairs of a batch, over all processes, instead of one half against the
-    other, of which it is the expectation. For text nothing else changes.
+    other; the paper's loss is an unbiased estimate of this. For text nothing else changes.
     """
 
     weight: float = 4.0
-    """Largest w(t): 0.4 of that of `MeanTeacher` here, as in the paper. Beside `PiModel` at its weight of 1, the
+    """Largest w(t): 0.4 times the weight of `MeanTeacher`, as in the paper. Beside `PiModel` at its weight of 1, the
     development error on `wordnet-14` (two seeds, a head on the packaged encoder) is 34.2% at 4 and 37.3% at 0.4."""
 
     margin: float = 1.0
-    """m, how far apart texts of two classes are to lie at least, per unit of h."""
+    """m, the least distance between texts of two classes, per unit of h."""
 
     ramp_up: float = 0.4
     """Share of the steps over which the weight grows to its full value; 0 for none."""

@@ -5,58 +5,57 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
-from text_uda.objectives.class_prior import check_each_class_is_labeled
+from text_uda.objectives.class_prior import check_all_classes_are_labeled
 from text_uda.objectives.objective import Context, Loss, Needs, shares
 from text_uda.objectives.schedules import TSASchedule, tsa_threshold
 
 
 def row_losses(
-    logits: Tensor, labels: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
-) -> Tensor:
+    logits: Float[Tensor, "L C"],
+    labels: Int[Tensor, " L"],
+    *,
+    class_weights: Float[Tensor, " C"] | None = None,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, " L"]:
     """w_y CE( (1 - e) y + e / C, softmax(logits) ) of each row.
 
-    Szegedy et al. 2016 (arXiv 1512.00567), Section 7, for the smoothed label. The weight is that of the label's class
-    and multiplies all of a row's loss, as a sample weight does.
+    Szegedy et al. 2016 (arXiv 1512.00567), Section 7, for the smoothed label. The weight of the label's class
+    multiplies the whole loss of a row, like a sample weight.
 
     Args:
-        logits: (L, C).
-        labels: (L,).
-        class_weights: w, (C,).
+        class_weights: w.
         label_smoothing: e.
-    Returns:
-        (L,)
     """
     losses = cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
     return losses if class_weights is None else losses * class_weights.to(losses.dtype)[labels]
 
 
 def annealed_cross_entropy(
-    logits: Tensor,
-    labels: Tensor,
+    logits: Float[Tensor, "L C"],
+    labels: Int[Tensor, " L"],
     *,
     threshold: float,
-    class_weights: Tensor | None = None,
+    class_weights: Float[Tensor, " C"] | None = None,
     label_smoothing: float = 0.0,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, ""], Bool[Tensor, " L"]]:
     """`row_losses` over the rows whose *correct-class* probability is below the threshold.
 
     Xie et al. 2019 (arXiv 1904.12848), Equation 2: the sum over the rows that count, divided by their number. Zero,
-    with a gradient of zero, when no row counts. Which rows count is decided by p(y|x) itself: class weights and
-    smoothing change a row's loss, but not how well the model knows it.
+    with a gradient of zero, if no row counts. p(y|x) decides which rows count; class weights and smoothing change only
+    the loss of a row.
 
     Args:
-        logits: (L, C).
-        labels: (L,).
         threshold: eta_t.
         class_weights, label_smoothing: see `row_losses`.
     Returns:
-        the loss, a scalar; which rows count, (L,) bool.
+        the loss; which rows count.
     """
     plain = cross_entropy(logits.detach(), labels, reduction="none")  # (L,)
     counted = plain > -math.log(threshold)  # p(correct) = exp(-loss) < threshold
@@ -71,21 +70,22 @@ class Supervised:
 
     Source: Xie et al. 2019, "Unsupervised Data Augmentation for Consistency Training" (arXiv 1904.12848), Section 3.3.
 
-    With class weights a row's loss is multiplied by the weight of its class, and the sum is divided by the number of
-    rows, not by their weights: so a step of one class counts as its weight says. With both, annealing drops a row by
-    the probability of its label, whatever its weight; under label smoothing too, so that a row above the threshold is
-    not drawn back to the smoothed label until the threshold has passed it.
+    With class weights, the loss of a row is multiplied by the weight of its class, and the sum is divided by the number
+    of rows, not by the sum of weights, so that a step with rows of one class keeps the weight of that class. Annealing
+    drops a row by the probability of its label, regardless of class weights and label smoothing: a row above the
+    threshold is not pulled back to the smoothed label until the threshold has passed it.
     """
 
     tsa: TSASchedule | None = None
-    """Release the labeled rows gradually: drop those that the model already gets right with confidence."""
+    """Training signal annealing: drop the labeled rows whose label already has a probability above a rising
+    threshold."""
 
     class_weights: Literal["balanced"] | tuple[float, ...] | None = None
-    """By what the loss of a class's rows is multiplied: "balanced" for N / (C n_c) with n_c of N labeled rows, as
-    scikit-learn has it, so that all classes weigh the same; or a weight for each class, in their order."""
+    """Factors on the losses of the rows of each class: "balanced" for N / (C n_c) with n_c of N labeled rows, as in
+    scikit-learn, so that all classes have the same total weight; or a weight for each class, in their order."""
 
     label_smoothing: float = 0.0
-    """e: the label gets 1 - e, and e is shared by all classes alike (Szegedy et al. 2016); 0.1 there."""
+    """e: the label gets 1 - e, and e is shared equally by all classes (Szegedy et al. 2016, with 0.1)."""
 
     needs: ClassVar[Needs] = Needs(views=("labeled",))
 
@@ -98,7 +98,7 @@ class Supervised:
         if weights is None or weights == "balanced":
             return
         if not isinstance(weights, tuple) or not all(
-            isinstance(each, int | float) and 0 < each < math.inf for each in weights
+            isinstance(weight, int | float) and 0 < weight < math.inf for weight in weights
         ):
             raise SettingsError(
                 f"class_weights={weights!r}: choose balanced, or give a tuple with a finite number above 0 for each"
@@ -110,7 +110,7 @@ class Supervised:
         if weights is None:
             return {}
         if weights == "balanced":
-            check_each_class_is_labeled(label_share, 'class_weights="balanced"')
+            check_all_classes_are_labeled(label_share, 'class_weights="balanced"')
             return {"class_weights": 1 / (classes * label_share)}
         if len(weights) != classes:
             raise SettingsError(

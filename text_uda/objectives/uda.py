@@ -1,8 +1,9 @@
-"""UDA: the prediction on an augmented text is to agree with the prediction on the original."""
+"""UDA: the prediction on an augmented text should agree with the prediction on the original."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from text_uda.model.inputs import Batch
@@ -15,24 +16,28 @@ from text_uda.objectives.checks import (
 )
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, kl_divergence, sharpen
-from text_uda.objectives.hard_pseudo_labels import running
+from text_uda.objectives.hard_pseudo_labels import update_running_mean
 from text_uda.objectives.objective import Chosen, Context, Loss, Needs, agreement, shares
 from text_uda.objectives.schedules import ramp_up
 
 
 def consistency_loss(
-    probabilities: Tensor, augmented_logits: Tensor, *, temperature: float, confidence_threshold: float
-) -> tuple[Tensor, Tensor]:
+    probabilities: Float[Tensor, "U C"],
+    augmented_logits: Float[Tensor, "U C"],
+    *,
+    temperature: float,
+    confidence_threshold: float,
+) -> tuple[Float[Tensor, ""], Bool[Tensor, " U"]]:
     """Mean over *all* U rows of 1[max p > beta] KL(sharpen(p, T) || softmax(z^)), no gradient into p.
 
-    Xie et al. 2019 (arXiv 1904.12848), Equation 1 and Section 3.2. The mask looks at p before sharpening, and the sum
-    is divided by U, not by the number of rows that pass. T applies to the original view only.
+    Xie et al. 2019 (arXiv 1904.12848), Equation 1 and Section 3.2. The mask uses p before sharpening, and the sum is
+    divided by U, not by the number of rows that pass. T applies to the original view only.
 
     Args:
-        probabilities: p(y|x) of the original view, (U, C).
-        augmented_logits: z^ of the augmented view, (U, C).
+        probabilities: p(y|x) of the original view.
+        augmented_logits: z^ of the augmented view.
     Returns:
-        the loss, a scalar; which rows pass, (U,) bool.
+        the loss; which rows pass.
     """
     probabilities = probabilities.detach()
     confident = are_confident(probabilities, confidence_threshold)
@@ -40,8 +45,8 @@ def consistency_loss(
     return (divergence * confident).mean(), confident
 
 
-def are_confident(probabilities: Tensor, confidence_threshold: float) -> Tensor:
-    """1[max p > beta] of each row, before sharpening. (U, C) -> (U,) bool"""
+def are_confident(probabilities: Float[Tensor, "U C"], confidence_threshold: float) -> Bool[Tensor, " U"]:
+    """1[max p > beta] of each row, before sharpening."""
     return probabilities.amax(dim=-1) > confidence_threshold
 
 
@@ -53,15 +58,15 @@ class UDA:
     (lambda -> weight) and Section 3.2 (beta -> confidence_threshold, tau -> temperature).
 
     The defaults are the plain loss. The authors' script for IMDb with 20 labels and BERT base has lambda 1, linear
-    annealing of 8 labeled rows beside 24 unlabeled ones, 10,000 steps at 2e-5 with a warm-up of 1,000, and neither a
-    threshold nor sharpening, which they advise to try where labels are very few.
+    annealing of 8 labeled rows beside 24 unlabeled rows, 10,000 steps at 2e-5 with a warm-up of 1,000, and neither a
+    threshold nor sharpening, which they advise to try with very few labels.
 
-    Departs from the paper where asked to: a ramp-up of the weight (Laine & Aila 2016) and distribution alignment
-    (ReMixMatch), since sharpening the targets of an uncertain model from the first step on makes it collapse.
+    Two options depart from the paper: a ramp-up of the weight (Laine & Aila 2016) and distribution alignment
+    (ReMixMatch), since a model that is uncertain collapses if its targets are sharpened from the first step on.
 
-    The preset `uda`, which `train` and the command line take unless told otherwise, asks for both: temperature=0.5,
-    confidence_threshold=0.75, ramp_up=0.3, alignment="labels". On models that are uncertain at first the plain loss can
-    end above the labels alone. `UDA()` in Python is the plain loss, and so is
+    The preset `uda`, the default of `train` and the command line, uses both: temperature=0.5,
+    confidence_threshold=0.75, ramp_up=0.3, alignment="labels". On models that are uncertain at first, the plain loss
+    can have a higher error than training on the labels alone. `UDA()` in Python is the plain loss, and so is
     `--temperature 1 --confidence-threshold 0 --ramp-up 0 --alignment none`.
     """
 
@@ -72,17 +77,17 @@ class UDA:
     """T of the targets: below 1 sharpens them; 0.4 to 0.9 in the paper."""
 
     confidence_threshold: float = 0.0
-    """beta: an unlabeled row counts only while its largest probability is above this."""
+    """beta: an unlabeled row counts only if its largest probability is above this."""
 
     ramp_up: float = 0.0
     """Share of the steps over which the weight grows to its full value; 0 for none."""
 
     alignment: Prior | None = None
-    """Multiply the targets by how often each class is expected (see `Prior`) over how often it is predicted, so that no
-    class swallows the others: "uniform", "labels" (their marginal), or the share of each class. None is the paper."""
+    """Multiply the targets by the expected share of each class (see `Prior`) over its predicted share, so that no class
+    absorbs the others: "uniform", "labels" (their marginal), or the share of each class. None is the paper."""
 
     alignment_momentum: float = 0.99
-    """How much of the running mean a step keeps."""
+    """Factor on the previous running mean."""
 
     needs: ClassVar[Needs] = Needs(views=("second",), targets=True, augmentation=True)
 
@@ -102,7 +107,9 @@ class UDA:
         assert context.targets is not None
         probabilities = context.targets.softmax(dim=-1)  # (U, C)
         if self.alignment is not None:
-            mean = running(context.state["mean_prediction"], probabilities.mean(dim=0), self.alignment_momentum)
+            mean = update_running_mean(
+                context.state["mean_prediction"], probabilities.mean(dim=0), self.alignment_momentum
+            )
             probabilities = align(probabilities, mean, context.state["prior"])
         confident = are_confident(probabilities, self.confidence_threshold)
         return Chosen(probabilities.detach(), confident, self.confidence_threshold)

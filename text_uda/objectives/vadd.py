@@ -1,4 +1,4 @@
-"""VAdD: a prediction is to survive the few more units of dropout that would change it most."""
+"""VAdD: a prediction should withstand the flip of the few dropout units that would change it most."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from text_uda.errors import SettingsError
@@ -18,48 +19,48 @@ from text_uda.objectives.objective import Context, Loss, Needs
 from text_uda.objectives.schedules import ramp_up
 
 
-def adversarial_mask(mask: Tensor, jacobian: Tensor, *, flips: int) -> Tensor:
-    """The mask with at most `flips` units of each row flipped: those of the largest |J| whose flip raises sum m_i J_i.
+def adversarial_mask(mask: Bool[Tensor, "U H"], jacobian: Float[Tensor, "U H"], *, flips: int) -> Bool[Tensor, "U H"]:
+    """Flip at most `flips` units of each row: those with the largest |J| whose flip raises sum m_i J_i.
 
     Park et al. 2018 (arXiv 1707.03631), Algorithm 1.
 
     Args:
-        mask: eps^s, (U, H) bool, which units are kept.
-        jacobian: J, (U, H).
+        mask: eps^s, True for units to keep.
+        jacobian: J.
     Returns:
-        eps^adv, (U, H) bool.
+        eps^adv.
     """
     gains = torch.where(mask, -jacobian, jacobian)
-    largest, places = gains.topk(min(flips, gains.shape[1]), dim=-1)  # (U, flips)
-    return mask ^ torch.zeros_like(mask).scatter(-1, places, largest > 0)
+    largest, units = gains.topk(min(flips, gains.shape[1]), dim=-1)  # (U, flips)
+    return mask ^ torch.zeros_like(mask).scatter(-1, units, largest > 0)
 
 
-def rescaled(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """H / (number of units kept) for a unit that is kept, else 0, as in the authors' code. (U, H) bool -> (U, H)"""
+def rescaled(mask: Bool[Tensor, "U H"], dtype: torch.dtype) -> Float[Tensor, "U H"]:
+    """H / (number of kept units) for kept units, else 0, as in the authors' code."""
     kept = mask.sum(dim=-1, keepdim=True).clamp_min(1)
     return mask.to(dtype) * (mask.shape[1] / kept)
 
 
 def dropout_divergence(
-    hidden: Tensor, mask: Tensor, last_layer: Callable[[Tensor], Tensor], *, flips: int
-) -> tuple[Tensor, Tensor]:
+    hidden: Float[Tensor, "U H"], mask: Bool[Tensor, "U H"], last_layer: Callable[[Tensor], Tensor], *, flips: int
+) -> tuple[Float[Tensor, ""], Bool[Tensor, "U H"]]:
     """Mean over rows of KL(sg p(h * eps^s) || p(h * eps^adv)).
 
-    Park et al. 2018 (arXiv 1707.03631), the virtual form of adversarial dropout. J is taken where nothing is dropped,
-    as in the paper: at eps^s itself the divergence has its minimum and J is zero.
+    Park et al. 2018 (arXiv 1707.03631), the virtual form of adversarial dropout. J is computed without dropout, as in
+    the paper: at eps^s itself the divergence has its minimum and J is zero.
 
     Args:
-        hidden: h, (U, H).
-        mask: eps^s, (U, H) bool.
+        hidden: h.
+        mask: eps^s.
         last_layer: hidden -> logits, (U, H) -> (U, C).
     Returns:
-        the loss, a scalar; eps^adv, (U, H) bool.
+        the loss; eps^adv.
     """
     with torch.no_grad():
         target = last_layer(hidden * rescaled(mask, hidden.dtype)).softmax(dim=-1)
-    whole = torch.ones_like(hidden).requires_grad_()
-    divergence = kl_divergence(target, last_layer(hidden.detach() * whole)).sum()
-    (jacobian,) = torch.autograd.grad(divergence, whole)
+    ones = torch.ones_like(hidden).requires_grad_()
+    divergence = kl_divergence(target, last_layer(hidden.detach() * ones)).sum()
+    (jacobian,) = torch.autograd.grad(divergence, ones)
     adversarial = adversarial_mask(mask, jacobian, flips=flips)
     return kl_divergence(target, last_layer(hidden * rescaled(adversarial, hidden.dtype))).mean(), adversarial
 
@@ -69,27 +70,28 @@ class VAdD:
     """mean [ w(t) KL( sg p(y|h * eps^s) || p(y|h * eps^adv) ) + e H( p(y|h * eps^s) ) ] over the unlabeled rows.
 
     Source: Park et al. 2018, "Adversarial Dropout for Supervised and Semi-Supervised Learning" (arXiv 1707.03631): the
-    virtual form with the Kullback-Leibler divergence, "VAdD (KL)", and Algorithm 1 (delta -> delta; eps^s is drawn with
-    the probability `keep`; H units; lambda -> weight times the ramp-up). At most floor(delta H) units are flipped, and
-    kept units are scaled by H over their number. The entropy is not in the paper: the authors' code adds it with weight
-    1 from the first step on, for either divergence (e -> entropy_weight).
+    virtual form with the Kullback-Leibler divergence, "VAdD (KL)", and Algorithm 1 (delta -> delta; eps^s keeps each
+    unit with the probability `keep`; H units; lambda -> weight times the ramp-up). At most floor(delta H) units are
+    flipped, and kept units are scaled by H over their number. The entropy is not in the paper: the authors' code adds
+    it with weight 1 from the first step on, for either divergence (e -> entropy_weight).
 
-    For text: h is what the last linear layer reads, of the original view, whose own dropout eps^s comes on top of. Only
-    the last layer is run again. Departs from the authors' code, which compares two passes with two augmentations, flips
-    from the full mask, so that it only drops units, and lets the gradient into both predictions.
+    For text: h is the input of the last linear layer for the original view, after its ordinary dropout; eps^s is
+    applied in addition. Only the last layer is run again. Departs from the authors' code, which compares two passes
+    with two augmentations, flips units of the full mask, so that it only drops units, and has the gradient through both
+    predictions.
     """
 
     weight: float = 1.0
     """Largest w(t); 1 in the authors' settings."""
 
     delta: float = 0.05
-    """Share of the units that may be flipped; at least 1 / H for any to be."""
+    """Largest share of flipped units; below 1 / H, none is flipped."""
 
     entropy_weight: float = 1.0
     """e, without a ramp-up; 0 is the paper."""
 
     keep: float = 0.9
-    """Probability that eps^s keeps a unit: the rate that encoders are fine-tuned with. In the paper's networks, 0.5."""
+    """Probability that eps^s keeps a unit, as in the usual fine-tuning of encoders; 0.5 in the paper's networks."""
 
     ramp_up: float = 0.25
     """Share of the steps over which the weight grows to its full value; 80 of 300 epochs in the authors' code."""

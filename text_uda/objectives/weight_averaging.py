@@ -1,6 +1,6 @@
 """Averages of the weights over the steps of a run: EMA (the teacher of consistency objectives) and fast-SWA.
 
-An averaged model is what such a run evaluates and leaves. It lives outside of the module that data parallelism wraps.
+A run with averaging evaluates and saves the averaged model, which is outside of the module that data parallelism wraps.
 """
 
 import copy
@@ -19,19 +19,19 @@ class EMA:
     """w_ema <- decay w_ema + (1 - decay) w after each step.
 
     Source: Tarvainen & Valpola 2017, "Mean teachers are better role models" (arXiv 1703.01780), Section 3, Equation 1
-    (alpha -> decay). As in the authors' code the first steps forget faster: the decay is at most 1 - 1 / (t + 1) after
-    t steps, so that the random head of the beginning does not linger.
+    (alpha -> decay). As in the authors' code, the decay is smaller at first: at most 1 - 1 / (t + 1) after t steps, so
+    that the average forgets the random initial head.
     """
 
     decay: float = 0.99
-    """How much of the average a step keeps; 0.99 to 0.999 in the paper."""
+    """Factor on the previous average; 0.99 to 0.999 in the paper."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
             raise SettingsError(f"decay={self.decay}: give a number in [0, 1)")
 
-    def weight_of(self, step: int, steps: int) -> float:
-        """The part that the weights after step number `step`, from 0, have in the new average."""
+    def share_of_step(self, step: int, steps: int) -> float:
+        """The share of the weights after step number `step`, from 0, in the new average."""
         return max(1 - self.decay, 1 / (step + 2))
 
 
@@ -40,10 +40,10 @@ class FastSWA:
     """The mean of the weights at every k-th step, along a cyclic learning rate.
 
     Source: Athiwaratkun et al. 2019, "There Are Many Consistent Explanations of Unlabeled Data" (arXiv 1806.05594),
-    Sections 4.1 and 4.2. The learning rate follows a cosine of length l0 up to step l, and from then on goes again and
-    again through the last c steps of it; the weights are averaged from step l - c on. l -> decay_until, l0 ->
-    cosine_length, c -> cycle, k -> every. The lengths are shares of the run, since a run here has steps and not epochs:
-    the defaults are the proportions of the paper's CIFAR runs (l 180, l0 210, c 30 epochs, two cycles).
+    Sections 4.1 and 4.2. The learning rate follows a cosine of length l0 up to step l, and then repeats its last c
+    steps in cycles; the weights are averaged from step l - c on. l -> decay_until, l0 -> cosine_length, c -> cycle, k
+    -> every. The lengths are shares of the run, since a run here has steps and not epochs: the defaults are the
+    proportions of the paper's CIFAR runs (l 180, l0 210, c 30 epochs, two cycles).
     """
 
     decay_until: float = 0.75
@@ -56,7 +56,7 @@ class FastSWA:
     """c, as a share of the steps; at most `decay_until`."""
 
     every: int = 10
-    """k, the steps from one weight that is averaged to the next."""
+    """k, the number of steps between averaged weights."""
 
     def __post_init__(self) -> None:
         if not 0 < self.decay_until <= 1:
@@ -68,8 +68,8 @@ class FastSWA:
         if self.every < 1:
             raise SettingsError(f"every={self.every}: give 1 or more steps")
 
-    def weight_of(self, step: int, steps: int) -> float | None:
-        """As `EMA.weight_of`; 1 before the average begins, None at the steps that it leaves out."""
+    def share_of_step(self, step: int, steps: int) -> float | None:
+        """As `EMA.share_of_step`; 1 before averaging starts, None at steps that the average skips."""
         until, cycle = self._lengths(steps)
         since = step + 1 - (until - cycle)
         if since <= 0:
@@ -77,9 +77,10 @@ class FastSWA:
         return 1 / (since // self.every + 1) if since % self.every == 0 else None
 
     def learning_rate_factor(self, *, step: int, steps: int, warmup_steps: int) -> float:
+        """The factor on the learning rate: the cosine and its cycles, times a linear warm-up."""
         until, cycle = self._lengths(steps)
-        place = step if step < until else until - cycle + (step - until) % cycle
-        cosine = 0.5 * (1 + math.cos(math.pi * place / (self.cosine_length * steps)))
+        position = step if step < until else until - cycle + (step - until) % cycle
+        cosine = 0.5 * (1 + math.cos(math.pi * position / (self.cosine_length * steps)))
         return cosine * min(1.0, (step + 1) / max(1, warmup_steps))
 
     def _lengths(self, steps: int) -> tuple[int, int]:
@@ -92,10 +93,10 @@ Averaging = EMA | FastSWA
 
 
 class Averaged:
-    """A second model, in evaluation mode, whose trained weights are an average of a model's; it shares the frozen ones.
+    """A second model, whose trained weights are an average of a model's; they share the frozen weights.
 
-    In evaluation mode: a teacher without dropout is the better target, and asks for no random numbers. The papers'
-    teachers have dropout.
+    It stays in evaluation mode: a teacher without dropout is the better target, and draws no random numbers. The
+    papers' teachers have dropout.
     """
 
     def __init__(self, model: PreTrainedModel, averaging: Averaging, *, steps: int) -> None:
@@ -103,18 +104,18 @@ class Averaged:
         frozen = {id(parameter): parameter for parameter in model.parameters() if not parameter.requires_grad}
         self.model = copy.deepcopy(model, frozen).eval()
         self.trained = _trained(self.model)
-        self.model.requires_grad_(False)  # and those it shares were so before
+        self.model.requires_grad_(False)  # the shared ones are frozen already
 
     @torch.no_grad()
     def update(self, model: PreTrainedModel, step: int) -> None:
-        """Take in the weights after step number `step`, from 0."""
-        weight = self._averaging.weight_of(step, self._steps)
-        if weight is not None:
-            torch._foreach_lerp_(self.trained, _trained(model), weight)  # pyright: ignore[reportPrivateImportUsage]
+        """Add the weights after step number `step`, from 0, to the average."""
+        share = self._averaging.share_of_step(step, self._steps)
+        if share is not None:
+            torch._foreach_lerp_(self.trained, _trained(model), share)  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def copy(self, model: PreTrainedModel) -> None:
-        """Become this model."""
+        """Set the average to the weights of this model."""
         torch._foreach_copy_(self.trained, _trained(model))  # pyright: ignore[reportPrivateImportUsage]
 
 

@@ -20,7 +20,7 @@ from text_uda import distributed
 from text_uda.data import Rows
 from text_uda.data.texts import distinct_places
 from text_uda.errors import SettingsError
-from text_uda.model.averaging_layer import take_the_mean
+from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
 from text_uda.model.precision import ResolvedPrecision, autocast
@@ -146,7 +146,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         state = "is not finished: rerun the same `text-uda train` command" if exists else "does not exist"
         raise SettingsError(f"the run {run} {state}")
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
-    take_the_mean(model)
+    restore_averaging_layer(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -68,7 +68,7 @@ class BatchStream:
     def _pinned(self, step: int, device: torch.device) -> Batch:
         """In memory that is copied to a GPU fast."""
         batch = self.batch(step)
-        return batch.pinned() if device.type == "cuda" else batch
+        return batch.pin_memory() if device.type == "cuda" else batch
 
     def row_indices(self, batch: Batch) -> dict[str, list[int]]:
         """Indices of the labeled rows and of the unlabeled texts of a batch in the data."""

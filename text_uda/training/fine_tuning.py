@@ -16,13 +16,13 @@ from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.capabilities import (
-    check_embeddings_can_be_given,
-    check_head_can_be_cut,
+    check_accepts_embeddings,
+    check_head_is_separable,
     check_hidden_is_trained,
     check_last_layer_is_linear,
-    knows_layers,
+    has_known_layers,
 )
-from text_uda.model.classifier import Traffic, layers
+from text_uda.model.classifier import TokenCounts, layers
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
 from text_uda.model.inputs import Batch
 from text_uda.model.keyed_tensors import keyed_random
@@ -125,7 +125,7 @@ class FineTuning:
             parameter_groups(
                 model,
                 weight_decay=settings.weight_decay,
-                layer_decay=settings.decay_of_layers(known=knows_layers(model)),
+                layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
                 head_factor=settings.head_factor(linear=is_linear(model)),
             ),
             lr=self._base_rate,
@@ -160,8 +160,8 @@ class FineTuning:
         return self.accelerator.unwrap_model(self.step)
 
     @property
-    def traffic(self) -> Traffic:
-        return self.module.traffic
+    def token_counts(self) -> TokenCounts:
+        return self.module.token_counts
 
     # --- a step -------------------------------------------------------------------------------------------------------
 
@@ -314,9 +314,9 @@ class FineTuning:
 def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:
     """Raise SettingsError where the encoder lacks what the objectives or the augmentation need."""
     if settings.tune == "head":
-        check_head_can_be_cut(model)
+        check_head_is_separable(model)
     elif needs.embeddings or isinstance(in_step, OnEmbeddings):
-        check_embeddings_can_be_given(model)
+        check_accepts_embeddings(model)
     if needs.hidden:
         check_last_layer_is_linear(model)
     if needs.no_head_gradient:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
-from text_uda.model.classifier import Traffic
+from text_uda.model.classifier import TokenCounts
 from text_uda.objectives.weight_averaging import Averaged
 from text_uda.progress import progress
 from text_uda.runs.directory import RunDirectory
@@ -63,7 +63,7 @@ class TrainingRun(Protocol):
     @property
     def averaged(self) -> Averaged | None: ...
     @property
-    def traffic(self) -> Traffic:
+    def token_counts(self) -> TokenCounts:
         """Of the current step in this process."""
         ...
 
@@ -126,7 +126,7 @@ def _train(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
             result = run.update(step, batch)
             done, is_last = step + 1, step + 1 == run.steps
 
-            throughput.add(result.rows, run.traffic)
+            throughput.add(result.rows, run.token_counts)
             if step % settings.log_every == 0:
                 metrics.train(done, run.log_line(result, throughput.read(run.accelerator.device)))
 
@@ -175,7 +175,7 @@ def _note(result: StepResult, figures: Mapping[str, float] | None) -> str:
 
 
 def _out_of_memory(run: TrainingRun) -> SettingsError:
-    tokens = run.traffic.tokens
+    tokens = run.token_counts.tokens
     fewer = min(run.settings.tokens_per_pass or tokens, tokens) // 2
     return SettingsError(
         f"a step does not fit into memory: out of memory after {tokens:,} tokens; set tokens_per_pass "

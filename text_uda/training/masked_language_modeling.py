@@ -18,18 +18,18 @@ from torch.nn.functional import cross_entropy
 from text_uda import distributed
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
-from text_uda.model.classifier import Traffic
+from text_uda.model.classifier import TokenCounts
 from text_uda.model.keyed_tensors import keyed_random
-from text_uda.model.masked_language_model import Masked, Vocabulary, head_can_be_cut, mask_tokens, masked_logits
-from text_uda.model.micro_batches import deal, extents
+from text_uda.model.masked_language_model import Masked, Vocabulary, head_is_positionwise, mask_tokens, masked_logits
+from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
 from text_uda.model.packing import is_packed
 from text_uda.model.precision import autocast, resolve_precision
 from text_uda.model.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
     load_masked_language_model,
+    load_pooler,
     load_tokenizer,
-    pooler_of,
 )
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives.schedules import linear_decay
@@ -88,18 +88,18 @@ class MaskedLanguageModeling:
         self.stream = TokenBudgetStream(
             rows.lengths[self.train], tokens_per_step=settings.tokens_per_step, seed=settings.seed, name="pretrain"
         )
-        self._head_on_masked_places = head_can_be_cut(self.module)
+        self._head_on_masked_places = head_is_positionwise(self.module)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.module, weight_decay=settings.weight_decay), lr=settings.learning_rate, fused=True
         )
-        self.traffic = Traffic()
+        self.token_counts = TokenCounts()
 
     def _maskable(self, rows: TokenRows) -> np.ndarray:
         """The rows that have a word which can be masked, (N,) int64."""
         maskable = np.zeros(len(rows), dtype=bool)
         for start in range(0, len(rows), 1024):
             block = rows.batch(range(start, min(start + 1024, len(rows))))
-            maskable[start : start + len(block)] = self.vocabulary.can_be_hidden(block).any(dim=1).numpy()
+            maskable[start : start + len(block)] = self.vocabulary.maskable(block).any(dim=1).numpy()
         return np.flatnonzero(maskable)
 
     # --- a step -------------------------------------------------------------------------------------------------------
@@ -117,12 +117,12 @@ class MaskedLanguageModeling:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        self.traffic = Traffic()
+        self.token_counts = TokenCounts()
         total = torch.zeros((), device=self.module.device)  # over all processes: the mean over the masked tokens
         seed = keyed_seed(settings.seed, "pretrain noise", step, distributed.rank()) >> 65  # torch takes 63 bits
         with keyed_random(seed):
             for part in self._parts(masked):
-                self.traffic.count(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
+                self.token_counts.count(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
                 loss = self._loss(part) / len(masked.labels)
                 if torch.isfinite(loss):
                     loss.backward()
@@ -156,8 +156,8 @@ class MaskedLanguageModeling:
         """This process's rows of a batch, in passes through the encoder."""
         # Every n-th row, so that all processes get similar lengths.
         local = range(distributed.rank(), len(masked.tokens), distributed.processes())
-        lengths = extents(masked.tokens.attention_mask)
-        passes = deal(
+        lengths = lengths_to_last_token(masked.tokens.attention_mask)
+        passes = split_into_passes(
             [lengths[row] for row in local], most=self.settings.tokens_per_pass, packed=is_packed(self.module)
         )
         for rows in passes:
@@ -171,7 +171,7 @@ class MaskedLanguageModeling:
             return torch.zeros((), device=device, requires_grad=True)
         with autocast(device, resolve_precision(self.settings.precision)):
             logits = masked_logits(
-                self.module, part.tokens.to(device), part.places.to(device), cut=self._head_on_masked_places
+                self.module, part.tokens.to(device), part.positions.to(device), masked_only=self._head_on_masked_places
             )
         return cross_entropy(logits, part.labels.to(device), reduction="sum")
 
@@ -214,7 +214,7 @@ class MaskedLanguageModeling:
 
     def finish(self, steps: int, elapsed: Elapsed) -> dict[str, Any]:
         encoder, directory = self.settings.encoder, self.directory
-        pooler = pooler_of(encoder)
+        pooler = load_pooler(encoder)
         if pooler is not None and getattr(self.module.base_model, "pooler", None) is None:
             self.module.base_model.pooler = pooler  # fine-tuning starts from it, as without pretraining
         losses = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from text_uda import distributed
-from text_uda.model.classifier import Traffic
+from text_uda.model.classifier import TokenCounts
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.run_warnings import RunWarnings
 
@@ -28,11 +28,11 @@ class Throughput:
     """Rows and tokens of all processes a second since the last reading; waiting for rows counts."""
 
     def __init__(self) -> None:
-        self._rows, self._traffic, self._since = 0, Traffic(), time.monotonic()
+        self._rows, self._traffic, self._since = 0, TokenCounts(), time.monotonic()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
-    def add(self, rows: int, traffic: Traffic) -> None:
+    def add(self, rows: int, traffic: TokenCounts) -> None:
         """Count one step.
 
         Args:
@@ -40,7 +40,7 @@ class Throughput:
             traffic: of this process.
         """
         self._rows += rows
-        self._traffic.count(traffic.tokens, traffic.places)
+        self._traffic.add(traffic.tokens, traffic.positions)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -53,7 +53,7 @@ class Throughput:
         """Rows and tokens a second, the share of padding, and the largest memory of any process in GB."""
         now = time.monotonic()
         seconds, rows, traffic = now - self._since, self._rows, self._traffic
-        self._since, self._rows, self._traffic = now, 0, Traffic()
+        self._since, self._rows, self._traffic = now, 0, TokenCounts()
         if device.type == "cuda":
             memory = torch.cuda.max_memory_allocated()
         else:

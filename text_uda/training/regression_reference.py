@@ -11,7 +11,7 @@ import torch
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
-from text_uda.model.capabilities import check_head_can_be_cut
+from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives.logistic_regression import LogisticRegression
@@ -83,7 +83,7 @@ def frozen_encoder(split: Split, settings: TrainSettings, device: torch.device) 
     """
     classifier = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
     model = classifier.model.to(device)  # pyright: ignore[reportArgumentType]
-    check_head_can_be_cut(model)
+    check_head_is_separable(model)
     return encoder_of(model, classifier.tokenizer, settings)
 
 

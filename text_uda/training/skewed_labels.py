@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from text_uda.data import Split
 from text_uda.objectives import Objective, in_use
-from text_uda.objectives.class_prior import goes_by_the_labels
+from text_uda.objectives.class_prior import expects_label_shares
 
 _SKEWED = 1.5  # times the share of equal classes
 _MAX_SHARES = 20  # in the message
@@ -21,7 +21,7 @@ def balanced_prior(split: Split, objectives: Sequence[Objective]) -> str | None:
     shares = [size / sum(sizes) for size in sizes]
     if max(shares) <= _SKEWED / len(shares):
         return None
-    names = [type(objective).__name__ for objective in in_use(objectives).values() if goes_by_the_labels(objective)]
+    names = [type(objective).__name__ for objective in in_use(objectives).values() if expects_label_shares(objective)]
     if not names:
         return None
     listed = ", ".join(f"{name} {share:.0%}" for name, share in zip(split.classes, shares[:_MAX_SHARES], strict=False))

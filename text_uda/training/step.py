@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from text_uda import distributed
 from text_uda.keyed_random import keyed_seed
-from text_uda.model.classifier import Classifier, Output, Traffic, embed, number_of_classes
-from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, widened, width_of
+from text_uda.model.classifier import Classifier, ClassifierOutput, TokenCounts, embed, number_of_classes
+from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
 from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, counts, in_use
 from text_uda.objectives.functional import entropy
 from text_uda.training.in_step_augmentation import InStep, augmented_view
@@ -85,13 +85,13 @@ class Step(nn.Module):
             teacher: the model with averaged weights, where an objective needs it.
         """
         self._begin(step)
-        self.student.traffic = Traffic()
+        self.student.token_counts = TokenCounts()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
             batch = self._equally_wide(self._with_second_view(batch, key, terms))
         targets, teacher_logits = self._without_gradient(batch, teacher)  # (U, C) each
 
-        def context(index: int, views: Mapping[View, Output], chosen: Chosen | None = None) -> Context:
+        def context(index: int, views: Mapping[View, ClassifierOutput], chosen: Chosen | None = None) -> Context:
             state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
             return Context(
                 student=self.student,
@@ -106,7 +106,7 @@ class Step(nn.Module):
                 chosen=chosen,
             )
 
-        views: Mapping[View, Output] = {}
+        views: Mapping[View, ClassifierOutput] = {}
         chosen: dict[int, Chosen] = {}
         if self._leaves_out:
             views = self._run(self._views_before_choice, batch)
@@ -144,9 +144,9 @@ class Step(nn.Module):
         )
 
     @property
-    def traffic(self) -> Traffic:
+    def token_counts(self) -> TokenCounts:
         """Of the last forward in this process."""
-        return self.student.traffic
+        return self.student.token_counts
 
     @property
     def _classes(self) -> int:
@@ -171,18 +171,18 @@ class Step(nn.Module):
         if self.needs.teacher and batch.original is not None:
             assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
             averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
-            averaged.traffic = self.student.traffic
+            averaged.token_counts = self.student.token_counts
             teacher_logits = averaged(batch.original).logits
         torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
         return targets, teacher_logits
 
-    def _targets(self, views: Mapping[View, Output], without_gradient: Tensor | None) -> Tensor | None:
+    def _targets(self, views: Mapping[View, ClassifierOutput], without_gradient: Tensor | None) -> Tensor | None:
         """Logits of the original view, (U, C), detached; None where no objective needs them or they are not run yet."""
         if self.needs.targets and "original" in views:
             return views["original"].logits.detach()
         return without_gradient
 
-    def _run(self, names: Sequence[View], batch: Batch, counted: Tensor | None = None) -> dict[View, Output]:
+    def _run(self, names: Sequence[View], batch: Batch, counted: Tensor | None = None) -> dict[View, ClassifierOutput]:
         """The joint forward over the rows of these views.
 
         Args:
@@ -200,9 +200,11 @@ class Step(nn.Module):
         output = self.student(self._concatenated(rows))
         sizes = [len(part) for part in rows]
         pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
-        views: dict[View, Output] = {view: Output(*piece) for view, piece in zip(names, pieces, strict=True)}
+        views: dict[View, ClassifierOutput] = {
+            view: ClassifierOutput(*piece) for view, piece in zip(names, pieces, strict=True)
+        }
         if kept is not None and counted is not None:
-            views["second"] = Output(*(_scattered(part, kept, len(counted)) for part in views["second"]))
+            views["second"] = ClassifierOutput(*(_scattered(part, kept, len(counted)) for part in views["second"]))
         return views
 
     def _rows_of(self, view: View, batch: Batch) -> Inputs:
@@ -235,8 +237,8 @@ class Step(nn.Module):
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
             return tokens
-        width = distributed.largest_int(width_of(tokens), tokens.input_ids.device)
-        wide = widened(tokens, width, pad_id=self._pad_id)
+        width = distributed.largest_int(padded_width(tokens), tokens.input_ids.device)
+        wide = pad_to_width(tokens, width, pad_id=self._pad_id)
         assert isinstance(wide, Tokens)
         return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
 
@@ -245,9 +247,9 @@ class Step(nn.Module):
         if distributed.processes() == 1:
             return batch
         parts = [part for part in (batch.labeled, batch.original, batch.augmented) if part is not None]
-        width = distributed.largest_int(max(map(width_of, parts)), batch.labels.device)
-        wide = [part and widened(part, width, pad_id=self._pad_id) for part in (batch.original, batch.augmented)]
-        labeled = widened(batch.labeled, width, pad_id=self._pad_id)
+        width = distributed.largest_int(max(map(padded_width, parts)), batch.labels.device)
+        wide = [part and pad_to_width(part, width, pad_id=self._pad_id) for part in (batch.original, batch.augmented)]
+        labeled = pad_to_width(batch.labeled, width, pad_id=self._pad_id)
         return replace(batch, labeled=labeled, original=wide[0], augmented=wide[1])
 
     @property
