@@ -69,7 +69,7 @@ def test_which_methods_need_an_augmentation():
 @pytest.mark.parametrize("name", sorted(NOTHING_WITHOUT_AN_AUGMENTATION))
 def test_without_an_augmentation(name, tiny_bert, tmp_path):
     words = said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives)
-    assert "name an augmentation and the cache" in words and not (tmp_path / "run").exists()
+    assert "pass an augmentation and the cache" in words and not (tmp_path / "run").exists()
 
 
 def test_an_average_that_is_no_teacher(tiny_bert, tmp_path):

@@ -38,7 +38,10 @@ def test_skewed_classes_and_balanced_labels_are_told(of, warned):
     words = balanced_prior(of, TO_LABELS)
     assert (words is not None) == warned
     if words is not None:
-        assert words.startswith("UDA takes the shares") and "(a 75%, b 17%, c 8%)" in words
+        assert (
+            words.startswith("UDA assumes that the unlabeled texts have the class shares of the labeled rows")
+            and "(a 75%, b 17%, c 8%)" in words
+        )
         assert "--label-sampling proportional" in words and "--alignment P,P,..." in words
 
 

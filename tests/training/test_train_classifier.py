@@ -165,8 +165,8 @@ def test_a_finished_run_is_only_read(split, settings, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"augmentation": None}, "name an augmentation"),
-        ({"cache": None}, "name an augmentation"),
+        ({"augmentation": None}, "pass an augmentation"),
+        ({"cache": None}, "pass an augmentation"),
         ({"augmentation": Reframe("the {} is not {}")}, "frame"),
     ],
 )
@@ -350,8 +350,8 @@ def test_with_a_weight_of_zero_the_view_does_not_matter(split, settings, tmp_pat
     ("change", "said"),
     [
         ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe generates paraphrases offline"),
-        ({"cache": "somewhere"}, "cutoff makes no texts"),
-        ({"filters": Filters()}, "filters choose"),
+        ({"cache": "somewhere"}, "cutoff works in the training step and generates no texts"),
+        ({"filters": Filters()}, "filters select"),
         ({"settings": TrainSettings(tune="head")}, r"tune='head'.*last:N"),
         ({"settings": TrainSettings(samples=2)}, "samples=2"),
     ],
@@ -364,7 +364,7 @@ def test_what_the_step_cannot_do_is_refused_before_anything_is_written(split, se
 
 
 def test_tokens_of_another_encoder_are_refused(split, settings, tiny_bert, tmp_path):
-    for name, said in {"other": "has others: give it tokenizer", "same": None}.items():
+    for name, said in {"other": "has another vocabulary: set tokenizer", "same": None}.items():
         shutil.copytree(tiny_bert, tmp_path / name)
         if said is None:
             train(split, augmentation=Noise(str(tmp_path / name)), settings=settings, out=tmp_path / "run")

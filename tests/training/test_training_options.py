@@ -157,7 +157,7 @@ def test_a_threshold_that_nothing_reaches_is_warned_of(split, settings, tmp_path
     """And the warning is in the result."""
     long = replace(settings, steps=110, log_every=10, evaluate_every=50, learning_rate=1e-6)
     result = run(split, long, tmp_path / "run", objectives=(Supervised(), FixMatch(confidence_threshold=0.99)))
-    (told,) = [words for words in result["warnings"] if "loss has been zero in all logged steps since 1:" in words]
+    (told,) = [words for words in result["warnings"] if "loss is zero in all logged steps since 1:" in words]
     assert caplog.text.count(told) == 1
 
 
@@ -169,7 +169,7 @@ def test_the_time_of_a_run_that_was_stopped_counts(split, settings, tmp_path):
     assert state["spent"]["seconds"] > 0 and state["spent"]["cpu_seconds"] > 0
     del state["digest"]
     state["spent"] = {"seconds": 5000.0, "cpu_seconds": 7000.0}
-    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._digest_of(state)}))
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._state_digest(state)}))
     with pytest.raises(Interrupted):
         run(split, settings, tmp_path / "run", max_minutes=1e-7)
     result = run(split, settings, tmp_path / "run")
