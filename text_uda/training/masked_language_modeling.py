@@ -122,7 +122,7 @@ class MaskedLanguageModeling:
         seed = keyed_seed(settings.seed, "pretrain noise", step, distributed.rank()) >> 65  # torch takes 63 bits
         with keyed_random(seed):
             for part in self._parts(masked):
-                self.token_counts.count(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
+                self.token_counts.add(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
                 loss = self._loss(part) / len(masked.labels)
                 if torch.isfinite(loss):
                     loss.backward()
@@ -158,7 +158,7 @@ class MaskedLanguageModeling:
         local = range(distributed.rank(), len(masked.tokens), distributed.processes())
         lengths = lengths_to_last_token(masked.tokens.attention_mask)
         passes = split_into_passes(
-            [lengths[row] for row in local], most=self.settings.tokens_per_pass, packed=is_packed(self.module)
+            [lengths[row] for row in local], max_tokens=self.settings.tokens_per_pass, packed=is_packed(self.module)
         )
         for rows in passes:
             if rows:
