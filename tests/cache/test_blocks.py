@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from contents import content
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs import Upper
 
@@ -27,6 +27,7 @@ def cut(rows: list[tuple[str, int]], size: int) -> list[list[tuple[str, int]]]:
     return [list(zip(*batch, strict=True)) for batch in batches(table(rows), size)]
 
 
+@settings(deadline=None)  # the first example also loads kernels of Arrow
 @given(st.lists(st.sets(st.integers(0, 4), min_size=1), max_size=30), st.integers(1, 12))
 def test_no_source_is_cut_and_no_block_could_hold_one_more(samples, size):
     rows = [(f"text {number}", sample) for number, each in enumerate(samples) for sample in sorted(each)]
@@ -38,6 +39,7 @@ def test_no_source_is_cut_and_no_block_could_hold_one_more(samples, size):
     assert all(sum(counts) + others[0] > size for counts, others in pairwise(by_source))
 
 
+@settings(deadline=None)  # the first example also loads kernels of Arrow
 @given(st.data(), st.integers(1, 25), st.integers(1, 5), st.integers(1, 12))
 def test_what_is_left_after_whole_blocks_is_cut_as_before(data, sources, samples, size):
     blocks = cut([(f"text {number}", sample) for number in range(sources) for sample in range(samples)], size)
