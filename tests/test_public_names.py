@@ -29,7 +29,7 @@ def test_public_names() -> None:
     ],
 )
 def test_a_list_can_be_imported_and_gives_the_same_objects(package: str, list_module: str) -> None:
-    names = [name for name in vars(import_module(list_module)) if not name.startswith("_")]
+    names = [name for name in vars(import_module(list_module)) if not name.startswith("_") and name != "jaxtyping"]
     assert len(names) > 10
     for name in names:
         assert getattr(import_module(package), name) is getattr(import_module(list_module), name)

@@ -52,7 +52,7 @@ def test_a_share_leaves_the_report_to_the_whole(run, refused, words, tmp_path):
 
 def test_interrupted_it_says_what_is_kept(run, words, monkeypatch):
     from text_uda.experiment.trial import TrialRunner
-    from text_uda.training.stopping import Interrupted
+    from text_uda.training.stop_signals import Interrupted
 
     def stop(_runner, _trial):
         raise Interrupted

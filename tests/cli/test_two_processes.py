@@ -94,7 +94,7 @@ def test_what_one_process_refuses_all_refuse(command, runs):
 def test_processes_that_would_not_train_together_are_refused(split_of_two, tiny_bert, tmp_path, monkeypatch):
     """As under `torchrun` on a machine without a GPU, where accelerate has to be told that it is meant for CPUs."""
     monkeypatch.setattr("text_uda.distributed.processes", lambda: 2)
-    with pytest.raises(SettingsError, match="2 processes were started, and accelerate sees 1: on CPUs set ACCELERATE"):
+    with pytest.raises(SettingsError, match="2 processes are running, and accelerate sees 1: on CPUs set ACCELERATE"):
         train(
             split_of_two,
             objectives=(Supervised(),),

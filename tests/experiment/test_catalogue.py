@@ -15,7 +15,7 @@ from text_uda.experiment import STUDIES, setting
 from text_uda.experiment import usb as usb_module
 from text_uda.experiment.catalogue import SIZES
 from text_uda.experiment.sizes import limit_of
-from text_uda.experiment.usb import usb_labels, usb_settings
+from text_uda.experiment.usb_benchmark import usb_labels, usb_settings
 from text_uda.objectives import (
     PRESETS,
     UDA,

@@ -12,7 +12,7 @@ from text_uda.errors import UserError
 from text_uda.experiment.trial import Trial
 from text_uda.experiment.workers import run_trials
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Interrupted
+from text_uda.training.stop_signals import Interrupted
 
 pytestmark = pytest.mark.slow
 

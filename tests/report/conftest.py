@@ -12,7 +12,7 @@ import pytest
 
 from text_uda.keyed_random import keyed_generator, keyed_seed
 from text_uda.runs.calibration import calibration
-from text_uda.runs.test_answers import packed
+from text_uda.runs.kept_predictions import packed
 
 MakeRun = Callable[..., Path]
 

@@ -35,7 +35,7 @@ def test_a_folder_that_is_no_run(tmp_path):
     ("file", "content", "message"),
     [
         ("config.json", '{"name": "x"}', r"config\.json is damaged: it has no 'method'"),
-        ("config.json", "[]", r"config\.json is not what a run writes"),
+        ("config.json", "[]", r"config\.json is not in the format of a run"),
         ("result.json", '{"dev_error": "low"}', r"result\.json is damaged: it has 'dev_error': 'low'"),
         ("result.json", "{", r"result\.json cannot be read"),
         (

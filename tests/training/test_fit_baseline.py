@@ -17,7 +17,7 @@ from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.objectives import LogisticRegression, SelfTraining, Supervised
 from text_uda.objectives.weight_averaging import EMA
 from text_uda.runs.evaluation import evaluate, predict
-from text_uda.training.regression_reference import frozen_encoder
+from text_uda.training.labels_only_reference import frozen_encoder
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 

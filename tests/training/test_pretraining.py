@@ -21,9 +21,9 @@ from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import Supervised
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretraining import PretrainSettings, pretrain
-from text_uda.training.row_order import TokenBudgetStream
+from text_uda.training.row_sampling import TokenBudgetStream
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Interrupted
+from text_uda.training.stop_signals import Interrupted
 from text_uda.training.train_classifier import NonFiniteError, train
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}

@@ -22,7 +22,7 @@ from text_uda.runs.evaluation import evaluate, predict
 from text_uda.training.metrics import OF_THE_MACHINE
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
-from text_uda.training.stopping import Interrupted
+from text_uda.training.stop_signals import Interrupted
 from text_uda.training.train_classifier import train
 
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")

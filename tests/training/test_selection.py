@@ -17,7 +17,7 @@ from text_uda.runs.evaluation import Evaluation, score
 from text_uda.training import checkpoint
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Interrupted, StopRequest
+from text_uda.training.stop_signals import Interrupted, StopRequest
 from text_uda.training.train_classifier import train
 
 WORDS = ("good", "great", "fine", "best", "bad", "poor", "dull", "worst")

@@ -17,7 +17,7 @@ from text_uda.model.inputs import Tokens
 from text_uda.objectives import UDA, FlexMatch, Supervised
 from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.paraphrasing.filters import Filters
-from text_uda.runs.test_answers import unpacked
+from text_uda.runs.kept_predictions import unpacked
 from text_uda.training.metrics import OF_THE_MACHINE
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
@@ -350,7 +350,7 @@ def test_with_a_weight_of_zero_the_view_does_not_matter(split, settings, tmp_pat
     ("change", "said"),
     [
         ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe generates paraphrases offline"),
-        ({"cache": "somewhere"}, "cutoff works in the training step and generates no texts"),
+        ({"cache": "somewhere"}, "cutoff generates no texts for a cache"),
         ({"filters": Filters()}, "filters select"),
         ({"settings": TrainSettings(tune="head")}, r"tune='head'.*last:N"),
         ({"settings": TrainSettings(samples=2)}, "samples=2"),

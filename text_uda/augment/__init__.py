@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from text_uda.augment.compose import Compose as Compose
     from text_uda.augment.compose import OneOf as OneOf
     from text_uda.augment.compose import Sometimes as Sometimes
-    from text_uda.augment.methods import METHODS as METHODS
+    from text_uda.augment.text_methods import METHODS as METHODS
     from text_uda.augment.tfidf import Statistics as Statistics
 
 __getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -93,7 +93,7 @@ def ablate(
     ladder       a head, the last two layers, the whole encoder, with each augmentation
 
     Sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, and usb the settings
-    of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb.py lists the differences).
+    of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb_benchmark.py lists the differences).
 
     DIR receives report.html, table.md, table.tex, table.csv, figures, and a run directory for each run.
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.files import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
-from text_uda.data.test_side import hold_out_test, without_overlap
 from text_uda.data.texts import keep
 from text_uda.errors import DataError
 

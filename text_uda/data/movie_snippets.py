@@ -17,9 +17,9 @@ import numpy as np
 
 from text_uda.cache_dir import home
 from text_uda.data.corpus import Corpus, Rows
-from text_uda.data.test_side import hold_out_test
+from text_uda.data.held_out_test import hold_out_test
 from text_uda.errors import DataError, MissingPartError
-from translation_cache.atomic import whole_file
+from translation_cache.atomic import make_folder, whole_file
 
 _PACKAGE = "vaderSentiment==0.5"
 _ARCHIVE = "vaderSentiment-0.5.zip"
@@ -89,6 +89,7 @@ def _archive() -> Path:
 
 def _fetch(path: Path) -> None:
     """Downloads with pip, which uses the user's index and proxy, and checks the digest before it opens the archive."""
+    make_folder(path.parent)
     with tempfile.TemporaryDirectory() as temporary:
         requirements = Path(temporary) / "requirements.txt"
         requirements.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", "ascii")

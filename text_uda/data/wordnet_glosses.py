@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 from text_uda.data.corpus import Corpus, Rows
-from text_uda.data.test_side import hold_out_test
+from text_uda.data.held_out_test import hold_out_test
 from text_uda.keyed_random import keyed_seed
 from text_uda.text.wordnet import glosses
 

@@ -22,7 +22,7 @@ from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, PiModel, Supervised, all_needs, baseline_of
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
-from text_uda.training.stopping import Interrupted
+from text_uda.training.stop_signals import Interrupted
 from text_uda.training.train_classifier import train
 
 _ROWS_PER_CLASS = 3

@@ -14,7 +14,7 @@ from typing import Any
 from text_uda.augment import BackTranslation, SwitchOut, Synonym
 from text_uda.data import Corpus, Labels, LabelSampling
 from text_uda.errors import SettingsError
-from text_uda.experiment import usb
+from text_uda.experiment import usb_benchmark
 from text_uda.experiment.catalogue import SIZES, Size
 from text_uda.experiment.trial import Trial
 from text_uda.objectives import PRESETS, UDA, Preset, Supervised
@@ -106,13 +106,13 @@ def _scale(size: Size, data: str) -> _Scale:
         return scales[size]
     return replace(
         paper,
-        seeds=usb.SEEDS,
-        settings=usb.usb_settings(data),
+        seeds=usb_benchmark.SEEDS,
+        settings=usb_benchmark.usb_settings(data),
         with_all={},
-        supervised=usb.SUPERVISED,
-        consistency=usb.CONSISTENCY,
-        few=usb.usb_labels(data)[0],
-        presets=usb.usb_presets(),
+        supervised=usb_benchmark.SUPERVISED,
+        consistency=usb_benchmark.CONSISTENCY,
+        few=usb_benchmark.usb_labels(data)[0],
+        presets=usb_benchmark.usb_presets(),
     )
 
 

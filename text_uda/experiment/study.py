@@ -25,7 +25,7 @@ from text_uda.experiment.workers import run_trials
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress
-from text_uda.training.stopping import Interrupted
+from text_uda.training.stop_signals import Interrupted
 from translation_cache.atomic import write_whole
 
 

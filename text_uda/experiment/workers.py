@@ -19,7 +19,7 @@ from pathlib import Path
 
 from text_uda.errors import UserError
 from text_uda.experiment.trial import Trial, TrialRunner
-from text_uda.training.stopping import Interrupted, StopRequest
+from text_uda.training.stop_signals import Interrupted, StopRequest
 from translation_cache.atomic import write_whole
 
 _POLL_S = 0.5  # for a request to stop

@@ -14,8 +14,8 @@ import numpy as np
 from text_uda.errors import SettingsError
 from text_uda.runs.calibration import BINS
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.kept_predictions import unpacked
 from text_uda.runs.per_class import Scores, class_scores
-from text_uda.runs.test_answers import unpacked
 
 # UTF-8 or HTML cannot hold these: control characters except tab and line ends, lone surrogates, non-characters.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

@@ -12,7 +12,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.model.tokenized import ModelRows
 from text_uda.paraphrasing.pairs import Originals, Pairs
-from text_uda.training.row_order import RowStream
+from text_uda.training.row_sampling import RowStream
 from text_uda.training.settings import TrainSettings
 
 PREFETCHED = 2  # batches that a thread prepares while a step runs

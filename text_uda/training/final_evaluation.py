@@ -15,8 +15,8 @@ from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation, probabilities, score
+from text_uda.runs.kept_predictions import examples_of, packed
 from text_uda.runs.per_class import named
-from text_uda.runs.test_answers import examples_of, packed
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
 

@@ -42,10 +42,10 @@ from text_uda.training.batches import BatchStream
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.final_evaluation import Predictions, write_result
 from text_uda.training.in_step_augmentation import InStep, OnEmbeddings, special_ids
+from text_uda.training.labels_only_reference import RegressionReference, fit_reference, worse_than
 from text_uda.training.loop import StepResult
 from text_uda.training.non_finite import NonFiniteError, non_finite_error
 from text_uda.training.optimizer import parameter_groups
-from text_uda.training.regression_reference import RegressionReference, fit_reference, worse_than
 from text_uda.training.run_warnings import warnings_at_the_end, warnings_in
 from text_uda.training.settings import SelectBy, TrainSettings
 from text_uda.training.step import Step, StepLoss

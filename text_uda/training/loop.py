@@ -16,7 +16,7 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.training import checkpoint
 from text_uda.training.elapsed import Elapsed, Stopwatch
 from text_uda.training.metrics import Metrics, Throughput
-from text_uda.training.stopping import Interrupted, StopRequest
+from text_uda.training.stop_signals import Interrupted, StopRequest
 
 
 class LoopSettings(Protocol):

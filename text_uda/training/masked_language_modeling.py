@@ -41,7 +41,7 @@ from text_uda.training.loop import StepResult
 from text_uda.training.non_finite import NonFiniteError, non_finite_error
 from text_uda.training.optimizer import parameter_groups
 from text_uda.training.pretrain_settings import PretrainSettings
-from text_uda.training.row_order import TokenBudgetStream
+from text_uda.training.row_sampling import TokenBudgetStream
 
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.01, 500  # of the texts
 HELD_OUT_DRAWS = 4  # masked copies of each held-out text, the same in every run

@@ -19,7 +19,7 @@ from text_uda.runs.provenance import machine, provenance
 from text_uda.training.loop import train_loop
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretrain_settings import PretrainSettings
-from text_uda.training.stopping import StopRequest
+from text_uda.training.stop_signals import StopRequest
 
 __all__ = ["PretrainSettings", "pretrain"]
 

@@ -40,7 +40,7 @@ from text_uda.training.loop import train_loop
 from text_uda.training.non_finite import NonFiniteError
 from text_uda.training.settings import TrainSettings
 from text_uda.training.skewed_labels import balanced_prior
-from text_uda.training.stopping import StopRequest
+from text_uda.training.stop_signals import StopRequest
 from text_uda.training.trackers import Tracker, check_trackers
 from text_uda.training.unlabeled_views import Views, find_views
 from translation_cache import Cache, Job, digest
@@ -103,7 +103,7 @@ def train(
         development rows), best_step, steps; seconds and cpu_seconds (of the steps, summed over interruptions, without
         encoding); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
         support of each class); of the chosen weights on the test rows also confusion, calibration (see `calibration`)
-        and test_correct (see `test_answers.packed`); baseline, the dev error of logistic regression on the labels, for
+        and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic regression on the labels, for
         a run that reads unlabeled texts. With `refit` also refit: the content of `out`/refit/result.json.
     Raises:
         SettingsError: settings that contradict each other, a folder that holds another run, or a refit without

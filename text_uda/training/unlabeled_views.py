@@ -83,7 +83,7 @@ def find_views(
     if cache is not None:
         if not isinstance(augmentation, Job):
             raise SettingsError(
-                f"{method} generates no texts for a cache: it is no translation_cache.Job; omit the cache"
+                f"{method} generates no texts for a cache, it is no translation_cache.Job: omit the cache"
             )
         paraphrases = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
         return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, paraphrases))

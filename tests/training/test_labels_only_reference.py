@@ -10,8 +10,8 @@ import torch
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.objectives import LogisticRegression, PiModel, Supervised
-from text_uda.training import regression_reference
-from text_uda.training.regression_reference import RegressionReference, worse_than
+from text_uda.training import labels_only_reference
+from text_uda.training.labels_only_reference import RegressionReference, worse_than
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
@@ -52,15 +52,15 @@ def test_a_run_on_its_labels_has_none_and_nothing_is_fitted(tiny_bert, tmp_path,
 
 
 def test_many_labels_and_an_encoder_that_cannot_be_cut_have_none(tiny_bert, tmp_path, monkeypatch):
-    monkeypatch.setattr(regression_reference, "MAX_LABELS", 7)
+    monkeypatch.setattr(labels_only_reference, "MAX_LABELS", 7)
     own = settings(tiny_bert, "all")
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "many")["baseline"] is None
-    monkeypatch.setattr(regression_reference, "MAX_LABELS", 8)
+    monkeypatch.setattr(labels_only_reference, "MAX_LABELS", 8)
 
     def refuse(_model):
         raise SettingsError("this head cannot be cut")
 
-    monkeypatch.setattr(regression_reference, "check_head_is_separable", refuse)
+    monkeypatch.setattr(labels_only_reference, "check_head_is_separable", refuse)
     assert train(SPLIT, objectives=CONSISTENCY, settings=own, out=tmp_path / "uncut")["baseline"] is None
 
 
@@ -69,7 +69,7 @@ def test_a_finished_training_stays_so_where_there_is_no_memory_for_it(error, tin
     def full(*_arguments):
         raise error("tried to allocate")
 
-    monkeypatch.setattr(regression_reference, "frozen_encoder", full)
+    monkeypatch.setattr(labels_only_reference, "frozen_encoder", full)
     result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "all"), out=tmp_path / "run")
     assert result["baseline"] is None and result["steps"] == 2 and (tmp_path / "run" / "result.json").exists()
     assert caplog.text.count("the run has no logistic-regression reference: out of memory") == 1

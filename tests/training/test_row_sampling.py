@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from text_uda.training.row_order import RowStream
+from text_uda.training.row_sampling import RowStream
 
 
 def test_every_row_comes_once_an_epoch():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.training.stopping import StopRequest
+from text_uda.training.stop_signals import StopRequest
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 

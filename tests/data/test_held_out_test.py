@@ -8,8 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from text_uda.data import Rows, texts
+from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.near_copies import essence
-from text_uda.data.test_side import hold_out_test, without_overlap
 from text_uda.data.texts import MappedTexts, keep
 
 
