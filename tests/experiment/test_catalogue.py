@@ -12,7 +12,7 @@ from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, setting
-from text_uda.experiment import usb as usb_module
+from text_uda.experiment import usb_benchmark as usb_module
 from text_uda.experiment.catalogue import SIZES
 from text_uda.experiment.sizes import limit_of
 from text_uda.experiment.usb_benchmark import usb_labels, usb_settings

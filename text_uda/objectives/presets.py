@@ -85,6 +85,7 @@ _LISTED: dict[str, Preset] = {
     "supcon": Preset((Supervised(), SupCon())),
     "infonce": Preset((Supervised(), InfoNCE())),
 }
+"""The methods by their names on the command line, with the settings of their papers."""
 
 
 def _unlisted() -> dict[str, Preset]:

@@ -103,8 +103,8 @@ def train(
         development rows), best_step, steps; seconds and cpu_seconds (of the steps, summed over interruptions, without
         encoding); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
         support of each class); of the chosen weights on the test rows also confusion, calibration (see `calibration`)
-        and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic regression on the labels, for
-        a run that reads unlabeled texts. With `refit` also refit: the content of `out`/refit/result.json.
+        and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic regression on the
+        labels, for a run that reads unlabeled texts. With `refit` also refit: the content of `out`/refit/result.json.
     Raises:
         SettingsError: settings that contradict each other, a folder that holds another run, or a refit without
             development rows, whose labels it adds.
