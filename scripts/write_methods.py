@@ -19,7 +19,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 import text_uda.augment
-from text_uda.lazy_names import classes_by_file
+from text_uda.lazy_imports import classes_by_file
 from text_uda.model.inputs import Batch, Tokens
 from text_uda.model.keyed_tensors import keyed_random
 from text_uda.objectives import PRESETS, LogisticRegression, Needs, Preset, SelfTraining, all_needs

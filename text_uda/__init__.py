@@ -6,7 +6,7 @@ takes no time.
 
 from typing import TYPE_CHECKING
 
-from text_uda.lazy_names import lazy_names
+from text_uda.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from text_uda.public_names import *  # noqa: F403

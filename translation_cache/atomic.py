@@ -7,6 +7,7 @@ entry that `remove_leftovers` removes. Permissions follow the umask.
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = ".unfinished-"  # hidden, so that no reader takes an unfinished entry for a finished one
+_REPLACED = ".replaced-"  # the earlier folder while a new one takes its place
+_DAY_S = 24 * 3600.0
 
 
 def unfinished_name(name: str) -> str:
@@ -26,6 +29,7 @@ def unfinished_name(name: str) -> str:
 def whole_file(path: Path) -> Iterator[Path]:
     """The path of an empty file to write in this block; at its end the file replaces `path`."""
     make_folder(path.parent)
+    remove_leftovers(path.parent, of=path.name, older_than_s=_DAY_S)
     unfinished = path.parent / unfinished_name(path.name)
     try:
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -50,6 +54,7 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             another process has written the same content first.
     """
     make_folder(path.parent)
+    remove_leftovers(path.parent, of=path.name, older_than_s=_DAY_S)
     unfinished = path.parent / unfinished_name(path.name)
     try:
         unfinished.mkdir()
@@ -81,13 +86,20 @@ def write_whole(path: Path, content: str | bytes | memoryview) -> None:
         unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def remove_leftovers(folder: Path, *, older_than_s: float | None = None) -> None:
-    """Remove the unfinished entries that killed processes left in a folder.
+def remove_leftovers(folder: Path, *, of: str | None = None, older_than_s: float | None = None) -> None:
+    """Remove the unfinished entries that killed processes left in a folder, and put back a folder that was replaced by
+    none.
 
     Args:
+        of: the name of an entry; None for the unfinished entries of any name.
         older_than_s: leave younger ones, which another process may be writing; None removes all.
     """
-    for path in folder.glob(f"{PREFIX}*"):
+    name = "*" if of is None else glob.escape(of)
+    for path in folder.glob(f"{_REPLACED}{name}"):
+        with contextlib.suppress(OSError):
+            target = folder / path.name.removeprefix(_REPLACED)
+            shutil.rmtree(path) if target.exists() else path.rename(target)
+    for path in folder.glob(f"{PREFIX}*" if of is None else f"{PREFIX}{name}.*"):
         with contextlib.suppress(OSError):  # another process may remove it too
             if older_than_s is None or time.time() - path.stat().st_mtime > older_than_s:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -120,8 +132,8 @@ def _set_permissions(path: Path, permissions: int) -> None:
 
 
 def _replace_folder(path: Path, by: Path) -> None:
-    """A kill between the two renames leaves no folder at `path`, and at no time half of one."""
-    old = path.parent / unfinished_name(path.name)
+    """A kill between the two renames leaves the earlier folder under another name; `remove_leftovers` puts it back."""
+    old = path.parent / f"{_REPLACED}{path.name}"
     os.rename(path, old)
     try:
         os.rename(by, path)

@@ -39,6 +39,18 @@ class Job(ABC):
     portions the job runs, never what it makes.
     """
 
+    batch_size: int | None = None
+    """The number of rows per call at which the job is fastest; None leaves the choice to the caller."""
+
+    max_samples: int | None = None
+    """The number of different samples that a source can have; None is unlimited."""
+
+    of_originals: bool = False
+    """Whether the job only accepts texts of the data set, because it reads their paraphrases from a cache."""
+
+    uses_gpu: bool = False
+    """Whether a Ray actor that runs the job gets a share of the cluster's GPUs."""
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Everything that decides the output, as JSON values: method, algorithm version, model, decoding, seed."""
@@ -51,26 +63,6 @@ class Job(ABC):
             sources, samples: of equal length. The samples of one source are adjacent and ascending, so that the job
                 can share work between them.
         """
-
-    @property
-    def batch_size(self) -> int | None:
-        """The number of rows per call at which the job is fastest; None leaves the choice to the caller."""
-        return None
-
-    @property
-    def max_samples(self) -> int | None:
-        """The number of different samples that a source can have; None is unlimited."""
-        return None
-
-    @property
-    def of_originals(self) -> bool:
-        """Whether the job only accepts texts of the data set, because it reads their paraphrases from a cache."""
-        return False
-
-    @property
-    def uses_gpu(self) -> bool:
-        """Whether a Ray actor that runs the job gets a share of the cluster's GPUs."""
-        return False
 
     def start_worker(self, worker: int, workers: int) -> None:  # noqa: B027  doing nothing is the default
         """Prepare one of several local processes for the job.

@@ -153,3 +153,34 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path):
     remove_leftovers(tmp_path)
     assert contents(tmp_path) == before
     remove_leftovers(tmp_path / "none")
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_a_write_removes_old_leftovers_of_its_own_name(tmp_path: Path, write):
+    names = [unfinished_name("new"), unfinished_name("new"), unfinished_name("newer")]
+    for name in names:
+        (tmp_path / name).touch()
+    for name in (names[0], names[2]):
+        os.utime(tmp_path / name, (time.time() - 100_000,) * 2)
+    write(tmp_path / "new", "content")
+    assert {path.name for path in tmp_path.iterdir()} == {"new", *names[1:]}
+
+
+def test_a_kill_while_a_folder_is_replaced_keeps_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_folder(tmp_path / "model", "earlier")
+    rename = os.rename
+
+    def killed_before_the_second(source: Path, target: Path) -> None:
+        if Path(target).name == "model":
+            os._exit(9)
+        rename(source, target)
+
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(os, "rename", killed_before_the_second)
+        write_folder(tmp_path / "model", "later", replace=True)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert not (tmp_path / "model").exists()
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert set(contents(tmp_path / "model").values()) == {"earlier"}

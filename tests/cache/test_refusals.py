@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from contents import content
 from jobs import Upper
 
-from translation_cache import Cache, CacheError, fill, join, stats, verify
+from translation_cache import Cache, CacheError, Job, Paraphrase, fill, join, stats, verify
 
 TEXTS = [f"text {number}" for number in range(50)]
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to become somebody else")
@@ -86,3 +87,17 @@ def test_no_space_for_what_is_looked_up(tmp_path: Path, monkeypatch: pytest.Monk
     assert not list(tmp_path.glob("translation-cache-*"))
     assert join(cache, Upper().settings(), TEXTS, folder=tmp_path)["status"].null_count == 0
     assert not list(tmp_path.glob("translation-cache-*"))
+
+
+def test_a_member_of_a_job_can_be_a_field_without_a_default():
+    @dataclass(frozen=True)
+    class Sized(Job):
+        batch_size: int
+
+        def settings(self):
+            return {"method": "sized"}
+
+        def __call__(self, sources, samples):
+            return [Paraphrase(source[::-1]) for source in sources]
+
+    assert Sized(batch_size=7).batch_size == 7 and Sized(7).max_samples is None

@@ -5,7 +5,7 @@ The names are imported when they are first used.
 
 from typing import TYPE_CHECKING
 
-from text_uda.lazy_names import lazy_names
+from text_uda.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from text_uda.augment.all_augmentations import *  # noqa: F403

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from text_uda.lazy_names import classes_by_file
+from text_uda.lazy_imports import classes_by_file
 
 _CLASSES = {
     name: getattr(import_module(module), kind)

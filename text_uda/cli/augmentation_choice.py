@@ -10,7 +10,7 @@ import click
 from text_uda.cli.declarations import DeclaredField, declared_class
 from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.errors import SettingsError
-from text_uda.lazy_names import classes_by_file
+from text_uda.lazy_imports import classes_by_file
 from text_uda.ranges import Count, Positive, Share, WholeNumber
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import re
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Literal, Union
 
-from text_uda.lazy_names import imported_names, parsed
+from text_uda.lazy_imports import imported_names, parsed
 
 _PROJECT = ("text_uda", "translation_cache")
 _LIGHT = ("text_uda.ranges",)  # modules of the project that are imported: they load nothing
@@ -25,7 +26,7 @@ class DeclaredField:
     """Literals, ranges and unions as at run time; `Any` for a class of this project."""
 
     default: Any
-    """None for a default that is no literal."""
+    """None where the field has no default, or a named constant."""
 
     docstring: str
 
@@ -73,23 +74,19 @@ def declared_class(module: str, name: str) -> DeclaredClass:
             fields[line.target.id] = DeclaredField(
                 name=line.target.id,
                 annotation=_evaluated(module, line.annotation),
-                default=_literal(line.value),
+                default=_default(module, line.value),
                 docstring=docstring.value if isinstance(docstring, ast.Constant) else "",  # pyright: ignore[reportArgumentType]
             )
     return DeclaredClass(fields, frozenset(methods))
 
 
 def choices(module: str, name: str) -> tuple[str, ...]:
-    """The words of a list of the library: a Literal, a tuple, the keys of a dict, or functions that a dict names."""
+    """The words of a list of the library: a Literal or a tuple."""
     module, name, statement = _definition(module, name)
     assert isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None
     match statement.value:
-        case ast.Dict(keys=keys):
-            return tuple(ast.literal_eval(key) for key in keys if key is not None)
         case ast.Tuple():
             return ast.literal_eval(statement.value)
-        case ast.DictComp(generators=[ast.comprehension(iter=ast.Tuple(elts=functions))]):
-            return tuple(ast.unparse(function) for function in functions)
         case annotation:
             return typing.get_args(_evaluated(module, annotation))
 
@@ -135,6 +132,18 @@ def _home(module: str, name: str) -> tuple[str, str] | None:
     return home if home[0].split(".")[0] in _PROJECT else None
 
 
+def _default(module: str, value: ast.expr | None) -> Any:
+    """The default of a field: a literal; None for a named constant, which the docstring of the field describes.
+
+    Raises:
+        TypeError: it is an expression, so the command line cannot know it.
+    """
+    try:
+        return None if value is None or isinstance(value, ast.Name) else ast.literal_eval(value)
+    except ValueError as error:
+        raise TypeError(f"{module}: the default {ast.unparse(value)} is not a literal") from error
+
+
 def _literal(value: ast.expr | None) -> Any:
     try:
         return None if value is None else ast.literal_eval(value)
@@ -166,9 +175,12 @@ def _evaluated(module: str, annotation: ast.expr) -> Any:
 
 def _named(module: str, name: str) -> Any:
     home, name = imported_names(_statements(module)).get(name, (module, name))
-    if home in _LIGHT or home.split(".")[0] not in _PROJECT:
+    top = home.split(".")[0]
+    if home in _LIGHT or top in sys.stdlib_module_names:
         return getattr(import_module(home), name)
+    if top not in _PROJECT:  # torch, for one: `--help` must not load it
+        return Any
     home, _, statement = _definition(home, name)
-    if isinstance(statement, ast.Assign):
+    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         return _evaluated(home, statement.value)
     return Any

@@ -12,7 +12,7 @@ from text_uda.cli.output import printable
 from text_uda.cli.parameter_types import NumbersOr
 from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.errors import SettingsError
-from text_uda.lazy_names import classes_by_file
+from text_uda.lazy_imports import classes_by_file
 
 if TYPE_CHECKING:
     from text_uda.objectives import Preset

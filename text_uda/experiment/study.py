@@ -26,7 +26,7 @@ from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress
 from text_uda.training.stop_signals import Interrupted
-from translation_cache.atomic import write_whole
+from translation_cache.atomic import make_folder, write_whole
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         # Names with a dot are temporary files of another share or of a killed process.
         if out.exists() and any(path.name != "cache" and not path.name.startswith(".") for path in out.iterdir()):
             raise SettingsError(f"{out} holds files of something else; name an empty folder")
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         content: dict[str, Any] = {"data": arguments, "trials": {}}
     else:
         content = _read(file)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from translation_cache.atomic import remove_leftovers, whole_file
+from translation_cache.atomic import make_folder, remove_leftovers, whole_file
 from translation_cache.mapped import scratch_folder
 
 Blocks = Iterable[Sequence[Sequence[int]]]  # token ids, in blocks of texts
@@ -71,7 +71,7 @@ def load_or_create(
     Raises:
         OSError: the folder is not writable, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / f"{key}.safetensors"
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when it is closed, or its process ends

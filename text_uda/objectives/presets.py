@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from text_uda.errors import SettingsError
-from text_uda.lazy_names import classes_by_file
+from text_uda.lazy_imports import classes_by_file
 from text_uda.objectives import all_objectives
 from text_uda.objectives.all_objectives import *  # noqa: F403
 from text_uda.objectives.baseline import Baseline

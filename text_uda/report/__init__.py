@@ -13,7 +13,7 @@ from text_uda.report.comparison import Comparison
 from text_uda.report.find_runs import find_runs_in
 from text_uda.report.grouping import compare
 from text_uda.report.table_files import to_csv, to_latex, to_markdown
-from translation_cache.atomic import write_whole
+from translation_cache.atomic import make_folder, write_whole
 
 __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"]
 
@@ -96,7 +96,7 @@ def save_figures(runs: Sequence[Path], folder: Path) -> list[Path]:
 
 def _write(path: Path, content: str, subject: str, kind: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_whole(path, content)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -11,7 +11,7 @@ from text_uda.report.curves import training_charts
 from text_uda.report.error_strips import error_by_method
 from text_uda.report.reliability import reliability_diagram
 from text_uda.report.trends import by_labels, by_settings, change_against_gain
-from translation_cache.atomic import write_whole
+from translation_cache.atomic import make_folder, write_whole
 
 LIST = "text-uda-figures.txt"
 """A file beside the figures with the names of all figures that one call wrote."""
@@ -52,7 +52,7 @@ def save_figures(comparisons: list[Comparison], folder: Path) -> list[Path]:
         count = next(n for n in range(1, 10_000) if f"{_numbered(name, n)}.svg" not in contents)
         contents |= {f"{_numbered(name, count)}.{suffix}": content for suffix, content in paper_files(chart).items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name in _listed(folder) - contents.keys():
             (folder / name).unlink(missing_ok=True)
         write_whole(folder / LIST, "".join(f"{name}\n" for name in contents))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import SettingsError
 from text_uda.runs.decisive_settings import decisive, differences, has_earlier_head
-from translation_cache.atomic import remove_leftovers, whole_folder, write_whole
+from translation_cache.atomic import make_folder, remove_leftovers, whole_folder, write_whole
 
 log = logging.getLogger("text_uda")
 
@@ -84,7 +84,7 @@ class RunDirectory:
                     _listed(config.get("machine") or {}),
                 )
             return False
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         self.write("config.json", config)
         return True
 

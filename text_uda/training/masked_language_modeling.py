@@ -77,8 +77,9 @@ class MaskedLanguageModeling:
         maskable = self._maskable(rows)
         if len(maskable) < 2:
             raise DataError(
-                f"only {len(maskable)} of {len(texts):,} texts have a word that can be masked (within the first "
-                f"{settings.max_tokens} tokens); give two or more texts that are not empty, or raise max_tokens"
+                f"only {len(maskable)} of {len(texts):,} texts have a word that can be masked (among the "
+                f"{settings.max_tokens} tokens that are read); give two or more texts that are not empty, or raise "
+                "max_tokens"
             )
         self.rows = rows
         held_out = min(MAX_HELD_OUT, max(1, int(HELD_OUT_SHARE * len(maskable))))
@@ -129,7 +130,9 @@ class MaskedLanguageModeling:
                 total = total + loss.detach()
         total = distributed.summed(total)
         distributed.sum_gradients(self.module.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.module.parameters(), torch.inf if settings.max_grad_norm is None else settings.max_grad_norm
+        )
         if not (torch.isfinite(total) and torch.isfinite(norm)):
             quantity = "the loss" if not torch.isfinite(total) else "the gradient"
             raise self._non_finite(quantity, step, total, batch.texts)

@@ -33,8 +33,8 @@ class PretrainSettings:
     weight_decay: NotNegative = 0.01
     """Weight decay of AdamW, on matrices."""
 
-    max_grad_norm: Positive = 1.0
-    """Larger gradients are scaled down to this norm."""
+    max_grad_norm: Positive | None = 1.0
+    """Larger gradients are scaled down to this norm. None: they are not."""
 
     mask_rate: float = 0.15
     """Share of the words that are masked and predicted."""

@@ -9,18 +9,21 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from typing import Any
-
-ROOT = Path(__file__).parents[1]
 
 
 @cache
 def parsed(module: str) -> ast.Module:
     """The source of a module of this project, parsed; the module is not imported."""
-    path = ROOT.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(path.read_text(encoding="utf-8"))
+    spec = find_spec(module)
+    source = None if spec is None or not isinstance(spec.loader, InspectLoader) else spec.loader.get_source(module)
+    if source is None:
+        raise ImportError(
+            f"the source of {module} is missing: text_uda reads its lists from it, so install it with its .py files"
+        )
+    return ast.parse(source)
 
 
 def imported_names(statements: Iterable[ast.stmt]) -> dict[str, tuple[str, str]]:
@@ -44,6 +47,8 @@ def classes_by_file(module: str) -> dict[str, tuple[str, str]]:
         name -> (module, class), in the order of the imports.
     """
     imports = imported_names(parsed(module).body)
+    homes = [home for home, _ in imports.values()]
+    assert len(set(homes)) == len(homes), f"{module} lists two classes of one file"
     return {home.rpartition(".")[2].replace("_", "-"): (home, name) for home, name in imports.values()}
 
 
@@ -53,6 +58,7 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
     for statement in parsed(package).body:
         if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
             homes |= imported_names(statement.body)
+    assert homes, f"{package} lists its names below `if TYPE_CHECKING:`"
     namespace = vars(sys.modules[package])
 
     def get(name: str) -> Any:
