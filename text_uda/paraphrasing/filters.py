@@ -30,16 +30,16 @@ class Filters:
     """Gives a paraphrase its status: `ok`, or the first reason to reject it."""
 
     accept: tuple[str, ...] = ()
-    """Reasons of ACCEPTABLE to waive."""
+    """Use paraphrases that were rejected for this reason; can be repeated."""
 
     max_length_ratio: float | None = None
-    """Words of the paraphrase over words of its source, or the inverse; None keeps the default of 2."""
+    """Largest ratio of the lengths of paraphrase and source, in words. None: 2, as when the cache was filled."""
 
     min_change: float | None = None
-    """Minimum share of changed words, 0 to 1; below it a paraphrase is a `small-change`."""
+    """Reject a paraphrase that changes less than this share of the words."""
 
     max_change: float | None = None
-    """Maximum share of changed words, 0 to 1; above it a paraphrase is a `large-change`."""
+    """Reject a paraphrase that changes more than this share of the words."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.accept) - set(ACCEPTABLE):
