@@ -12,7 +12,7 @@ from text_uda.paraphrasing.filters import Filters, normalised_words
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
 from text_uda.translate import Translation, Translator, parse
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from translation_cache import Job, Paraphrase
 
 DRAWS_PER_ATTEMPT = 1 << 16  # draw number = sample number + attempt * this; larger samples are refused
@@ -68,9 +68,9 @@ class BackTranslation(Job):
 
     @cached_property
     def _round_trips(self) -> tuple[tuple[Translator, Translator], ...]:
-        return self._translators(Share())
+        return self._translators(WorkerShare())
 
-    def _translators(self, share: Share) -> tuple[tuple[Translator, Translator], ...]:
+    def _translators(self, share: WorkerShare) -> tuple[tuple[Translator, Translator], ...]:
         """For each pivot, the translators to it and back."""
         return parse(
             self.translator,
@@ -102,7 +102,7 @@ class BackTranslation(Job):
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Assign the process its GPU, or its share of the cores."""
-        object.__setattr__(self, "_round_trips", self._translators(Share(worker, workers)))  # replaces the cached one
+        object.__setattr__(self, "_round_trips", self._translators(WorkerShare(worker, workers)))  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
         round_trips = [{"there": there.settings(), "back": back.settings()} for there, back in self._round_trips]

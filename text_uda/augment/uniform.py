@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.token_edit import TokenEdit
-from text_uda.augment.vocabulary import BITS, Groups, random_bits, vocabulary
+from text_uda.augment.vocabulary import BITS, Groups, random_bits, load_vocabulary
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
 
@@ -58,7 +58,7 @@ class Uniform(TokenEdit):
         from text_uda.model.inputs import Tokens
 
         ids = tokens.input_ids
-        groups = vocabulary(self.tokenizer).all_tokens.on(ids.device)
+        groups = load_vocabulary(self.tokenizer).all_tokens.on(ids.device)
         members = groups.of(ids)
         bits = random_bits(ids.shape, generator)
         drawn = bits < int(self.rate * 2**BITS)

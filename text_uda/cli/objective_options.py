@@ -80,7 +80,7 @@ class ObjectiveChoice:
         settings = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
         for field, value in settings.items():
             if value is not None:
-                preset = preset.having(field, None if value == "none" else value, name=name)
+                preset = preset.with_setting(field, None if value == "none" else value, name=name)
         return preset
 
     def check_classes(self, classes: Sequence[str]) -> None:

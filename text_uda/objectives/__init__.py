@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from text_uda.objectives.baseline import Baseline as Baseline
     from text_uda.objectives.baseline import Linear as Linear
     from text_uda.objectives.class_prior import Prior as Prior
-    from text_uda.objectives.objective import Chosen as Chosen
+    from text_uda.objectives.objective import RowSelection as RowSelection
     from text_uda.objectives.objective import Context as Context
     from text_uda.objectives.objective import Loss as Loss
     from text_uda.objectives.objective import Method as Method

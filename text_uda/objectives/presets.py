@@ -26,7 +26,7 @@ class Preset:
         """The objectives that have a loss; empty for a baseline, which takes no step."""
         return losses(self.objectives)
 
-    def having(self, field: str, value: Any, *, name: str) -> "Preset":
+    def with_setting(self, field: str, value: Any, *, name: str) -> "Preset":
         """A copy with another value in every objective that has this field.
 
         "weight" also sets the `unlabeled_weight` of objectives that include a labeled loss, "alignment" the `prior` of

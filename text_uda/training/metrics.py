@@ -19,7 +19,7 @@ from text_uda.model.classifier import TokenCounts
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.run_warnings import RunWarnings
 
-OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
+MACHINE_METRICS = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
 
 log = logging.getLogger("text_uda")
 

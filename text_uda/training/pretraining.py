@@ -15,7 +15,7 @@ from text_uda.errors import DataError, SettingsError
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import hidden_width
 from text_uda.runs.directory import PRETRAINING, RunDirectory
-from text_uda.runs.provenance import machine, provenance
+from text_uda.runs.provenance import machine, code_versions
 from text_uda.training.loop import train_loop
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretrain_settings import PretrainSettings
@@ -73,7 +73,7 @@ def pretrain(
         "method": PRETRAINING,
         "data": {"texts": len(texts), "digest": _digest(texts)},
         "settings": asdict(settings),
-        **provenance(),
+        **code_versions(),
         "machine": machine(accelerator, precision),
     }
     is_new = distributed.on_main(lambda: directory.open(config, resume=resume))

@@ -12,7 +12,7 @@ from text_uda import distributed
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import Classifier, ClassifierOutput, TokenCounts, embed, number_of_classes
 from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
-from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, counts, in_use
+from text_uda.objectives import RowSelection, Context, Objective, Selective, Stateful, View, all_needs, counts, in_use
 from text_uda.objectives.functional import entropy
 from text_uda.training.in_step_augmentation import InStep, augmented_view
 
@@ -91,7 +91,7 @@ class Step(nn.Module):
             batch = self._equally_wide(self._with_second_view(batch, key, terms))
         targets, teacher_logits = self._without_gradient(batch, teacher)  # (U, C) each
 
-        def context(index: int, views: Mapping[View, ClassifierOutput], chosen: Chosen | None = None) -> Context:
+        def context(index: int, views: Mapping[View, ClassifierOutput], chosen: RowSelection | None = None) -> Context:
             state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
             return Context(
                 student=self.student,
@@ -107,7 +107,7 @@ class Step(nn.Module):
             )
 
         views: Mapping[View, ClassifierOutput] = {}
-        chosen: dict[int, Chosen] = {}
+        chosen: dict[int, RowSelection] = {}
         if self._leaves_out:
             views = self._run(self._views_before_choice, batch)
             for index, objective in self.objectives.items():
@@ -257,7 +257,7 @@ class Step(nn.Module):
         return self.model.config.pad_token_id or 0
 
 
-def _counted_by_any(chosen: Iterable[Chosen]) -> Tensor | None:
+def _counted_by_any(chosen: Iterable[RowSelection]) -> Tensor | None:
     """Rows that at least one objective counts, (U,) bool; None where no objective has chosen."""
     counted = [choice.counted for choice in chosen]
     return torch.stack(counted).any(dim=0) if counted else None

@@ -5,7 +5,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.translate.apertium import Apertium
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation, Translator
 
 ENGINES = ("apertium", "marian", "ctranslate2")
@@ -16,7 +16,7 @@ RoundTrip = tuple[Translator, Translator]  # (forward, back)
 
 
 def parse(
-    spec: str, *, precision: str | None = None, share: Share | None = None, **decoding: Any
+    spec: str, *, precision: str | None = None, share: WorkerShare | None = None, **decoding: Any
 ) -> tuple[RoundTrip, ...]:
     """The translators of `apertium:eng-spa` or `marian:THERE,BACK`; `+` joins several. Loads no model.
 
@@ -27,10 +27,10 @@ def parse(
     Raises:
         SettingsError: the engine is unknown, or does not support an option.
     """
-    return tuple(_round_trip(part.strip(), precision, share or Share(), decoding) for part in spec.split("+"))
+    return tuple(_round_trip(part.strip(), precision, share or WorkerShare(), decoding) for part in spec.split("+"))
 
 
-def _round_trip(spec: str, precision: str | None, share: Share, decoding: dict[str, Any]) -> RoundTrip:
+def _round_trip(spec: str, precision: str | None, share: WorkerShare, decoding: dict[str, Any]) -> RoundTrip:
     engine, _, rest = spec.partition(":")
     if engine == "apertium":
         languages = rest.split("-")

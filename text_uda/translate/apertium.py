@@ -21,7 +21,7 @@ from typing import Any
 
 from text_uda.errors import MissingPartError
 from text_uda.text.sentences import normalise
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
 
 MODES = Path("/usr/share/apertium/modes")
@@ -37,7 +37,7 @@ class Apertium:
     """One direction of a language pair, such as `eng-spa`."""
 
     direction: str
-    share: Share = field(default_factory=Share, kw_only=True, compare=False, repr=False)
+    share: WorkerShare = field(default_factory=WorkerShare, kw_only=True, compare=False, repr=False)
     """Of the machine; it changes no translation."""
 
     draws = 1
