@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from text_uda.augment.uniform import Uniform
-from text_uda.augment.vocabulary import Groups, random_bits, load_vocabulary
+from text_uda.augment.vocabulary import Groups, load_vocabulary, random_bits
 from text_uda.keyed_random import Key
 
 GROUPS = Groups([range(10, 20), range(30, 33), [40]], never_drawn=[5])  # 40 has none to stand for it

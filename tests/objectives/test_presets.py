@@ -62,7 +62,9 @@ def test_the_alignment_is_the_prior_of_methods_with_a_threshold_for_each_class()
 
 
 def test_the_weight_of_a_method_with_its_own_labeled_loss_is_that_of_its_unlabeled_one():
-    assert PRESETS["mixmatch"].with_setting("weight", 3.0, name="mixmatch").objectives == (MixMatch(unlabeled_weight=3.0),)
+    assert PRESETS["mixmatch"].with_setting("weight", 3.0, name="mixmatch").objectives == (
+        MixMatch(unlabeled_weight=3.0),
+    )
 
 
 def test_the_decay_is_that_of_the_average():

@@ -78,7 +78,7 @@ class MaskedLanguageModel(Job):
         return self._share.block()
 
     @cached_property
-    def _share(self) -> "WorkerShare":  # of the machine: the whole of it, but for a worker
+    def _share(self) -> "WorkerShare":  # the whole machine, unless start_worker assigned a share
         from text_uda.translate.device import WorkerShare
 
         return WorkerShare()
@@ -306,7 +306,7 @@ class _Model:
 
     def has_substitute(self, word: Word, kept_words: frozenset[str]) -> bool:
         """Whether any token can replace this word; false in tiny vocabularies only."""
-        excluded = sum(len(self.spellings(kept)) for kept in kept_words) + len(self.spellings(word.lowercase))
+        excluded = sum(len(self.spellings(spelling)) for spelling in kept_words) + len(self.spellings(word.lowercase))
         return self._allowed_count[int(word.text[0].isupper())] > excluded
 
     def forbidden(self, kept_words: frozenset[str]) -> np.ndarray:

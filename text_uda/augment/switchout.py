@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.token_edit import TokenEdit
-from text_uda.augment.vocabulary import BITS, Groups, OnDevice, random_bits, load_vocabulary
+from text_uda.augment.vocabulary import BITS, Groups, OnDevice, load_vocabulary, random_bits
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
 

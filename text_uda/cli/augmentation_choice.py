@@ -68,8 +68,8 @@ class AugmentationChoice:
     """How much each operation of RandAugment changes."""
 
     translator: str | None = None
-    """Engine of back-translation: apertium:PAIR, marian:THERE,BACK or ctranslate2:THERE,BACK; join several pivots by
-    +."""
+    """Engine of back-translation: apertium:PAIR, marian:FORWARD,BACK or ctranslate2:FORWARD,BACK; join several pivots
+    by +."""
 
     sampling_temperature: Positive | None = None
     """Temperature of mlm, and of back-translation with marian or ctranslate2. Without it, back-translation decodes

@@ -96,9 +96,9 @@ class ObjectiveChoice:
 
 def _default(field: DeclaredField) -> str | None:
     """The default of the option, the value in the preset `uda`, or the default of the class that reads the option."""
-    of_uda = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
-    if field.name in of_uda:
-        return f"{of_uda[field.name]} with uda"
+    uda_settings = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
+    if field.name in uda_settings:
+        return f"{uda_settings[field.name]} with uda"
     if field.name == "ema_decay":
         return default_of(declared_class("text_uda.objectives.weight_averaging", "EMA").fields["decay"])
     if field.name == "label_smoothing":

@@ -132,8 +132,8 @@ def select_share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequ
         raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
     folders = sorted(trial.folder for trial in trials)
     folders.sort(key=lambda folder: keyed_seed("shard", folder))
-    selected = set(folders[number - 1 :: count])
-    return [trial for trial in trials if trial.folder in selected]
+    in_share = set(folders[number - 1 :: count])
+    return [trial for trial in trials if trial.folder in in_share]
 
 
 def default_workers(trials: Sequence[Trial]) -> int:
@@ -202,7 +202,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
         if isinstance(content["data"], dict) and isinstance(content["trials"], dict):
             return content
-        reason = "it is no file of a study"
+        reason = "it is not the file of a study"
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise SettingsError(f"{file} cannot be read ({reason}); name another folder for the study")

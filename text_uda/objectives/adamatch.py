@@ -12,7 +12,7 @@ from text_uda.objectives.checks import check_momentum, check_threshold, check_we
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, soft_cross_entropy
 from text_uda.objectives.hard_pseudo_labels import update_running_mean, weighted_loss
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 @dataclass(frozen=True, kw_only=True)

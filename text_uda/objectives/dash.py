@@ -13,7 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_weight
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 def loss_threshold(initial: float, *, decays: int, gamma: float, slack: float, least: float) -> float:

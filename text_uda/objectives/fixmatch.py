@@ -6,7 +6,7 @@ from typing import ClassVar
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 @dataclass(frozen=True, kw_only=True)

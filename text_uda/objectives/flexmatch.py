@@ -12,7 +12,7 @@ from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
 from text_uda.objectives.class_prior import Prior, check_prior, class_distribution
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 _NONE = -1  # the class of a row that was never predicted with confidence
 

@@ -12,7 +12,7 @@ from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_weight
 from text_uda.objectives.class_prior import Prior, check_prior, class_distribution
 from text_uda.objectives.hard_pseudo_labels import histogram, pseudo_label_loss, update_running_mean, weighted_loss
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 def fairness_loss(

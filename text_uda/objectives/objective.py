@@ -48,7 +48,7 @@ class Context:
     """Buffers of this objective, which it updates in place; checkpoints keep them."""
 
     selection: "RowSelection | None" = None
-    """The choice of a selective objective, where the step requested it before it ran the second view."""
+    """The rows of a selective objective, where the step requested them before it ran the second view."""
 
     @property
     def progress(self) -> float:
@@ -116,7 +116,7 @@ def in_use(objectives: Sequence[Objective]) -> dict[int, Objective]:
     return {index: objective for index, objective in enumerate(objectives) if getattr(objective, "weight", 1) != 0}
 
 
-def counts(objective: Objective, *, step: int, steps: int) -> bool:
+def is_active(objective: Objective, *, step: int, steps: int) -> bool:
     """Whether the objective has a loss in this step; with `until`, only in that first share of the steps."""
     return step < getattr(objective, "until", 1) * steps
 

@@ -17,7 +17,7 @@ from text_uda.objectives.checks import (
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, kl_divergence, sharpen
 from text_uda.objectives.hard_pseudo_labels import update_running_mean
-from text_uda.objectives.objective import RowSelection, Context, Loss, Needs, agreement, shares
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection, agreement, shares
 from text_uda.objectives.schedules import ramp_up
 
 

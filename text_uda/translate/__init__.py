@@ -18,10 +18,10 @@ RoundTrip = tuple[Translator, Translator]  # (forward, back)
 def parse(
     spec: str, *, precision: str | None = None, share: WorkerShare | None = None, **decoding: Any
 ) -> tuple[RoundTrip, ...]:
-    """The translators of `apertium:eng-spa` or `marian:THERE,BACK`; `+` joins several. Loads no model.
+    """The translators of `apertium:eng-spa` or `marian:FORWARD,BACK`; `+` joins several. Loads no model.
 
     Args:
-        precision: of marian and ctranslate2, see there; None is the engine's default.
+        precision: of marian and ctranslate2 (see their classes); None is the engine's default.
         share: of the machine, for one of several worker processes; None is the whole machine.
         decoding: the fields of `Decoding`, for both directions.
     Raises:

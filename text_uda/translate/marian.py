@@ -14,7 +14,7 @@ import numpy as np
 
 from text_uda.keyed_random import keyed_generator
 from text_uda.translate import marian_checkpoint
-from text_uda.translate.decoding import Decoding, DecodedTokens, decode
+from text_uda.translate.decoding import DecodedTokens, Decoding, decode
 from text_uda.translate.device import WorkerShare
 from text_uda.translate.marian_network import Precision
 from text_uda.translate.token_sampling import DRAWS
