@@ -84,8 +84,8 @@ class RunWarnings:
             is_single = last["never_predicted"] == 1
             yield (
                 f"step {last['step']:,}: {last['never_predicted']:,} {'class is' if is_single else 'classes are'} "
-                f"never predicted after the last step, although {last['share_never_predicted']:.0%} of the {last['rows']:,} "
-                f"development rows have {'its label' if is_single else 'their labels'}. {_REMEDY}"
+                f"never predicted after the last step, although {last['share_never_predicted']:.0%} of the "
+                f"{last['rows']:,} development rows have {'its label' if is_single else 'their labels'}. {_REMEDY}"
             )
 
 
