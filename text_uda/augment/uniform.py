@@ -23,8 +23,8 @@ class Uniform(TokenEdit):
 
     Source: the code of UDA (Xie et al. 2019, arXiv 1904.12848), `UnifRep` in word_level_augment.py, which its Yelp
     experiments call SwitchOut; token_prob -> rate. Departures from the code: the vocabulary is the tokenizer's, not
-    that of the training texts; a token never replaces itself; texts of one or two tokens are edited too. The tokens that
-    can replace each other are those of `SwitchOut`: in the training step (`on_tokens`) all that are not special,
+    that of the training texts; a token never replaces itself; texts of one or two tokens are edited too. The tokens
+    that can replace each other are those of `SwitchOut`: in the training step (`on_tokens`) all that are not special,
     offline word beginnings for word beginnings and continuations for continuations.
     """
 
