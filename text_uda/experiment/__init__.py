@@ -15,7 +15,7 @@ The names below are imported when they are first used: the command line reads th
 
 from typing import TYPE_CHECKING
 
-from text_uda.lazy_names import lazy_names
+from text_uda.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from text_uda.experiment.catalogue import STUDIES as STUDIES
