@@ -41,7 +41,7 @@ from text_uda.data import Rows as Texts
 from text_uda.data import Split, load
 from text_uda.model.classifier import Classifier
 from text_uda.model.inputs import Batch, Tokens, concatenate, pad, pad_to_width
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
 from text_uda.model.precision import resolve_precision
 from text_uda.model.pretrained import load_tokenizer
@@ -158,7 +158,7 @@ class Variant(NamedTuple):
     half: bool = False
 
     def run(self, rows: Rows, number: int) -> None:
-        with keyed_random(number), torch.autocast(rows.device.type, dtype=torch.bfloat16, enabled=self.half):
+        with seeded_torch(number), torch.autocast(rows.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss = self.forward(rows)
         loss.backward()
         self.optimizer.step()
@@ -170,7 +170,7 @@ def _encoder(options: argparse.Namespace) -> BertForSequenceClassification:
         vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
         max_position_embeddings=max(512, options.max_tokens), num_labels=len(CLASSES), attn_implementation="sdpa",
     )  # fmt: skip
-    with keyed_random(0):
+    with seeded_torch(0):
         return BertForSequenceClassification(config).train()
 
 
@@ -220,7 +220,7 @@ def _loss(rows: Rows, labeled: Tensor, original: Tensor, augmented: Tensor) -> T
 @torch.no_grad()
 def _with_threshold(ours: PreTrainedModel, rows: Rows, number: int) -> Rows:
     """A threshold that half of the rows pass, with the dropout of this round: our step runs `original` first."""
-    with keyed_random(number):
+    with seeded_torch(number):
         logits = Classifier(ours)(rows.padded(rows.original)).logits
     largest = logits.softmax(dim=-1).amax(dim=-1).sort().values.tolist()
     half = len(largest) // 2  # between two values, so that rounding has no effect

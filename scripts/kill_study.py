@@ -24,7 +24,7 @@ from typing import Any
 
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product", "review", "show")
@@ -38,7 +38,7 @@ def write_encoder(folder: Path) -> None:
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=64).save_pretrained(folder)
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    with keyed_random(0):
+    with seeded_torch(0):
         BertModel(BertConfig(vocab_size=len(vocabulary), **sizes)).save_pretrained(folder)
 
 

@@ -123,13 +123,13 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
 
 def outcome(out: Path) -> dict[str, Any]:
     """The files of a run without times and rates."""
-    from text_uda.training.metrics import OF_THE_MACHINE
+    from text_uda.training.metrics import MACHINE_METRICS
 
     def without_times(record: dict[str, Any]) -> dict[str, Any]:
         return {
             name: value
             for name, value in record.items()
-            if name not in (*OF_THE_MACHINE, "seconds", "cpu_seconds", "run")
+            if name not in (*MACHINE_METRICS, "seconds", "cpu_seconds", "run")
         }
 
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()

@@ -33,7 +33,7 @@ def main() -> None:
     record = {
         "sentences": len(sentences),
         "seconds": round(report.seconds, 1),
-        "sentences_per_s": round(report.made / report.seconds, 1),
+        "sentences_per_s": round(report.computed / report.seconds, 1),
         "usable": len(usable) / len(sentences),
         "rejected": dict(Counter(report.rejected).most_common()),
         "distinct": len({one.text for one in usable}) / max(1, len(usable)),

@@ -36,7 +36,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from text_uda.data import load, split
 from text_uda.keyed_random import keyed_generator
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.objectives import PRESETS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
@@ -198,7 +198,7 @@ def make_encoder(folder: Path) -> None:
         intermediate_size=64,
         max_position_embeddings=MAX_TOKENS,
     )
-    with keyed_random(0):
+    with seeded_torch(0):
         BertModel(config).save_pretrained(folder)
 
 

@@ -34,7 +34,7 @@ def write_data(path: Path) -> None:
         for text, label in zip(side.texts, side.labels, strict=True)
     ]
     most = sum(name == "person" for name, _ in rows) / SHARES["person"]
-    with whole_file(path) as aside, aside.open("w", encoding="utf-8") as file:
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for kind, share in SHARES.items():
             texts = sorted((text for name, text in rows if name == kind), key=lambda text: keyed_seed("skewed", text))
             for text in texts[: round(share * most)]:

@@ -21,7 +21,7 @@ from transformers import BertConfig, BertForSequenceClassification
 import text_uda.augment
 from text_uda.lazy_imports import classes_by_file
 from text_uda.model.inputs import Batch, Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.objectives import PRESETS, LogisticRegression, Needs, Preset, SelfTraining, all_needs
 from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
 from text_uda.training.step import Step
@@ -193,7 +193,7 @@ def cost(preset: Preset) -> tuple[str, str]:
 
 def _count(preset: Preset, labeled: int, unlabeled: int) -> Counter[str]:
     """Rows through the encoder's forward and backward pass while one step runs."""
-    with keyed_random(0):
+    with seeded_torch(0):
         config = BertConfig(
             vocab_size=40,
             hidden_size=16,

@@ -39,21 +39,21 @@ class Draws:
     Construction takes 1 microsecond, and 20 for a NumPy generator; a word-level augmentation needs only a few numbers.
     """
 
-    __slots__ = ("_counter", "_hash", "_left")
+    __slots__ = ("_counter", "_hash", "_unused")
 
     def __init__(self, keyed: "hashlib.blake2b") -> None:
         self._hash = keyed
         self._counter = 0
-        self._left: list[int] = []
+        self._unused: list[int] = []
 
     def _next(self) -> int:
         """64 bits."""
-        if not self._left:
+        if not self._unused:
             block = self._hash.copy()
             block.update(self._counter.to_bytes(8, "big"))
             self._counter += 1
-            self._left = list(_EIGHT.unpack(block.digest()))
-        return self._left.pop()
+            self._unused = list(_EIGHT.unpack(block.digest()))
+        return self._unused.pop()
 
     def uniform(self) -> float:
         """In [0, 1)."""

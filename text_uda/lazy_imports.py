@@ -27,7 +27,7 @@ def parsed(module: str) -> ast.Module:
 
 
 def imported_names(statements: Iterable[ast.stmt]) -> dict[str, tuple[str, str]]:
-    """name -> (module, name there) of each `from module import ...`; a star stands for all that the module imports."""
+    """name -> (module, original name) of each `from module import ...`; a star stands for all imports of the module."""
     names: dict[str, tuple[str, str]] = {}
     for statement in statements:
         if not isinstance(statement, ast.ImportFrom) or statement.module is None:
@@ -64,8 +64,8 @@ def lazy_names(package: str) -> tuple[Callable[[str], Any], Callable[[], list[st
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module, name_there = homes[name]
-        namespace[name] = getattr(import_module(module), name_there)
+        module, original_name = homes[name]
+        namespace[name] = getattr(import_module(module), original_name)
         return namespace[name]
 
     def names() -> list[str]:

@@ -62,7 +62,7 @@ class _Silent:
 
 
 @contextmanager
-def progress(total: int, label: str, unit: str, *, done: int = 0, shown: bool = True) -> Iterator[Progress]:
+def progress_bar(total: int, label: str, unit: str, *, done: int = 0, shown: bool = True) -> Iterator[Progress]:
     """Show the progress of `total` units of work.
 
     Args:
@@ -96,7 +96,7 @@ def followed(label: str, unit: str, *, shown: bool = True) -> Iterator[Callable[
         def follow(done: int, total: int) -> None:
             nonlocal bar, last
             if bar is None:
-                bar, last = stack.enter_context(progress(total, label, unit, done=done, shown=shown)), done
+                bar, last = stack.enter_context(progress_bar(total, label, unit, done=done, shown=shown)), done
             bar.advance(done - last)
             last = done
 

@@ -27,7 +27,7 @@ log = logging.getLogger("translation_cache")
 
 SHARD_BYTES = 96 << 20  # text in a full shard; its file is about a third of that
 SMALL_BYTES = 4 << 20  # a smaller file is small
-MANY = 32  # small files that trigger a compaction
+MIN_SMALL_FILES = 32  # small files that trigger a compaction
 _PART_BYTES = 16 << 20  # files for one part
 
 
@@ -65,7 +65,7 @@ def compact_small(
         for file in cache.shards(fingerprint)
         if file.bytes < SMALL_BYTES and (names is None or file.name in names)
     ]
-    if len(small) < MANY:
+    if len(small) < MIN_SMALL_FILES:
         return []
     try:
         if names is not None:
@@ -89,7 +89,7 @@ class _Inputs:
 
     def are_compact(self) -> bool:
         """Whether the key ranges do not overlap and fewer shards could not hold the rows."""
-        disjoint = all(one[1] < other[0] for one, other in pairwise(sorted(self.key_ranges)))
+        disjoint = all(first[1] < second[0] for first, second in pairwise(sorted(self.key_ranges)))
         return disjoint and len(self.names) <= 1 + self.bytes // SHARD_BYTES
 
 

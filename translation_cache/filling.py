@@ -29,7 +29,7 @@ class FillReport:
     requested: int
     present: int
     """Rows that the cache had before the call."""
-    made: int
+    computed: int
     """Rows that the job computed."""
     rejected: dict[str, int] = field(default_factory=dict)
     """Computed rows by the reason of their rejection."""

@@ -90,16 +90,16 @@ class Parts:
 
 def take_rows(table: pa.Table, places: Sequence[int] | np.ndarray) -> pa.Table:
     """`table.take(places)` without combining the chunks first: memory grows with the rows taken, not with the table."""
-    wanted = np.asarray(places, dtype=np.int64)
+    row_numbers = np.asarray(places, dtype=np.int64)
     batches = table.to_batches()
     starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
-    order = np.argsort(wanted, kind="stable")
-    edges = np.searchsorted(wanted[order], starts)
-    taken = [
-        batch.take(pa.array(wanted[order[first:last]] - start))
+    order = np.argsort(row_numbers, kind="stable")
+    edges = np.searchsorted(row_numbers[order], starts)
+    pieces = [
+        batch.take(pa.array(row_numbers[order[first:last]] - start))
         for batch, start, first, last in zip(batches, starts, edges[:-1], edges[1:], strict=False)
         if first < last
     ]
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
-    return pa.Table.from_batches(taken, schema=table.schema).take(pa.array(back))
+    return pa.Table.from_batches(pieces, schema=table.schema).take(pa.array(back))

@@ -58,8 +58,8 @@ def export(cache: Cache, out: str | Path) -> dict[str, int]:
     writers = {".jsonl": _write_jsonl, ".parquet": _write_parquet, ".arrow": _write_arrow}
     if out.suffix not in writers:
         raise CacheError(f"cannot export to {out.name!r}; use a name that ends in .jsonl, .parquet or .arrow")
-    with whole_file(out) as temporary:
-        return {"rows": writers[out.suffix](temporary, _readable_tables(cache))}
+    with whole_file(out) as unfinished:
+        return {"rows": writers[out.suffix](unfinished, _readable_tables(cache))}
 
 
 def _readable_tables(cache: Cache) -> Iterator[pa.Table]:

@@ -55,7 +55,7 @@ def unique_rows(
         rival = here & differing[places]
         if rival.any():
             rivals.append((places[rival], table.filter(rival)))
-        selected = _first_of_each(np.flatnonzero(here & ~rival), places)
+        selected = _first_by_place(np.flatnonzero(here & ~rival), places)
         yielded[places[selected]] = True
         yield places[selected], table.select(columns).take(selected)
     if rivals:
@@ -76,7 +76,7 @@ def _times(places: Iterable[np.ndarray], wanted: int) -> np.ndarray:
     return times
 
 
-def _first_of_each(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _first_by_place(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The first of the rows with each place."""
     if np.all(places[rows][1:] > places[rows][:-1]):
         return rows

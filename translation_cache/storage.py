@@ -66,7 +66,7 @@ class Storage(Protocol):
         """Move the file, if it exists. Missing folders are created."""
         ...
 
-    def alone(self, name: str) -> contextlib.AbstractContextManager[bool]:
+    def lock(self, name: str) -> contextlib.AbstractContextManager[bool]:
         """True for one process at a time, False for others, to avoid duplicate work; duplicates would be harmless."""
         ...
 
@@ -186,7 +186,7 @@ class LocalStorage:
                 os.replace(self._root / path, self._root / to)
 
     @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[bool]:
+    def lock(self, name: str) -> Iterator[bool]:
         """A lock that ends with its process. The holder removes unfinished files of writers that no longer run."""
         try:
             descriptor = os.open(self._root / name / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -273,7 +273,7 @@ class ObjectStorage:
             self.remove(path)
 
     @contextlib.contextmanager
-    def alone(self, name: str) -> Iterator[bool]:
+    def lock(self, name: str) -> Iterator[bool]:
         del name
         yield True  # object stores have no locks; duplicate work is correct
 

@@ -116,12 +116,13 @@ class Cache:
         used = {file.name for file in self._storage.files(f"{SET_ASIDE}/{fingerprint}")}
         candidates = (name, *(f"{number}-{name}" for number in range(2, len(used) + 3)))
         free = next(candidate for candidate in candidates if candidate not in used)
-        aside = f"{SET_ASIDE}/{fingerprint}/{free}"
-        self._storage.move(path, aside)
-        if not even_if_sound and self.is_sound(fingerprint, name, aside):  # another process has just written it again
-            self._storage.write(path, self._storage.read(aside))
+        destination = f"{SET_ASIDE}/{fingerprint}/{free}"
+        self._storage.move(path, destination)
+        # Another process may have just written it again.
+        if not even_if_sound and self.is_sound(fingerprint, name, destination):
+            self._storage.write(path, self._storage.read(destination))
             return
-        log.warning("%s is set aside as %s", self.at(path), self.at(aside))
+        log.warning("%s is set aside as %s", self.at(path), self.at(destination))
 
     def is_sound(self, fingerprint: str, name: str, path: str | None = None) -> bool:
         """Whether the shard exists and its content matches its name; `path` is where it lies, if elsewhere."""
@@ -133,8 +134,8 @@ class Cache:
         return True
 
     def lock(self, fingerprint: str) -> AbstractContextManager[bool]:
-        """See Storage.alone."""
-        return self._storage.alone(fingerprint)
+        """See Storage.lock."""
+        return self._storage.lock(fingerprint)
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

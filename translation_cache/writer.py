@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from translation_cache.compaction import MANY, compact_small
+from translation_cache.compaction import MIN_SMALL_FILES, compact_small
 from translation_cache.errors import CacheError
 from translation_cache.key import fingerprint
 from translation_cache.shard import Row, to_table
@@ -49,7 +49,7 @@ class Writer:
         try:
             self._shards.add(self._cache.write(self._settings, to_table(self._fingerprint, rows)))
             self._since_compaction += 1
-            if self._since_compaction >= MANY:
+            if self._since_compaction >= MIN_SMALL_FILES:
                 self._shards.update(compact_small(self._cache, self._settings, self._fingerprint, self._shards))
                 self._since_compaction = 0
         except CacheError:

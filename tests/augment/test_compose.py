@@ -56,7 +56,7 @@ def test_what_is_no_job_is_refused():
     class Duck:
         settings, __call__ = Append.settings, Append.__call__
 
-    with pytest.raises(SettingsError, match=r"Duck.* is no augmentation.*derived from translation_cache\.Job"):
+    with pytest.raises(SettingsError, match=r"Duck.* is not an augmentation.*derived from translation_cache\.Job"):
         OneOf(operations=(Duck(),))  # type: ignore[arg-type]
 
 
@@ -130,7 +130,7 @@ def test_any_order_and_batch_make_the_same():
 
 def test_a_composition_is_a_job_of_the_cache(tmp_path):
     texts = ["One. Two.", "bad. Three."]
-    assert paraphrase(texts, NESTED, Cache(tmp_path / "cache"), samples=2).made == 4
+    assert paraphrase(texts, NESTED, Cache(tmp_path / "cache"), samples=2).computed == 4
     read = list(read_paraphrases(texts, NESTED, Cache(tmp_path / "cache"), samples=2))
     direct = NESTED([text for text in texts for _ in range(2)], [0, 1] * 2)
     assert [each.text for row in read for each in row] == [each.text for each in direct]
@@ -158,8 +158,8 @@ def test_where_to_compute_is_passed_on():
     [
         (lambda: Compose(operations=()), "at least one"),
         (lambda: Compose(operations=[Append()]), "a tuple"),
-        (lambda: Compose(operations=(Append,)), "Append is no augmentation"),
-        (lambda: OneOf(operations=(Append(), "synonym")), "'synonym' is no augmentation"),
+        (lambda: Compose(operations=(Append,)), "Append is not an augmentation"),
+        (lambda: OneOf(operations=(Append(), "synonym")), "'synonym' is not an augmentation"),
         (lambda: OneOf(operations=(Append(),), weights=(1, 2)), "one for each of the 1"),
         (lambda: OneOf(operations=(Append(), Append()), weights=(0, 0)), "above 0"),
         (lambda: OneOf(operations=(Append(),), weights=(float("nan"),)), "above 0"),

@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 
 from text_uda.augment import SwitchOut
 from text_uda.augment.switchout import draw_switches, sample_distance, switch_tokens
-from text_uda.augment.vocabulary import Groups, vocabulary
+from text_uda.augment.vocabulary import Groups, load_vocabulary
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Key
 from text_uda.model.inputs import Tokens
@@ -108,7 +108,7 @@ TEXTS = [TEXT, "a good film", "the best actor in the worst movie", TEXT.upper()]
 def test_special_tokens_and_padding_stay_in_the_step(tiny_bert: Path, amount: dict):
     method = SwitchOut(tokenizer=str(tiny_bert), **amount)
     assert isinstance(method, OnTokens)
-    own = vocabulary(str(tiny_bert)).tokenizer
+    own = load_vocabulary(str(tiny_bert)).tokenizer
     encoded = own([*TEXTS, ""], padding=True, return_tensors="pt")
     tokens = Tokens(encoded["input_ids"], encoded["attention_mask"])
     before = tokens.input_ids.clone()

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binom, chisquare
 
 from text_uda.augment.uniform import Uniform
-from text_uda.augment.vocabulary import vocabulary
+from text_uda.augment.vocabulary import load_vocabulary
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Tokens
 from text_uda.training.in_step_augmentation import OnTokens
@@ -18,7 +18,7 @@ TEXT = "good film plot the bad story"  # six tokens
 
 @pytest.mark.parametrize("rate", [0.3, 0.6])
 def test_as_many_as_of_a_coin_thrown_for_each_token(tiny_bert: Path, rate: float):
-    method, own = Uniform(tokenizer=str(tiny_bert), rate=rate), vocabulary(str(tiny_bert))
+    method, own = Uniform(tokenizer=str(tiny_bert), rate=rate), load_vocabulary(str(tiny_bert))
     made = method([TEXT] * 2000, range(2000))
     offline = np.bincount([round(each.scores["token_rate"] * 6) for each in made], minlength=7)
     assert all((each.status == "unchanged") == (each.text == TEXT) for each in made)
@@ -32,7 +32,7 @@ def test_as_many_as_of_a_coin_thrown_for_each_token(tiny_bert: Path, rate: float
 
 
 def test_in_the_step_any_other_token_of_the_whole_vocabulary(tiny_bert: Path):
-    method, own = Uniform(tokenizer=str(tiny_bert), rate=0.5), vocabulary(str(tiny_bert))
+    method, own = Uniform(tokenizer=str(tiny_bert), rate=0.5), load_vocabulary(str(tiny_bert))
     film, special = own.tokenizer.convert_tokens_to_ids("film"), own.tokenizer.all_special_ids
     ids = torch.full((300, 100), film)
     mask = torch.ones_like(ids)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from text_uda.augment.uniform import Uniform
-from text_uda.augment.vocabulary import Groups, random_bits, vocabulary
+from text_uda.augment.vocabulary import Groups, load_vocabulary, random_bits
 from text_uda.keyed_random import Key
 
 GROUPS = Groups([range(10, 20), range(30, 33), [40]], never_drawn=[5])  # 40 has none to stand for it
@@ -46,7 +46,7 @@ def test_no_groups_at_all():
 
 
 def test_word_pieces(tiny_bert: Path):
-    own = vocabulary(str(tiny_bert))
+    own = load_vocabulary(str(tiny_bert))
     index = own.tokenizer.convert_tokens_to_ids
     groups = {name: set(own.groups.members[own.groups.start[i] :][: own.groups.options[i] + 1])
               for name, i in (("begins", index("film")), ("goes on", index("##ing")))}  # fmt: skip
@@ -56,7 +56,7 @@ def test_word_pieces(tiny_bert: Path):
     assert not own.groups.switchable(special), "an unknown word in a text stays"
     assert own.all_tokens.switchable(special) == [special.index(own.tokenizer.unk_token_id)], "in the step it is a word"
     assert set(range(len(own.tokenizer))) - set(own.all_tokens.members.tolist()[:-1]) == set(special)
-    assert vocabulary(str(tiny_bert)) is own, "read once"
+    assert load_vocabulary(str(tiny_bert)) is own, "read once"
 
 
 def of_kind(kind: str, folder: Path) -> str:
@@ -81,7 +81,7 @@ def of_kind(kind: str, folder: Path) -> str:
 @pytest.mark.parametrize("kind", ["byte-level", "sentencepiece"])
 def test_tokenizers_that_mark_the_beginning(kind: str, tmp_path: Path):
     name = of_kind(kind, tmp_path)
-    own = vocabulary(name)
+    own = load_vocabulary(name)
     written = {own.texts[index] for index in own.texts}
     assert {"good", "film"} <= written and not {"<0x0A>", "madeupword0001", "", "\ufffd"} & written
     text = "  the good film\n the plot  "

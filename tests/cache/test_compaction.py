@@ -9,7 +9,7 @@ from contents import content
 from jobs import Upper
 
 from translation_cache import Cache, Paraphrase, compact, compaction, digest, fill, fingerprint, lookup, shard, verify
-from translation_cache.compaction import MANY, compact_small
+from translation_cache.compaction import MIN_SMALL_FILES, compact_small
 
 TEXTS = [f"text {number}" for number in range(400)]
 SETTINGS = Upper().settings()
@@ -49,22 +49,22 @@ def test_a_row_larger_than_a_shard_is_a_shard(cache, monkeypatch):
 def test_small_shards_do_not_pile_up(cache, whole):
     """With a commit for every two texts there are 200 commits."""
     fill(cache, Upper(), TEXTS, batch_size=2, commit_every_s=0)
-    assert content(cache) == whole and len(cache.shards(MARK)) < MANY + 8
+    assert content(cache) == whole and len(cache.shards(MARK)) < MIN_SMALL_FILES + 8
 
 
 def test_those_that_others_left_behind_are_put_together_at_the_end(cache):
-    for number in range(MANY):
+    for number in range(MIN_SMALL_FILES):
         cache.add(SETTINGS, [(f"text {number}", 0, Paraphrase("a"))])
-    fill(cache, Upper(), TEXTS[: MANY + 1])
+    fill(cache, Upper(), TEXTS[: MIN_SMALL_FILES + 1])
     assert len(cache.shards(MARK)) == 1
 
 
 def test_only_one_at_a_time_tidies(cache):
-    for number in range(MANY):
+    for number in range(MIN_SMALL_FILES):
         cache.add(SETTINGS, [(f"text {number}", 0, Paraphrase("a"))])
     with cache.lock(MARK) as first, Cache(str(cache)).lock(MARK) as second:
         assert first and not second
-        assert compact_small(cache, SETTINGS, MARK) == [] and len(cache.shards(MARK)) == MANY
+        assert compact_small(cache, SETTINGS, MARK) == [] and len(cache.shards(MARK)) == MIN_SMALL_FILES
     assert len(compact_small(cache, SETTINGS, MARK)) == 1 and len(cache.shards(MARK)) == 1
 
 

@@ -132,11 +132,11 @@ def test_it_is_named_and_no_row_of_it_is_read(
     assert kinds and damaged.exists(), "looking moves nothing"
     damaged_bytes = damaged.read_bytes()
     cache = Cache(tmp_path / "cache")
-    assert fill(cache, Upper(), TEXTS).made == len(lost)
+    assert fill(cache, Upper(), TEXTS).computed == len(lost)
     assert set(content(cache)) == right and verify(cache)["damaged"] == []
     aside = tmp_path / "cache" / "_set-aside" / MARK / damaged.name
     assert aside.read_bytes() == damaged_bytes and stats(cache)["set_aside"] == [f"{MARK}/{damaged.name}"]
-    assert fill(cache, Upper(), TEXTS).made == 0
+    assert fill(cache, Upper(), TEXTS).computed == 0
 
 
 def test_compaction_leaves_a_damaged_file_where_it_is(sound: Path, tmp_path: Path):
@@ -190,7 +190,7 @@ def test_a_file_that_is_sound_again_is_not_set_aside(sound: Path, tmp_path: Path
     victim.write_bytes(data[:-1])
     assert stats(cache)["rows"] < 60, "it was met when it was damaged"
     victim.write_bytes(data)
-    assert fill(cache, Upper(), TEXTS).made == 0 and stats(cache)["rows"] == 60 and stats(cache)["set_aside"] == []
+    assert fill(cache, Upper(), TEXTS).computed == 0 and stats(cache)["rows"] == 60 and stats(cache)["set_aside"] == []
 
 
 def test_the_second_damaged_file_of_a_name_does_not_overwrite_the_first(sound: Path, tmp_path: Path):

@@ -20,10 +20,10 @@ TEXTS = [f"text {number}" for number in range(100)]
 
 def test_only_what_is_missing_is_made(cache: Cache):
     first = fill(cache, Upper(), TEXTS[:60], batch_size=7)
-    assert (first.requested, first.present, first.made, first.rejected) == (60, 0, 60, {"unchanged": 60})
+    assert (first.requested, first.present, first.computed, first.rejected) == (60, 0, 60, {"unchanged": 60})
     second = fill(cache, Upper(), [*TEXTS, *TEXTS], samples=2)
-    assert (second.requested, second.present, second.made) == (200, 60, 140)
-    assert fill(cache, Upper(), TEXTS, samples=2).made == 0
+    assert (second.requested, second.present, second.computed) == (200, 60, 140)
+    assert fill(cache, Upper(), TEXTS, samples=2).computed == 0
     assert fill(cache, Upper(seed=1), TEXTS).present == 0, "other settings, other rows"
 
 
@@ -32,7 +32,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path):
     alone, shared = Cache(tmp_path / "alone"), Cache(tmp_path / "shared")
     fill(alone, Upper(), TEXTS, samples=2)
     report = fill(shared, Upper(), TEXTS, samples=2, workers=2, batch_size=9)
-    assert report.made == 200 and content(alone) == content(shared)
+    assert report.computed == 200 and content(alone) == content(shared)
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(cache: Cache, monkeypatch:
         with pytest.raises(CacheError, match="is full; free some space"):
             fill(cache, Upper(), TEXTS, batch_size=10, commit_bytes=1)
     assert content(cache) == before and not list(Path(str(cache)).rglob(f"{PREFIX}*"))
-    assert fill(cache, Upper(), TEXTS).made == 50
+    assert fill(cache, Upper(), TEXTS).computed == 50
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")

@@ -112,7 +112,7 @@ def test_damage_is_set_aside(location: str):
     files.write(f"{MARK}/{name}", files.read(f"{MARK}/{name}")[:-5])
     cache = Cache(location)
     assert [entry["file"] for entry in verify(cache)["damaged"]] == [cache.at(f"{MARK}/{name}")]
-    assert fill(cache, Upper(), TEXTS).made == 30 and content(cache) == before
+    assert fill(cache, Upper(), TEXTS).computed == 30 and content(cache) == before
     assert stats(cache)["set_aside"] == [f"{MARK}/{name}"] and verify(cache)["damaged"] == []
 
 
@@ -181,7 +181,7 @@ def test_a_connection_lost_in_the_middle_of_a_put(store: str, tmp_path: Path, im
         assert verify(straight)["damaged"] == [] and stats(straight)["rows"] == 10
         way.after_bytes = None
         report = fill(Cache(uri(way.host, folder)), Upper(), texts)
-        assert (report.present, report.made) == (10, 50)
+        assert (report.present, report.computed) == (10, 50)
     finally:
         way.close()
     whole = Cache(tmp_path / "cache")

@@ -141,7 +141,7 @@ def test_interrupted_anywhere_it_goes_on_to_the_same(new, runs, samples):
             compact(cut)
     present = len(content(cut))
     report = fill(cut, Upper(), texts, samples=samples)
-    assert (report.present, report.made) == (present, 30 * samples - present)
+    assert (report.present, report.computed) == (present, 30 * samples - present)
     assert content(cut) == content(whole) and digest(cut, Upper().settings()) == digest(whole, Upper().settings())
 
 

@@ -72,16 +72,16 @@ def test_the_same_rows_as_on_one_process(cluster: None, tmp_path: Path, whole: l
         batch_size=7,
         progress=lambda done, total: seen.append((done, total)),
     )
-    assert (report.requested, report.present, report.made) == (602, 40, 562)
+    assert (report.requested, report.present, report.computed) == (602, 40, 562)
     assert content(cache) == whole and seen[0] == (40, 602) and seen[-1] == (602, 602) and len(seen) > 4
-    assert fill(cache, Upper(), TEXTS, samples=2, engine="ray").made == 0
+    assert fill(cache, Upper(), TEXTS, samples=2, engine="ray").computed == 0
 
 
 def test_a_worker_that_is_killed_costs_its_block(cluster: None, tmp_path: Path, whole: list[tuple]):
     cache, memory = Cache(tmp_path / "ray"), tmp_path / "memory"
     texts = [*TEXTS[:150], "bad", *TEXTS[150:]]
     report = fill(cache, DyingOnce(memory=str(memory)), texts, samples=2, engine="ray", workers=2, batch_size=100)
-    assert report.made == 602 and content(cache) == whole
+    assert report.computed == 602 and content(cache) == whole
     calls = Counter(memory.read_text().splitlines())
     assert calls.pop("died") == 1
     assert sorted(calls.values())[-2:] == [1, 2] and sum(calls.values()) < 20, "one block was made again"
@@ -94,7 +94,7 @@ def test_an_error_of_the_job_is_told_and_what_was_made_is_kept(cluster: None, tm
     with pytest.raises(WorkerError, match=r"^RuntimeError: broken$"):
         fill(cache, Failing(), [*TEXTS, "bad"], engine="ray", workers=1, batch_size=20)
     report = fill(cache, Upper(), [*TEXTS, "bad"])
-    assert report.present >= 20 and report.made > 0 and verify(cache)["damaged"] == []
+    assert report.present >= 20 and report.computed > 0 and verify(cache)["damaged"] == []
 
 
 @pytest.mark.parametrize(("gpus", "workers"), [(1, 1), (8, 3), (8, 8), (2, 3), (1, 3), (1, 6), (8, 64), (3, 50)])
@@ -129,7 +129,7 @@ def test_a_driver_that_is_killed_goes_on_from_what_was_committed(tmp_path: Path,
     time.sleep(3)  # its actors may finish the block that they are at
     assert verify(Cache(path))["damaged"] == []
     report = fill(Cache(path), Upper(), [*TEXTS, "bad"], samples=2)
-    assert 0 < report.present < 602 and report.made == 602 - report.present
+    assert 0 < report.present < 602 and report.computed == 602 - report.present
     assert content(Cache(path)) == whole
 
 

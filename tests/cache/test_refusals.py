@@ -40,7 +40,7 @@ def test_a_disk_that_may_only_be_read(disk: Path):
         fill(cache, Upper(), TEXTS)
     assert stats(cache)["rows"] == 20 and verify(cache)["damaged"] == [], "it can still be read"
     subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-    assert fill(cache, Upper(), TEXTS).made == 30
+    assert fill(cache, Upper(), TEXTS).computed == 30
 
 
 def fill_as_nobody(location: str, other: str, answer: Connection) -> None:

@@ -60,9 +60,12 @@ def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--steps", 10), "--objective logistic-regression takes no step, and reads no --steps: leave it out"),
-        (("--learning-rate", 0.1), "reads no --learning-rate"),
-        (("--layer-decay", 0.5), "reads no --layer-decay"),
+        (
+            ("--steps", 10),
+            "--objective logistic-regression is fitted without training steps and ignores --steps; omit it",
+        ),
+        (("--learning-rate", 0.1), "ignores --learning-rate; omit it"),
+        (("--layer-decay", 0.5), "ignores --layer-decay; omit it"),
         (("--augment", "switchout"), "reads no augmented texts; leave out --augment"),
         (("--temperature", 0.5), "has no --temperature; its options are: none ("),
         (("--ema-decay", 0.9), "has no --ema-decay"),

@@ -76,7 +76,7 @@ def test_verify_of_a_damaged_file_says_what_to_do_and_the_next_fill_does_it(run,
     assert "cache verify --set-aside" in run("cache", "verify", folder).stdout
     result = run(*words)
     assert result.exit_code == 0 and f"warning: {folder}/" in result.stderr and "is set aside as" in result.stderr
-    assert f"made {rows}" in result.stdout
+    assert f"computed {rows}" in result.stdout
     assert (
         record("cache", "verify", folder)["damaged"] == [] and len(record("cache", "stats", folder)["set_aside"]) == 1
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from forked import Started, finished
 
-from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import MACHINE_METRICS
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def decided(run: Path) -> list:
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     result = json.loads((run / "result.json").read_text())
     for record in (*metrics, result):
-        for name in (*OF_THE_MACHINE, "seconds", "cpu_seconds", "run"):
+        for name in (*MACHINE_METRICS, "seconds", "cpu_seconds", "run"):
             record.pop(name, None)
     return [(run / "model" / "model.safetensors").read_bytes(), metrics, result]
 

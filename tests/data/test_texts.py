@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from text_uda.data import Corpus, Rows, split, texts
-from text_uda.data.texts import MappedTexts, distinct_places, in_blocks, joined, keep, sorted_distinct, taken
+from text_uda.data.texts import MappedTexts, distinct_places, in_blocks, joined, keep, sorted_distinct, take_texts
 from text_uda.errors import DataError
 
 MANY = tuple(f"{number * 7919 % 101} é 🙂{' long' * (number % 5)}" for number in range(100))
@@ -48,8 +48,8 @@ def test_a_view_reads_as_the_slice_of_a_tuple(view: slice):
 @pytest.mark.parametrize("make", [keep, tuple])
 def test_those_at_some_places(make):
     places = np.array([99, 0, 0, 50, 49])
-    assert taken(make(MANY), places) == tuple(MANY[place] for place in places)
-    assert taken(taken(make(MANY), places), np.array([4, 0])) == (MANY[49], MANY[99])
+    assert take_texts(make(MANY), places) == tuple(MANY[place] for place in places)
+    assert take_texts(take_texts(make(MANY), places), np.array([4, 0])) == (MANY[49], MANY[99])
 
 
 @pytest.mark.parametrize("parts", [(MANY, ("a",)), (("a",), MANY), (MANY[:50][::-1], (), MANY[50:]), (("a",), ("b",))])

@@ -8,7 +8,7 @@ from transformers.models.bert.modeling_bert import BertLayer
 from text_uda.model.averaging_layer import AveragingLayer, append_averaging_layer, restore_averaging_layer
 from text_uda.model.classifier import encode, layers
 from text_uda.model.inputs import Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
 
 TOKENS = Tokens(
@@ -22,7 +22,7 @@ def model():
     config = BertConfig(
         vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, pad_token_id=0
     )
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(config).eval()
         append_averaging_layer(model)
     return model

@@ -21,7 +21,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.classifier import encode, logits
 from text_uda.model.inputs import Features, Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import saved_form, set_linear
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 
@@ -52,7 +52,7 @@ def averaging_bert(tiny_bert: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_encoder_and_head_together_are_the_whole_model(kind):
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(CONFIGS[kind]).eval()
     check_head_is_separable(model)
     tokens = Tokens(torch.tensor([[1, 5, 9, 2], [1, 7, 2, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]))
@@ -93,7 +93,7 @@ def test_an_encoder_without_the_note_reads_its_first_token(tiny_bert):
 
 def test_what_is_saved_opens_anywhere(averaging_bert, tmp_path):
     classifier = load_classifier(str(averaging_bert), CLASSES, seed=0)
-    with torch.no_grad(), keyed_random(2):
+    with torch.no_grad(), seeded_torch(2):
         set_linear(classifier.model, torch.randn(3, 32), torch.randn(3))
     with saved_form(classifier.model):
         classifier.model.save_pretrained(tmp_path / "saved")

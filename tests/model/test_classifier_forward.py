@@ -10,7 +10,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.capabilities import check_accepts_embeddings, check_last_layer_is_linear
 from text_uda.model.classifier import Classifier, layers, logits
 from text_uda.model.inputs import Embedded, Features, Tokens, pad_to_width
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.mixing import Mixing
 from text_uda.model.packing import is_packed, pack
 
@@ -39,7 +39,7 @@ def classifier(request) -> Classifier:
 
 def new_classifier(kind: str) -> Classifier:
     config = CONFIG_MAPPING[kind.split(",")[0]](vocab_size=60, num_labels=3, pad_token_id=0, **ENCODERS[kind])
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -152,7 +152,7 @@ def test_encoders_that_do_without_padding_mix_as_others(kind):
 
 def test_features_are_mixed_as_they_are():
     config = CONFIG_MAPPING["bert"](vocab_size=60, num_labels=3, **WIDTH)
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(config).eval()
         values = torch.randn(4, 16)
     mixed = torch.stack([0.7 * values[0] + 0.3 * values[1], 0.5 * (values[1] + values[2])])

@@ -105,8 +105,8 @@ def test_the_same_key_gives_the_same_numbers_from_release_to_release():
 def test_the_global_state_stays_what_it_was():
     before = torch.random.get_rng_state()
     keyed_tensors.normal(keys(2), 2)
-    with keyed_tensors.keyed_random(3):
+    with keyed_tensors.seeded_torch(3):
         first = torch.rand(2)
-    with keyed_tensors.keyed_random(3):
+    with keyed_tensors.seeded_torch(3):
         assert torch.equal(torch.rand(2), first)
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -15,7 +15,7 @@ from transformers import (
 from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.classifier import Classifier, encode, logits
 from text_uda.model.inputs import Features, Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import (
     add_penalty,
     can_be_linear,
@@ -41,7 +41,7 @@ TOKENS = Tokens(torch.tensor([[1, 5, 9, 2], [1, 7, 2, 0]]), torch.tensor([[1, 1,
 
 @pytest.fixture(params=CONFIGS)
 def model(request):
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(CONFIGS[request.param]).eval()
         make_linear(model)
         set_linear(model, torch.randn(3, 64) / 8, torch.randn(3))

@@ -9,7 +9,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from text_uda.model.classifier import Classifier, embed
 from text_uda.model.inputs import Batch, Embedded, Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.micro_batches import LENGTH_TOLERANCE, lengths_to_last_token, split_into_passes
 from text_uda.model.packing import pack
 from text_uda.objectives import VAT
@@ -51,7 +51,7 @@ def new_model(kind: str):
     config = CONFIG_MAPPING[kind](
         vocab_size=60, num_labels=3, pad_token_id=0, **WIDTH, **(extra if "deb" in kind else {})
     )
-    with keyed_random(0):
+    with seeded_torch(0):
         model = AutoModelForSequenceClassification.from_config(config).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -62,7 +62,7 @@ def new_model(kind: str):
 
 
 def new_rows() -> Tokens:
-    with keyed_random(1):
+    with seeded_torch(1):
         ids = torch.randint(3, 60, (len(LENGTHS), max(LENGTHS)))
     for row, length in enumerate(LENGTHS):
         ids[row, length:] = 0
@@ -102,7 +102,7 @@ def test_a_recomputed_pass_has_the_same_dropout(name):
     classifier, weight = Classifier(model, tokens_per_pass=50), model.get_parameter(name)
 
     def loss():
-        with keyed_random(3):
+        with seeded_torch(3):
             output = classifier(rows)
         return output.logits.square().sum() + output.hidden.sum()
 
@@ -150,7 +150,7 @@ def test_a_pass_without_dropout_is_recomputed_without_dropout():
     gradients = []
     for most in (None, 50):
         model.zero_grad()
-        with keyed_random(0):
+        with seeded_torch(0):
             Step(model, (VAT(),), steps=10, tokens_per_pass=most)(batch, 0, 5).loss.backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
         assert model.training

@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from text_uda.model.classifier import layers
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import (
     AttentionOptions,
     Segments,
@@ -40,7 +40,7 @@ LENGTHS = (20, 7, 13, 7, 1, 20)
 def new_model(name: str):
     kind, sizes = ENCODERS[name]
     specials = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-    with keyed_random(0):
+    with seeded_torch(0):
         config = CONFIG_MAPPING[kind](vocab_size=60, num_labels=3, **specials, **sizes)
         model = AutoModelForSequenceClassification.from_config(config).eval()
         with torch.no_grad():
@@ -53,7 +53,7 @@ def new_model(name: str):
 
 @pytest.fixture(scope="module")
 def rows() -> tuple[torch.Tensor, torch.Tensor]:
-    with keyed_random(1):
+    with seeded_torch(1):
         ids = torch.randint(3, 60, (len(LENGTHS), max(LENGTHS)))
     for row, length in enumerate(LENGTHS):
         ids[row, length:] = 0

@@ -10,7 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.model.capabilities import check_accepts_embeddings, check_last_layer_is_linear
 from text_uda.model.classifier import layers
 from text_uda.model.inputs import Batch, Features, Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
 from text_uda.objectives import PRESETS, Preset, Supervised, all_needs
 from text_uda.objectives.weight_averaging import EMA, Averaged
@@ -29,7 +29,7 @@ ENCODERS = {
 
 def new_model(kind: str):
     config = CONFIG_MAPPING[kind](vocab_size=60, num_labels=3, pad_token_id=0, **ENCODERS[kind])
-    with keyed_random(1):
+    with seeded_torch(1):
         model = AutoModelForSequenceClassification.from_config(config)
         with torch.no_grad():
             for parameter in model.parameters():  # predictions that depend on the text, and differ from row to row
@@ -45,7 +45,7 @@ def new_batch() -> Batch:
             ids[row, width - row % 3 :] = 0
         return Tokens(ids, ids.ne(0).long())
 
-    with keyed_random(2):
+    with seeded_torch(2):
         return Batch(
             tokens(4, 6), torch.tensor([0, 1, 2, 1]), tokens(6, 8), tokens(6, 9), torch.arange(4), torch.arange(6)
         )
@@ -61,7 +61,7 @@ def run(model, preset: Preset, batch: Batch, *, step: int = 6):
     """Loss and gradients of one step in the middle of a run."""
     teacher = Averaged(model, EMA(), steps=10).model
     module = Step(model, preset.objectives, steps=10, unlabeled=6)
-    with keyed_random(3):
+    with seeded_torch(3):
         result = module(batch, step, 7, teacher)
     result.loss.backward()
     return result, {name: p.grad for name, p in model.named_parameters()}
@@ -117,7 +117,7 @@ def test_it_works_on_features_of_a_frozen_encoder(name, eager):
     model, tokens = new_model("bert"), new_batch()
     model.base_model.requires_grad_(False)
     model.get_submodule("bert.pooler").requires_grad_(True)
-    with keyed_random(4):
+    with seeded_torch(4):
         labeled, original, second = (Features(torch.randn(rows, 16)) for rows in (4, 6, 6))
     batch = replace(tokens, labeled=labeled, original=original, augmented=second)
     preset = alone(eager, name)

@@ -34,39 +34,41 @@ def test_uda_is_safe_by_default_and_its_class_is_the_paper():
     assert UDA() == UDA(weight=1.0, temperature=1.0, confidence_threshold=0.0, ramp_up=0.0, alignment=None)
     plain = PRESETS["uda"]
     for field, value in {"temperature": 1.0, "confidence_threshold": 0.0, "ramp_up": 0.0, "alignment": None}.items():
-        plain = plain.having(field, value, name="uda")
+        plain = plain.with_setting(field, value, name="uda")
     assert plain.objectives == (Supervised(), UDA())
 
 
 def test_an_option_reaches_every_objective_that_has_it():
-    changed = PRESETS["vat-entmin"].having("ramp_up", 0.5, name="vat-entmin")
+    changed = PRESETS["vat-entmin"].with_setting("ramp_up", 0.5, name="vat-entmin")
     assert changed.objectives == (Supervised(), VAT(ramp_up=0.5), EntMin(ramp_up=0.5))
     assert PRESETS["vat-entmin"].objectives[1] == VAT()
-    assert PRESETS["vat"].having("weight", 0.5, name="vat").objectives == (Supervised(), VAT(weight=0.5))
-    assert PRESETS["uda"].having("tsa", "exp", name="uda").objectives == (
+    assert PRESETS["vat"].with_setting("weight", 0.5, name="vat").objectives == (Supervised(), VAT(weight=0.5))
+    assert PRESETS["uda"].with_setting("tsa", "exp", name="uda").objectives == (
         Supervised(tsa="exp"),
         SAFE,
     )
 
 
 def test_the_alignment_is_the_prior_of_methods_with_a_threshold_for_each_class():
-    assert PRESETS["uda"].having("alignment", None, name="uda").objectives == (
+    assert PRESETS["uda"].with_setting("alignment", None, name="uda").objectives == (
         *(Supervised(), replace(SAFE, alignment=None)),
     )
-    changed = PRESETS["flexmatch"].having("alignment", "labels", name="flexmatch")
+    changed = PRESETS["flexmatch"].with_setting("alignment", "labels", name="flexmatch")
     assert changed.objectives == (Supervised(), FlexMatch(prior="labels"))
     with pytest.raises(SettingsError, match=r"its options are: .*--alignment \("):
-        PRESETS["flexmatch"].having("temperature", 0.5, name="flexmatch")
+        PRESETS["flexmatch"].with_setting("temperature", 0.5, name="flexmatch")
     with pytest.raises(SettingsError, match="prior=None"):
-        PRESETS["freematch"].having("alignment", None, name="freematch")
+        PRESETS["freematch"].with_setting("alignment", None, name="freematch")
 
 
 def test_the_weight_of_a_method_with_its_own_labeled_loss_is_that_of_its_unlabeled_one():
-    assert PRESETS["mixmatch"].having("weight", 3.0, name="mixmatch").objectives == (MixMatch(unlabeled_weight=3.0),)
+    assert PRESETS["mixmatch"].with_setting("weight", 3.0, name="mixmatch").objectives == (
+        MixMatch(unlabeled_weight=3.0),
+    )
 
 
 def test_the_decay_is_that_of_the_average():
-    assert PRESETS["mean-teacher"].having("ema_decay", 0.9, name="mean-teacher").averaging == EMA(decay=0.9)
+    assert PRESETS["mean-teacher"].with_setting("ema_decay", 0.9, name="mean-teacher").averaging == EMA(decay=0.9)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_the_decay_is_that_of_the_average():
 )
 def test_what_a_method_does_not_have_is_told(name, field, said):
     with pytest.raises(SettingsError, match=said):
-        PRESETS[name].having(field, 0.5, name=name)
+        PRESETS[name].with_setting(field, 0.5, name=name)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from text_uda.data import Rows, Split
 from text_uda.model.inputs import Tokens
 from text_uda.objectives import PRESETS, Dash, Stateful, all_needs
 from text_uda.objectives.weight_averaging import FastSWA
-from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.train_classifier import train
@@ -54,7 +54,7 @@ def split() -> Split:
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
     metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    metrics = [{n: v for n, v in record.items() if n not in OF_THE_MACHINE} for record in metrics]
+    metrics = [{n: v for n, v in record.items() if n not in MACHINE_METRICS} for record in metrics]
     model = (folder / "model" / "model.safetensors").read_bytes()
     return {"model": model, "metrics": json.dumps(metrics).encode()}
 

@@ -16,7 +16,7 @@ KEY = 4
 
 @pytest.fixture
 def linear() -> torch.nn.Linear:
-    with keyed_tensors.keyed_random(0):
+    with keyed_tensors.seeded_torch(0):
         return torch.nn.Linear(40, 3).double()
 
 

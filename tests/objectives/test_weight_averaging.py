@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import Supervised
 from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
@@ -26,7 +26,7 @@ SPLIT = Split("test", ("bad", "good"), ROWS, (), ROWS, ROWS, "0" * 32)
 
 @pytest.fixture
 def model():
-    with keyed_random(0):
+    with seeded_torch(0):
         model = BertForSequenceClassification(BertConfig(**SMALL))
     model.bert.requires_grad_(False)
     return model

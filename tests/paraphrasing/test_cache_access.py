@@ -37,7 +37,7 @@ def cache(tmp_path) -> Cache:
 
 def test_a_document_is_put_together_with_what_stood_between(cache: Cache):
     report = paraphrase([DOCUMENT, DOCUMENT + " More."], Shout(), cache, samples=2)
-    assert (report.requested, report.made, report.rejected) == (8, 8, {"unchanged": 2}), "each sentence once"
+    assert (report.requested, report.computed, report.rejected) == (8, 8, {"unchanged": 2}), "each sentence once"
     first, second = next(read_paraphrases([DOCUMENT], Shout(), cache, samples=2))
     assert first.text == "  ONE GOOD FILM.0\n\nKeep this. TWO BAD FILMS!0\t" and first.status == "ok"
     assert second.text == "  ONE GOOD FILM.1\n\nKeep this. TWO BAD FILMS!1\t"
@@ -58,9 +58,9 @@ def test_whole_texts_are_what_they_are(cache: Cache):
 
 def test_shares_make_the_whole(cache: Cache, tmp_path):
     texts = [f"Text {number}." for number in range(50)]
-    made = [paraphrase(texts, Shout(), cache, shard=(index, 4)).made for index in (1, 2, 3, 4)]
+    made = [paraphrase(texts, Shout(), cache, shard=(index, 4)).computed for index in (1, 2, 3, 4)]
     assert sum(made) == 50 and all(5 < count < 22 for count in made)
-    assert paraphrase(texts, Shout(), cache).made == 0
+    assert paraphrase(texts, Shout(), cache).computed == 0
 
 
 @pytest.mark.parametrize("unit", ["text", "sentence"])
@@ -84,7 +84,7 @@ def test_more_samples_than_there_are(cache: Cache):
         with pytest.raises(SettingsError) as raised:
             verb(["One."], Shout(max_samples=2), cache, samples=3)
         assert str(raised.value) == message
-    assert paraphrase(["One."], Shout(max_samples=2), cache, samples=2).made == 2
+    assert paraphrase(["One."], Shout(max_samples=2), cache, samples=2).computed == 2
     with pytest.raises(SettingsError, match="samples=0"):
         paraphrase(["One."], Shout(), cache, samples=0)
 

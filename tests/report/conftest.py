@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from text_uda.keyed_random import keyed_generator, keyed_seed
-from text_uda.runs.calibration import calibration
+from text_uda.runs.calibration import calibration_error
 from text_uda.runs.kept_predictions import packed
 
 MakeRun = Callable[..., Path]
@@ -115,7 +115,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             figures |= {"run": str(path), "last_test_error": error + 0.4, "best_step": 350, "steps": steps}
             content = figures | {"confusion": confusion, "augmentation": None if none else coverage, "warnings": []}
             labels, probabilities = _answers(f"{method} {seed}", confusion)
-            answers = {"calibration": calibration(probabilities, labels)}
+            answers = {"calibration": calibration_error(probabilities, labels)}
             answers |= {"test_correct": packed(probabilities.argmax(axis=-1) == labels)}
             _write_test_examples(path / "test_examples.jsonl", classes, labels, probabilities)
             _write(path / "result.json", content | answers | (result or {}))

@@ -100,7 +100,7 @@ def test_a_seed_run_twice_has_rows_that_are_neither_right_nor_wrong():
         ({"calibration": {"error": 1.0, "bins": []}}, "does not have 2,000 rows in 15 bins"),
         ({"calibration": {"error": float("nan"), "bins": []}}, "holds a number that is not finite"),
         ({"calibration": {"error": 1.0, "bins": [{"low": 0.0}]}}, "has no 'high'"),
-        ({"calibration": 1.0}, "is no JSON object"),
+        ({"calibration": 1.0}, "is not a JSON object"),
     ],
 )
 def test_answers_that_do_not_fit_are_damage(make_run, change, message):

@@ -107,9 +107,9 @@ def test_runs_of_earlier_versions_have_no_rows(study, earlier, tmp_path):
             '{"text": "x", "label": "a", "predicted": 1, "probability": 1}',
             "has 'predicted': '1'",
         ),
-        ("test_examples.jsonl", '{"text": "x"', "line 1 is no JSON"),
+        ("test_examples.jsonl", '{"text": "x"', "line 1 is not JSON"),
         ("result.json", {"calibration": {"error": 1.0}}, "has no 'bins'"),
-        ("result.json", {"calibration": []}, "is no JSON object"),
+        ("result.json", {"calibration": []}, "is not a JSON object"),
         (
             "result.json",
             {"calibration": {"error": 1, "bins": [dict(low=0, high=1, count=3, confidence=None, accuracy=None)]}},

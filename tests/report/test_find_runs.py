@@ -72,7 +72,7 @@ def test_a_folder_where_nothing_is_finished(make_run, tmp_path):
 
 
 def test_a_model_is_no_run(folder):
-    with pytest.raises(SettingsError, match="model is no run directory and holds none"):
+    with pytest.raises(SettingsError, match="model is not a run directory and holds none"):
         find_runs_in([folder / "runs" / "model"])
 
 
@@ -115,7 +115,7 @@ def test_where_it_is_not_strict_a_run_that_was_named_is_left_out(folder):
     reasons = {path.name: why for path, why in result.left_out.items()}
     assert list(reasons) == ["synonym-1", "synonym-2", "empty", "nowhere"]
     assert reasons["synonym-1"] == "not finished" and "result.json cannot be read" in reasons["synonym-2"]
-    assert reasons["empty"].startswith("is no run directory and holds none")
+    assert reasons["empty"].startswith("is not a run directory and holds none")
     assert reasons["nowhere"].startswith("cannot be read")
     with pytest.raises(SettingsError, match=r"no finished run in .*not finished"):
         read(named[1:], strict=False)

@@ -27,7 +27,7 @@ def test_unfinished_runs_are_named_and_no_page_is_written(make_run, tmp_path):
 
 
 def test_a_folder_that_is_no_run(tmp_path):
-    with pytest.raises(SettingsError, match="is no run directory and holds none"):
+    with pytest.raises(SettingsError, match="is not a run directory and holds none"):
         markdown_table([tmp_path])
 
 
@@ -41,10 +41,10 @@ def test_a_folder_that_is_no_run(tmp_path):
         (
             "metrics.jsonl",
             '{"kind": "train", "step": 1}\n{"kind": "tr',
-            r"metrics\.jsonl is damaged: line 2 is no JSON",
+            r"metrics\.jsonl is damaged: line 2 is not JSON",
         ),
         ("metrics.jsonl", '{"kind": "train"}\n', r"metrics\.jsonl is damaged: line 1 has no 'step'"),
-        ("examples.jsonl", "7\n", r"examples\.jsonl is damaged: line 1 is no JSON object"),
+        ("examples.jsonl", "7\n", r"examples\.jsonl is damaged: line 1 is not a JSON object"),
         ("examples.jsonl", b"\xff\xfe", r"examples\.jsonl is damaged"),
         ("metrics.jsonl", None, r"metrics\.jsonl is damaged"),
     ],

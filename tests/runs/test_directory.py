@@ -6,7 +6,7 @@ import pytest
 
 from text_uda.errors import SettingsError
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.provenance import provenance
+from text_uda.runs.provenance import code_versions
 from translation_cache.atomic import unfinished_name
 
 CONFIG = {"name": "a", "settings": {"steps": 10, "seed": 0}, "versions": {"torch": "1"}, "code_revision": "x"}
@@ -57,7 +57,7 @@ def test_metrics_of_steps_to_be_run_again_are_dropped(tmp_path):
 
 
 def test_provenance_names_versions():
-    assert {"python", "torch", "transformers"} <= provenance()["versions"].keys()
+    assert {"python", "torch", "transformers"} <= code_versions()["versions"].keys()
 
 
 def test_what_a_kill_left_in_the_first_write_locks_nobody_out(tmp_path):

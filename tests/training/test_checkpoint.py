@@ -9,7 +9,7 @@ import torch
 
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, Supervised
@@ -32,7 +32,7 @@ def make(tiny_bert: Path):
         batch = Batch(rows, torch.tensor([1, 0]), rows, rows)
 
         def update(number: int) -> None:
-            with keyed_random(number):
+            with seeded_torch(number):
                 step(batch, number).loss.backward()
             optimizer.step()
             optimizer.zero_grad()

@@ -16,7 +16,7 @@ from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import encode
 from text_uda.model.inputs import Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import is_linear, last_layer
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import UDA, FlexMatch, FreeMatch, SoftMatch, Supervised
@@ -90,7 +90,7 @@ def telling(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder whose features tell texts apart, unlike those of a new one."""
     path = tmp_path_factory.mktemp("telling") / "encoder"
     shutil.copytree(tiny_bert, path)
-    with keyed_random(3), torch.no_grad():
+    with seeded_torch(3), torch.no_grad():
         model = AutoModel.from_pretrained(path)
         for name, parameter in model.named_parameters():
             if "LayerNorm" not in name:

@@ -19,7 +19,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.capabilities import check_accepts_embeddings
 from text_uda.model.classifier import embed, logits
 from text_uda.model.inputs import Embedded, Tokens, concatenate
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.training.in_step_augmentation import augmented_view, kind_of, special_ids
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
@@ -46,7 +46,7 @@ class Next:
 
 @pytest.fixture(params=CONFIGS)
 def model(request):
-    with keyed_random(1):
+    with seeded_torch(1):
         return AutoModelForSequenceClassification.from_config(CONFIGS[request.param]).eval()
 
 

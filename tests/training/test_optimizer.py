@@ -10,7 +10,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import layers
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.objectives import Supervised
@@ -50,7 +50,7 @@ def folder(family: str, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactor
     tokenizer = BertTokenizer.from_pretrained(tiny_bert)
     tokenizer.save_pretrained(path)
     config = CONFIG_MAPPING[family](vocab_size=len(tokenizer), pad_token_id=0, **FAMILIES[family])
-    with keyed_random(0), torch.no_grad():
+    with seeded_torch(0), torch.no_grad():
         model = AutoModelForSequenceClassification.from_config(config)
         for parameter in model.parameters():
             parameter.normal_(0.2, 0.3)
@@ -225,7 +225,7 @@ def outputs(model: PreTrainedModel) -> list[torch.Tensor]:
 
 def test_without_dropout_two_passes_are_equal_and_with_it_they_are_not(folder):
     assert torch.equal(*outputs(open_model(folder, dropout=0.0)))
-    with keyed_random(0):
+    with seeded_torch(0):
         assert not torch.equal(*outputs(open_model(folder, dropout=0.3)))
 
 

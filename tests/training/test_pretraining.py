@@ -14,7 +14,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.data import Rows, Split
 from text_uda.errors import DataError, SettingsError
 from text_uda.model.inputs import Tokens
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.masked_language_model import Vocabulary, head_is_positionwise, mask_tokens, masked_logits
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import encoder_path, load_classifier
@@ -137,7 +137,7 @@ def test_each_row_once_an_epoch_and_about_as_many_tokens_in_each_step(tokens_per
 def test_the_head_on_masked_places_alone_says_what_the_whole_says(family):
     """Packed where the family can be; the loss and its gradients are those of transformers with `labels`."""
     config = CONFIG_MAPPING[family](vocab_size=60, **SPECIALS, **FAMILIES[family])
-    with keyed_random(0):
+    with seeded_torch(0):
         model = AutoModelForMaskedLM.from_config(config, attn_implementation="eager").eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -170,7 +170,7 @@ def test_the_head_on_masked_places_alone_says_what_the_whole_says(family):
 
 def test_a_head_that_looks_at_other_places_is_run_whole():
     config = CONFIG_MAPPING["bert"](vocab_size=60, **SPECIALS, **WIDTH)
-    with keyed_random(0):
+    with seeded_torch(0):
         model = AutoModelForMaskedLM.from_config(config)
     model.cls.register_forward_pre_hook(lambda _module, states: (states[0] - states[0].mean(dim=1, keepdim=True),))
     assert not head_is_positionwise(model)

@@ -19,7 +19,7 @@ from text_uda.objectives import UDA, LogisticRegression, SelfTraining, Supervise
 from text_uda.objectives.weight_averaging import EMA
 from text_uda.report import read
 from text_uda.runs.evaluation import evaluate, predict
-from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.stop_signals import Interrupted
@@ -70,7 +70,7 @@ def chosen_at_six(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines(run: Path) -> list[dict]:
     """Its metrics, but for those that another machine has otherwise."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name not in OF_THE_MACHINE} for record in records]
+    return [{name: value for name, value in record.items() if name not in MACHINE_METRICS} for record in records]
 
 
 def weights(run: Path) -> bytes:

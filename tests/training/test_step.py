@@ -9,7 +9,7 @@ import torch
 from text_uda.augment.cutoff import Cutoff
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.inputs import Batch
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.pretrained import load_classifier
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, InfoNCE, Loss, Needs, SupCon, Supervised
@@ -122,7 +122,7 @@ def test_with_a_weight_of_zero_the_gradient_is_that_of_the_labeled_rows_to_the_b
     ):
         model.zero_grad()
         step = Step(model, objectives, steps=10, augmentation=Cutoff(kind=kind), special=special)
-        with keyed_random(0):
+        with seeded_torch(0):
             step(rows, 0).loss.backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     assert all(torch.equal(gradients[1][name], gradient) for name, gradient in gradients[0].items())

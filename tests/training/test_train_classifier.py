@@ -18,7 +18,7 @@ from text_uda.objectives import UDA, FlexMatch, Supervised
 from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.kept_predictions import unpacked
-from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.train_classifier import NonFiniteError, train
@@ -92,7 +92,7 @@ def run_of(folder: Path) -> dict[str, bytes]:
         records = [json.loads(line) for line in kept] if name == "metrics.jsonl" else kept
         for record in records:
             if isinstance(record, dict):
-                for of_the_machine in OF_THE_MACHINE:
+                for of_the_machine in MACHINE_METRICS:
                     record.pop(of_the_machine, None)
         found[name] = json.dumps(records).encode()
     return found

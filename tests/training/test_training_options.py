@@ -17,7 +17,7 @@ from text_uda.model.packing import compile_layers
 from text_uda.objectives import UDA, FixMatch, Supervised
 from text_uda.objectives.schedules import SCHEDULES
 from text_uda.training import checkpoint
-from text_uda.training.metrics import OF_THE_MACHINE
+from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.stop_signals import Interrupted
@@ -111,7 +111,7 @@ def test_what_is_logged_of_a_step(split, settings, tmp_path):
     assert len(records) == 6
     expected = {"loss", "supervised", "tsa_threshold", "labeled_counted", "uda", "confident", "entropy", "agreement"}
     for record in records:
-        assert expected | {"learning_rate", "padding", "unlabeled_loss", *OF_THE_MACHINE} <= record.keys()
+        assert expected | {"learning_rate", "padding", "unlabeled_loss", *MACHINE_METRICS} <= record.keys()
         assert record["padding"] == 0 and record["tokens_per_s"] > 0 and 0 < record["peak_memory_gb"] < 64
         assert record["entropy"] == pytest.approx(math.log(2), abs=0.1), "a new head knows nothing"
         assert record["loss"] == pytest.approx(record["supervised"] + record["unlabeled_loss"], rel=1e-4)

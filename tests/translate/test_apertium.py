@@ -7,7 +7,7 @@ import pytest
 from text_uda.errors import MissingPartError
 from text_uda.translate import apertium
 from text_uda.translate.apertium import MODES, Apertium
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 
 installed = pytest.mark.skipif(not (MODES / "eng-spa.mode").exists(), reason="needs Debian's apertium-eng-spa")
 
@@ -94,8 +94,8 @@ def test_a_direction_that_does_not_exist_names_the_nearest():
 @installed
 def test_shares_of_the_sentences_come_back_in_their_places(monkeypatch):
     many = [f"The house number {number} is big." for number in range(200)]
-    monkeypatch.setattr(Share, "cores", lambda _self: 1)
+    monkeypatch.setattr(WorkerShare, "cores", lambda _self: 1)
     one = Apertium("eng-spa")(many, [0] * 200)
-    monkeypatch.setattr(Share, "cores", lambda _self: 3)
+    monkeypatch.setattr(WorkerShare, "cores", lambda _self: 3)
     assert Apertium("eng-spa")(many, [0] * 200) == one
     assert all(str(number) in made.text for number, made in enumerate(one))

@@ -11,7 +11,7 @@ from text_uda.errors import SettingsError
 from text_uda.translate import marian, marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
 
@@ -38,7 +38,7 @@ DECODINGS = [Decoding(), Decoding(temperature=0.9)]
 @pytest.fixture
 def budget(tiny_marian: Path) -> Iterator[Budget]:
     """The model's own, which lives as long as the process: put back as it was."""
-    found = marian_checkpoint.network(str(tiny_marian), Share().torch_device(), "float32")[1]
+    found = marian_checkpoint.network(str(tiny_marian), WorkerShare().torch_device(), "float32")[1]
     before = found.max_tokens
     yield found
     found.max_tokens = before

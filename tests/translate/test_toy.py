@@ -8,7 +8,7 @@ from toy import ADJECTIVES, NOUNS, both_ways, meaning, sentences
 
 from text_uda.augment import BackTranslation
 from text_uda.translate import marian_checkpoint
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from translation_cache import Paraphrase
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def test_samples_are_the_same_in_any_batches(
     max_tokens: int | None,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    budgets = [marian_checkpoint.network(str(model), Share().torch_device(), "float32")[1] for model in pair]
+    budgets = [marian_checkpoint.network(str(model), WorkerShare().torch_device(), "float32")[1] for model in pair]
     if max_tokens is not None:
         for budget in budgets:
             monkeypatch.setattr(budget, "max_tokens", max_tokens)

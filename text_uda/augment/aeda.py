@@ -42,6 +42,6 @@ def insert_marks(text: str, words: Sequence[Word], draws: Draws) -> EditedText:
     count = min(len(starts), 1 + draws.below(max(1, len(words) // 3)))
     edits = []
     for index in draws.distinct(len(starts), count):
-        mark = MARKS[draws.below(len(MARKS))]
-        edits.append(Edit(starts[index], starts[index], mark + " "))
+        punctuation = MARKS[draws.below(len(MARKS))]
+        edits.append(Edit(starts[index], starts[index], punctuation + " "))
     return EditedText(apply_edits(text, edits), count / (len(words) + count))

@@ -12,7 +12,7 @@ from text_uda.paraphrasing.filters import Filters, normalised_words
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
 from text_uda.translate import Translation, Translator, parse
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from translation_cache import Job, Paraphrase
 
 DRAWS_PER_ATTEMPT = 1 << 16  # draw number = sample number + attempt * this; larger samples are refused
@@ -33,7 +33,7 @@ class BackTranslation(Job):
     """
 
     translator: str = "apertium:eng-spa"
-    """`apertium:PAIR`, `marian:THERE,BACK` or `ctranslate2:THERE,BACK`; several pivots are joined by `+`."""
+    """`apertium:PAIR`, `marian:FORWARD,BACK` or `ctranslate2:FORWARD,BACK`; several pivots are joined by `+`."""
 
     temperature: float | None = None
     """Sample in both directions at this temperature; None decodes greedily, or with beams."""
@@ -68,9 +68,9 @@ class BackTranslation(Job):
 
     @cached_property
     def _round_trips(self) -> tuple[tuple[Translator, Translator], ...]:
-        return self._translators(Share())
+        return self._translators(WorkerShare())
 
-    def _translators(self, share: Share) -> tuple[tuple[Translator, Translator], ...]:
+    def _translators(self, share: WorkerShare) -> tuple[tuple[Translator, Translator], ...]:
         """For each pivot, the translators to it and back."""
         return parse(
             self.translator,
@@ -85,7 +85,7 @@ class BackTranslation(Job):
 
     @property
     def max_samples(self) -> int | None:
-        draws_of_pivots = [there.draws for there, _ in self._round_trips]
+        draws_of_pivots = [forward.draws for forward, _ in self._round_trips]
         pivots = len(draws_of_pivots)
         limits = [draws * pivots + pivot for pivot, draws in enumerate(draws_of_pivots) if draws is not None]
         return min(limits, default=None)
@@ -93,7 +93,7 @@ class BackTranslation(Job):
     @property
     def batch_size(self) -> int:
         """Two blocks of sentences: one is translated to the pivot while the other returns."""
-        return 2 * max(there.block for there, _ in self._round_trips)
+        return 2 * max(forward.block for forward, _ in self._round_trips)
 
     @property
     def uses_gpu(self) -> bool:
@@ -102,10 +102,12 @@ class BackTranslation(Job):
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Assign the process its GPU, or its share of the cores."""
-        object.__setattr__(self, "_round_trips", self._translators(Share(worker, workers)))  # replaces the cached one
+        object.__setattr__(
+            self, "_round_trips", self._translators(WorkerShare(worker, workers))
+        )  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
-        round_trips = [{"there": there.settings(), "back": back.settings()} for there, back in self._round_trips]
+        round_trips = [{"there": forward.settings(), "back": back.settings()} for forward, back in self._round_trips]
         engines = round_trips[0] if len(round_trips) == 1 else {"pivots": round_trips}
         sampling = {} if self.temperature is None else {"retries": self.retries}
         names = {"protect": sorted(self.protect)} if self.protect else {}
@@ -138,11 +140,11 @@ class BackTranslation(Job):
         """A paraphrase for each draw, judged by the filters."""
         pivots = len(self._round_trips)
         paraphrases: list[Paraphrase] = [Paraphrase(None, "failed")] * len(draws)
-        for pivot, (there, back) in enumerate(self._round_trips):
+        for pivot, (forward, back) in enumerate(self._round_trips):
             rows = [row for row, draw in enumerate(draws) if draw.sample % pivots == pivot]
             numbers = [draws[row].sample // pivots + DRAWS_PER_ATTEMPT * draws[row].attempt for row in rows]
             texts = [attempts[draws[row].source].protected.text for row in rows]
-            translations = _there_and_back(there, back, texts, numbers)
+            translations = _back_translate(forward, back, texts, numbers)
             for row, (translation, back_translation) in zip(rows, translations, strict=True):
                 source, _, attempt = draws[row]
                 protected = attempts[source].protected
@@ -180,37 +182,37 @@ class _Attempts:
         if self.protected.nothing_left:
             reason = "unchanged" if self.protected.spans or self.protected.text.strip() else "empty"
             return [Paraphrase(None, reason)] * len(self.by_sample)
-        taken: set[tuple[str, ...]] = set()  # of the rejected too: other filters may accept them later
+        words_so_far: set[tuple[str, ...]] = set()  # of the rejected too: other filters may accept them later
         selected = []
         for attempts in self.by_sample:
             usable = (attempt for attempt in attempts if attempt.status == "ok" and attempt.text is not None)
             paraphrase = next(
-                (attempt for attempt in usable if normalised_words(attempt.text or "") not in taken), attempts[0]
+                (attempt for attempt in usable if normalised_words(attempt.text or "") not in words_so_far), attempts[0]
             )
             if paraphrase.text is not None:
                 words = normalised_words(paraphrase.text)
-                if words in taken and paraphrase.status != "unchanged":
+                if words in words_so_far and paraphrase.status != "unchanged":
                     paraphrase = Paraphrase(paraphrase.text, "duplicate", paraphrase.pivot, paraphrase.scores)
-                taken.add(words)
+                words_so_far.add(words)
             selected.append(paraphrase)
         return selected
 
 
-def _there_and_back(
-    there: Translator, back: Translator, texts: list[str], draws: list[int]
+def _back_translate(
+    forward: Translator, back: Translator, texts: list[str], draws: list[int]
 ) -> Iterator[tuple[Translation, Translation | None]]:
     """The translation and the back-translation of each text; the second is None if the first failed.
 
     While a block is translated back, a thread translates the next block to the pivot language.
     """
-    blocks = [slice(start, start + there.block) for start in range(0, len(texts), there.block)]
+    blocks = [slice(start, start + forward.block) for start in range(0, len(texts), forward.block)]
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(there, texts[blocks[0]], draws[blocks[0]]) if blocks else None
+        future = thread.submit(forward, texts[blocks[0]], draws[blocks[0]]) if blocks else None
         for block, next_block in zip(blocks, [*blocks[1:], None], strict=True):
             assert future is not None
             translations = future.result()
             if next_block is not None:
-                future = thread.submit(there, texts[next_block], draws[next_block])
+                future = thread.submit(forward, texts[next_block], draws[next_block])
             ok = [row for row, translation in enumerate(translations) if translation.status == "ok"]
             back_translations = back([translations[row].text for row in ok], [draws[block][row] for row in ok])
             by_row = dict(zip(ok, back_translations, strict=True))

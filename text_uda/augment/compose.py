@@ -173,8 +173,8 @@ def check_operations(operations: Sequence[Job]) -> None:
         if isinstance(operation, type) or not isinstance(operation, Job):
             name = operation.__name__ if isinstance(operation, type) else repr(operation)
             raise SettingsError(
-                f"operations: {name:.80} is no augmentation; give an instance, such as Synonym(), or one of a class "
-                "derived from translation_cache.Job"
+                f"operations: {name:.80} is not an augmentation; give an instance, such as Synonym(), or one of a "
+                "class derived from translation_cache.Job"
             )
 
 

@@ -54,8 +54,8 @@ class Deletion(WordEdit):
         for index, word in enumerate(words):
             limits_negation = word.negated and word.lowercase in LIMITING_WORDS
             follows_negation = is_negation(word.previous)  # without this word the next one would be negated
-            kept = not word.editable or word.lowercase in self.kept_words or limits_negation or follows_negation
-            if kept or draws.uniform() >= self.rate:
+            stays = not word.editable or word.lowercase in self.kept_words or limits_negation or follows_negation
+            if stays or draws.uniform() >= self.rate:
                 continue
             deletion = _delete_with_space(text, word, deleted_to)
             if deletion is not None:

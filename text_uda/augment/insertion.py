@@ -15,8 +15,8 @@ from text_uda.keyed_random import Draws
 class Insertion(WordEdit):
     """Inserts a synonym of a random word at a random place, max(1, round(rate n)) times in a text of n words.
 
-    The synonym follows a random editable word that is no negation. Words and places are uniform; the synonym is drawn
-    as in `Synonym`.
+    The synonym follows a random editable word, never a negation. Words and places are uniform; the synonym is drawn as
+    in `Synonym`.
 
     Source: Wei & Zou 2019 (EDA, arXiv 1901.11196), Section 2, random insertion; alpha -> rate. Departures from the
     paper, where the text would be damaged: the synonym has the inflection of its word and never stands inside an

@@ -15,7 +15,7 @@ from text_uda.keyed_random import Key
 from translation_cache import Job, Paraphrase, fingerprint
 
 if TYPE_CHECKING:
-    from text_uda.translate.device import Share
+    from text_uda.translate.device import WorkerShare
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -78,10 +78,10 @@ class MaskedLanguageModel(Job):
         return self._share.block()
 
     @cached_property
-    def _share(self) -> "Share":  # of the machine: the whole of it, but for a worker
-        from text_uda.translate.device import Share
+    def _share(self) -> "WorkerShare":  # the whole machine, unless start_worker assigned a share
+        from text_uda.translate.device import WorkerShare
 
-        return Share()
+        return WorkerShare()
 
     @property
     def uses_gpu(self) -> bool:
@@ -89,9 +89,9 @@ class MaskedLanguageModel(Job):
 
     def start_worker(self, worker: int, workers: int) -> None:
         """Assign the process its GPU, or its share of the cores."""
-        from text_uda.translate.device import Share
+        from text_uda.translate.device import WorkerShare
 
-        object.__setattr__(self, "_share", Share(worker, workers))  # replaces the cached one
+        object.__setattr__(self, "_share", WorkerShare(worker, workers))  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -267,13 +267,13 @@ class _Model:
     def __init__(self, name: str) -> None:
         from transformers import AutoConfig
 
-        from text_uda.augment.vocabulary import vocabulary
+        from text_uda.augment.vocabulary import load_vocabulary
         from text_uda.model.pretrained import encoder_path
         from text_uda.translate import marian_checkpoint
 
         self.name, self.path = name, encoder_path(name)
         config: Any = _load_checkpoint(name, lambda: AutoConfig.from_pretrained(self.path, trust_remote_code=False))
-        tokens_of_name = vocabulary(name)
+        tokens_of_name = load_vocabulary(name)
         self.tokenizer, self.texts = tokens_of_name.tokenizer, tokens_of_name.texts
         if self.tokenizer.mask_token_id is None or not self.texts or len(self.tokenizer) > config.vocab_size:
             raise SettingsError(
@@ -306,7 +306,7 @@ class _Model:
 
     def has_substitute(self, word: Word, kept_words: frozenset[str]) -> bool:
         """Whether any token can replace this word; false in tiny vocabularies only."""
-        excluded = sum(len(self.spellings(kept)) for kept in kept_words) + len(self.spellings(word.lowercase))
+        excluded = sum(len(self.spellings(spelling)) for spelling in kept_words) + len(self.spellings(word.lowercase))
         return self._allowed_count[int(word.text[0].isupper())] > excluded
 
     def forbidden(self, kept_words: frozenset[str]) -> np.ndarray:

@@ -24,7 +24,7 @@ class RandAugment(Composition):
     - Operations are drawn without replacement: a synonym of a synonym is a larger magnitude, not another operation.
     - They are applied in the order of `operations`, except that back-translation comes first: a cache holds paraphrases
       of original texts only, and a translator handles whole words best.
-    - The identity is no operation unless listed; an operation that cannot change the text passes it on.
+    - The identity is not an operation unless listed; an operation that cannot change the text passes it on.
 
     The magnitude scales the `rate` of an operation to 2 M rate, at most 1: 0.5 leaves each operation at its own rate.
     An operation without a rate (back-translation, SwitchOut by tau) stays as it is.
@@ -81,7 +81,7 @@ class HasRate(Protocol):
 
 
 def at_magnitude(operation: Job, magnitude: float) -> Job:
-    """The operation at 2 magnitude times its rate, at most 1; itself if it is no dataclass with a rate."""
+    """The operation at 2 magnitude times its rate, at most 1; itself if it is not a dataclass with a rate."""
     if not isinstance(operation, HasRate) or operation.rate is None or not is_dataclass(operation):
         return operation
     return replace(operation, rate=min(1.0, 2 * magnitude * operation.rate))

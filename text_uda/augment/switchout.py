@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.token_edit import TokenEdit
-from text_uda.augment.vocabulary import BITS, Groups, OnDevice, random_bits, vocabulary
+from text_uda.augment.vocabulary import BITS, Groups, OnDevice, load_vocabulary, random_bits
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
 
@@ -145,7 +145,7 @@ class SwitchOut(TokenEdit):
         """
         from text_uda.model.inputs import Tokens
 
-        groups = vocabulary(self.tokenizer).all_tokens.on(tokens.input_ids.device)
+        groups = load_vocabulary(self.tokenizer).all_tokens.on(tokens.input_ids.device)
         mask = tokens.attention_mask.bool()
         ids = switch_tokens(tokens.input_ids, mask, groups=groups, rate=self.rate, tau=self.tau, generator=generator)
         return Tokens(ids, tokens.attention_mask)

@@ -215,21 +215,23 @@ class _Substitutes(NamedTuple):
 
     def draw(self, word: str, draws: Draws) -> str | None:
         """Another word, in proportion to its weight; None if there is none."""
-        own = self.index.get(word)
+        own_index = self.index.get(word)
         sums = self.cumulative_weights
-        start, end = (sums[own - 1] if own else 0.0, sums[own]) if own is not None else (0.0, 0.0)
+        start, end = (
+            (sums[own_index - 1] if own_index else 0.0, sums[own_index]) if own_index is not None else (0.0, 0.0)
+        )
         total = (sums[-1] if sums else 0.0) - (end - start)
         if total > 0:
             drawn = draws.uniform() * total
-            if own is not None and drawn >= start:
+            if own_index is not None and drawn >= start:
                 drawn += end - start  # skips the interval of the word itself
             index = min(bisect(sums, drawn), len(self.words) - 1)
-        elif others := len(self.words) - (own is not None):
+        elif others := len(self.words) - (own_index is not None):
             index = draws.below(others)
-            index += own is not None and index >= own
+            index += own_index is not None and index >= own_index
         else:
             return None
-        return self.words[index] if index != own else None
+        return self.words[index] if index != own_index else None
 
 
 @lru_cache(maxsize=4)

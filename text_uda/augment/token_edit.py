@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from text_uda.augment.vocabulary import Groups, vocabulary
+from text_uda.augment.vocabulary import Groups, load_vocabulary
 from text_uda.augment.words import Edit, apply_edits
 from text_uda.keyed_random import Draws, Key
 from text_uda.text.sentences import change_rate
@@ -37,7 +37,7 @@ class TokenEdit(Job):
 
     def settings(self) -> dict[str, Any]:
         """Raises SettingsError if the tokenizer cannot be opened."""
-        fields = {"seed": self.seed, "tokenizer": vocabulary(self.tokenizer).digest}
+        fields = {"seed": self.seed, "tokenizer": load_vocabulary(self.tokenizer).digest}
         return {"method": self.method, "version": self.version, "unit": "text"} | fields
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
@@ -45,7 +45,7 @@ class TokenEdit(Job):
 
         The key of the draws is (settings, source, sample). Raises SettingsError if the tokenizer cannot be opened.
         """
-        known, key = vocabulary(self.tokenizer), Key(fingerprint(self.settings()))
+        known, key = load_vocabulary(self.tokenizer), Key(fingerprint(self.settings()))
         encoded = known.tokenizer(list(sources), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         paraphrases = []
         for source, sample, ids, offsets in zip(

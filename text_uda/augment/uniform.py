@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.token_edit import TokenEdit
-from text_uda.augment.vocabulary import BITS, Groups, random_bits, vocabulary
+from text_uda.augment.vocabulary import BITS, Groups, load_vocabulary, random_bits
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
 
@@ -23,7 +23,7 @@ class Uniform(TokenEdit):
 
     Source: the code of UDA (Xie et al. 2019, arXiv 1904.12848), `UnifRep` in word_level_augment.py, which its Yelp
     experiments call SwitchOut; token_prob -> rate. Departures from the code: the vocabulary is the tokenizer's, not
-    that of the training texts; a token never replaces itself; texts of one or two tokens are no exception. The tokens
+    that of the training texts; a token never replaces itself; texts of one or two tokens are edited too. The tokens
     that can replace each other are those of `SwitchOut`: in the training step (`on_tokens`) all that are not special,
     offline word beginnings for word beginnings and continuations for continuations.
     """
@@ -58,7 +58,7 @@ class Uniform(TokenEdit):
         from text_uda.model.inputs import Tokens
 
         ids = tokens.input_ids
-        groups = vocabulary(self.tokenizer).all_tokens.on(ids.device)
+        groups = load_vocabulary(self.tokenizer).all_tokens.on(ids.device)
         members = groups.of(ids)
         bits = random_bits(ids.shape, generator)
         drawn = bits < int(self.rate * 2**BITS)

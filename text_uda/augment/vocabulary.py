@@ -131,7 +131,7 @@ class Vocabulary(NamedTuple):
 
 
 @cache
-def vocabulary(name: str) -> Vocabulary:
+def load_vocabulary(name: str) -> Vocabulary:
     """The vocabulary of an encoder: a hub id, a folder or the packaged one.
 
     Raises:

@@ -11,7 +11,7 @@ from text_uda.cli.declarations import DeclaredField, declared_class
 from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.errors import SettingsError
 from text_uda.lazy_imports import classes_by_file
-from text_uda.ranges import Count, Positive, Share, WholeNumber
+from text_uda.ranges import Count, Fraction, Positive, WholeNumber
 
 if TYPE_CHECKING:
     from text_uda.augment.cutoff import Kind
@@ -40,7 +40,7 @@ class AugmentationChoice:
     samples: Count = 1
     """Paraphrases of each text."""
 
-    rate: Share | None = None
+    rate: Fraction | None = None
     """Share of the words or tokens to change."""
 
     tau: Positive | None = None
@@ -64,12 +64,12 @@ class AugmentationChoice:
     number: Count | None = None
     """Operations that RandAugment applies to a text."""
 
-    magnitude: Share | None = None
+    magnitude: Fraction | None = None
     """How much each operation of RandAugment changes."""
 
     translator: str | None = None
-    """Engine of back-translation: apertium:PAIR, marian:THERE,BACK or ctranslate2:THERE,BACK; join several pivots by
-    +."""
+    """Engine of back-translation: apertium:PAIR, marian:FORWARD,BACK or ctranslate2:FORWARD,BACK; join several pivots
+    by +."""
 
     sampling_temperature: Positive | None = None
     """Temperature of mlm, and of back-translation with marian or ctranslate2. Without it, back-translation decodes
@@ -78,7 +78,7 @@ class AugmentationChoice:
     top_k: Count | None = None
     """Sample among the N likeliest tokens."""
 
-    top_p: Share | None = None
+    top_p: Fraction | None = None
     """Sample among the likeliest tokens whose probabilities sum to X."""
 
     beams: Count | None = None

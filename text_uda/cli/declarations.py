@@ -56,7 +56,7 @@ def _sentences(docstring: str) -> list[str]:
 def declared_class(module: str, name: str) -> DeclaredClass:
     """The fields and methods of a class, with the ones that it inherits from classes of this project."""
     module, name, statement = _definition(module, name)
-    assert isinstance(statement, ast.ClassDef), f"{module}.{name} is no class"
+    assert isinstance(statement, ast.ClassDef), f"{module}.{name} is not a class"
     fields: dict[str, DeclaredField] = {}
     methods: set[str] = set()
     for base in statement.bases:

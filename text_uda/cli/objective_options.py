@@ -80,7 +80,7 @@ class ObjectiveChoice:
         settings = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
         for field, value in settings.items():
             if value is not None:
-                preset = preset.having(field, None if value == "none" else value, name=name)
+                preset = preset.with_setting(field, None if value == "none" else value, name=name)
         return preset
 
     def check_classes(self, classes: Sequence[str]) -> None:
@@ -96,9 +96,9 @@ class ObjectiveChoice:
 
 def _default(field: DeclaredField) -> str | None:
     """The default of the option, the value in the preset `uda`, or the default of the class that reads the option."""
-    of_uda = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
-    if field.name in of_uda:
-        return f"{of_uda[field.name]} with uda"
+    uda_settings = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
+    if field.name in uda_settings:
+        return f"{uda_settings[field.name]} with uda"
     if field.name == "ema_decay":
         return default_of(declared_class("text_uda.objectives.weight_averaging", "EMA").fields["decay"])
     if field.name == "label_smoothing":

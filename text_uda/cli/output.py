@@ -84,7 +84,7 @@ def side_by_side(source: str, paraphrase: str, *, width: int) -> str:
         right += [(printable(word), operation != "equal") for word in new]
     column = (width - 3) // 2
     lines = zip_longest(_wrapped(left, column, _STRUCK), _wrapped(right, column, _BOLD), fillvalue=("", 0))
-    return "\n".join(f"{one}{' ' * (column - length)} │ {other}".rstrip() for (one, length), (other, _) in lines)
+    return "\n".join(f"{old}{' ' * (column - length)} │ {new}".rstrip() for (old, length), (new, _) in lines)
 
 
 def _wrapped(words: list[tuple[str, bool]], width: int, style: str) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Options made from the fields of a dataclass: name, type, range, default and help stand in the field alone."""
+"""Options from the fields of a dataclass: name, type, range, default, help; the field is the only declaration."""
 
 import functools
 import typing
@@ -50,7 +50,7 @@ def declared_options(
         into: the argument is an instance of this class; None: a dict of the values that the user gave.
         group: heading of the options in `--help`.
         groups: field -> another heading.
-        leave_out: fields that are no options.
+        leave_out: fields that are not options.
         names: field -> an option that is not named after it.
         types: field -> a type that the annotation does not express.
         metavars: field -> the value's name in `--help`.

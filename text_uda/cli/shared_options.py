@@ -69,7 +69,7 @@ def out_option(metavar: str, words: str) -> Callable[[Verb], Verb]:
 
 
 def resume_option(folder: str) -> Callable[[Verb], Verb]:
-    words = f"Resume from the last checkpoint in {folder}, or start anew."
+    words = f"Resume from the last checkpoint in {folder}, or start again."
     return option("--resume/--no-resume", default=True, show_default=True, help=words)
 
 

@@ -106,5 +106,5 @@ def run_classes(run: Path) -> list[str]:
         return [str(name) for name in config["data"]["classes"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{run} is no run directory (no readable config.json); give a folder that `train --out` wrote"
+            f"{run} is not a run directory (no readable config.json); give a folder that `train --out` wrote"
         ) from error

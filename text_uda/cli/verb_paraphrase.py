@@ -108,7 +108,7 @@ def paraphrase(
             {
                 "requested": report.requested,
                 "present": report.present,
-                "made": report.made,
+                "made": report.computed,
                 "rejected": dict(report.rejected),
                 "seconds": round(report.seconds, 3),
                 "texts": len(texts),
@@ -118,7 +118,7 @@ def paraphrase(
         return
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.rejected.items()))
     click.echo(
-        f"requested {report.requested:,}, already in the cache {report.present:,}, made {report.made:,}"
+        f"requested {report.requested:,}, already in the cache {report.present:,}, computed {report.computed:,}"
         f" in {report.seconds:.1f} s; rejected: {rejected or 'none'}"
     )
     settings = fingerprint(job.settings())[:8]

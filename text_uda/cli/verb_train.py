@@ -201,12 +201,12 @@ def _filters(settings: dict[str, Any], method: str) -> "Filters | None":
 
 
 def _check_baseline_reads(training: dict[str, Any], objective: str | None) -> None:
-    """Raise SettingsError for an option of the training step: a baseline takes no step."""
+    """Raise SettingsError for an option of the training step: a baseline is fitted without steps."""
     from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 
     if unread := training.keys() - set(BASELINE_SETTINGS):
         name = min(unread).replace("_", "-")
-        raise SettingsError(f"--objective {objective} takes no step, and reads no --{name}: leave it out")
+        raise SettingsError(f"--objective {objective} is fitted without training steps and ignores --{name}; omit it")
 
 
 def _without_rows(result: dict[str, Any]) -> dict[str, Any]:

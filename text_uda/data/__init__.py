@@ -18,7 +18,7 @@ from text_uda.data.labeled_rows import Labeled, collect, deduplicate
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.splitting import split
-from text_uda.data.texts import distinct_places, keep, taken
+from text_uda.data.texts import distinct_places, keep, take_texts
 from text_uda.data.wordnet_glosses import load_glosses
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
@@ -145,7 +145,7 @@ def _with_dev(corpus: Corpus, path: Path, text_column: str | None, label_column:
 
 def _without_test(corpus: Corpus, more: Sequence[str]) -> Sequence[str]:
     """The distinct texts that are not on the training side and have no near copy on the test side."""
-    more = taken(more, distinct_places(more, but=(corpus.train.texts,)))
+    more = take_texts(more, distinct_places(more, but=(corpus.train.texts,)))
     in_test = have_near_copy(more, corpus.test.texts)
     if in_test.any():
         log.warning(
@@ -153,7 +153,7 @@ def _without_test(corpus: Corpus, more: Sequence[str]) -> Sequence[str]:
             corpus.name,
             in_test.sum(),
         )
-        more = taken(more, np.flatnonzero(~in_test))
+        more = take_texts(more, np.flatnonzero(~in_test))
     return more
 
 
@@ -180,5 +180,5 @@ def _limited(corpus: Corpus, limit: int) -> Corpus:
 
     train = fewer(corpus.train)
     more = first(corpus.unlabeled, max(0, limit - len(train)))
-    unlabeled = taken(corpus.unlabeled, np.array(more, dtype=np.int64))
+    unlabeled = take_texts(corpus.unlabeled, np.array(more, dtype=np.int64))
     return replace(corpus, train=train, test=fewer(corpus.test), unlabeled=unlabeled, unused=Rows((), ()))

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from text_uda.data.texts import joined, taken
+from text_uda.data.texts import joined, take_texts
 
 Labels = int | Literal["all"]
 LabelSampling = Literal["balanced", "proportional"]
@@ -31,7 +31,7 @@ class Rows:
 
     def take(self, places: np.ndarray) -> "Rows":
         """The rows at these indices (N,)."""
-        return Rows(taken(self.texts, places), tuple(self.labels[place] for place in places.tolist()))
+        return Rows(take_texts(self.texts, places), tuple(self.labels[place] for place in places.tolist()))
 
     @staticmethod
     def joined(*parts: "Rows") -> "Rows":

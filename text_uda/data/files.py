@@ -71,7 +71,7 @@ def _text(path: Path, number: int, record: dict[str, Any], name: str) -> str:
         raise DataError(f"{path}, row {number}: the text ({name!r}) is empty or blank; remove the row")
     if not text.isascii() and _HALF_PAIR.search(text):
         raise DataError(
-            f"{path}, row {number}: the text holds half a surrogate pair, which is no character; correct it"
+            f"{path}, row {number}: the text holds half a surrogate pair, which is not a character; correct it"
         )
     return text
 

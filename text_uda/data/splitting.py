@@ -10,7 +10,7 @@ import numpy as np
 
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split, digest_of
 from text_uda.data.near_copies import copy_groups, essence, first_copies
-from text_uda.data.texts import sorted_distinct, taken
+from text_uda.data.texts import sorted_distinct, take_texts
 from text_uda.errors import DataError, SettingsError
 from text_uda.keyed_random import keyed_seed
 from translation_cache.key import KEY_BYTES, keys_from_bytes
@@ -58,16 +58,18 @@ def split(
     if labels != "all" and labels < len(corpus.classes):
         raise SettingsError(f"labels={labels}: {corpus.name} has {len(corpus.classes)} classes; label a row of each")
     by_class = _drawing_order(corpus, seed)
-    wanted = [0] * len(by_class) if labels == "all" else _wanted(corpus, by_class, labels, label_sampling, seed)
-    left = [rows[count:] for rows, count in zip(by_class, wanted, strict=True)]
+    labels_per_class = (
+        [0] * len(by_class) if labels == "all" else _labels_per_class(corpus, by_class, labels, label_sampling, seed)
+    )
+    left = [rows[count:] for rows, count in zip(by_class, labels_per_class, strict=True)]
     dev_places = np.zeros(0, dtype=np.int64) if corpus.dev else np.sort(_draw_dev(corpus, left, labels, dev))
     if labels == "all":
         labeled_places = np.setdiff1d(np.concatenate(by_class), dev_places)
     else:
-        labeled_places = np.sort(_first(by_class, wanted))
+        labeled_places = np.sort(_first(by_class, labels_per_class))
     labeled = corpus.train.take(labeled_places)
     development = corpus.train.take(dev_places) if corpus.dev is None else corpus.dev
-    pool = _rest(corpus, but=(development,) if labels == "all" else (labeled, development))
+    pool = _unlabeled_pool(corpus, but=(development,) if labels == "all" else (labeled, development))
     if unlabeled is not None and unlabeled < len(pool):
         pool = _fewer(pool, unlabeled, seed)
     return Split(
@@ -134,7 +136,7 @@ def _most(corpus: Corpus, by_class: Sequence[np.ndarray]) -> list[int]:
     return [len(rows) if corpus.dev is not None else max(1, len(rows) - 1) for rows in by_class]
 
 
-def _wanted(
+def _labels_per_class(
     corpus: Corpus, by_class: Sequence[np.ndarray], labels: int, label_sampling: LabelSampling, seed: int
 ) -> list[int]:
     """The number of labeled rows of each class."""
@@ -148,8 +150,8 @@ def _wanted(
         return _in_proportion([len(rows) for rows in by_class], labels, most)
     classes = len(by_class)
     first = sorted(range(classes), key=lambda number: keyed_seed("one more", seed, number))
-    wanted = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
-    for name, rows, count, limit in zip(corpus.classes, by_class, wanted, most, strict=True):
+    labels_per_class = [labels // classes + (first.index(number) < labels % classes) for number in range(classes)]
+    for name, rows, count, limit in zip(corpus.classes, by_class, labels_per_class, most, strict=True):
         if count > limit:
             for_dev = " (one of them for dev)" if limit < len(rows) else ""
             remedies = [f"use at most {classes * min(most):,}"]
@@ -159,7 +161,7 @@ def _wanted(
                 f"labels={labels} needs {count:,} texts of class {name!r}, and {corpus.name} has {len(rows):,} for "
                 f"training{for_dev}; {', or '.join([*remedies, 'use all (--labels all)'])}"
             )
-    return wanted
+    return labels_per_class
 
 
 def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: int | None) -> np.ndarray:
@@ -198,7 +200,7 @@ def _in_proportion(sizes: Sequence[int], total: int, most: Sequence[int]) -> lis
     return counts
 
 
-def _rest(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
+def _unlabeled_pool(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
     """The texts of the training side without near copies of the rows in `but`, sorted, one per group of near copies.
 
     They do not depend on the order of a file, nor on whether it fits in memory.
@@ -207,12 +209,12 @@ def _rest(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
     texts = chain(corpus.train.texts, corpus.unlabeled)
     pool = sorted_distinct(text for text in texts if essence(text) not in seen)
     first = first_copies(pool)
-    return pool if len(first) == len(pool) else taken(pool, first)
+    return pool if len(first) == len(pool) else take_texts(pool, first)
 
 
 def _fewer(texts: Sequence[str], count: int, seed: int) -> Sequence[str]:
     keyed = ((keyed_seed("unlabeled", seed, text), index) for index, text in enumerate(texts))
-    return taken(texts, np.array(sorted(index for _, index in nsmallest(count, keyed)), dtype=np.int64))
+    return take_texts(texts, np.array(sorted(index for _, index in nsmallest(count, keyed)), dtype=np.int64))
 
 
 def _digest(classes: Sequence[str], labeled: Rows, unlabeled: Sequence[str], dev: Rows, test: Rows) -> str:

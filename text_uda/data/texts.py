@@ -87,8 +87,8 @@ class MappedTexts(Sequence[str]):
         chunks, firsts = np.unique(np.searchsorted(self._starts, ascending, side="right") - 1, return_index=True)
         read: list[str] = []
         for chunk, first, last in zip(chunks.tolist(), firsts, [*firsts[1:], len(order)], strict=True):
-            wanted = pa.array(ascending[first:last] - self._starts[chunk])
-            read += self._column.chunk(chunk).take(wanted).to_pylist()
+            places_in_chunk = pa.array(ascending[first:last] - self._starts[chunk])
+            read += self._column.chunk(chunk).take(places_in_chunk).to_pylist()
         texts = [""] * len(order)
         for place, text in zip(order.tolist(), read, strict=True):
             texts[place] = text
@@ -147,7 +147,7 @@ def keep(texts: Iterable[str]) -> Sequence[str]:
     return tuple(chain.from_iterable(held))
 
 
-def taken(texts: Sequence[str], places: np.ndarray) -> Sequence[str]:
+def take_texts(texts: Sequence[str], places: np.ndarray) -> Sequence[str]:
     """The texts at these indices (N,)."""
     if isinstance(texts, MappedTexts):
         return texts.take(places)

@@ -13,36 +13,17 @@ Define your own study as a list of trials:
 The names below are imported when they are first used: the command line reads the names of the studies without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from text_uda.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
-    from text_uda.experiment.catalogue import STUDIES
-    from text_uda.experiment.sizes import Setting, setting
-    from text_uda.experiment.study import Outcome, run_study
-    from text_uda.experiment.study_report import write_report
-    from text_uda.experiment.trial import Trial
+    from text_uda.experiment.catalogue import STUDIES as STUDIES
+    from text_uda.experiment.sizes import Setting as Setting
+    from text_uda.experiment.sizes import setting as setting
+    from text_uda.experiment.study import Outcome as Outcome
+    from text_uda.experiment.study import run_study as run_study
+    from text_uda.experiment.study_report import write_report as write_report
+    from text_uda.experiment.trial import Trial as Trial
 
-__all__ = ["STUDIES", "Outcome", "Setting", "Trial", "run_study", "setting", "write_report"]
-
-_MODULES = {
-    "STUDIES": "catalogue",
-    "Outcome": "study",
-    "Setting": "sizes",
-    "Trial": "trial",
-    "run_study": "study",
-    "setting": "sizes",
-    "write_report": "study_report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -76,7 +76,7 @@ def temperature(setting: "Setting") -> "Iterator[Trial]":
     if "apertium:" in setting.back_translation.translator:
         raise SettingsError(
             "Apertium gives one translation per sentence and has no temperature; give --translator "
-            "marian:THERE,BACK (or ctranslate2:THERE,BACK)"
+            "marian:FORWARD,BACK (or ctranslate2:FORWARD,BACK)"
         )
     yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")

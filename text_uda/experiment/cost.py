@@ -13,7 +13,7 @@ import numpy as np
 
 from text_uda.augment import SwitchOut
 from text_uda.data import Corpus, Rows, split
-from text_uda.data.texts import taken
+from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.experiment.study import default_workers
 from text_uda.experiment.trial import Trial
@@ -86,9 +86,9 @@ def _sample(rows: Rows) -> Rows:
     """Rows from all over the data, and of each class as many as a split needs."""
     labels = np.array(rows.labels)
     spread = np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(np.int64)
-    of_classes = [np.flatnonzero(labels == label)[:_ROWS_PER_CLASS] for label in np.unique(labels)]
-    indices = np.unique(np.concatenate([spread, *of_classes]))
-    return Rows(taken(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
+    rows_by_class = [np.flatnonzero(labels == label)[:_ROWS_PER_CLASS] for label in np.unique(labels)]
+    indices = np.unique(np.concatenate([spread, *rows_by_class]))
+    return Rows(take_texts(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
 
 
 def _rows(trial: Trial) -> int:
@@ -105,7 +105,7 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
     endless = replace(settings, steps=10**7, evaluate_every=10**7, checkpoint_every=10**7, samples=1, seed=0)
     on_features = settings.tune == "head"
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             with redirect_stderr(StringIO()):  # a progress bar to ten million steps is of no use
                 train(
@@ -117,7 +117,7 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
                     max_minutes=minutes,
                 )
         except Interrupted:
-            if time.monotonic() - began < 60 * minutes:  # by a signal, not by `max_minutes`
+            if time.monotonic() - started < 60 * minutes:  # by a signal, not by `max_minutes`
                 raise
         speed = RunDirectory(Path(folder) / "run").mean_of("rows_per_s")
     if speed is None:

@@ -106,7 +106,7 @@ def _encode(heads: Sequence[Trial], runner: TrialRunner) -> None:
             frozen.rows(texts, progress=on_progress)
     for job, samples in _jobs(heads):
         paraphrases = chain.from_iterable(read_paraphrases(corpus.training_texts(), job, runner.cache, samples=samples))
-        usable = [one.text for one in paraphrases if one.status == "ok" and one.text is not None]
+        usable = [entry.text for entry in paraphrases if entry.status == "ok" and entry.text is not None]
         with followed(f"encode ({job.settings()['method']})", "texts") as on_progress:
             frozen.rows(usable, progress=on_progress)
 

@@ -241,8 +241,8 @@ def setting(
         raise SettingsError(f"seeds={seeds}: give 1 or more")
     settings = replace(scale.settings, encoder=encoder or scale.settings.encoder)
     if tune is not None and tune != settings.tune:
-        of_tune = LAYERS.get(tune, {}) if size == "small" else {}
-        settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(of_tune)))
+        layer_settings = LAYERS.get(tune, {}) if size == "small" else {}
+        settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(layer_settings)))
     back_translation = scale.back_translation
     if translator is not None:
         temperature = None if "apertium:" in translator else 0.9

@@ -24,7 +24,7 @@ from text_uda.experiment.trial import Trial, TrialRunner
 from text_uda.experiment.workers import run_trials
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
-from text_uda.progress import progress
+from text_uda.progress import progress_bar
 from text_uda.training.stop_signals import Interrupted
 from translation_cache.atomic import make_folder, write_whole
 
@@ -89,10 +89,10 @@ def run_study(
             "missing paraphrases names the command that makes them, which has its own --shard"
         )
     _open(out, data, trials)
-    mine = select_share(trials, shard)
+    selected = select_share(trials, shard)
     todo: list[Trial] = []
     failed: dict[str, str] = {}
-    for trial in mine:
+    for trial in selected:
         try:
             if not runner.has_finished(trial):
                 todo.append(trial)
@@ -102,7 +102,7 @@ def run_study(
         _check_corpus(out, runner)
         prepare(todo, runner, fill=fill)
     workers = max(1, min(len(todo), default_workers(todo) if workers is None else workers))
-    with progress(len(mine), "study", "runs", done=len(mine) - len(todo)) as bar:
+    with progress_bar(len(selected), "study", "runs", done=len(selected) - len(todo)) as bar:
         try:
             for trial, error in run_trials(todo, runner, workers=workers, logs=out / "logs"):
                 if error is not None:
@@ -110,9 +110,9 @@ def run_study(
                 bar.note(f"{trial.folder}{' failed' if error else ''}")
                 bar.advance()
         except Interrupted as interrupted:
-            done = sum(_has_result(runner, trial) for trial in mine)
+            done = sum(_has_result(runner, trial) for trial in selected)
             raise Interrupted(
-                f"{done:,} of {len(mine):,} runs are finished and kept in {out}; the same command resumes"
+                f"{done:,} of {len(selected):,} runs are finished and kept in {out}; the same command resumes"
             ) from interrupted
     others = [trial for trial in trials if trial.folder not in failed]
     finished = [trial for trial in others if _has_result(runner, trial)]
@@ -132,8 +132,8 @@ def select_share(trials: Sequence[Trial], shard: tuple[int, int] | None) -> Sequ
         raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
     folders = sorted(trial.folder for trial in trials)
     folders.sort(key=lambda folder: keyed_seed("shard", folder))
-    mine = set(folders[number - 1 :: count])
-    return [trial for trial in trials if trial.folder in mine]
+    in_share = set(folders[number - 1 :: count])
+    return [trial for trial in trials if trial.folder in in_share]
 
 
 def default_workers(trials: Sequence[Trial]) -> int:
@@ -202,7 +202,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text("utf-8"))
         if isinstance(content["data"], dict) and isinstance(content["trials"], dict):
             return content
-        reason = "it is no file of a study"
+        reason = "it is not the file of a study"
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise SettingsError(f"{file} cannot be read ({reason}); name another folder for the study")

@@ -84,7 +84,7 @@ def usb_settings(data: str) -> TrainSettings:
 
 def usb_presets() -> dict[str, Preset]:
     """The methods with the benchmark's loss weights, and UDA with its annealing."""
-    weighted = {name: PRESETS[name].having("weight", weight, name=name) for name, weight in _WEIGHTS.items()}
+    weighted = {name: PRESETS[name].with_setting("weight", weight, name=name) for name, weight in _WEIGHTS.items()}
     return PRESETS | weighted | {"uda": replace(PRESETS["uda"], objectives=(SUPERVISED, CONSISTENCY))}
 
 

@@ -97,8 +97,8 @@ class FeatureStore:
             raw = torch.from_numpy(shard.keys.view(np.uint8).reshape(-1, _KEY_BYTES).copy())
             with suppress(OSError, SafetensorError, ValueError):  # a full disk, or a damaged file: use memory
                 if not path.exists():
-                    with whole_file(path) as aside:
-                        save_file({"features": shard.features, "keys": raw}, aside)
+                    with whole_file(path) as unfinished:
+                        save_file({"features": shard.features, "keys": raw}, unfinished)
                 shard = _read(path, features.shape[1])
                 self._seen.add(name)
         self._shards.append(shard)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from text_uda.data.texts import taken
+from text_uda.data.texts import take_texts
 from text_uda.model.classifier import encode
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
 from text_uda.model.inputs import Features
@@ -112,7 +112,7 @@ class FrozenEncoder:
         for start in range(0, len(new), _TEXTS_PER_SHARD):
             part = new[start : start + _TEXTS_PER_SHARD]
             on_done = None if progress is None else partial(_report_progress, progress, start, len(new))
-            self._store.add(keys[part], self._encode(taken(texts, part), on_done))
+            self._store.add(keys[part], self._encode(take_texts(texts, part), on_done))
         encoded = np.flatnonzero(missing)
         new_features = torch.empty(len(encoded), self.width)
         assert not self._store.take(keys[encoded], new_features).any(), "all missing texts were encoded"

@@ -16,7 +16,7 @@ _INCREMENT = 0x9E3779B97F4A7C15 - 2**64
 _FACTORS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 
 
-class keyed_random:
+class seeded_torch:
     """A block in which torch's random numbers depend on `seed` alone; on exit, the previous state is restored."""
 
     def __init__(self, seed: int) -> None:

@@ -109,7 +109,7 @@ def head_is_positionwise(model: PreTrainedModel) -> bool:
     tokens, positions = Tokens(ids, torch.ones_like(ids)), torch.tensor([1, 3], device=model.device)
     try:
         with torch.no_grad(), without_dropout(model):
-            alone, among_all = (masked_logits(model, tokens, positions, masked_only=only) for only in (True, False))
-        return alone.shape == among_all.shape and torch.allclose(alone, among_all, atol=1e-4)
+            masked, all_states = (masked_logits(model, tokens, positions, masked_only=only) for only in (True, False))
+        return masked.shape == all_states.shape and torch.allclose(masked, all_states, atol=1e-4)
     except (AttributeError, TypeError, ValueError, RuntimeError):  # no such output, or a head that needs all states
         return False

@@ -127,8 +127,8 @@ def _load_or_measure(path: Path, width: int) -> Bf16Measurement:
         pass
     measurement = _measure(width)
     try:
-        with whole_file(path) as aside:
-            aside.write_text(json.dumps({"cpu": cpu_name(), **asdict(measurement)}) + "\n", "utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text(json.dumps({"cpu": cpu_name(), **asdict(measurement)}) + "\n", "utf-8")
     except OSError:  # the folder is not writable: the next process measures again
         pass
     return measurement

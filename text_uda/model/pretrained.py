@@ -26,7 +26,7 @@ from text_uda.errors import MissingPartError, SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
 from text_uda.model.classifier import depth, layers
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import can_be_linear, is_saved_linear, make_linear
 from text_uda.model.packing import pack
 from text_uda.runs.directory import RunDirectory
@@ -100,7 +100,7 @@ def load_classifier(
     tokenizer = _load_padding_tokenizer(encoder)
     _check_classes(encoder, classes)
     labels = dict(enumerate(classes))
-    with keyed_random(seed):
+    with seeded_torch(seed):
         model, loading = _from_pretrained(
             AutoModelForSequenceClassification.from_pretrained,
             encoder,
@@ -113,7 +113,7 @@ def load_classifier(
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(model))
     if reinit_layers:
-        with keyed_random(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
+        with seeded_torch(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
             _reinitialise_top_layers(model, reinit_layers)
     averages = gets_linear_head(encoder)
     if averages:
@@ -146,7 +146,7 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
             f"encoder {encoder!r} has no mask token; choose one that was pretrained to predict masked tokens "
             "(BERT, RoBERTa, DistilBERT, ModernBERT, ...)"
         )
-    with keyed_random(seed):
+    with seeded_torch(seed):
         model, loading = _from_pretrained(
             AutoModelForMaskedLM.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
         )
@@ -162,7 +162,7 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
 
 def load_pooler(encoder: str) -> nn.Module | None:
     """The pretrained pooler, which masked-language models drop; None without one."""
-    with keyed_random(0):
+    with seeded_torch(0):
         model, loading = _from_pretrained(
             AutoModel.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
         )

@@ -74,11 +74,11 @@ def load_or_create(
     make_folder(folder)
     path = folder / f"{key}.safetensors"
     with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when it is closed, or its process ends
-        found = read(path, key, rows=rows)
-        if found is not None:
-            return found
-        remove_leftovers(folder)  # of a kill: whoever writes here holds the lock
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes or the process ends
+        existing = read(path, key, rows=rows)
+        if existing is not None:
+            return existing
+        remove_leftovers(folder)  # left by killed processes; only the lock holder writes
         with whole_file(path) as unfinished:
             _write(unfinished, key, make_blocks(), dtype, rows)
         return _mapped(path, _header(path))
@@ -91,8 +91,8 @@ def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
     """
     try:
         header = _header(path)
-        said = header["__metadata__"]
-        if said["key"] != key or header["offsets"]["shape"] != [rows + 1] or said["digest"] != _digest(path):
+        metadata = header["__metadata__"]
+        if metadata["key"] != key or header["offsets"]["shape"] != [rows + 1] or metadata["digest"] != _digest(path):
             return None
         return _mapped(path, header)
     except (OSError, ValueError, KeyError, TypeError):

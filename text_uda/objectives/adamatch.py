@@ -12,7 +12,7 @@ from text_uda.objectives.checks import check_momentum, check_threshold, check_we
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, soft_cross_entropy
 from text_uda.objectives.hard_pseudo_labels import update_running_mean, weighted_loss
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class AdaMatch:
             return {"mean_prediction": label_share.clone(), "labeled_mean": label_share.clone()}
         return alignment_state(self.alignment, label_share)
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None
         labeled = context.views["labeled"].logits.detach().softmax(dim=-1)
         targets = context.targets.detach().softmax(dim=-1)  # soft targets have to be detached
@@ -74,10 +74,10 @@ class AdaMatch:
                 prior = context.state["prior"]
             targets = align(targets, mean, prior)
         threshold = self.relative_threshold * distributed.mean(labeled.amax(dim=-1).mean())
-        return Chosen(targets, targets.amax(dim=-1) >= threshold, threshold)
+        return RowSelection(targets, targets.amax(dim=-1) >= threshold, threshold)
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        targets, counted, threshold = context.chosen or self.choose(context, batch)
+        targets, counted, threshold = context.selection or self.choose(context, batch)
         logits = context.views["second"].logits
         loss = (soft_cross_entropy(targets, logits) * counted).mean()
         weight = self.weight * (0.5 - math.cos(min(math.pi, 2 * math.pi * context.progress)) / 2)

@@ -1,7 +1,7 @@
 """The list of the objectives: a new one is a file of this folder and a line here.
 
 The public names, the command line, its help and docs/methods.md follow. `--objective` calls an objective by the name of
-its file (`mean-teacher`); what it is trained with beside it stands in `presets.PRESETS`, if not Supervised() alone.
+its file (`mean-teacher`); its companions are in `presets.PRESETS`; the default is Supervised().
 """
 
 from text_uda.objectives.adamatch import AdaMatch as AdaMatch

@@ -13,7 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_positive, check_weight
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 def loss_threshold(initial: float, *, decays: int, gamma: float, slack: float, least: float) -> float:
@@ -74,7 +74,7 @@ class Dash:
     def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
         return {"initial_loss": torch.tensor(math.nan)}
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None
         initial = context.state["initial_loss"]
         if initial.isnan():
@@ -83,10 +83,10 @@ class Dash:
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
         decays = context.step * self.decays // context.steps
         threshold = loss_threshold(float(initial), decays=decays, gamma=self.gamma, slack=self.slack, least=self.least)
-        return Chosen(labels, -torch.log(confidence) <= threshold, math.exp(-threshold))
+        return RowSelection(labels, -torch.log(confidence) <= threshold, math.exp(-threshold))
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        labels, counted, threshold = context.selection or self.choose(context, batch)
         logits = context.views["second"].logits
         loss = weighted_loss("dash", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted)
         loss.terms["threshold"] = threshold

@@ -6,7 +6,7 @@ from typing import ClassVar
 from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class FixMatch:
         check_weight(self.weight)
         check_threshold(self.confidence_threshold)
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
-        return Chosen(labels, confidence >= self.confidence_threshold, self.confidence_threshold)
+        return RowSelection(labels, confidence >= self.confidence_threshold, self.confidence_threshold)
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        labels, counted, _ = context.chosen or self.choose(context, batch)
+        labels, counted, _ = context.selection or self.choose(context, batch)
         logits = context.views["second"].logits
         return weighted_loss(
             "fixmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted

@@ -12,7 +12,7 @@ from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_threshold, check_weight
 from text_uda.objectives.class_prior import Prior, check_prior, class_distribution
 from text_uda.objectives.hard_pseudo_labels import pseudo_label_loss, weighted_loss
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 _NONE = -1  # the class of a row that was never predicted with confidence
 
@@ -107,7 +107,7 @@ class FlexMatch:
         prior = class_distribution(self.prior, label_share, "prior")
         return {"known": torch.full((unlabeled,), _NONE), "prior": prior}
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None and batch.unlabeled_rows is not None
         known = context.state["known"]
         confidence, labels = context.targets.softmax(dim=-1).max(dim=-1)  # (U,)
@@ -116,10 +116,10 @@ class FlexMatch:
         confident = confidence >= self.confidence_threshold
         gathered = (distributed.gathered(part) for part in (batch.unlabeled_rows, labels, confident))
         store_confident_classes(known, *gathered)
-        return Chosen(labels, counted, thresholds.mean())
+        return RowSelection(labels, counted, thresholds.mean())
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        labels, counted, threshold = context.selection or self.choose(context, batch)
         logits = context.views["second"].logits
         loss = weighted_loss(
             "flexmatch", pseudo_label_loss(logits, labels, counted), self.weight, labels, logits, counted

@@ -12,7 +12,7 @@ from text_uda.model.inputs import Batch
 from text_uda.objectives.checks import check_momentum, check_weight
 from text_uda.objectives.class_prior import Prior, check_prior, class_distribution
 from text_uda.objectives.hard_pseudo_labels import histogram, pseudo_label_loss, update_running_mean, weighted_loss
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection
 
 
 def fairness_loss(
@@ -101,7 +101,7 @@ class FreeMatch:
             "label_share": prior.clone(),
         }
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None
         state = context.state
         probabilities = context.targets.softmax(dim=-1)
@@ -111,10 +111,10 @@ class FreeMatch:
         update_running_mean(state["label_share"], histogram(labels, context.classes), self.momentum)
         learnt = state["mean_prediction"] / state["prior"]
         counted = confidence >= (state["threshold"] * (learnt / learnt.max()))[labels]
-        return Chosen(labels, counted, state["threshold"].clone())
+        return RowSelection(labels, counted, state["threshold"].clone())
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        labels, counted, threshold = context.chosen or self.choose(context, batch)
+        labels, counted, threshold = context.selection or self.choose(context, batch)
         state, logits = context.state, context.views["second"].logits
         fairness = fairness_loss(
             distributed.gathered(logits),

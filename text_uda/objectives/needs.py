@@ -18,8 +18,8 @@ class Needs:
     """Outputs of the joint forward, with gradient."""
 
     rows: tuple[View, ...] = ()
-    """Rows of the batch that the objective runs through the model itself. With "labeled" among them it has a labeled
-    loss of its own."""
+    """Rows of the batch that the objective runs through the model itself. With "labeled" among them it includes a
+    labeled loss."""
 
     targets: bool = False
     """Logits of the original view, without gradient."""
@@ -60,7 +60,7 @@ def merged(needs: Iterable[Needs]) -> Needs:
     needs = list(needs)
 
     def merge(field: Field[Any]) -> Any:
-        values = [getattr(each, field.name) for each in needs]
+        values = [getattr(need, field.name) for need in needs]
         if isinstance(field.default, tuple):
             return tuple(view for view in get_args(View) if any(view in views for views in values))
         return any(values)

@@ -47,8 +47,8 @@ class Context:
     state: Mapping[str, Tensor]
     """Buffers of this objective, which it updates in place; checkpoints keep them."""
 
-    chosen: "Chosen | None" = None
-    """The choice of a selective objective, where the step requested it before it ran the second view."""
+    selection: "RowSelection | None" = None
+    """The rows of a selective objective, where the step requested them before it ran the second view."""
 
     @property
     def progress(self) -> float:
@@ -74,7 +74,7 @@ Method = Objective | Baseline
 """The method of a run is one baseline, or objectives whose losses are added."""
 
 
-class Chosen(NamedTuple):
+class RowSelection(NamedTuple):
     """The pseudo-labels of a selective objective and the rows that it selects."""
 
     targets: Tensor  # labels (U,) int64, or probabilities (U, C); without gradient
@@ -87,10 +87,10 @@ class Selective(Protocol):
     """An objective that selects unlabeled rows before their second view is run.
 
     Where every objective that reads the second view is selective, the step runs only the selected rows; the logits of
-    the others are zeros without gradient. An objective that is called without `context.chosen` selects rows itself.
+    the others are zeros without gradient. An objective that is called without `context.selection` selects rows itself.
     """
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         """Called once a step with all views that the objective needs except the second one. It updates the state."""
         ...
 
@@ -116,7 +116,7 @@ def in_use(objectives: Sequence[Objective]) -> dict[int, Objective]:
     return {index: objective for index, objective in enumerate(objectives) if getattr(objective, "weight", 1) != 0}
 
 
-def counts(objective: Objective, *, step: int, steps: int) -> bool:
+def is_active(objective: Objective, *, step: int, steps: int) -> bool:
     """Whether the objective has a loss in this step; with `until`, only in that first share of the steps."""
     return step < getattr(objective, "until", 1) * steps
 

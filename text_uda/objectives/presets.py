@@ -26,7 +26,7 @@ class Preset:
         """The objectives that have a loss; empty for a baseline, which takes no step."""
         return losses(self.objectives)
 
-    def having(self, field: str, value: Any, *, name: str) -> "Preset":
+    def with_setting(self, field: str, value: Any, *, name: str) -> "Preset":
         """A copy with another value in every objective that has this field.
 
         "weight" also sets the `unlabeled_weight` of objectives that include a labeled loss, "alignment" the `prior` of
@@ -37,8 +37,8 @@ class Preset:
         """
         if field == "ema_decay" and isinstance(self.averaging, EMA):
             return replace(self, averaging=EMA(decay=value))
-        wanted = {field, _ALSO[field]} if field in _ALSO else {field}
-        matches = [wanted & set(_fields(objective)) for objective in self.objectives]
+        field_names = {field, _ALSO[field]} if field in _ALSO else {field}
+        matches = [field_names & set(_fields(objective)) for objective in self.objectives]
         kinds = [type(objective).__name__ for objective, names in zip(self.objectives, matches, strict=True) if names]
         if field == "weight" and len(kinds) > 1:
             raise SettingsError(
@@ -128,7 +128,7 @@ def baseline_of(objectives: Sequence[Method]) -> Baseline | None:
 
 
 def check_together(objectives: Sequence[Method]) -> None:
-    """Raise SettingsError for objectives whose losses cannot be added, and for what is no objective."""
+    """Raise SettingsError for objectives whose losses cannot be added, or a value that is not an objective."""
     several = isinstance(objectives, tuple | list)
     if not several or any(
         isinstance(objective, type) or not isinstance(objective, Objective | Baseline) for objective in objectives
@@ -175,10 +175,10 @@ def method_name(objectives: Sequence[Method], averaging: Averaging | None, augme
     named = {
         (*map(type, preset.objectives), type(preset.averaging)): name for name, preset in reversed(PRESETS.items())
     }
-    alone = named.get((*kinds, type(None)), " + ".join(kind.__name__ for kind in kinds))
-    name = alone
+    without_averaging = named.get((*kinds, type(None)), " + ".join(kind.__name__ for kind in kinds))
+    name = without_averaging
     if averaging is not None:
-        name = named.get((*kinds, type(averaging)), f"{alone} + {type(averaging).__name__}")
+        name = named.get((*kinds, type(averaging)), f"{without_averaging} + {type(averaging).__name__}")
     if name == "supervised":
         return "none"
     if name == "uda" and augmentation:

@@ -17,7 +17,7 @@ from text_uda.objectives.checks import (
 from text_uda.objectives.class_prior import Prior, alignment_state, check_prior
 from text_uda.objectives.functional import align, kl_divergence, sharpen
 from text_uda.objectives.hard_pseudo_labels import update_running_mean
-from text_uda.objectives.objective import Chosen, Context, Loss, Needs, agreement, shares
+from text_uda.objectives.objective import Context, Loss, Needs, RowSelection, agreement, shares
 from text_uda.objectives.schedules import ramp_up
 
 
@@ -103,7 +103,7 @@ class UDA:
     def initial_state(self, label_share: Tensor, unlabeled: int) -> dict[str, Tensor]:
         return alignment_state(self.alignment, label_share)
 
-    def choose(self, context: Context, batch: Batch) -> Chosen:
+    def choose(self, context: Context, batch: Batch) -> RowSelection:
         assert context.targets is not None
         probabilities = context.targets.softmax(dim=-1)  # (U, C)
         if self.alignment is not None:
@@ -112,10 +112,10 @@ class UDA:
             )
             probabilities = align(probabilities, mean, context.state["prior"])
         confident = are_confident(probabilities, self.confidence_threshold)
-        return Chosen(probabilities.detach(), confident, self.confidence_threshold)
+        return RowSelection(probabilities.detach(), confident, self.confidence_threshold)
 
     def __call__(self, context: Context, batch: Batch) -> Loss:
-        probabilities = (context.chosen or self.choose(context, batch)).targets
+        probabilities = (context.selection or self.choose(context, batch)).targets
         augmented_logits = context.views["second"].logits
         loss, confident = consistency_loss(
             probabilities,

@@ -37,8 +37,8 @@ def adversarial_mask(mask: Bool[Tensor, "U H"], jacobian: Float[Tensor, "U H"], 
 
 def rescaled(mask: Bool[Tensor, "U H"], dtype: torch.dtype) -> Float[Tensor, "U H"]:
     """H / (number of kept units) for kept units, else 0, as in the authors' code."""
-    kept = mask.sum(dim=-1, keepdim=True).clamp_min(1)
-    return mask.to(dtype) * (mask.shape[1] / kept)
+    number_kept = mask.sum(dim=-1, keepdim=True).clamp_min(1)
+    return mask.to(dtype) * (mask.shape[1] / number_kept)
 
 
 def dropout_divergence(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from text_uda.data.texts import taken
+from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.paraphrasing.documents import Documents, join_paraphrases
@@ -48,13 +48,13 @@ def paraphrase(
         The numbers of rows requested, present, made and rejected.
     Raises:
         SettingsError: more samples than the augmentation's `max_samples`.
-        CacheError: `augmentation` is no Job, the cache cannot be written, or a worker died.
+        CacheError: `augmentation` is not a Job, the cache cannot be written, or a worker died.
     """
     _check(augmentation, samples)
     if shard is not None:
         index, shards = shard
         in_shard = (keyed_seed("shard", text) % shards == index - 1 for text in texts)
-        texts = taken(texts, np.flatnonzero(np.fromiter(in_shard, dtype=bool, count=len(texts))))
+        texts = take_texts(texts, np.flatnonzero(np.fromiter(in_shard, dtype=bool, count=len(texts))))
     if batch_size is None:
         batch_size = _DEFAULT_BATCH_SIZE if augmentation.batch_size is None else augmentation.batch_size
     return fill(
@@ -94,7 +94,7 @@ def read_paraphrases(
         filters: filters to apply on reading; None keeps the statuses in the cache.
     Raises:
         SettingsError: the cache lacks some of them; the message names the differing setting.
-        CacheError: `augmentation` is no Job.
+        CacheError: `augmentation` is not a Job.
     """
     _check(augmentation, samples)
     cache, settings = _open(cache), augmentation.settings()

@@ -68,7 +68,11 @@ def write_pairs(
     from datasets import Dataset
 
     paraphrases = read_paraphrases(texts, augmentation, cache, samples=samples, filters=filters)
-    with whole_file(Path(out)) as aside, pa.OSFile(str(aside), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
+    with (
+        whole_file(Path(out)) as unfinished,
+        pa.OSFile(str(unfinished), "wb") as file,
+        pa.ipc.new_stream(file, SCHEMA) as writer,
+    ):
         for table in _tables(texts, paraphrases):
             writer.write_table(table)
     return Dataset.from_file(os.fspath(out))

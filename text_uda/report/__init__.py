@@ -65,8 +65,8 @@ def read(runs: Sequence[Path], *, strict: bool = True) -> Report:
         SettingsError: there is no finished run; a run directory is not finished or is damaged (where strict); or runs
             have different data.
     """
-    found = find_runs_in(runs, strict=strict)
-    return Report(compare(found.runs), [run.path for run in found.runs], found.left_out)
+    loaded = find_runs_in(runs, strict=strict)
+    return Report(compare(loaded.runs), [run.path for run in loaded.runs], loaded.left_out)
 
 
 def build(runs: Sequence[Path], out: Path) -> Path:

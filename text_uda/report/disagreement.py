@@ -44,14 +44,14 @@ def disagreements(comparisons: list[Comparison]) -> tuple[list[Row], int, int]:
 
     The comparisons share the room of the page; rows keep the order of test_examples.jsonl.
     """
-    shown, left, known = [], 0, set[tuple[str, str, str]]()
+    shown, omitted, known = [], 0, set[tuple[str, str, str]]()
     for comparison in comparisons:
         rows, answered = _rows(comparison)
         room = max(20, ROWS // len(comparisons))
         shown += rows[:room]
-        left += len(rows) - len(rows[:room])
+        omitted += len(rows) - len(rows[:room])
         known |= {(_test_set(comparison), *key) for key in answered}
-    return shown, left, len(known)
+    return shown, omitted, len(known)
 
 
 def _test_set(comparison: Comparison) -> str:

@@ -141,7 +141,7 @@ class Canvas:
 
     def _legend(self) -> None:
         styles = [style(colour) for _, colour in self.chart.keys]
-        handles = [Line2D([], [], color=one.colour, linestyle=one.dashes, linewidth=2) for one in styles]
+        handles = [Line2D([], [], color=line.colour, linestyle=line.dashes, linewidth=2) for line in styles]
         legend = self.figure.legend(
             handles, ["x"] * len(handles), loc="upper left", ncols=self._columns(), frameon=False, fontsize=FONT
         )
@@ -225,9 +225,13 @@ def _simplify(root: ElementTree.Element, prefix: str) -> None:
 
 def _shortened(css: str, variables: dict[str, str]) -> str:
     """Without what page.css sets for all text in figures, and with its variables as colours."""
-    kept = [part.strip() for part in re.sub(r"'[^']*'", "", css).split(";")]
-    kept = [part for part in kept if part and not part.startswith("font-family") and part != f"font-size: {FONT:g}px"]
-    return re.sub("#[0-9a-f]{6}", lambda match: _variable(match[0], variables), "; ".join(kept))
+    declarations = [part.strip() for part in re.sub(r"'[^']*'", "", css).split(";")]
+    declarations = [
+        part
+        for part in declarations
+        if part and not part.startswith("font-family") and part != f"font-size: {FONT:g}px"
+    ]
+    return re.sub("#[0-9a-f]{6}", lambda match: _variable(match[0], variables), "; ".join(declarations))
 
 
 def _variable(colour: str, variables: dict[str, str]) -> str:

@@ -43,7 +43,7 @@ def find_runs_in(paths: Sequence[Path], *, strict: bool = True) -> FoundRuns:
         unread: dict[Path, str] = {}
         directories = list(_runs_below(folder, unread))
         if not directories and not unread:
-            unread[folder] = "is no run directory and holds none"
+            unread[folder] = "is not a run directory and holds none"
         if strict and folder in unread:
             raise SettingsError(f"{folder} {unread[folder]}; name a directory that `text-uda train` wrote")
         left_out |= unread
@@ -72,7 +72,7 @@ def _load(path: Path, runs: list[Run], left_out: dict[Path, str]) -> None:
 
 
 def _looks_like_a_run(path: Path) -> bool:
-    """Whether it holds a file of a run. The folder of a model has a config.json too, and is no run."""
+    """Whether it holds a file of a run. The folder of a model has a config.json too, and is not a run."""
     if not any(os.path.exists(path / name) for name in _RUN_FILES):
         return False
     try:

@@ -104,8 +104,8 @@ def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
     """
     differences = {}
     for method in {run.method for run in runs}:
-        of_method = [run for run in runs if run.method == method]
-        differences |= zip(of_method, _distinguish([decisive[run] for run in of_method]), strict=True)
+        method_runs = [run for run in runs if run.method == method]
+        differences |= zip(method_runs, _distinguish([decisive[run] for run in method_runs]), strict=True)
     shown = {"none": LABELS_ALONE, **BASELINES}
     labels = [shown.get(run.method, run.method) + differences[run] for run in runs]
     # Labels are still equal only where names or values of a run contain such words themselves.

@@ -168,7 +168,7 @@ def read_run(path: Path) -> Run:
     """Load a run that has a result.
 
     Raises:
-        SettingsError: the folder is damaged, or is no run.
+        SettingsError: the folder is damaged, or is not a run.
     """
     directory = RunDirectory(path)
     directory.check_holds_no_pretraining()
@@ -183,11 +183,11 @@ def read_run(path: Path) -> Run:
         raise _damaged(path / "config.json", f"the classes are {classes}")
     counts = [count for row in rows if isinstance(row, list) and len(row) == len(classes) for count in row]
     if len(rows) != len(classes) or len(counts) != len(classes) ** 2 or not _are_counts(counts):
-        raise _damaged(path / "result.json", f"the confusion is no table of {len(classes)} x {len(classes)} counts")
+        raise _damaged(path / "result.json", f"the confusion is not a table of {len(classes)} x {len(classes)} counts")
     if (coverage := result.get("augmentation")) is not None:
         _check(coverage, _COVERAGE, path / "result.json")
         if not _are_counts(coverage["statuses"].values()):
-            raise _damaged(path / "result.json", "the statuses of the paraphrases are no counts")
+            raise _damaged(path / "result.json", "the statuses of the paraphrases are not counts")
     _check_answers(result, path / "result.json")
     return Run(
         path,
@@ -205,14 +205,14 @@ def _check_answers(result: dict[str, Any], path: Path) -> None:
     if (calibration := result.get("calibration")) is not None:
         _check(calibration, _CALIBRATION, path)
         bins = calibration["bins"]
-        for one in bins:
-            _check(one, _BIN, path, "a bin of the calibration")
-            if one["count"] and None in (one["confidence"], one["accuracy"]):
-                raise _damaged(path, f"a bin of the calibration has {one['count']} rows and no means")
-        numbers = [calibration["error"], *(value for one in bins for value in one.values())]
+        for part in bins:
+            _check(part, _BIN, path, "a bin of the calibration")
+            if part["count"] and None in (part["confidence"], part["accuracy"]):
+                raise _damaged(path, f"a bin of the calibration has {part['count']} rows and no means")
+        numbers = [calibration["error"], *(value for part in bins for value in part.values())]
         if not all(math.isfinite(number) for number in numbers if isinstance(number, _NUMBER)):
             raise _damaged(path, "the calibration holds a number that is not finite")
-        if len(bins) != BINS or sum(one["count"] for one in bins) != rows:
+        if len(bins) != BINS or sum(part["count"] for part in bins) != rows:
             raise _damaged(path, f"the calibration does not have {rows:,} rows in {BINS} bins")
     if (packed := result.get("test_correct")) is not None:
         try:
@@ -233,7 +233,7 @@ def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[st
                 try:
                     records.append(_clean(json.loads(line)))
                 except ValueError as error:
-                    raise _damaged(path, f"line {number} is no JSON") from error
+                    raise _damaged(path, f"line {number} is not JSON") from error
                 _check(records[-1], fields, path, f"line {number}")
     except (OSError, UnicodeDecodeError) as error:
         raise _damaged(path, str(error)) from error
@@ -242,7 +242,7 @@ def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[st
 
 def _check(record: Any, fields: _Fields, path: Path, where: str = "it", *, absent: bool = False) -> None:
     if not isinstance(record, dict):
-        raise _damaged(path, f"{where} is no JSON object")
+        raise _damaged(path, f"{where} is not a JSON object")
     for name, kinds in fields.items():
         if name not in record:
             if absent:

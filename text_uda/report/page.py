@@ -74,7 +74,9 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
         date=datetime.now(UTC).strftime("%-d %B %Y"),
         examples=examples,
         examples_left=examples_left,
-        groups=list({group.label: group for one in comparisons for group in one.groups if group.statuses}.values()),
+        groups=list(
+            {group.label: group for comparison in comparisons for group in comparison.groups if group.statuses}.values()
+        ),
         statuses=sorted({paraphrase.status for source in examples for paraphrase in source.paraphrases}),
         rows=rows,
         rows_left=rows_left,
@@ -132,7 +134,7 @@ def _findings(comparison: Comparison) -> Iterator[str]:
         uncertain = change.low <= 0 <= change.high
         doubt = f"; {change.count} seeds do not show a difference" if uncertain else ""
         yield f"{best} Paired by seed, the difference is {change.text(sign=True)} points{doubt}."
-    f1, base_f1 = (one.estimate("test_macro_f1") for one in (group, comparison.baseline))
+    f1, base_f1 = (compared.estimate("test_macro_f1") for compared in (group, comparison.baseline))
     if comparison.skewed and f1 is not None and base_f1 is not None:
         yield (
             f"The classes differ in size: in macro-F1, where each class has the same weight, {group.label} has "

@@ -71,10 +71,10 @@ def _marked(source: str, paraphrase: str | None) -> tuple[list[tuple[str, str]],
     shown: list[tuple[str, list[str]]] = []
     room, cut = WORDS, 0
     for operation, words in _marks(source, paraphrase):
-        if kept := words[:room]:
-            shown.append((operation, kept))
-        room -= len(kept)
-        cut += len(words) - len(kept)
+        if words_shown := words[:room]:
+            shown.append((operation, words_shown))
+        room -= len(words_shown)
+        cut += len(words) - len(words_shown)
     return [(operation, " ".join(words)) for operation, words in shown], cut
 
 

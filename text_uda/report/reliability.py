@@ -47,8 +47,8 @@ def merged_bins(group: Group) -> list[Bin]:
 
 def expected_error(bins: list[Bin]) -> float:
     """Eq. 3 over the bins, in percent."""
-    gaps = math.fsum(one.count * abs(one.accuracy - one.confidence) for one in bins)
-    return 100 * gaps / sum(one.count for one in bins)
+    gaps = math.fsum(part.count * abs(part.accuracy - part.confidence) for part in bins)
+    return 100 * gaps / sum(part.count for part in bins)
 
 
 def reliability_diagram(comparison: Comparison) -> Chart | None:
@@ -59,13 +59,13 @@ def reliability_diagram(comparison: Comparison) -> Chart | None:
     rows = [
         [
             group.label,
-            f"{number(one.low)} to {number(one.high)}",
-            f"{one.count:,}",
-            number(100 * one.confidence, 1),
-            number(100 * one.accuracy, 1),
+            f"{number(part.low)} to {number(part.high)}",
+            f"{part.count:,}",
+            number(100 * part.confidence, 1),
+            number(100 * part.accuracy, 1),
         ]
         for group, bins in by_group.items()
-        for one in bins
+        for part in bins
     ]
     errors = ", ".join(f"{group.label} {expected_error(bins):.1f}" for group, bins in by_group.items())
     return Chart(
@@ -83,18 +83,18 @@ def reliability_diagram(comparison: Comparison) -> Chart | None:
 def _draw(canvas: "Canvas", by_group: dict[Group, list[Bin]]) -> None:
     axes = canvas.axes()
     axes.plot((0, 100), (0, 100), color=canvas.colour("rule"), linewidth=1, linestyle=(0, (4, 3)))
-    least = min(100 * min(one.confidence, one.accuracy) for bins in by_group.values() for one in bins)
+    least = min(100 * min(part.confidence, part.accuracy) for bins in by_group.values() for part in bins)
     low = 10 * math.floor(min(least, 90) / 10)
     axes.set(xlim=(low, 101.5), ylim=(low, 103), xlabel="predicted probability, %")
     for group, bins in by_group.items():
         group_style = style(group.colour)
-        rows = sum(one.count for one in bins)
-        x, y = ([100 * one.confidence for one in bins], [100 * one.accuracy for one in bins])
+        rows = sum(part.count for part in bins)
+        x, y = ([100 * part.confidence for part in bins], [100 * part.accuracy for part in bins])
         title = canvas.titled(f"{group.label}: off by {expected_error(bins):.1f} points")
         axes.plot(x, y, color=group_style.colour, linestyle=group_style.dashes, linewidth=1.3, alpha=0.75, gid=title)
-        for one in bins:
-            size = 3 + 9 * math.sqrt(one.count / rows)
-            point = (100 * one.confidence, 100 * one.accuracy)
+        for part in bins:
+            size = 3 + 9 * math.sqrt(part.count / rows)
+            point = (100 * part.confidence, 100 * part.accuracy)
             axes.plot(
                 *point, "o", markersize=size, markeredgewidth=0, color=group_style.colour, alpha=0.7, clip_on=False
             )

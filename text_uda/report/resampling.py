@@ -1,4 +1,4 @@
-"""The interval of a difference between two methods where both the seeds and the test rows are drawn anew."""
+"""The interval of a difference between two methods where both the seeds and the test rows are resampled."""
 
 import math
 

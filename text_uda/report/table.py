@@ -139,8 +139,8 @@ def class_scores_table(group: Group) -> Numbers:
     """One line per class: test rows over all seeds, precision, recall and F1 of the selected weights."""
     scores = group.scores.per_class if group.scores else ()
     lines = [
-        [name, f"{one.support:,}", *(number(share, 1) for share in (one.precision, one.recall, one.f1))]
-        for name, one in zip(group.runs[0].classes, scores, strict=bool(scores))
+        [name, f"{score.support:,}", *(number(share, 1) for share in (score.precision, score.recall, score.f1))]
+        for name, score in zip(group.runs[0].classes, scores, strict=bool(scores))
     ]
     return Numbers(["class", "rows", "precision %", "recall %", "F1 %"], lines)
 

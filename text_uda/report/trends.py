@@ -42,14 +42,14 @@ def by_labels(comparisons: Sequence[Comparison]) -> list[tuple[str, Chart]]:
         by_data.setdefault(json.dumps([data["name"], data["classes"], comparison.model]), []).append(comparison)
     figures = []
     for same in by_data.values():
-        if len({one.config["labels"] for one in same}) < 2:
+        if len({comparison.config["labels"] for comparison in same}) < 2:
             continue
         curves: dict[str, Curve] = {}
-        for one in sorted(same, key=lambda one: one.config["labels"]):
-            for group in one.groups:
+        for comparison in sorted(same, key=lambda comparison: comparison.config["labels"]):
+            for group in comparison.groups:
                 if (error := group.estimate("test_error")) is not None:
                     curve = curves.setdefault(group.label, Curve(group.label, group.colour, []))
-                    curve.points.append((float(one.config["labels"]), error))
+                    curve.points.append((float(comparison.config["labels"]), error))
         if not curves:
             continue
         ordered = sorted(curves.values(), key=lambda curve: (curve.colour, curve.label))
@@ -68,8 +68,13 @@ def by_settings(comparison: Comparison) -> list[Chart]:
         methods.setdefault(group.method, []).append(group)
     for method, groups in methods.items():
         settings = [group.settings for group in groups]
-        names = {name for of_group in settings for name in of_group if len({other.get(name) for other in settings}) > 1}
-        values = [_axis_value(of_group.get(name)) for name in names for of_group in settings]
+        names = {
+            name
+            for group_settings in settings
+            for name in group_settings
+            if len({other.get(name) for other in settings}) > 1
+        }
+        values = [_axis_value(group_settings.get(name)) for name in names for group_settings in settings]
         if len(names) != 1 or None in values:
             continue
         errors = [(value, group.estimate("test_error")) for value, group in zip(values, groups, strict=True)]
@@ -221,13 +226,13 @@ def _draw_gain(canvas: "Canvas", points: list[tuple[Group, float, Estimate]]) ->
         )
     if len(points) <= 6:
         low, high = axes.get_ylim()
-        taken: list[tuple[float, float]] = []
+        label_positions: list[tuple[float, float]] = []
         for group, change, gain in sorted(points, key=lambda item: item[2].mean):
             left = change > 0.55 * axes.get_xlim()[1]
             y = gain.mean
-            while any(abs(y - other) < 0.075 * (high - low) and abs(change - x) < 40 for x, other in taken):
+            while any(abs(y - other) < 0.075 * (high - low) and abs(change - x) < 40 for x, other in label_positions):
                 y += 0.02 * (high - low)
-            taken.append((change, y))
+            label_positions.append((change, y))
             offset = {"dx": -8, "ha": "right"} if left else {"dx": 8, "ha": "left"}
             canvas.text(
                 axes, change, y, group.label, va="center", letters=24, color=style(group.colour).colour, **offset

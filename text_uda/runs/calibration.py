@@ -7,7 +7,7 @@ import numpy as np
 BINS = 15  # as in the paper
 
 
-def calibration(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Expected calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks", 1706.04599, Eq. 3).
 
     The confidence of a row is its largest probability. Rows fall into 15 bins (low, high] of equal width; the error is

@@ -185,8 +185,8 @@ class RunDirectory:
 
     def keep_metrics_until(self, step: int) -> None:
         """Drop the metrics of later steps, which will run again."""
-        kept = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
-        write_whole(self.metrics, "".join(kept))
+        lines = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
+        write_whole(self.metrics, "".join(lines))
 
 
 def _listed(machine: Mapping[str, Any]) -> str:

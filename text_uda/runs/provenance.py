@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from text_uda.model.precision import ResolvedPrecision
 
 
-def provenance() -> dict[str, Any]:
+def code_versions() -> dict[str, Any]:
     """Versions of Python and of the packages, and the code revision."""
     packages = ("text-uda", "torch", "transformers", "accelerate", "datasets", "numpy", "scikit-learn")
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}

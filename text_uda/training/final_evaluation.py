@@ -12,7 +12,7 @@ from text_uda import distributed
 from text_uda.data import Split
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
-from text_uda.runs.calibration import calibration
+from text_uda.runs.calibration import calibration_error
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation, probabilities, score
 from text_uda.runs.kept_predictions import examples_of, packed
@@ -69,7 +69,7 @@ def write_result(
     }
     result = {
         "run": str(directory.path),
-        **{key: value for name, one in evaluations.items() for key, value in _figures(one, name).items()},
+        **{key: value for name, evaluation in evaluations.items() for key, value in _figures(evaluation, name).items()},
         "selected_by": selected_by,
         "dev_rows": len(split.dev),
         "best_step": best_step,
@@ -77,8 +77,10 @@ def write_result(
         "seconds": round(elapsed.seconds, 2),
         "cpu_seconds": round(elapsed.cpu_seconds, 2),
         "confusion": test_evaluation.confusion,
-        "per_class": {name: one and named(one.per_class, split.classes) for name, one in evaluations.items()},
-        "calibration": calibration(chosen.test, test_labels),
+        "per_class": {
+            name: evaluation and named(evaluation.per_class, split.classes) for name, evaluation in evaluations.items()
+        },
+        "calibration": calibration_error(chosen.test, test_labels),
         "test_correct": packed(chosen.test.argmax(axis=-1) == test_labels),
         **more,
     }

@@ -25,7 +25,7 @@ from text_uda.model.capabilities import (
 from text_uda.model.classifier import TokenCounts, layers
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
 from text_uda.model.inputs import Batch
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import add_penalty, is_linear
 from text_uda.model.packing import compile_layers
 from text_uda.model.precision import ResolvedPrecision, autocast, resolve_precision
@@ -176,7 +176,7 @@ class FineTuning:
             group["lr"] = rate * group["factor"]
         dropout_seed = keyed_seed(settings.seed, "noise", step, distributed.rank()) >> 65  # torch takes 63 bits
         key = keyed_seed(settings.seed, "draws", step) >> 65
-        with keyed_random(dropout_seed), autocast(device, self._precision):
+        with seeded_torch(dropout_seed), autocast(device, self._precision):
             result: StepLoss = self.step(batch, step, key, self.averaged and self.averaged.model)
         non_finite = [name for name, part in result.parts.items() if not torch.isfinite(part)]
         if distributed.any_of(bool(non_finite)):

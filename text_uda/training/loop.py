@@ -11,7 +11,7 @@ from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import TokenCounts
 from text_uda.objectives.weight_averaging import Averaged
-from text_uda.progress import progress
+from text_uda.progress import progress_bar
 from text_uda.runs.directory import RunDirectory
 from text_uda.training import checkpoint
 from text_uda.training.elapsed import Elapsed, Stopwatch
@@ -116,7 +116,7 @@ def _train(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
     run.module.train()
     with (
         Metrics(directory, run.accelerator, steps=run.steps) as metrics,
-        progress(run.steps, run.label, "steps", done=done, shown=distributed.is_main()) as bar,
+        progress_bar(run.steps, run.label, "steps", done=done, shown=distributed.is_main()) as bar,
         stop.on_signals(),
     ):
         if done == 0 and run.evaluates_untrained and (figures := run.evaluate(0)) is not None:

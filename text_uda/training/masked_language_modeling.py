@@ -19,7 +19,7 @@ from text_uda import distributed
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import TokenCounts
-from text_uda.model.keyed_tensors import keyed_random
+from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.masked_language_model import Masked, Vocabulary, head_is_positionwise, mask_tokens, masked_logits
 from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
 from text_uda.model.packing import is_packed
@@ -121,7 +121,7 @@ class MaskedLanguageModeling:
         self.token_counts = TokenCounts()
         total = torch.zeros((), device=self.module.device)  # over all processes: the mean over the masked tokens
         seed = keyed_seed(settings.seed, "pretrain noise", step, distributed.rank()) >> 65  # torch takes 63 bits
-        with keyed_random(seed):
+        with seeded_torch(seed):
             for part in self._parts(masked):
                 self.token_counts.add(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
                 loss = self._loss(part) / len(masked.labels)

@@ -19,7 +19,7 @@ from text_uda.model.classifier import TokenCounts
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.run_warnings import RunWarnings
 
-OF_THE_MACHINE = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
+MACHINE_METRICS = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
 
 log = logging.getLogger("text_uda")
 
@@ -28,40 +28,40 @@ class Throughput:
     """Rows and tokens of all processes a second since the last reading; waiting for rows counts."""
 
     def __init__(self) -> None:
-        self._rows, self._traffic, self._since = 0, TokenCounts(), time.monotonic()
+        self._rows, self._token_counts, self._since = 0, TokenCounts(), time.monotonic()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
 
-    def add(self, rows: int, traffic: TokenCounts) -> None:
+    def add(self, rows: int, token_counts: TokenCounts) -> None:
         """Count one step.
 
         Args:
             rows: of all processes.
-            traffic: of this process.
+            token_counts: of this process.
         """
         self._rows += rows
-        self._traffic.add(traffic.tokens, traffic.positions)
+        self._token_counts.add(token_counts.tokens, token_counts.positions)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time in this block does not count."""
-        began = time.monotonic()
+        paused_at = time.monotonic()
         yield
-        self._since += time.monotonic() - began
+        self._since += time.monotonic() - paused_at
 
     def read(self, device: torch.device) -> dict[str, float]:
         """Rows and tokens a second, the share of padding, and the largest memory of any process in GB."""
         now = time.monotonic()
-        seconds, rows, traffic = now - self._since, self._rows, self._traffic
-        self._since, self._rows, self._traffic = now, 0, TokenCounts()
+        seconds, rows, token_counts = now - self._since, self._rows, self._token_counts
+        self._since, self._rows, self._token_counts = now, 0, TokenCounts()
         if device.type == "cuda":
             memory = torch.cuda.max_memory_allocated()
         else:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return {
             "rows_per_s": rows / seconds,
-            "tokens_per_s": distributed.processes() * traffic.tokens / seconds,
-            "padding": traffic.padding,
+            "tokens_per_s": distributed.processes() * token_counts.tokens / seconds,
+            "padding": token_counts.padding,
             "peak_memory_gb": distributed.largest(memory / 1e9),
         }
 

@@ -10,12 +10,12 @@ from typing import Any
 from accelerate import Accelerator
 
 from text_uda import distributed
-from text_uda.data.texts import distinct_places, taken
+from text_uda.data.texts import distinct_places, take_texts
 from text_uda.errors import DataError, SettingsError
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import hidden_width
 from text_uda.runs.directory import PRETRAINING, RunDirectory
-from text_uda.runs.provenance import machine, provenance
+from text_uda.runs.provenance import code_versions, machine
 from text_uda.training.loop import train_loop
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretrain_settings import PretrainSettings
@@ -60,7 +60,7 @@ def pretrain(
     """
     settings = settings or PretrainSettings()
     stop = StopRequest(max_minutes)
-    texts = taken(texts, distinct_places(texts))
+    texts = take_texts(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; it also starts the process group
     distributed.check(accelerator)
@@ -73,7 +73,7 @@ def pretrain(
         "method": PRETRAINING,
         "data": {"texts": len(texts), "digest": _digest(texts)},
         "settings": asdict(settings),
-        **provenance(),
+        **code_versions(),
         "machine": machine(accelerator, precision),
     }
     is_new = distributed.on_main(lambda: directory.open(config, resume=resume))

@@ -38,7 +38,7 @@ class RunWarnings:
     def __init__(self, steps: int) -> None:
         self._patience = max(PATIENCE_STEPS, round(PATIENCE_SHARE * steps))
         self._since: dict[str, int] = {}
-        self._given: set[str] = set()
+        self._warned: set[str] = set()
         self._evaluations: list[Mapping[str, Any]] = []
 
     def read(self, record: Mapping[str, Any]) -> Iterator[str]:
@@ -48,8 +48,8 @@ class RunWarnings:
             self._evaluations.append(record)
             if self._persists("collapse", step, _is_collapsed(record)):
                 yield _collapse_warning(record)
-        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._given:
-            self._given.add("thresholds")
+        if record.get("highest_threshold", 1) < record.get("least_confidence", 0) and "thresholds" not in self._warned:
+            self._warned.add("thresholds")
             yield _thresholds_warning(record)
         for name, warning in _ALWAYS_ZERO.items():
             if name in record and self._persists(name, step, record[name] == 0):
@@ -61,9 +61,9 @@ class RunWarnings:
             self._since.pop(condition, None)
             return False
         since = self._since.setdefault(condition, step)
-        if step - since < self._patience or condition in self._given:
+        if step - since < self._patience or condition in self._warned:
             return False
-        self._given.add(condition)
+        self._warned.add(condition)
         return True
 
     def end(self) -> Iterator[str]:
@@ -78,14 +78,14 @@ class RunWarnings:
                 f"training made the model worse. {_REMEDY}"
             )
         if _is_collapsed(last):
-            if "collapse" not in self._given:
+            if "collapse" not in self._warned:
                 yield _collapse_warning(last)
         elif _never_predicted_by_chance(last) < NEVER_BY_CHANCE:
-            one = last["never_predicted"] == 1
+            is_single = last["never_predicted"] == 1
             yield (
-                f"step {last['step']:,}: {last['never_predicted']:,} {'class is' if one else 'classes are'} never "
-                f"predicted after the last step, although {last['share_never_predicted']:.0%} of the {last['rows']:,} "
-                f"development rows have {'its label' if one else 'their labels'}. {_REMEDY}"
+                f"step {last['step']:,}: {last['never_predicted']:,} {'class is' if is_single else 'classes are'} "
+                f"never predicted after the last step, although {last['share_never_predicted']:.0%} of the "
+                f"{last['rows']:,} development rows have {'its label' if is_single else 'their labels'}. {_REMEDY}"
             )
 
 
@@ -112,8 +112,8 @@ _REMEDY = (
 def _is_collapsed(record: Mapping[str, Any]) -> bool:
     """Whether the class predicted most often is also predicted for most rows with another label."""
     others = 1.0 - record["label_share_of_it"]
-    taken = record["largest_class_share"] - record["label_share_of_it"]
-    return taken > COLLAPSED_SHARE * others and round(record["rows"] * taken) >= MIN_LOST_ROWS
+    wrong_share = record["largest_class_share"] - record["label_share_of_it"]
+    return wrong_share > COLLAPSED_SHARE * others and round(record["rows"] * wrong_share) >= MIN_LOST_ROWS
 
 
 def _collapse_warning(record: Mapping[str, Any]) -> str:

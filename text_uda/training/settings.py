@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from text_uda.errors import SettingsError
 from text_uda.model.precision import Precision, check_precision
 from text_uda.objectives.schedules import SCHEDULES, Schedule
-from text_uda.ranges import Count, NotNegative, Positive, Probability, Share, WholeNumber, check_ranges
+from text_uda.ranges import Count, Fraction, NotNegative, Positive, Probability, WholeNumber, check_ranges
 from text_uda.runs.evaluation import SelectBy
 
 
@@ -65,7 +65,7 @@ class TrainSettings:
     scikit-learn has one vector in place of two)."""
 
     max_grad_norm: Positive | None = 1.0
-    """Longest gradient; a longer one is scaled down to this length. None leaves gradients as they are."""
+    """Largest gradient norm; a larger gradient is scaled down to it. None leaves gradients as they are."""
 
     patience: Count | None = None
     """Stop after this many evaluations without improvement. None: run all steps."""
@@ -103,7 +103,7 @@ class TrainSettings:
     compile: bool = False
     """Compile the encoder's layers with torch.compile, which takes a minute or two at the start."""
 
-    layer_decay: Share | None = None
+    layer_decay: Fraction | None = None
     """Factor on the learning rate from each layer to the layer below; 1 is off. None: 0.75 with tune="all" if the
     encoder's layers are known, else 1. See `text_uda.training.optimizer`."""
 

@@ -12,7 +12,17 @@ from text_uda import distributed
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import Classifier, ClassifierOutput, TokenCounts, embed, number_of_classes
 from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
-from text_uda.objectives import Chosen, Context, Objective, Selective, Stateful, View, all_needs, counts, in_use
+from text_uda.objectives import (
+    Context,
+    Objective,
+    RowSelection,
+    Selective,
+    Stateful,
+    View,
+    all_needs,
+    in_use,
+    is_active,
+)
 from text_uda.objectives.functional import entropy
 from text_uda.training.in_step_augmentation import InStep, augmented_view
 
@@ -91,7 +101,9 @@ class Step(nn.Module):
             batch = self._equally_wide(self._with_second_view(batch, key, terms))
         targets, teacher_logits = self._without_gradient(batch, teacher)  # (U, C) each
 
-        def context(index: int, views: Mapping[View, ClassifierOutput], chosen: Chosen | None = None) -> Context:
+        def context(
+            index: int, views: Mapping[View, ClassifierOutput], selection: RowSelection | None = None
+        ) -> Context:
             state = {name: self.get_buffer(buffer) for name, buffer in self._state_names[index].items()}
             return Context(
                 student=self.student,
@@ -103,22 +115,22 @@ class Step(nn.Module):
                 classes=self._classes,
                 key=keyed_seed(key, index) >> 65,  # torch takes 63 bits
                 state=state,
-                chosen=chosen,
+                selection=selection,
             )
 
         views: Mapping[View, ClassifierOutput] = {}
-        chosen: dict[int, Chosen] = {}
+        selections: dict[int, RowSelection] = {}
         if self._leaves_out:
             views = self._run(self._views_before_choice, batch)
             for index, objective in self.objectives.items():
                 if isinstance(objective, Selective):
-                    chosen[index] = objective.choose(context(index, views), batch)
+                    selections[index] = objective.choose(context(index, views), batch)
         rest: list[View] = [view for view in self.needs.views if view not in views]
-        views = {**views, **self._run(rest, batch, _counted_by_any(chosen.values()))}
+        views = {**views, **self._run(rest, batch, _counted_by_any(selections.values()))}
         total = torch.zeros((), device=batch.labels.device)
         parts: dict[str, Tensor] = {}
         for index, objective in self.objectives.items():
-            loss = objective(context(index, views, chosen.get(index)), batch)
+            loss = objective(context(index, views, selections.get(index)), batch)
             total = total + loss.total
             parts[type(objective).__name__] = loss.total.detach()
             terms |= loss.terms
@@ -135,7 +147,7 @@ class Step(nn.Module):
         self.objectives = {
             index: objective
             for index, objective in self._all_objectives.items()
-            if counts(objective, step=step, steps=self.steps)
+            if is_active(objective, step=step, steps=self.steps)
         }
         self.needs = all_needs(self.objectives.values())
         readers = [objective for objective in self.objectives.values() if "second" in objective.needs.views]
@@ -191,20 +203,23 @@ class Step(nn.Module):
         if not names:
             return {}
         rows = [self._rows_of(view, batch) for view in names]
-        kept = None
+        selected_rows = None
         if counted is not None and "second" in names:
-            kept = counted.nonzero()[:, 0]
-            kept = kept if len(kept) else torch.zeros(1, dtype=torch.int64, device=counted.device)  # weights get one
+            selected_rows = counted.nonzero()[:, 0]
+            if not len(selected_rows):  # weights need one row for a gradient
+                selected_rows = torch.zeros(1, dtype=torch.int64, device=counted.device)
             second = names.index("second")
-            rows[second] = rows[second].take(kept)
+            rows[second] = rows[second].take(selected_rows)
         output = self.student(self._concatenated(rows))
         sizes = [len(part) for part in rows]
         pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
         views: dict[View, ClassifierOutput] = {
             view: ClassifierOutput(*piece) for view, piece in zip(names, pieces, strict=True)
         }
-        if kept is not None and counted is not None:
-            views["second"] = ClassifierOutput(*(_scattered(part, kept, len(counted)) for part in views["second"]))
+        if selected_rows is not None and counted is not None:
+            views["second"] = ClassifierOutput(
+                *(_scattered(part, selected_rows, len(counted)) for part in views["second"])
+            )
         return views
 
     def _rows_of(self, view: View, batch: Batch) -> Inputs:
@@ -257,9 +272,9 @@ class Step(nn.Module):
         return self.model.config.pad_token_id or 0
 
 
-def _counted_by_any(chosen: Iterable[Chosen]) -> Tensor | None:
-    """Rows that at least one objective counts, (U,) bool; None where no objective has chosen."""
-    counted = [choice.counted for choice in chosen]
+def _counted_by_any(selections: Iterable[RowSelection]) -> Tensor | None:
+    """Rows that at least one objective counts, (U,) bool; None where no objective selects rows."""
+    counted = [selection.counted for selection in selections]
     return torch.stack(counted).any(dim=0) if counted else None
 
 

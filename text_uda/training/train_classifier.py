@@ -31,7 +31,7 @@ from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 from text_uda.runs.directory import REFIT, RunDirectory
-from text_uda.runs.provenance import machine, provenance
+from text_uda.runs.provenance import code_versions, machine
 from text_uda.training.batches import check_divisible
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.fit_baseline import BaselineFit
@@ -84,7 +84,7 @@ def train(
             cache, one that works in the training step with new draws at each visit (Cutoff, SwitchOut). Some objectives
             do not need one: their second view is the same text with other dropout.
         cache: location of the paraphrases (see `paraphrase`).
-        filters: decide anew which paraphrases are usable; None keeps the decisions from when they were generated.
+        filters: decide which paraphrases are usable; None keeps the decisions from when they were generated.
         settings: of the trainer.
         out: the run directory.
         name: of the run in reports.
@@ -102,9 +102,10 @@ def train(
         for each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (number of
         development rows), best_step, steps; seconds and cpu_seconds (of the steps, summed over interruptions, without
         encoding); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
-        support of each class); of the chosen weights on the test rows also confusion, calibration (see `calibration`)
-        and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic regression on the
-        labels, for a run that reads unlabeled texts. With `refit` also refit: the content of `out`/refit/result.json.
+        support of each class); of the chosen weights on the test rows also confusion, calibration (see
+        `calibration_error`) and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic
+        regression on the labels, for a run that reads unlabeled texts. With `refit` also refit: the content of
+        `out`/refit/result.json.
     Raises:
         SettingsError: settings that contradict each other, a folder that holds another run, or a refit without
             development rows, whose labels it adds.
@@ -268,5 +269,5 @@ class _Run:
             "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
             "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
-            **provenance(),
+            **code_versions(),
         }

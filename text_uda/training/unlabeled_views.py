@@ -82,9 +82,7 @@ def find_views(
     method = str(augmentation.settings()["method"])
     if cache is not None:
         if not isinstance(augmentation, Job):
-            raise SettingsError(
-                f"{method} generates no texts for a cache, it is no translation_cache.Job: omit the cache"
-            )
+            raise SettingsError(f"{method} is not a translation_cache.Job, so it cannot use a cache; omit the cache")
         paraphrases = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
         return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, paraphrases))
     if not isinstance(augmentation, OnTokens | OnEmbeddings):

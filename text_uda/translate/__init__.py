@@ -5,7 +5,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.translate.apertium import Apertium
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation, Translator
 
 ENGINES = ("apertium", "marian", "ctranslate2")
@@ -16,21 +16,21 @@ RoundTrip = tuple[Translator, Translator]  # (forward, back)
 
 
 def parse(
-    spec: str, *, precision: str | None = None, share: Share | None = None, **decoding: Any
+    spec: str, *, precision: str | None = None, share: WorkerShare | None = None, **decoding: Any
 ) -> tuple[RoundTrip, ...]:
-    """The translators of `apertium:eng-spa` or `marian:THERE,BACK`; `+` joins several. Loads no model.
+    """The translators of `apertium:eng-spa` or `marian:FORWARD,BACK`; `+` joins several. Loads no model.
 
     Args:
-        precision: of marian and ctranslate2, see there; None is the engine's default.
+        precision: of marian and ctranslate2 (see their classes); None is the engine's default.
         share: of the machine, for one of several worker processes; None is the whole machine.
         decoding: the fields of `Decoding`, for both directions.
     Raises:
         SettingsError: the engine is unknown, or does not support an option.
     """
-    return tuple(_round_trip(part.strip(), precision, share or Share(), decoding) for part in spec.split("+"))
+    return tuple(_round_trip(part.strip(), precision, share or WorkerShare(), decoding) for part in spec.split("+"))
 
 
-def _round_trip(spec: str, precision: str | None, share: Share, decoding: dict[str, Any]) -> RoundTrip:
+def _round_trip(spec: str, precision: str | None, share: WorkerShare, decoding: dict[str, Any]) -> RoundTrip:
     engine, _, rest = spec.partition(":")
     if engine == "apertium":
         languages = rest.split("-")

@@ -21,7 +21,7 @@ from typing import Any
 
 from text_uda.errors import MissingPartError
 from text_uda.text.sentences import normalise
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
 
 MODES = Path("/usr/share/apertium/modes")
@@ -37,7 +37,7 @@ class Apertium:
     """One direction of a language pair, such as `eng-spa`."""
 
     direction: str
-    share: Share = field(default_factory=Share, kw_only=True, compare=False, repr=False)
+    share: WorkerShare = field(default_factory=WorkerShare, kw_only=True, compare=False, repr=False)
     """Of the machine; it changes no translation."""
 
     draws = 1
@@ -102,13 +102,13 @@ def _run(stages: list[list[str]], segments: list[bytes]) -> list[bytes]:
     if not segments or not stages:
         return segments
     output = _pipe(stages, segments).stdout.split(b"\0")
-    kept, rest = output[: len(segments)], output[len(segments) :]
-    if len(kept) < len(segments) or any(part.strip() for part in rest):
+    returned, rest = output[: len(segments)], output[len(segments) :]
+    if len(returned) < len(segments) or any(part.strip() for part in rest):
         names = " | ".join(stage[0] for stage in stages)
         raise MissingPartError(
             f"Apertium ({names}) returned {len(output)} segments for {len(segments)}: reinstall its packages"
         )
-    return kept
+    return returned
 
 
 def _pipe(stages: list[list[str]], segments: list[bytes]) -> subprocess.CompletedProcess[bytes]:
@@ -130,7 +130,7 @@ def _stages(direction: str) -> list[list[str]]:
         raise MissingPartError(
             f"Apertium's direction {direction!r} is not installed (installed: {installed}): apt-get install "
             f"apertium-{direction}, or the package with the languages in the other order; or choose "
-            "--translator marian:THERE,BACK"
+            "--translator marian:FORWARD,BACK"
         )
     options = {"$1": ["-n"], "$2": []}
     return [

@@ -21,7 +21,7 @@ from text_uda.keyed_random import keyed_seed
 from text_uda.translate import marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
-from text_uda.translate.device import Share
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
 from translation_cache.atomic import whole_folder
 
@@ -39,7 +39,7 @@ class CTranslate2:
     decoding: Decoding = field(default_factory=Decoding)
     precision: Precision = "int8"
     """Of weights and arithmetic; float16 needs a GPU."""
-    share: Share = field(default_factory=Share, kw_only=True, compare=False, repr=False)
+    share: WorkerShare = field(default_factory=WorkerShare, kw_only=True, compare=False, repr=False)
     """Of the machine; greedy and beam search do not depend on it."""
 
     def __post_init__(self) -> None:
@@ -162,7 +162,7 @@ def _budget(model: str, precision: str, device: str) -> Budget:
 
 
 @cache
-def _open(folder: Path, precision: str, share: Share) -> Any:
+def _open(folder: Path, precision: str, share: WorkerShare) -> Any:
     device = share.torch_device()
     try:
         return _library().Translator(

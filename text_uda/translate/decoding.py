@@ -21,7 +21,7 @@ from text_uda.translate.token_sampling import Draw, draw, likeliest
 _DROP_BELOW = 0.9  # finished rows are dropped when the share of unfinished rows is below this
 
 
-class Output(NamedTuple):
+class DecodedTokens(NamedTuple):
     tokens: list[int]  # without the start token; with the end token, if it was reached
     log_probability: float  # mean over the tokens, in the sampling distribution
     ended: bool  # by the end token, not at the cap
@@ -80,7 +80,7 @@ def decode(
     decoding: Decoding,
     uniform: np.ndarray | None = None,
     hypotheses: Sequence[int] | None = None,
-) -> list[Output]:
+) -> list[DecodedTokens]:
     """One output for each row.
 
     Args:
@@ -99,13 +99,13 @@ def decode(
     return _token_by_token(network, memory.take(torch.tensor(rows, device=network.device)), caps, decoding, uniform)
 
 
-def _output(tokens: list[int], log_probability: float, ended: bool) -> Output:
-    return Output(tokens, log_probability / max(1, len(tokens)), ended)
+def _output(tokens: list[int], log_probability: float, ended: bool) -> DecodedTokens:
+    return DecodedTokens(tokens, log_probability / max(1, len(tokens)), ended)
 
 
 def _token_by_token(
     network: Network, memory: Memory, caps: Sequence[int], decoding: Decoding, uniform: np.ndarray | None
-) -> list[Output]:
+) -> list[DecodedTokens]:
     device, most = network.device, max(caps)
     check_every = 1 if device.type == "cpu" else 8  # a check waits for the GPU
     numbers = None
@@ -142,8 +142,8 @@ def _choose(logits: Tensor, decoding: Decoding, uniform: Tensor | None) -> Draw:
     return draw(logits, uniform, temperature=decoding.temperature, top_k=decoding.top_k, top_p=decoding.top_p)
 
 
-def _cut(tokens: list[int], values: np.ndarray, cap: int, end_id: int) -> Output:
+def _cut(tokens: list[int], values: np.ndarray, cap: int, end_id: int) -> DecodedTokens:
     """The tokens of a row up to its end token or its cap; later tokens at its place of the batch are discarded."""
     ended = end_id in tokens[:cap]
     length = tokens.index(end_id) + 1 if ended else cap
-    return Output(tokens[:length], float(values[:length].mean()), ended)
+    return DecodedTokens(tokens[:length], float(values[:length].mean()), ended)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkerShare:
     """The part of the machine that worker `worker` of `workers` uses; the default is the whole machine."""
 
     worker: int = 0

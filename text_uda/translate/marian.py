@@ -14,8 +14,8 @@ import numpy as np
 
 from text_uda.keyed_random import keyed_generator
 from text_uda.translate import marian_checkpoint
-from text_uda.translate.decoding import Decoding, Output, decode
-from text_uda.translate.device import Share
+from text_uda.translate.decoding import DecodedTokens, Decoding, decode
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.marian_network import Precision
 from text_uda.translate.token_sampling import DRAWS
 from text_uda.translate.translator import Translation
@@ -31,7 +31,7 @@ class Marian:
     decoding: Decoding = field(default_factory=Decoding)
     precision: Precision = "float32"
     """bfloat16 is faster on a GPU and on a CPU with AMX, int8 on any CPU."""
-    share: Share = field(default_factory=Share, kw_only=True, compare=False, repr=False)
+    share: WorkerShare = field(default_factory=WorkerShare, kw_only=True, compare=False, repr=False)
     """Of the machine; it changes no translation."""
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Marian:
         settings = self.settings()
         key = [settings[name] for name in sorted(settings)]
 
-        def work(batch: list[int]) -> list[Output]:
+        def work(batch: list[int]) -> list[DecodedTokens]:
             batch_sources = [todo[number] for number in batch]
             pairs = [(place, row) for place, (_, rows) in enumerate(batch_sources) for row in rows]
             caps = [
