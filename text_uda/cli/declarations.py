@@ -141,7 +141,7 @@ def _default(module: str, value: ast.expr | None) -> Any:
     try:
         return None if value is None or isinstance(value, ast.Name) else ast.literal_eval(value)
     except ValueError as error:
-        raise TypeError(f"{module}: the default {ast.unparse(value)} is not a literal") from error
+        raise TypeError(f"{module}: the default {value and ast.unparse(value)} is not a literal") from error
 
 
 def _literal(value: ast.expr | None) -> Any:
