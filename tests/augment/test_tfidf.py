@@ -97,6 +97,22 @@ def test_statistics_count_texts_not_occurrences():
     assert Statistics.of(CORPUS[::-1]).digest == STATISTICS.digest
 
 
+@pytest.mark.parametrize(
+    ("texts", "others"),
+    [
+        pytest.param(["a film"], ["a film", ""], id="number of texts"),
+        pytest.param(["film film", "a"], ["film", "film a"], id="document frequency"),
+        pytest.param(["a film"], ["a film film"], id="term frequency"),
+        pytest.param(["a film"], ["a Film"], id="prose"),
+        pytest.param(["a film"], ["a plot"], id="words"),
+    ],
+)
+def test_the_digest_depends_on_each_count(texts: list[str], others: list[str]):
+    one, other = Statistics.of(texts), Statistics.of(others)
+    assert one.digest != other.digest and one != other
+    assert TfIdf(statistics=one).settings() != TfIdf(statistics=other).settings()
+
+
 ENDS = " http://film.com/a?b=1 \U0001f642\n\t", "\u0301 e-mail a@b.com… \ud800\r\n"
 STAYS = ["  Don't\u00a0", "  <b>Alice</b> ", " $3.50, ", *ENDS]
 NASTY = "{}see{}the{}film{}plot{}".format(*STAYS)

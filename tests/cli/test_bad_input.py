@@ -152,6 +152,14 @@ def test_predict_names_the_line_after_it_answered_the_earlier_ones(refused, tmp_
     assert said in refused("predict", tmp_path, input=stdin)
 
 
+def test_predict_reads_texts_without_byte_order_mark_and_line_ends(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        import_module("text_uda.runs.evaluation"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
+    )
+    result = run("predict", tmp_path, input="\ufeffgood \r\nbad\ufeff\n".encode())
+    assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["good ", "bad\ufeff"]
+
+
 def test_no_run_directory(refused, tmp_path):
     path = write(tmp_path / "a.tsv")
     assert str(tmp_path) in refused("evaluate", tmp_path, path)
@@ -174,10 +182,11 @@ def test_full_disk_while_the_cache_is_filled(refused, record, tmp_path, monkeypa
     assert made["made"] == made["requested"] and record("cache", "verify", cache)["damaged"] == []
 
 
-def test_full_disk_under_a_run(refused, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_under_a_run(refused, tmp_path, monkeypatch, number):
     def full(*_args, **_options):
         try:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "model"))
+            raise OSError(number, os.strerror(number), str(tmp_path / "run" / "model"))
         except OSError as error:
             raise RuntimeError("could not serialise") from error
 

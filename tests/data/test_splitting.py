@@ -73,13 +73,18 @@ def test_more_labels_keep_those_there_were():
 
 
 def test_the_digest_is_of_everything():
-    base = split(CORPUS, labels=12, seed=0).digest
+    dev = Rows(("dev a", "dev b", "dev c"), (0, 1, 2))
+    corpus = replace(CORPUS, dev=dev)
     changed = [
-        replace(CORPUS, test=Rows(TEST.texts, (0, 1, 1))),
-        replace(CORPUS, unlabeled=("other",)),
-        replace(CORPUS, classes=("a", "b", "d")),
+        replace(corpus, test=Rows(TEST.texts, (0, 1, 1))),
+        replace(corpus, test=Rows(("test a", "test b", "test d"), TEST.labels)),
+        replace(corpus, dev=Rows(dev.texts, (0, 1, 1))),
+        replace(corpus, dev=Rows(("dev a", "dev b", "dev d"), dev.labels)),
+        replace(corpus, dev=None),
+        replace(corpus, unlabeled=("other",)),
+        replace(corpus, classes=("a", "b", "d")),
     ]
-    assert len({base, *(split(each, labels=12, seed=0).digest for each in changed)}) == 4
+    assert len({split(each, labels=12, seed=0).digest for each in (corpus, *changed)}) == 8
 
 
 def test_the_digest_of_the_test_rows_is_of_their_texts_and_labels_alone():

@@ -20,7 +20,7 @@ def call(objective: UDA, original: torch.Tensor, augmented: torch.Tensor, *, ste
     context = Context(
         student=None,  # pyright: ignore[reportArgumentType]
         views={"second": ClassifierOutput(augmented, augmented)},
-        targets=original.detach(),
+        targets=original,
         step=step,
         steps=steps,
         classes=classes,
@@ -66,6 +66,14 @@ def test_the_gradient_reaches_the_augmented_view_only():
     original, augmented = (view.requires_grad_() for view in random_views(0))
     call(UDA(temperature=0.5), original, augmented).total.backward()
     assert original.grad is None
+    assert augmented.grad is not None and augmented.grad.abs().sum() > 0
+
+
+def test_the_loss_itself_takes_no_gradient_into_the_targets():
+    logits, augmented = (view.requires_grad_() for view in random_views(0))
+    loss, _ = consistency_loss(logits.softmax(-1), augmented, temperature=0.5, confidence_threshold=0.0)
+    loss.backward()
+    assert logits.grad is None
     assert augmented.grad is not None and augmented.grad.abs().sum() > 0
 
 

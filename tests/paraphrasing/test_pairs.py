@@ -63,8 +63,9 @@ def test_no_list_of_all_texts_is_made():
 def test_samples_take_turns_from_visit_to_visit():
     samples = [[ok("A"), Paraphrase(text=None, status="empty"), ok("D")], [ok("B")]]
     pairs = Pairs(pair_table(["a", "b"], samples), Letters, method="test")
-    seen = [words(pairs.batch(np.array([0, 1]), np.array([visit, visit]))[1]) for visit in range(3)]
-    assert seen == [["A", "B"], ["D", "B"], ["A", "B"]]
+    views = [pairs.batch(np.array([0, 1]), np.array([visit, visit])) for visit in range(3)]
+    assert [words(augmented) for _, augmented in views] == [["A", "B"], ["D", "B"], ["A", "B"]]
+    assert [words(original) for original, _ in views] == [["a", "b"]] * 3, "the text of the sample, on each visit"
 
 
 def test_no_usable_paraphrase_at_all():

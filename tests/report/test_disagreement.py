@@ -49,6 +49,18 @@ def test_nobody_is_right(make_run, answer):
     assert row.kinds == [NOBODY] and not any(vote.right for vote in row.votes)
 
 
+@pytest.mark.parametrize("seeds", [(GOOD, BAD), (BAD, GOOD)])
+def test_a_tie_goes_to_the_first_class_by_name(make_run, answer, seeds):
+    """In any order of the seeds, and to the true class as to another."""
+    runs = []
+    for method, answers in (("none", seeds), ("synonym", (GOOD, GOOD))):
+        for seed, predicted in enumerate(answers):
+            runs.append(make_run(method, seed))
+            answer(runs[-1], [("tie", GOOD, predicted)])
+    (row,), _, _ = disagreements(compare(read_runs(runs)))
+    assert row.votes[0].counts == [(BAD, 1), (GOOD, 1)] and row.kinds == [GAINED]
+
+
 def test_a_seed_that_was_run_twice_has_one_vote(answered, make_run, answer):
     again = make_run("none", 0, folder="again")
     answer(again, [("gained", GOOD, BAD)])

@@ -74,6 +74,7 @@ def test_spans_that_touch_are_one():
     [
         ("a {x} b {x}", "XQ2 c XQ1", "{x} c {x}"),
         ("a {x} b {y}", "XQ2 c XQ1", "{y} c {x}"),
+        ("a{x}b {y} c", "XQ2 d a XQ1 b", "{y} d a{x}b"),
         ("a {x} b", "Xq1 B", "{x} B"),
         ("a {x} b", "X Q 1 B", "{x} B"),
         ("a {x} 5", "xq 1 5", "{x} 5"),

@@ -35,6 +35,12 @@ def test_a_batch_has_the_rows_that_it_names():
     assert batch.labels.tolist() == [row % 2 for row in batch.labeled_rows.tolist()]
 
 
+def test_the_rows_of_a_seed_are_fixed():
+    """Other rows change the result of every run, and of each run that resumes."""
+    rows, _, unlabeled = content(new_feed().batch(0))
+    assert (rows, unlabeled) == ([1, 3, 2, 7], [18, 5, 6, 26, 16, 21, 17, 15])
+
+
 def test_batches_ahead_are_those_of_their_steps_wherever_one_begins():
     feed, cpu = new_feed(), torch.device("cpu")
     all_of_them = [content(feed.batch(step)) for step in range(9)]
@@ -51,7 +57,7 @@ def test_no_more_is_made_ahead_than_it_says_and_the_thread_ends_with_the_loop(mo
     next(batches)
     batches.close()
     assert max(made) <= PREFETCHED
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 def test_what_fails_in_the_thread_fails_in_the_loop(monkeypatch):

@@ -1,0 +1,54 @@
+"""Lines of progress in a log file: what counts for the rate, and when a line is written."""
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+
+from text_uda.progress import followed, progress_bar
+
+
+class Clock(SimpleNamespace):
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(import_module("text_uda.progress"), "time", stopped)
+    return stopped
+
+
+def test_units_of_an_earlier_call_do_not_count_for_the_rate(clock, capsys):
+    with progress_bar(100, "study", "runs", done=60) as bar:
+        clock.seconds = 10.0
+        bar.advance(20)
+        assert capsys.readouterr().err == "study: 80/100 runs (2.0 runs/s, 10 s left)\n"
+        clock.seconds = 19.0
+        bar.advance(10)
+        assert not capsys.readouterr().err, "less than ten seconds after the last line"
+        clock.seconds = 20.0
+        bar.note("loss 0.5")
+        bar.advance(10)
+    assert capsys.readouterr().err == "study: 100/100 runs (2.0 runs/s) loss 0.5\n"
+
+
+def test_followed_code_counts_from_its_first_call(clock, capsys):
+    with followed("encode", "texts") as follow:
+        follow(60, 100)
+        clock.seconds = 10.0
+        follow(80, 100)
+        assert capsys.readouterr().err == "encode: 80/100 texts (2.0 texts/s, 10 s left)\n"
+        follow(100, 100)
+    assert capsys.readouterr().err == "encode: 100/100 texts (4.0 texts/s)\n"
+
+
+def test_a_process_that_is_not_the_first_prints_nothing(clock, capsys):
+    with progress_bar(100, "study", "runs", shown=False) as bar:
+        clock.seconds = 10.0
+        bar.advance(20)
+        bar.note("loss 0.5")
+    assert capsys.readouterr() == ("", "")
