@@ -19,7 +19,7 @@ from text_uda.model.masked_language_model import Vocabulary, head_is_positionwis
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import Supervised
-from text_uda.training.masked_language_modeling import MaskedLanguageModeling
+from text_uda.training.masked_language_modeling import HELD_OUT_DRAWS, MaskedLanguageModeling
 from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.row_sampling import TokenBudgetStream
 from text_uda.training.settings import TrainSettings
@@ -205,6 +205,21 @@ def test_some_texts_are_held_out_by_what_they_say(settings, tmp_path):
     said = [{texts[index] for index in each.held_out} for texts, each in ((TEXTS, one), (TEXTS[::-1], other))]
     assert len(one.held_out) == 1 and said[0] == said[1]
     assert not set(one.held_out) & set(one.train) and len(one.train) == len(TEXTS) - 1
+
+
+def test_the_draws_of_a_held_out_text_mask_different_tokens(settings, tmp_path, monkeypatch):
+    run, masks = prepared(settings, tmp_path), []
+
+    def record(part):
+        masks.append((part.positions.tolist(), part.labels.tolist()))
+        return torch.zeros(())
+
+    monkeypatch.setattr(run, "_loss", record)
+    run.evaluate(0)
+    first, masks = masks, []
+    run.evaluate(0)
+    assert len(first) == HELD_OUT_DRAWS and masks == first
+    assert len({str(mask) for mask in first}) > 1
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
