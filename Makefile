@@ -8,7 +8,7 @@ help: ## say what there is (the default)
 setup: ## make or mend the environment in .venv; does nothing when it is up to date
 	@sh scripts/setup.sh
 
-demo: setup ## paraphrase real reviews, train three classifiers on them, compare
+demo: setup ## paraphrase real reviews, compare five methods on 100 labels
 	.venv/bin/text-uda demo
 
 test: ## run the tests

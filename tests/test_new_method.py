@@ -114,13 +114,13 @@ def test_both_are_public_names(answers: dict[str, Any]) -> None:
 def test_an_augmentation_is_a_choice_of_the_command_line(answers: dict[str, Any]) -> None:
     assert answers["augmentations"][-1] == "shout-aloud"
     words = "".join(answers["help"].split())
-    assert "|back-translation|shout-aloud|cutoff]" in words and "0.77(shout-aloud)" in words
+    assert ",back-translation,shout-aloud,cutoff." in words and "0.77(shout-aloud)" in words
     assert answers["job"] == ["Shout", 0.5, 3]
 
 
 def test_an_objective_is_a_method_beside_supervised(answers: dict[str, Any]) -> None:
     assert answers["objectives"] == ["Supervised", "SoftAgreement"]
-    assert "|infonce|soft-agreement]" in "".join(answers["help"].split())
+    assert ",infonce,soft-agreement." in "".join(answers["help"].split())
 
 
 def test_both_are_on_the_page_of_methods(answers: dict[str, Any]) -> None:

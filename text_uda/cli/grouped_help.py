@@ -10,6 +10,7 @@ import click
 from text_uda.cli.failures import nearest
 
 GROUPS = ("Data", "Labels", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
+MAX_CHOICES_IN_A_LINE = 6
 
 
 class GroupedOption(click.Option):
@@ -26,6 +27,9 @@ class GroupedOption(click.Option):
         super().__init__(*args, **extra)
         assert group in GROUPS
         self.group, self.default_words = group, default_words
+        if isinstance(self.type, click.Choice) and len(self.type.choices) > MAX_CHOICES_IN_A_LINE:
+            self.metavar = "NAME"
+            self.help = f"{self.help} One of: {', '.join(map(str, self.type.choices))}."
 
     def get_help_extra(self, ctx: click.Context) -> Any:
         extra = super().get_help_extra(ctx)

@@ -111,12 +111,12 @@ def train(
 
     \b
     Example:
-      text-uda train movie-snippets --labels 60 --objective logistic-regression --out run-regression
-      text-uda train movie-snippets --labels 60 --out run-none --tune head
-      text-uda train movie-snippets --labels 60 --augment switchout --rate 0.2 --tune last:2 --out run-switchout
-      text-uda train movie-snippets --labels 60 --augment back-translation --cache paraphrases \\
-          --out run --refit
-      text-uda train movie-snippets --labels 60 --objective mean-teacher --tune last:2 --out run-mean-teacher
+      text-uda train movie-snippets --labels 60 --encoder minilm-l6 --objective logistic-regression --out run-lr
+      text-uda train movie-snippets --labels 60 --encoder minilm-l6 --tune head --out run-none
+      text-uda train movie-snippets --labels 60 --encoder minilm-l6 --tune last:2 --augment switchout --out run-so
+      text-uda train movie-snippets --labels 60 --encoder minilm-l6 --tune head --augment back-translation \\
+          --cache paraphrases --out run --refit
+      text-uda train movie-snippets --labels 60 --encoder minilm-l6 --tune last:2 --objective mean-teacher --out run-mt
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
     """

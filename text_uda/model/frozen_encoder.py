@@ -21,7 +21,7 @@ from text_uda.model.inputs import Features
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, OnProgress, TokenRows, batches_by_tokens, tokenizer_content
 
-_TEXTS_PER_SHARD = 1 << 14  # texts whose features are stored together: a kill loses no more
+_TEXTS_PER_SHARD = 1 << 12  # texts whose features are stored together: a kill loses no more
 
 # Fields of a configuration that do not affect the encoder in evaluation mode.
 _IRRELEVANT_FIELDS = re.compile(
