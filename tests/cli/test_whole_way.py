@@ -226,7 +226,7 @@ def test_a_preview_shows_what_is_then_made(reviews, tmp_path):
     done = text_uda("paraphrase", reviews, "--method", "typos", "--cache", tmp_path / "c", "--preview", 2)
     lines = done.stdout.splitlines()
     marked = [line for line in lines if "[-" in line and "{+" in line]
-    assert len(marked) == 2 and "made" in lines[-2]
+    assert len(marked) == 2 and "computed" in lines[-2]
     shown = text_uda("cache", "show", tmp_path / "c", "--limit", 10_000).stdout
     assert all(line in shown for line in marked), "the same as was made"
 

@@ -350,7 +350,7 @@ def test_with_a_weight_of_zero_the_view_does_not_matter(split, settings, tmp_pat
     ("change", "said"),
     [
         ({"augmentation": Reframe()}, "needs pairs: .*Cutoff.*reframe generates paraphrases offline"),
-        ({"cache": "somewhere"}, "cutoff generates no texts for a cache"),
+        ({"cache": "somewhere"}, "cutoff is not a translation_cache.Job, so it cannot use a cache"),
         ({"filters": Filters()}, "filters select"),
         ({"settings": TrainSettings(tune="head")}, r"tune='head'.*last:N"),
         ({"settings": TrainSettings(samples=2)}, "samples=2"),
