@@ -92,7 +92,10 @@ def test_a_protected_name_is_kept(translator: str):
     made = method(sources, [*range(SAMPLES)] * len(named))
     accepted = [(source, each) for source, each in zip(sources, made, strict=True) if each.status == "ok"]
     assert len(accepted) >= len(named) / 4  # most come back as they were
-    assert all("Zorro" in (each.text or "").split() and "Zorro" in (each.pivot or "") for _, each in accepted)
+    lost = [
+        each for _, each in accepted if "Zorro" not in (each.text or "").split() or "Zorro" not in (each.pivot or "")
+    ]
+    assert lost == []
     assert sum(meaning(each.text or "") == source for source, each in accepted) >= 0.8 * len(accepted)
     greedy = BackTranslation(translator=translator, protect=("Zorro",))(named, [0] * len(named))
     assert sum(each.text == source for source, each in zip(named, greedy, strict=True)) >= 0.9 * len(named)
