@@ -52,3 +52,5 @@ def test_an_augmentation_is_called_as_its_rows_are():
     """Its file names it on the command line; its settings name it in the cache."""
     for name, kind in METHODS.items():
         assert getattr(kind, "method", name) == name
+    for name in ("synonym", "insertion", "swap", "deletion", "eda", "aeda", "typos"):
+        assert METHODS[name]().settings()["method"] == name

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def objective_names() -> tuple[str, ...]:
     """The keys of `text_uda.objectives.PRESETS`, without torch."""
-    listed = calls("text_uda.objectives.presets", "_LISTED")
+    listed = calls("text_uda.objectives.presets", "LISTED")
     used = {kind for preset in listed.values() for kind in preset}
     classes = classes_by_file("text_uda.objectives.all_objectives")
     return (*listed, *(name for name, (_, kind) in classes.items() if kind not in used))
@@ -96,7 +96,7 @@ class ObjectiveChoice:
 
 def _default(field: DeclaredField) -> str | None:
     """The default of the option, the value in the preset `uda`, or the default of the class that reads the option."""
-    uda_settings = calls("text_uda.objectives.presets", "_LISTED")["uda"]["UDA"]
+    uda_settings = calls("text_uda.objectives.presets", "LISTED")["uda"]["UDA"]
     if field.name in uda_settings:
         return f"{uda_settings[field.name]} with uda"
     if field.name == "ema_decay":

@@ -57,7 +57,7 @@ class Preset:
         )
 
 
-_LISTED: dict[str, Preset] = {
+LISTED: dict[str, Preset] = {
     "logistic-regression": Preset((LogisticRegression(),)),
     "self-training": Preset((SelfTraining(),)),
     "supervised": Preset((Supervised(),)),
@@ -90,14 +90,14 @@ _LISTED: dict[str, Preset] = {
 
 def _unlisted() -> dict[str, Preset]:
     """The objectives that no line above uses: each with Supervised(), under the name of its file."""
-    used = {type(objective) for preset in _LISTED.values() for objective in preset.objectives}
+    used = {type(objective) for preset in LISTED.values() for objective in preset.objectives}
     classes = {
         name: getattr(all_objectives, kind) for name, (_, kind) in classes_by_file(all_objectives.__name__).items()
     }
     return {name: Preset((Supervised(), kind())) for name, kind in classes.items() if kind not in used}
 
 
-PRESETS = _LISTED | _unlisted()
+PRESETS = LISTED | _unlisted()
 """name on the command line -> method. A new objective needs a line above only where it takes more than Supervised()."""
 
 _ALSO = {"weight": "unlabeled_weight", "alignment": "prior"}  # the other field that an option of this name sets

@@ -117,7 +117,7 @@ class FineTuning:
             augmentation=in_step,
             special=special_ids(self.pretrained.tokenizer),
             unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
-            label_share=torch.tensor(label_share or split.label_share),
+            label_share=torch.tensor(split.label_share if label_share is None else label_share),
             tokens_per_pass=settings.tokens_per_pass,
         )
         self._base_rate = settings.base_learning_rate(linear=is_linear(model))

@@ -109,7 +109,8 @@ def _train(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
     settings, directory = run.settings, run.directory
     done, run.best, before = checkpoint.load(directory.checkpoints, run.module, run.optimizer, run.averaged)
     stopwatch = Stopwatch(before)
-    distributed.on_main(lambda: directory.keep_metrics_until(done or -1))
+    last_kept = done if done > 0 else -1  # without a checkpoint the evaluation before the first step is made again
+    distributed.on_main(lambda: directory.keep_metrics_until(last_kept))
     if run.is_out_of_patience(done):  # it was stopped after its last evaluation
         return run.finish(done, stopwatch.elapsed())
 

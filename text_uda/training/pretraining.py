@@ -58,7 +58,7 @@ def pretrain(
         NonFiniteError: the loss is not finite.
         Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
     """
-    settings = settings or PretrainSettings()
+    settings = PretrainSettings() if settings is None else settings
     stop = StopRequest(max_minutes)
     texts = take_texts(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))

@@ -112,7 +112,7 @@ def train(
         NonFiniteError: the loss is not finite.
         Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
     """
-    settings = settings or TrainSettings()
+    settings = TrainSettings() if settings is None else settings
     stop = StopRequest(max_minutes)
     every_label = all_labels(split) if refit else None
     check_trackers(track)
