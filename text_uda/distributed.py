@@ -5,6 +5,7 @@ since data parallelism averages the gradients. A quantity of all rows (counts, r
 that it is the same with any number of processes. Only the main process, rank 0, writes files.
 """
 
+import atexit
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,12 @@ def is_main() -> bool:
 
 
 def check(accelerator: Accelerator) -> None:
-    """Raise SettingsError where the processes would not train together."""
+    """Raise SettingsError where the processes would not train together; at exit, end their process group.
+
+    The group's threads may still be releasing tensors of the last collective. One that needs the interpreter while it
+    is shutting down aborts the process ("terminate called without an active exception"), after all work is done.
+    """
+    atexit.register(_end_process_group)
     kind = accelerator.distributed_type.value
     if accelerator.num_processes != processes():
         raise SettingsError(
@@ -160,6 +166,11 @@ def gathered(values: Tensor) -> Tensor:
 def _device() -> torch.device:
     """The device of tensors in collectives."""
     return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
+def _end_process_group() -> None:
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _is_distributed() -> bool:

@@ -104,6 +104,30 @@ def test_processes_that_would_not_train_together_are_refused(split_of_two, tiny_
     assert not (tmp_path / "run").exists()
 
 
+def test_the_process_group_ends_before_the_interpreter():
+    """Its threads can outlive the last collective, and abort a process that shuts down under them."""
+    lines = [
+        "import atexit, torch.distributed as dist",
+        "from accelerate import Accelerator",
+        "from text_uda import distributed",
+        "accelerator = Accelerator()",
+        "atexit.register(lambda: print('a group:', dist.is_initialized()))",
+        "distributed.check(accelerator)",
+        "assert dist.is_initialized()",
+    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [*launcher, sys.executable, "-c", "\n".join(lines)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("a group: False") == 2, done.stdout
+
+
 @pytest.fixture
 def split_of_two() -> Split:
     rows = Rows(("good", "bad"), (0, 1))
