@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from text_uda.data import files, load, texts
+from text_uda.data import load, tables, texts
 from text_uda.data.files import read_labeled, read_texts
 from text_uda.errors import DataError
 
@@ -18,8 +18,8 @@ ROWS = [('a fine, "quoted" text', "good"), ("tab\tand\nline", "bad"), ("naÃ¯ve ð
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of these tests holds too for a file of many blocks, whose texts lie in a mapped file."""
     if request.param == "in blocks":
-        monkeypatch.setattr(files, "_BLOCK_BYTES", 7)
-        monkeypatch.setattr(files, "_BLOCK_ROWS", 2)
+        monkeypatch.setattr(tables, "_BLOCK_BYTES", 7)
+        monkeypatch.setattr(tables, "_BLOCK_ROWS", 2)
         monkeypatch.setattr(texts, "IN_MEMORY", 10)
         monkeypatch.setattr(texts, "_BLOCK_TEXTS", 3)
 

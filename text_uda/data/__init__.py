@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split
-from text_uda.data.files import KINDS, read_labeled, read_texts
+from text_uda.data.files import read_labeled, read_texts
 from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.hub import KNOWN, class_order, load_hub
 from text_uda.data.labeled_rows import Labeled, collect, deduplicate
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.splitting import split
+from text_uda.data.tables import KINDS
 from text_uda.data.texts import distinct_places, keep, take_texts
 from text_uda.data.wordnet_glosses import load_glosses
 from text_uda.errors import DataError
