@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from text_uda.data import load, tables, texts
+from text_uda.data import arrow_records, delimited, json_records, load, plain_text, texts
 from text_uda.data.files import read_labeled, read_texts
 from text_uda.errors import DataError
 
@@ -18,8 +18,11 @@ ROWS = [('a fine, "quoted" text', "good"), ("tab\tand\nline", "bad"), ("naÃ¯ve ð
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of these tests holds too for a file of many blocks, whose texts lie in a mapped file."""
     if request.param == "in blocks":
-        monkeypatch.setattr(tables, "_BLOCK_BYTES", 7)
-        monkeypatch.setattr(tables, "_BLOCK_ROWS", 2)
+        for module in (plain_text, arrow_records):
+            monkeypatch.setattr(module, "_BLOCK_BYTES", 7)
+        for module in (delimited, arrow_records):
+            monkeypatch.setattr(module, "_BLOCK_ROWS", 2)
+        monkeypatch.setattr(json_records, "_BLOCK_CHARACTERS", 7)
         monkeypatch.setattr(texts, "IN_MEMORY", 10)
         monkeypatch.setattr(texts, "_BLOCK_TEXTS", 3)
 
@@ -100,7 +103,8 @@ BAD = {
         ('{"text": "\\ud800 a", "label": 1}\n', "row 1: the text holds half a surrogate pair"),
     ],
     "a.parquet": [("PAR1 not really", "cannot be read as Parquet")],
-    "a.xlsx": [("anything", "has to end in one of .csv")],
+    "a.xlsx": [("anything", "is a spreadsheet, .* save the sheet as csv")],
+    "a.md": [("anything", "has to end in one of .csv")],
 }
 
 

@@ -34,6 +34,8 @@ def data(data: DataChoice, as_json: bool) -> None:
         else:
             click.echo(table(list(names.items())))
         return
+    from text_uda.data.row_counts import describe_counts, describe_unused
+
     corpus = data.load()
     record = _description(corpus)
     if as_json:
@@ -45,7 +47,8 @@ def data(data: DataChoice, as_json: bool) -> None:
         counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())
         click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
     if len(corpus.unused):
-        click.echo(f"unused     {len(corpus.unused):,} rows, whose text repeats another training row or a test row")
+        click.echo(f"unused     {len(corpus.unused):,} rows: {describe_unused(corpus)}")
+    click.echo(f"rows       {describe_counts(corpus)}")
     click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
     for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
         click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")

@@ -80,11 +80,13 @@ def _with_training(record: dict[str, Any], corpus: "Corpus", run: Path) -> dict[
 def _with_class_numbers_of(run: Path, corpus: "Corpus", source: str, *, all_rows: bool) -> "Rows":
     """The rows with the class numbers of the run, by the names of the classes."""
     from text_uda.data import Rows
+    from text_uda.data.label_spelling import class_finder
 
     rows = Rows.joined(corpus.train, corpus.unused, corpus.test) if all_rows else corpus.test
     texts, labels = rows.texts, rows.labels
     classes = run_classes(run)
-    numbers = {name: number for number, name in enumerate(classes)}
+    class_of = class_finder(classes)
+    numbers = {name: classes.index(found) for name in corpus.classes if (found := class_of(name)) is not None}
     unknown = sorted({corpus.classes[label] for label in labels} - set(numbers))
     if unknown:
         raise DataError(

@@ -134,6 +134,7 @@ def train(
     if not preset.losses:
         _check_baseline_reads(training, objective.objective)
     from text_uda.data import split
+    from text_uda.data.row_counts import describe_counts, describe_unused
     from text_uda.model.precision import describe_precision
     from text_uda.model.pretrained import hidden_width
     from text_uda.training.train_classifier import TrainSettings
@@ -157,6 +158,9 @@ def train(
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
             f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
         )
+        corpus = data.load()
+        why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
+        click.echo(f"{describe_counts(corpus, parts)}{why}")
         if label_sampling != "balanced" or labels == "all":
             counts = zip(parts.classes, parts.labels_per_class, strict=True)
             click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")

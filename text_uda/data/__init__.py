@@ -18,7 +18,7 @@ from text_uda.data.labeled_rows import Labeled, collect, deduplicate
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.splitting import split
-from text_uda.data.tables import KINDS
+from text_uda.data.tables import data_name, names_files
 from text_uda.data.texts import distinct_places, keep, take_texts
 from text_uda.data.wordnet_glosses import load_glosses
 from text_uda.errors import DataError
@@ -73,7 +73,7 @@ def load(
     name = str(source)
     if name in _EMBEDDED:
         corpus = _EMBEDDED[name][1]()
-    elif Path(name).suffix.lower() in KINDS or Path(name).exists():
+    elif names_files(name):
         corpus = _from_file(Path(name), text_column, label_column, needs_test=test is None)
     elif name in KNOWN or (name.count("/") == 1 and not name.startswith((".", "/"))):
         corpus = load_hub(name, text_column=text_column, label_column=label_column)
@@ -98,7 +98,7 @@ def _from_file(path: Path, text_column: str | None, label_column: str | None, *,
     Args:
         needs_test: False if a test file replaces the test side.
     """
-    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column))
+    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column), path)
     classes = tuple(sorted(labeled.names, key=class_order))
     if len(classes) < 2:
         raise DataError(f"{path}: every row has the label {labeled.names[0]!r}; a classifier needs two classes or more")
@@ -113,11 +113,13 @@ def _from_file(path: Path, text_column: str | None, label_column: str | None, *,
             f"{path}: {len(labeled)} rows are too few for a training and a test side; add rows, or a --test file"
         )
     train, repeated = deduplicate(train)
-    return Corpus(path.stem, f"the file {path.name}", classes, train, test, unused=repeated)
+    return Corpus(data_name(path), f"the file {path.name}", classes, train, test, unused=repeated)
 
 
 def _with_test(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:
-    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes))
+    labeled = collect(
+        read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes), path
+    )
     _warn_of_conflicts(path, labeled, "all rows count")
     test = labeled.rows(corpus.classes)
     train, overlap = without_overlap(Rows.joined(corpus.train, corpus.test, corpus.unused), test)
@@ -126,7 +128,9 @@ def _with_test(corpus: Corpus, path: Path, text_column: str | None, label_column
 
 
 def _with_dev(corpus: Corpus, path: Path, text_column: str | None, label_column: str | None) -> Corpus:
-    labeled = collect(read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes))
+    labeled = collect(
+        read_labeled(path, text_column=text_column, label_column=label_column, classes=corpus.classes), path
+    )
     _warn_of_conflicts(path, labeled, "all rows count")
     dev = labeled.rows(corpus.classes)
     in_test = have_near_copy(dev.texts, corpus.test.texts)

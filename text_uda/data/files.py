@@ -3,40 +3,75 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
 from text_uda.errors import DataError
-
-TEXT_NAMES = ("text", "sentence", "review", "content", "comment", "document", "body", "tweet", "message", "title")
-LABEL_NAMES = ("label", "labels", "class", "category", "stars", "rating", "score", "sentiment", "target", "y")
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
+@overload
 def read_labeled(
-    path: Path, *, text_column: str | None, label_column: str | None, classes: Sequence[str] | None = None
-) -> Iterator[tuple[int, str, str]]:
+    path: Path,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    classes: Sequence[str] | None = None,
+    blank_labels: Literal["refuse"] = "refuse",
+) -> Iterator[tuple[int, str, str]]: ...
+@overload
+def read_labeled(
+    path: Path,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    classes: Sequence[str] | None = None,
+    blank_labels: Literal["refuse", "unlabeled"],
+) -> Iterator[tuple[int, str, str | None]]: ...
+def read_labeled(
+    path: Path,
+    *,
+    text_column: str | None,
+    label_column: str | None,
+    classes: Sequence[str] | None = None,
+    blank_labels: Literal["refuse", "unlabeled"] = "refuse",
+) -> Iterator[tuple[int, str, str | None]]:
     """(row number, text, label) for each row of the file, as a stream; a label is a string for any type in the file.
 
     Args:
-        classes: the valid labels; None accepts all.
+        classes: the valid labels, in any spelling of `label_spelling`; the label is the name of the class then. None
+            accepts all labels as they are spelled.
+        blank_labels: a null, NaN or blank label is an error ("refuse"), or None is its label ("unlabeled").
     Raises:
         DataError: the file, a column, a text or a label is invalid; the message names file, row and remedy.
     """
-    table = open_table(path)
+    table = open_table(path, named=(text_column, label_column))
     text_name = text_column_of(table, text_column)
     label_name = _column(table, label_column, LABEL_NAMES, "label", "--label-column", exclude=text_name)
+    if label_name == text_name:
+        raise DataError(f"{path}: {text_name!r} cannot be both the text and the label; choose another --label-column")
+    class_of = None if classes is None else class_finder(classes)
     number = 0
     for number, record in table.records([text_name, label_name]):
-        text = _text(path, number, record, text_name)
-        label = _label(path, number, record, label_name)
-        if classes is not None and label not in classes:
-            known = ", ".join(classes)
-            raise DataError(
-                f"{path}, row {number}: label {label!r} is not one of the classes ({known}); correct it, "
-                "or name the right column with --label-column"
-            )
+        text = _text(table, number, record, text_name)
+        label = _label(table, number, record, label_name)
+        if label is None:
+            if blank_labels == "refuse":
+                raise DataError(
+                    f"{table.where(number)}: no label in {label_name!r} (it is {record.get(label_name)!r}); add one, "
+                    "or move the row to an --unlabeled file"
+                )
+        elif class_of is not None and classes is not None:
+            name = class_of(label)
+            if name is None:
+                raise DataError(
+                    f"{table.where(number)}: label {label!r} is not one of the classes ({', '.join(classes)}); correct "
+                    "it, or name the right column with --label-column"
+                )
+            label = name
         yield number, text, label
     if not number:
         raise DataError(f"{path} has a header and no rows; use a file with texts")
@@ -44,11 +79,11 @@ def read_labeled(
 
 def read_texts(path: Path, *, text_column: str | None) -> Iterator[str]:
     """The texts of a file as a stream; labels are ignored. Raises DataError like read_labeled."""
-    table = open_table(path)
+    table = open_table(path, named=(text_column,))
     name = table.columns[0] if len(table.columns) == 1 and text_column is None else text_column_of(table, text_column)
     number = 0
     for number, record in table.records([name]):
-        yield _text(path, number, record, name)
+        yield _text(table, number, record, name)
     if not number:
         raise DataError(f"{path} has a header and no rows; use a file with texts")
 
@@ -58,26 +93,24 @@ def text_column_of(table: Table, name: str | None) -> str:
     return _column(table, name, TEXT_NAMES, "text", "--text-column")
 
 
-def _text(path: Path, number: int, record: dict[str, Any], name: str) -> str:
+def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
     text = record.get(name)
     if text is not None and not isinstance(text, str):
-        raise DataError(f"{path}, row {number}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
+        raise DataError(f"{table.where(number)}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
     if text is None or not text.strip():
-        raise DataError(f"{path}, row {number}: the text ({name!r}) is empty or blank; remove the row")
+        raise DataError(f"{table.where(number)}: the text ({name!r}) is empty or blank; remove the row")
     if not text.isascii() and _HALF_PAIR.search(text):
         raise DataError(
-            f"{path}, row {number}: the text holds half a surrogate pair, which is not a character; correct it"
+            f"{table.where(number)}: the text holds half a surrogate pair, which is not a character; correct it"
         )
     return text
 
 
-def _label(path: Path, number: int, record: dict[str, Any], name: str) -> str:
+def _label(table: Table, number: int, record: dict[str, Any], name: str) -> str | None:
     label = record.get(name)
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    if label is None or isinstance(label, list | dict) or not str(label).strip():
-        raise DataError(f"{path}, row {number}: no label in {name!r}; add one, or move the row to an --unlabeled file")
-    return str(label).strip()
+    if isinstance(label, list | dict):
+        raise DataError(f"{table.where(number)}: no label in {name!r}, but {label!r:.40}; a text has one label")
+    return label_of(label)
 
 
 def _column(

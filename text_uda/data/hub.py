@@ -1,15 +1,19 @@
 """Data sets of the hub, through `datasets`: the sets of the UDA paper by short name, any other by id."""
 
-from collections.abc import Iterator, Sequence
-from itertools import repeat
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
 from text_uda.data.corpus import Corpus, Rows
-from text_uda.data.files import LABEL_NAMES, TEXT_NAMES
 from text_uda.data.held_out_test import hold_out_test, without_overlap
+from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.texts import keep
 from text_uda.errors import DataError
+
+log = logging.getLogger("text_uda")
 
 
 class HubData(NamedTuple):
@@ -79,7 +83,11 @@ def from_parts(
     description: str,
     unlabeled: str | None = None,
 ) -> Corpus:
-    """A corpus from a `datasets.DatasetDict` with a split named train."""
+    """A corpus from a `datasets.DatasetDict` with a split named train.
+
+    Training rows without a label become unlabeled texts. The validation split is the test side where the labels of the
+    test split are withheld.
+    """
     if "train" not in parts:
         raise DataError(f"{name} has no split named train (it has: {', '.join(map(str, parts))}); save it as a file")
     columns = list(parts["train"].column_names)
@@ -87,25 +95,55 @@ def from_parts(
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
     feature = parts["train"].features[label]
     classes = tuple(feature.names) if hasattr(feature, "names") else None
-    train = collect(_rows(name, "train", parts["train"], text, label, classes))
+    test_split = _test_split(name, parts, label)
+    without_label: list[tuple[int, str]] = []
+    train = collect(
+        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append), name
+    )
+    if without_label and len(train.present_labels()) < 2:
+        raise DataError(
+            f"{name}, split train, row {without_label[0][0]}: no label, and the labels are of one class; a classifier "
+            "needs two classes"
+        )
     if classes is None:
         classes = tuple(sorted(train.present_labels(), key=class_order))
     rows = train.rows(classes)
     overlap = Rows((), ())
-    if "test" in parts:
-        test_rows = collect(_rows(name, "test", parts["test"], text, label, classes))
+    if test_split:
+        class_of = class_finder(classes)
+        read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None))
+        labeled = _labeled(name, test_split, read)
+        test_rows = collect((number, row_text, class_of(value) or value) for number, row_text, value in labeled)
         unknown = sorted({*test_rows.present_labels()} - {*classes})
         if unknown:
-            raise DataError(f"{name}, split test: label {unknown[0]!r} is not in the training split; correct the data")
+            raise DataError(
+                f"{name}, split {test_split}: label {unknown[0]!r} is not in the training split; correct the data"
+            )
         test = test_rows.rows(classes)
         rows, overlap = without_overlap(rows, test)
     else:
         rows, test = hold_out_test(rows)
     rows, repeated = deduplicate(rows)
-    more: Sequence[str] = ()
-    if unlabeled and unlabeled in parts:
-        more = keep(row_text for row_text, _ in _joined(parts[unlabeled], text) if row_text.strip())
+    texts = (row_text for row_text, _ in _joined(parts[unlabeled], text)) if unlabeled and unlabeled in parts else ()
+    more = keep(row_text for row_text in chain((row_text for _, row_text in without_label), texts) if row_text.strip())
     return Corpus(name, description, classes, rows, test, more, unused=Rows.joined(repeated, overlap))
+
+
+def _test_split(name: str, parts: Any, label: str) -> str | None:
+    """The split of test rows: validation where the labels of test are withheld, as in GLUE."""
+    if "test" not in parts:
+        return None
+    columns = parts["test"].column_names
+    values = set(parts["test"].unique(label)) if label in columns and len(parts["test"]) else {None}
+    if not values <= {None, -1}:
+        return "test"
+    other = next((split for split in ("validation", "dev", "valid") if split in parts), None)
+    log.warning(
+        "%s: the labels of the split test are withheld (-1 or none); %s",
+        name,
+        f"the split {other} is the test side" if other else "a fifth of the training split is the test side",
+    )
+    return other
 
 
 def class_order(name: str) -> tuple[int, float, str]:
@@ -119,22 +157,66 @@ def class_order(name: str) -> tuple[int, float, str]:
 def _column(name: str, columns: Sequence[str], column: str | None, usual: Sequence[str], option: str) -> str:
     if column is not None and column in columns:
         return column
-    match = None if column else next((candidate for candidate in usual if candidate in columns), None)
+    by_name = {candidate.casefold(): candidate for candidate in columns}
+    match = None if column else next((by_name[candidate] for candidate in usual if candidate in by_name), None)
     if match is None:
         missing = f"no column {column!r}" if column else "no column with a usual name"
         raise DataError(f"{name} has {missing}; it has: {', '.join(columns)}. Name one of them with {option}")
     return match
 
 
+def _labeled(
+    name: str,
+    part: str,
+    rows: Iterable[tuple[int, str, str | None]],
+    without_label: Callable[[tuple[int, str]], None] = lambda row: None,
+) -> Iterator[LabeledRow]:
+    """The rows with a text and a label; the texts of the others go to `without_label`, and a warning counts them."""
+    blank: list[int] = []
+    unlabeled: list[int] = []
+    for number, text, label in rows:
+        if not text.strip():
+            blank.append(number)
+        elif label is None:
+            unlabeled.append(number)
+            without_label((number, text))
+        else:
+            yield number, text, label
+    for numbers, lack, consequence in (
+        (blank, "text", "dropped"),
+        (unlabeled, "label", "they are unlabeled texts" if part == "train" else "dropped"),
+    ):
+        if numbers:
+            log.warning(
+                "%s, split %s: %d rows have no %s (the first is row %d); %s",
+                name,
+                part,
+                len(numbers),
+                lack,
+                numbers[0],
+                consequence,
+            )
+
+
 def _rows(
     name: str, part: str, rows: Any, text: Sequence[str], label: str, classes: Sequence[str] | None
-) -> Iterator[LabeledRow]:
-    """The rows with a text, with the names of their labels."""
+) -> Iterator[tuple[int, str, str | None]]:
+    """(row number, text, label name); the label is None for null, NaN, and -1 beside named classes."""
     for number, (row_text, value) in enumerate(_joined(rows, text, label), start=1):
-        if value is None or (classes is not None and isinstance(value, int) and not 0 <= value < len(classes)):
-            raise DataError(f"{name}, split {part}, row {number}: no label; remove the row, or name another split")
-        if row_text.strip():
-            yield number, row_text, classes[value] if classes is not None and isinstance(value, int) else str(value)
+        if isinstance(value, list | dict):
+            raise DataError(
+                f"{name}, split {part}, row {number}: {label!r} is {value!r:.40}, not one label; name another with "
+                "--label-column"
+            )
+        if classes is None or not isinstance(value, int):
+            yield number, row_text, label_of(value)
+        elif -1 <= value < len(classes):
+            yield number, row_text, classes[value] if value >= 0 else None
+        else:
+            raise DataError(
+                f"{name}, split {part}, row {number}: {label!r} is {value}, and there are {len(classes)} classes; "
+                "correct the data"
+            )
 
 
 def _joined(rows: Any, text: Sequence[str], label: str | None = None) -> Iterator[tuple[str, Any]]:

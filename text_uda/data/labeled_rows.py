@@ -1,5 +1,6 @@
-"""Labeled rows from a stream, in compact form."""
+"""Labeled rows from a stream, in compact form, with one name for each class."""
 
+import logging
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,8 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from text_uda.data.corpus import Rows
+from text_uda.data.label_spelling import alike, are_numbers, minus_one_means_none, one_spelling, words_for_no_label
 from text_uda.data.texts import distinct_places, keep, text_keys
+from text_uda.errors import DataError
 from translation_cache.keyset import KeySet
+
+log = logging.getLogger("text_uda")
 
 LabeledRow = tuple[int, str, str]  # (row number in its file, from 1; text; label name)
 
@@ -40,7 +45,14 @@ class Labeled:
         return Rows(self.texts, tuple(label_of_code[self.codes].tolist()))
 
 
-def collect(rows: Iterable[LabeledRow]) -> Labeled:
+def collect(rows: Iterable[LabeledRow], source: object = "the data") -> Labeled:
+    """The rows, with one name for each class; doubtful labels are logged with their row.
+
+    Args:
+        source: named in messages.
+    Raises:
+        DataError: a label such as "nan" stands among numbers.
+    """
     numbers, codes = array("q"), array("q")
     names: dict[str, int] = {}
 
@@ -51,7 +63,55 @@ def collect(rows: Iterable[LabeledRow]) -> Labeled:
             yield text
 
     sequence = keep(texts())
-    return Labeled(np.array(numbers, dtype=np.int64), sequence, np.array(codes, dtype=np.int64), tuple(names))
+    spelled = Labeled(np.array(numbers, dtype=np.int64), sequence, np.array(codes, dtype=np.int64), tuple(names))
+    _check_labels(spelled, source)
+    return _with_one_spelling(spelled, source)
+
+
+def _with_one_spelling(labeled: Labeled, source: object) -> Labeled:
+    """The rows with the spellings of one class joined; a join is logged."""
+    class_of = one_spelling(labeled.names)
+    names = tuple(dict.fromkeys(class_of[name] for name in labeled.names))
+    for joined in names if len(names) < len(labeled.names) else ():
+        spellings = [name for name in labeled.names if class_of[name] == joined]
+        if len(spellings) > 1:
+            log.warning("%s: labels %s are one class, %r", source, _with_rows(labeled, spellings), joined)
+    if names == labeled.names:
+        return labeled
+    code_of = np.array([names.index(class_of[name]) for name in labeled.names], dtype=np.int64)
+    return Labeled(labeled.numbers, labeled.texts, code_of[labeled.codes], names)
+
+
+def _check_labels(labeled: Labeled, source: object) -> None:
+    """Warns of labels that may mean no label, or that may be misspelled."""
+    for name in words_for_no_label(labeled.names):
+        others = [other for other in labeled.names if other != name]
+        rows = _with_rows(labeled, [name])
+        if len(others) > 1 and are_numbers(others):
+            raise DataError(f"{source}: label {rows} stands among numbers and is no label; leave the field empty")
+        log.warning(
+            "%s: label %s is read as a class of this name; if it means no label, leave the field empty", source, rows
+        )
+    if minus_one_means_none(labeled.names):
+        log.warning(
+            "%s: label %s is read as a class; in many data sets -1 means no label: leave the field empty there",
+            source,
+            _with_rows(labeled, ["-1"]),
+        )
+    for group in alike(tuple(dict.fromkeys(one_spelling(labeled.names).values()))):
+        raw = [name for name in labeled.names if one_spelling(labeled.names)[name] in group]
+        log.warning(
+            "%s: labels %s differ only by case or blanks and are different classes", source, _with_rows(labeled, raw)
+        )
+
+
+def _with_rows(labeled: Labeled, names: Sequence[str]) -> str:
+    """The labels, each with its first row and the number of its rows."""
+    places = (np.flatnonzero(labeled.codes == labeled.names.index(name)) for name in names)
+    return " and ".join(
+        f"{name!r} (row {labeled.numbers[place[0]]}{f' and {len(place) - 1:,} more' if len(place) > 1 else ''})"
+        for name, place in zip(names, places, strict=True)
+    )
 
 
 def deduplicate(rows: Rows) -> tuple[Rows, Rows]:

@@ -1,22 +1,29 @@
-"""Whole tables of csv, tsv, jsonl and parquet files, as a stream of records."""
+"""Whole tables of files, folders and globs, as a stream of records."""
 
-import codecs
-import csv
-import json
+import glob
+import logging
+import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from text_uda.data.arrow_records import is_saved_dataset, is_saved_dataset_dict, read_parquet, read_saved_dataset
+from text_uda.data.delimited import Delimited
+from text_uda.data.json_records import read_json
+from text_uda.data.plain_text import PACKED, check_plain_text, is_blank, member_name, refuse_spreadsheet
 from text_uda.errors import DataError
 
-KINDS = (".csv", ".tsv", ".jsonl", ".parquet")
+log = logging.getLogger("text_uda")
+
+KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_SAME_KIND = {".ndjson": ".jsonl", ".tab": ".tsv", ".pq": ".parquet"}
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+_SPLIT_NAME = re.compile(r"(?:^|[^a-z])(train|test|dev|valid|validation|eval)(?:[^a-z]|$)")
 
 Record = tuple[int, dict[str, Any]]  # (row number from 1, the header included; fields)
-
-_BLOCK_BYTES = 1 << 20
-_BLOCK_ROWS = 1024
+Read = Callable[[Sequence[str]], Iterator[Record]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,8 @@ class Table:
 
     path: Path
     columns: list[str]
-    _read: Callable[[Sequence[str]], Iterator[Record]]
+    _read: Read
+    _where: Callable[[int], str] | None = None
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         """(row number, fields) of each row from the first.
@@ -38,169 +46,130 @@ class Table:
         return self._read(self.columns if columns is None else columns)
 
     def where(self, number: int) -> str:
-        """The file and the row of a row number, for a message."""
-        return f"{self.path}, row {number}"
+        """The file and the row of a row number that `records` gave, for a message."""
+        return self._where(number) if self._where else f"{self.path}, row {number}"
 
 
-def open_table(path: Path) -> Table:
-    """The table of a file.
+def names_files(source: str) -> bool:
+    """Whether this is the name of a file, a folder or a glob, present or not, rather than of a known data set."""
+    path = Path(source)
+    return kind_of(path) in (*KINDS, *_SPREADSHEETS) or _is_glob(path) or path.exists()
+
+
+def kind_of(path: Path) -> str:
+    """The ending that names the format, in lower case, without that of a compression: `.csv` for `a.CSV.gz`."""
+    endings = [ending.lower() for ending in path.suffixes]
+    if endings and endings[-1] in PACKED:
+        if endings[-1] == ".zip" and len(endings) == 1 and path.is_file():
+            endings = [ending.lower() for ending in Path(member_name(path)).suffixes]
+        else:
+            endings.pop()
+    return _SAME_KIND.get(endings[-1], endings[-1]) if endings else ""
+
+
+def data_name(path: Path) -> str:
+    """The name of a file or folder without its endings, for the name of the data set."""
+    if _is_glob(path):
+        return path.parent.name or "files"
+    name = path.resolve().name if path.is_dir() else path.name
+    for ending in (*PACKED, *KINDS, *_SAME_KIND) if not path.is_dir() else ():
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+    return name
+
+
+def open_table(path: Path, *, named: Sequence[str | None] = ()) -> Table:
+    """The table of a file, or of all files of a folder or a glob, in the order of their names.
 
     The first pass over a file checks it as a whole; `records` is the second.
 
+    Args:
+        named: columns that the user named; a first row with one of them is a header.
     Raises:
         DataError: the file is invalid; the message names file, row and remedy.
     """
-    if path.suffix.lower() not in KINDS:
-        raise DataError(f"{path}: the file name has to end in one of {', '.join(KINDS)}")
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name a file in it")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its name and permissions") from error
-    if path.suffix.lower() != ".parquet":
-        empty = _check_text(path)
-    if empty:
+        return _open_folder(path, named)
+    if _is_glob(path) and not path.exists():
+        files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
+        if not files:
+            raise DataError(f"no file matches {path}; check the pattern and the folder")
+        return _joined(path, files, named)
+    return _open_file(path, named)
+
+
+def _open_file(path: Path, named: Sequence[str | None]) -> Table:
+    refuse_spreadsheet(path)
+    if is_blank(path):
         raise DataError(f"{path} is empty; use a file with a header and rows")
-    if path.suffix.lower() == ".parquet":
-        return _parquet(path)
-    if path.suffix.lower() == ".jsonl":
-        return _jsonl(path)
-    return _table(path, "\t" if path.suffix.lower() == ".tsv" else ",")
+    kind = kind_of(path)
+    if kind not in KINDS:
+        raise DataError(
+            f"{path}: the file name has to end in one of {', '.join(KINDS)} (also with {', '.join(PACKED)})"
+        )
+    if kind == ".parquet":
+        if path.suffix.lower() in PACKED:
+            raise DataError(f"{path}: a packed Parquet file cannot be read; unpack it, it is compressed inside")
+        return Table(path, *read_parquet(path))
+    text = check_plain_text(path)
+    if kind in (".json", ".jsonl"):
+        return Table(path, *read_json(text))
+    delimited = Delimited(text, "\t" if kind == ".tsv" else ",", named)
+    return Table(path, delimited.columns, delimited.records)
 
 
-def _check_text(path: Path) -> bool:
-    """Whether a file is blank. Raises DataError if it is not UTF-8 or contains NUL."""
-    blank, before = True, 0  # lines before the block
-    with path.open("rb") as file:
-        while lines := file.readlines(_BLOCK_BYTES):
-            block = b"".join(lines)  # whole lines, and so whole characters
-            try:
-                block.decode("utf-8")
-            except UnicodeDecodeError as error:
-                line = before + block.count(b"\n", 0, error.start) + 1
-                raise DataError(
-                    f"{path}, row {line}: byte 0x{block[error.start]:02x} is not UTF-8; convert the file first, "
-                    "for example with `iconv -f latin1 -t utf-8`"
-                ) from error
-            if b"\0" in block:
-                line = before + block.count(b"\n", 0, block.index(b"\0")) + 1
-                raise DataError(f"{path}, row {line}: a NUL character; is this a text file?")
-            blank = blank and not block.removeprefix(codecs.BOM_UTF8 if before == 0 else b"").strip()
-            before += len(lines)
-    return blank
+def _open_folder(path: Path, named: Sequence[str | None]) -> Table:
+    if is_saved_dataset(path):
+        return Table(path, *read_saved_dataset(path))
+    if is_saved_dataset_dict(path):
+        raise DataError(f"{path} holds a data set with several splits; name the folder of one of them in it")
+    visible = sorted(file for file in path.iterdir() if not file.name.startswith((".", "_")))
+    files = [file for file in visible if file.is_file() and kind_of(file) in KINDS]
+    if not files:
+        inside = ", ".join(file.name for file in visible[:5]) or "nothing"
+        raise DataError(f"{path} is a folder without a file in {', '.join(KINDS)} (it holds {inside}); name a file")
+    splits = {match[1] if (match := _SPLIT_NAME.search(file.name.lower())) else "": file.name for file in files}
+    if len(splits) > 1:
+        raise DataError(
+            f"{path} holds files of several splits ({', '.join(splits.values())}); name the training file, and the "
+            "others with --test and --dev, or a pattern such as 'FOLDER/*.csv' to read all of them as one table"
+        )
+    if others := [file.name for file in visible if file not in files]:
+        log.warning("%s: not read: %s", path, ", ".join(others[:5]) + (", ..." if len(others) > 5 else ""))
+    return _joined(path, files, named)
 
 
-def _table(path: Path, delimiter: str) -> Table:
-    # Spreadsheets quote a tsv like a csv; in other tsv files a quote is a character. Equal row lengths tell which.
-    quoted = delimiter == "," or _has_equal_rows(path, delimiter)
-    try:
-        _, header = next(_fields(path, delimiter, quoted=quoted))
-    except csv.Error as error:
-        raise DataError(f"{path}, {error}; check the quotes of that row") from error
-    header = [name.strip() for name in header]
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise DataError(f"{path}: column {twice!r} occurs twice in the header; rename one")
+def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> Table:
+    """The records of all files, with row numbers that go on from file to file."""
+    if len(files) == 1:
+        return _open_file(files[0], named)
+    tables = [_open_file(file, named) for file in files]
+    first = tables[0]
+    for table in tables[1:]:
+        if set(table.columns) != set(first.columns):
+            differing = ", ".join(sorted(set(table.columns) ^ set(first.columns)))
+            raise DataError(
+                f"{table.path} has other columns than {first.path} (not in both: {differing}); name files with the "
+                "same columns"
+            )
+    starts: list[int] = []  # the row number before the first row of each file that was read
 
-    def records(_columns: Sequence[str]) -> Iterator[Record]:
-        try:
-            for number, row in islice(_fields(path, delimiter, quoted=quoted), 1, None):
-                if len(row) != len(header):
-                    raise DataError(
-                        f"{path}, row {number}: {len(row)} fields where the header has {len(header)}; "
-                        f"quote texts that hold a {'tab' if delimiter == chr(9) else 'comma'}, or use a .jsonl file"
-                    )
-                yield number, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise DataError(f"{path}, {error}; check the quotes of that row") from error
-
-    return Table(path, header, records)
-
-
-def _has_equal_rows(path: Path, delimiter: str) -> bool:
-    """Whether all rows have the same number of fields if quotes delimit them."""
-    try:
-        rows = _fields(path, delimiter, quoted=True)
-        _, first = next(rows)
-        return all(len(row) == len(first) for _, row in rows)
-    except csv.Error:
-        return False
-
-
-def _fields(path: Path, delimiter: str, *, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """(number of the last line of a row, fields) without blank lines. Raises csv.Error with the row."""
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    longest = path.stat().st_size + 1  # a text can be as long as the file
-    last_line = 0  # of the last complete row
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
-        while True:
-            block = []
-            before = csv.field_size_limit(longest)  # global to the process: reset before other code runs
-            try:
-                for row in islice(reader, _BLOCK_ROWS):
-                    last_line = reader.line_num
-                    block.append((last_line, row))
-            except csv.Error as error:
-                # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
-                raise csv.Error(f"row {last_line + 1}: {error}") from error
-            finally:
-                csv.field_size_limit(before)
-            if not block:
-                return
-            yield from (numbered for numbered in block if numbered[1])
-
-
-def _jsonl(path: Path) -> Table:
-    def records(_columns: Sequence[str] = ()) -> Iterator[Record]:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(
-                        f"{path}, row {number}: not JSON ({error}); every line has to be one object"
-                    ) from error
-                if not isinstance(record, dict):
-                    raise DataError(
-                        f'{path}, row {number}: not an object; every line has to be one, such as {{"text": "..."}}'
-                    )
+    def records(columns: Sequence[str]) -> Iterator[Record]:
+        starts.clear()
+        number = 0
+        for table in tables:
+            starts.append(number)
+            for row, record in table.records(columns):
+                number = starts[-1] + row
                 yield number, record
 
-    columns: dict[str, None] = {}
-    for _, record in records():
-        if not record.keys() <= columns.keys():
-            columns |= dict.fromkeys(record)
-    return Table(path, list(columns), records)
+    def where(number: int) -> str:
+        place = bisect_right(starts, number - 1) - 1
+        return tables[place].where(number - starts[place])
+
+    log.warning("%s: %d files are read as one table (%s to %s)", path, len(files), files[0].name, files[-1].name)
+    return Table(path, first.columns, records, where)
 
 
-def _parquet(path: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def unreadable(error: Exception) -> DataError:
-        return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
-
-    def records(needed: Sequence[str]) -> Iterator[Record]:
-        done = 0
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
-            batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(needed)), use_threads=False)
-            while True:
-                try:
-                    batch = next(batches, None)
-                except (pa.ArrowException, OSError) as error:
-                    raise unreadable(error) from error
-                if batch is None:
-                    return
-                yield from enumerate(batch.to_pylist(), start=done + 1)
-                done += len(batch)
-
-    try:
-        with pq.ParquetFile(path) as file:
-            return Table(path, file.schema_arrow.names, records)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(error) from error
+def _is_glob(path: Path) -> bool:
+    return glob.has_magic(str(path))

@@ -1,0 +1,104 @@
+"""Records of Parquet files, and of folders that `datasets` saved."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from text_uda.errors import DataError
+
+_BLOCK_BYTES = 1 << 20
+_BLOCK_ROWS = 1024
+
+Record = tuple[int, dict[str, Any]]
+Read = Callable[[Sequence[str]], Iterator[Record]]
+
+
+def read_parquet(path: Path) -> tuple[list[str], Read]:
+    """(columns, function that reads the records). Numbers of classes become the names that `datasets` stored."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def unreadable(error: Exception) -> DataError:
+        return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
+
+    def records(needed: Sequence[str]) -> Iterator[Record]:
+        done = 0
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
+            batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(needed)), use_threads=False)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (pa.ArrowException, OSError) as error:
+                    raise unreadable(error) from error
+                if batch is None:
+                    return
+                for number, record in enumerate(batch.to_pylist(), start=done + 1):
+                    yield number, _with_class_names(path, number, record, names)
+                done += len(batch)
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = _stored_class_names(file.schema_arrow.metadata or {})
+            return file.schema_arrow.names, records
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(error) from error
+
+
+def is_saved_dataset(path: Path) -> bool:
+    """Whether `Dataset.save_to_disk` wrote the folder."""
+    return (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
+
+
+def is_saved_dataset_dict(path: Path) -> bool:
+    """Whether `DatasetDict.save_to_disk` wrote the folder."""
+    return (path / "dataset_dict.json").is_file()
+
+
+def read_saved_dataset(path: Path) -> tuple[list[str], Read]:
+    """(columns, function that reads the records) of a folder of `Dataset.save_to_disk`."""
+    rows = load_saved(path)
+    names = {name: feature.names for name, feature in rows.features.items() if hasattr(feature, "names")}
+
+    def records(needed: Sequence[str]) -> Iterator[Record]:
+        columns = rows.select_columns(list(dict.fromkeys(needed)))
+        number = 0
+        for block in columns.iter(_BLOCK_ROWS):
+            for values in zip(*block.values(), strict=True):
+                number += 1
+                yield number, _with_class_names(path, number, dict(zip(block, values, strict=True)), names)
+
+    return list(rows.column_names), records
+
+
+def load_saved(path: Path) -> Any:
+    """The `Dataset` or `DatasetDict` of a folder. Raises DataError if it cannot be read."""
+    import datasets
+
+    try:
+        return datasets.load_from_disk(str(path))
+    except Exception as error:  # any exception of the library
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} cannot be read as a data set of `datasets` ({reason}); save it again") from error
+
+
+def _stored_class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """The names of the classes of each column, from the metadata that `datasets` writes."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _with_class_names(path: Path, number: int, record: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
+    """The record with names for its numbers of classes; -1 is no label, as in `datasets`."""
+    for column, classes in names.items():
+        value = record.get(column)
+        if isinstance(value, int):
+            if not -1 <= value < len(classes):
+                raise DataError(
+                    f"{path}, row {number}: {column!r} is {value}, and there are {len(classes)} classes; correct it"
+                )
+            record[column] = classes[value] if value >= 0 else None
+    return record

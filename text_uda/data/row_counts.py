@@ -1,0 +1,34 @@
+"""Where the rows of a data set went, in one line."""
+
+from text_uda.data.corpus import Corpus, Split
+
+
+def describe_counts(corpus: Corpus, split: Split | None = None) -> str:
+    """The rows of each side; with a split, also the training texts that it leaves out."""
+    dev = () if corpus.dev is None else corpus.dev.texts
+    sides = {"training": corpus.train.texts, "test": corpus.test.texts, "development": dev}
+    parts = [f"{len(texts):,} for {side}" for side, texts in sides.items() if len(texts)]
+    if len(corpus.unused):
+        parts.append(f"{len(corpus.unused):,} unused")
+    read = sum(map(len, sides.values())) + len(corpus.unused)
+    sentence = f"{read:,} labeled rows read: {', '.join(parts)}"
+    if len(corpus.unlabeled):
+        sentence += f"; {len(corpus.unlabeled):,} unlabeled texts"
+    if split is not None:
+        drawn = len(split.labeled) + len(split.unlabeled) + (len(split.dev) if corpus.dev is None else 0)
+        left_out = len(corpus.train) + len(corpus.unlabeled) - drawn
+        if left_out:
+            sentence += f"; the split leaves out {left_out:,} training texts (near copies of others, or beyond a limit)"
+    return sentence
+
+
+def describe_unused(corpus: Corpus) -> str:
+    """Why labeled rows are unused, with their numbers."""
+    unused = set(corpus.unused.texts)
+    repeated_texts = {text for text in corpus.train.texts if text in unused}
+    repeated = sum(text in repeated_texts for text in corpus.unused.texts)
+    copies = len(corpus.unused) - repeated
+    parts = [f"{repeated:,} repeat a training text"] if repeated else []
+    if copies:
+        parts.append(f"{copies:,} equal a test or development text but for case, punctuation and spaces")
+    return ", ".join(parts)
