@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from text_uda.data.arrow_records import is_saved_dataset_dict, load_saved
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split
 from text_uda.data.files import read_labeled, read_texts
 from text_uda.data.held_out_test import hold_out_test, without_overlap
-from text_uda.data.hub import KNOWN, class_order, load_hub
+from text_uda.data.hub import KNOWN, class_order, from_parts, load_hub
 from text_uda.data.labeled_rows import Labeled, collect, deduplicate
 from text_uda.data.movie_snippets import load_quintiles, load_sentiment
 from text_uda.data.near_copies import have_near_copy
@@ -52,7 +53,10 @@ def load(
     dev: str | Path | None = None,
     limit: int | None = None,
 ) -> Corpus:
-    """A data set by name, by hub id, or from a file (csv, tsv, jsonl, parquet).
+    """A data set by name, by hub id, or from files.
+
+    Files are csv, tsv, jsonl, json or parquet, also compressed (gz, bz2, xz, zst, lz4, zip); all files of a folder, or
+    of a pattern such as "data/*.csv"; a folder that `datasets` saved.
 
     The training side has each text once, with its first label; test and development rows keep duplicates. Texts of the
     test side and their near copies (case, punctuation, spaces) are removed from the training side and the unlabeled
@@ -73,6 +77,12 @@ def load(
     name = str(source)
     if name in _EMBEDDED:
         corpus = _EMBEDDED[name][1]()
+    elif is_saved_dataset_dict(Path(name)):
+        text = (text_column,) if text_column else None
+        parts = load_saved(Path(name))
+        corpus = from_parts(
+            data_name(Path(name)), parts, text=text, label=label_column, description=f"the folder {name}"
+        )
     elif names_files(name):
         corpus = _from_file(Path(name), text_column, label_column, needs_test=test is None)
     elif name in KNOWN or (name.count("/") == 1 and not name.startswith((".", "/"))):

@@ -5,7 +5,8 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, repeat
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from text_uda.data.column_names import is_usual
@@ -23,7 +24,7 @@ _MOST_CLASSES = 50
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 
-Row = tuple[int, list[str]]  # (number of its last line, fields)
+Row = tuple[list[str], int]  # (fields, number of its last line)
 
 
 class Delimited:
@@ -40,9 +41,9 @@ class Delimited:
         self._text = text
         self._delimiter = _delimiter(text, usual)
         self._reading: QuoteReading = choose_quotes(
-            text, self._delimiter, lambda reading, lines: fields(text, self._delimiter, reading, lines)
+            text, self._delimiter, lambda reading, lines: row_blocks(text, self._delimiter, reading, lines)
         )
-        sample = [row for _, row in self._rows(_SAMPLE_ROWS)]
+        sample = [row for row, _ in self._rows(_SAMPLE_ROWS)]
         self._has_header = _has_header(text, sample, named)
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
         # A spreadsheet exports empty columns without a name.
@@ -60,27 +61,29 @@ class Delimited:
             )
 
     def records(self, _columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, row in islice(self._rows(), int(self._has_header), None):
+        fields_of = itemgetter(*self._places) if 1 < len(self._places) < self.width else None
+        for row, number in islice(self._rows(), int(self._has_header), None):
             if len(row) != self.width:
                 raise DataError(
                     f"{self._text.path}, row {number}: {len(row)} fields where the header has {self.width}; "
                     f"quote texts that hold a {DELIMITERS[self._delimiter]}, or use a .jsonl file"
                 )
-            yield number, {name: row[place] for name, place in zip(self.columns, self._places, strict=True)}
+            yield number, dict(zip(self.columns, fields_of(row) if fields_of else row, strict=False))
 
     def _rows(self, limit: int | None = None) -> Iterator[Row]:
-        rows = fields(self._text, self._delimiter, self._reading)
         try:
-            yield from islice(rows, limit)
+            yield from islice(_rows(self._text, self._delimiter, self._reading), limit)
         except csv.Error as error:
             raise DataError(f"{self._text.path}, {error}; check the quotes of that row") from error
 
 
-def fields(text: PlainText, delimiter: str, reading: QuoteReading, lines: list[str] | None = None) -> Iterator[Row]:
-    """The rows without blank lines.
+def row_blocks(
+    text: PlainText, delimiter: str, reading: QuoteReading, lines: list[str] | None = None
+) -> Iterator[list[Row]]:
+    """The rows in lists of bounded size; a blank line is a row without fields.
 
     Args:
-        lines: receives each line as it is read, up to a block ahead of the rows; the caller shortens it.
+        lines: receives the lines of each block before it; the caller empties it.
     Raises:
         csv.Error: the quotes are invalid; the message names the row.
     """
@@ -93,23 +96,33 @@ def fields(text: PlainText, delimiter: str, reading: QuoteReading, lines: list[s
         if lines is not None:
             source = _kept(source, lines)
         reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
+        numbered = zip(reader, map(attrgetter("line_num"), repeat(reader)), strict=False)  # without a loop in Python
         while True:
-            block = []
+            block: list[Row] = []
+            error: csv.Error | None = None
             before = csv.field_size_limit(text.characters + 1)  # global to the process: reset before other code runs
             try:
-                for row in islice(reader, _BLOCK_ROWS):
-                    last_line = reader.line_num
-                    block.append((last_line, row))
-            except csv.Error as error:
-                # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
-                raise csv.Error(f"row {last_line + 1}: {error}") from error
+                block.extend(islice(numbered, _BLOCK_ROWS))
+            except csv.Error as invalid:
+                error = invalid
             finally:
                 csv.field_size_limit(before)
+            if block:
+                last_line = block[-1][1]
+                if block[0] == (["sep=", ""], 1):  # Excel's first line names the delimiter
+                    block[0] = ([], 1)
+                yield block
+            if error is not None:
+                # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
+                raise csv.Error(f"row {last_line + 1}: {error}") from error
             if not block:
                 return
-            if block[0] == (1, ["sep=", ""]):  # Excel's first line names the delimiter
-                del block[0]
-            yield from (numbered for numbered in block if numbered[1])
+
+
+def _rows(text: PlainText, delimiter: str, reading: QuoteReading) -> Iterator[Row]:
+    """The rows without blank lines."""
+    blocks = row_blocks(text, delimiter, reading)
+    return (numbered for block in blocks for numbered in block if numbered[0])
 
 
 def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
@@ -120,11 +133,11 @@ def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
 
 def _delimiter(text: PlainText, usual: str) -> str:
     """The usual delimiter, or the one that alone splits the first rows into equal numbers of fields."""
-    samples = {delimiter: _sample(text, delimiter) for delimiter in dict.fromkeys((usual, *DELIMITERS))}
-    widths = {delimiter: {len(row) for row in rows} for delimiter, rows in samples.items()}
-    if len(widths[usual]) == 1 and widths[usual] != {1}:
+    samples = {usual: _sample(text, usual)}
+    if _are_equal(samples[usual]) and len(samples[usual][0]) > 1:
         return usual
-    equal = {delimiter: min(found) for delimiter, found in widths.items() if len(found) == 1 and min(found) > 1}
+    samples |= {delimiter: _sample(text, delimiter) for delimiter in DELIMITERS if delimiter != usual}
+    equal = {delimiter: len(rows[0]) for delimiter, rows in samples.items() if _are_equal(rows) and len(rows[0]) > 1}
     if not equal and len(samples[usual][0]) == 1:  # a row is defective: does another delimiter give a header?
         equal = {
             delimiter: len(rows[0])
@@ -145,10 +158,15 @@ def _sample(text: PlainText, delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
     for reading in readings:
         with suppress(csv.Error):
-            rows = [row for _, row in islice(fields(text, delimiter, reading), _SAMPLE_ROWS)]
-            if len({len(row) for row in rows}) == 1:
+            rows = [row for row, _ in islice(_rows(text, delimiter, reading), _SAMPLE_ROWS)]
+            if _are_equal(rows):
                 break
     return rows
+
+
+def _are_equal(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the rows have one number of fields."""
+    return len({len(row) for row in rows}) == 1
 
 
 def _has_header(text: PlainText, sample: Sequence[Sequence[str]], named: Sequence[str | None]) -> bool:

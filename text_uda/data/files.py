@@ -67,9 +67,10 @@ def read_labeled(
         elif class_of is not None and classes is not None:
             name = class_of(label)
             if name is None:
+                near = next((f", but {name!r} is" for name in classes if name.casefold() == label.casefold()), "")
                 raise DataError(
-                    f"{table.where(number)}: label {label!r} is not one of the classes ({', '.join(classes)}); correct "
-                    "it, or name the right column with --label-column"
+                    f"{table.where(number)}: label {label!r} is not one of the classes ({', '.join(classes)}){near}; "
+                    "correct it, or name the right column with --label-column"
                 )
             label = name
         yield number, text, label
@@ -131,5 +132,8 @@ def _column(
     by_name = {column.strip().casefold(): column for column in columns if column != exclude}
     match = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), None)
     if match is None:
-        raise DataError(f"{path}: which column is the {content}? It has: {present}. Name one of them with {option}")
+        header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
+        raise DataError(
+            f"{path}: which column is the {content}? It has: {present}. Name one of them with {option}{header}"
+        )
     return match

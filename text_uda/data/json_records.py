@@ -31,6 +31,8 @@ def read_json(text: PlainText) -> tuple[list[str], Callable[[Sequence[str]], Ite
     for _, record in read(text):
         if not record.keys() <= columns.keys():
             columns |= dict.fromkeys(record)
+    if not columns:
+        raise DataError(f"{text.path} is empty: it has no row with a field; use a file with rows")
     return list(columns), lambda _columns: read(text)
 
 

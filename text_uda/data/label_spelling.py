@@ -1,9 +1,12 @@
 """One name for a class, however formats spell it: 1, 1.0 and "1.0"; True and "true"."""
 
+import logging
 import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+
+log = logging.getLogger("text_uda")
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
@@ -40,14 +43,29 @@ def one_spelling(names: Sequence[str]) -> dict[str, str]:
 
 
 def class_finder(classes: Sequence[str]) -> Callable[[str], str | None]:
-    """A function from a label to the class it names in any spelling, None if there is none."""
+    """A function from a label to the class it names in any spelling, None if there is none.
+
+    The labels true and false are the classes 1 and 0 if there are no others, and the reverse, with a warning.
+    """
     exact = {name: name for name in classes}
     by_key = {_key(name): name for name in reversed(classes)}
+    other_key: dict[str, str] = {}
     if set(by_key) == {"0", "1"}:
-        by_key |= {word: by_key[number] for word, number in _TRUTH.items()}
+        other_key = _TRUTH
     elif set(by_key) == set(_TRUTH):
-        by_key |= {number: by_key[word] for word, number in _TRUTH.items()}
-    return lambda label: exact.get(label) or by_key.get(_key(label))
+        other_key = {number: word for word, number in _TRUTH.items()}
+    logged: set[str] = set()
+
+    def class_of(label: str) -> str | None:
+        name = exact.get(label) or by_key.get(_key(label))
+        if name is None and (key := other_key.get(_key(label))) is not None:
+            name = by_key[key]
+            if label not in logged:
+                logged.add(label)
+                log.warning("label %r is read as the class %r", label, name)
+        return name
+
+    return class_of
 
 
 def words_for_no_label(names: Sequence[str]) -> list[str]:

@@ -64,8 +64,9 @@ def collect(rows: Iterable[LabeledRow], source: object = "the data") -> Labeled:
 
     sequence = keep(texts())
     spelled = Labeled(np.array(numbers, dtype=np.int64), sequence, np.array(codes, dtype=np.int64), tuple(names))
-    _check_labels(spelled, source)
-    return _with_one_spelling(spelled, source)
+    labeled = _with_one_spelling(spelled, source)
+    _check_labels(labeled, source)
+    return labeled
 
 
 def _with_one_spelling(labeled: Labeled, source: object) -> Labeled:
@@ -98,10 +99,9 @@ def _check_labels(labeled: Labeled, source: object) -> None:
             source,
             _with_rows(labeled, ["-1"]),
         )
-    for group in alike(tuple(dict.fromkeys(one_spelling(labeled.names).values()))):
-        raw = [name for name in labeled.names if one_spelling(labeled.names)[name] in group]
+    for group in alike(labeled.names):
         log.warning(
-            "%s: labels %s differ only by case or blanks and are different classes", source, _with_rows(labeled, raw)
+            "%s: labels %s differ only by case or blanks and are different classes", source, _with_rows(labeled, group)
         )
 
 

@@ -110,8 +110,11 @@ def unpacked(path: Path) -> IO[bytes]:
 
 def member_name(path: Path) -> str:
     """The name of the only file in a zip archive. Raises DataError if there are several."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: the zip file is damaged or incomplete ({error}); copy or pack it again") from error
     if any(name.startswith(_SPREADSHEETS) for name in names):
         raise DataError(f"{path} is a spreadsheet; {_SAVE_AS_CSV}")
     if len(names) != 1:
@@ -156,6 +159,9 @@ def _blocks(path: Path, encoding: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _check_block(path: Path, block: bytes, before: int) -> None:
+    if b"\0" in block:
+        row = before + len(_LINE_END.findall(block, 0, block.index(b"\0"))) + 1
+        raise DataError(f"{path}, row {row}: a NUL character; is this a text file?")
     try:
         block.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -170,6 +176,3 @@ def _check_block(path: Path, block: bytes, before: int) -> None:
             f"{path}, row {row}: byte 0x{block[error.start]:02x} is not UTF-8; convert the file first, for example "
             f"with `iconv -f {source} -t utf-8` if it is in a western European language, or save it as UTF-8"
         ) from error
-    if b"\0" in block:
-        row = before + len(_LINE_END.findall(block, 0, block.index(b"\0"))) + 1
-        raise DataError(f"{path}, row {row}: a NUL character; is this a text file?")

@@ -16,10 +16,9 @@ QuoteReading = Literal["quoted", "escaped", "literal"]
 
 _MOST_DISPUTED = 1000  # rows held for their evidence
 _MOST_CLASSES = 50
-_MOST_LINES = 1024
 _ROWS_FOR_EVIDENCE = 5
 
-Fields = Callable[[QuoteReading, list[str] | None], Iterator[tuple[int, list[str]]]]
+Blocks = Callable[[QuoteReading, list[str] | None], Iterator[list[tuple[list[str], int]]]]
 
 
 @dataclass
@@ -34,7 +33,7 @@ class _Pass:
     """Disputed rows beyond those in the list."""
 
 
-def choose_quotes(text: PlainText, delimiter: str, fields: Fields) -> QuoteReading:
+def choose_quotes(text: PlainText, delimiter: str, blocks: Blocks) -> QuoteReading:
     """The reading of a file; a choice between two valid ones is logged with its rows.
 
     A row of several lines is in dispute if each line alone is a complete row. Quotes are characters there if the
@@ -45,9 +44,9 @@ def choose_quotes(text: PlainText, delimiter: str, fields: Fields) -> QuoteReadi
     """
     if not text.has_quotes:
         return "literal"
-    quoted = _read(fields, "quoted", delimiter)
+    quoted = _read(blocks, "quoted", delimiter)
     if quoted.defect:
-        escaped = _read(fields, "escaped", delimiter)
+        escaped = _read(blocks, "escaped", delimiter)
         if not escaped.defect:
             log.warning('%s: \\" in a quoted field is read as a quote (%s)', text.path, quoted.defect)
             _warn_of_joined(text, escaped)
@@ -60,12 +59,12 @@ def choose_quotes(text: PlainText, delimiter: str, fields: Fields) -> QuoteReadi
         return "literal"
     if not quoted.disputed:
         return "quoted"
-    values = _class_values(fields, quoted)
+    values = _class_values(blocks)
     certain = [row for row in quoted.disputed if values and _has_usual_values(row[2], values)]
     if values and not certain:
         return "quoted"
     first, last, lines = certain[0] if certain else quoted.disputed[0]
-    literal = not _read(fields, "literal", delimiter).defect and not _has_quoted_fields(fields)
+    literal = not _read(blocks, "literal", delimiter).defect and not _has_quoted_fields(blocks)
     if not certain and not (literal and delimiter == "\t" and len(lines[0]) > 1):
         _warn_of_joined(text, quoted)
         return "quoted"
@@ -85,23 +84,25 @@ def choose_quotes(text: PlainText, delimiter: str, fields: Fields) -> QuoteReadi
     return "literal"
 
 
-def _read(fields: Fields, reading: QuoteReading, delimiter: str) -> _Pass:
+def _read(blocks: Blocks, reading: QuoteReading, delimiter: str) -> _Pass:
     """One pass over the file."""
     result = _Pass()
-    lines: list[str] = []  # from line `dropped` + 1 on
-    before, dropped, width = 0, 0, 0
+    lines: list[str] = []
+    before, width = 0, 0
     try:
-        for number, row in fields(reading, lines):
-            width = width or len(row)
-            if len(row) != width:
-                result.defect = f"row {number}: {len(row)} fields where the first row has {width}"
-                break
-            if number - before > 1:
-                _dispute(result, lines[before - dropped : number - dropped], number, width, delimiter)
-            before = number
-            if number - dropped > _MOST_LINES:
-                del lines[: number - dropped]
-                dropped = number
+        for block in blocks(reading, lines):
+            start, end = before, block[-1][1]
+            width = width or next((len(row) for row, _ in block if row), 0)
+            if end - start > len(block) or {len(row) for row, _ in block} != {width}:
+                for row, number in block:
+                    if row and len(row) != width:
+                        result.defect = f"row {number}: {len(row)} fields where others have {width}"
+                        return result
+                    if number - before > 1:
+                        _dispute(result, lines[before - start : number - start], number, width, delimiter)
+                    before = number
+            before = end
+            del lines[: end - start]
     except csv.Error as error:
         result.defect = str(error)
     return result
@@ -119,14 +120,11 @@ def _dispute(result: _Pass, lines: Sequence[str], last: int, width: int, delimit
     result.disputed.append((last - len(lines) + 1 + blank, last, rows))
 
 
-def _class_values(fields: Fields, quoted: _Pass) -> dict[int, set[str]]:
-    """The values of each column of few values, from the rows that are not in dispute."""
-    disputed = {last for _, last, _ in quoted.disputed}
+def _class_values(blocks: Blocks) -> dict[int, set[str]]:
+    """The values of each column of few values; a joined row has those of its last line."""
     values: dict[int, set[str]] = {}
     rows = -1  # without the header
-    for number, row in fields("quoted", None):
-        if number in disputed:
-            continue
+    for row in (row for block in blocks("quoted", None) for row, _ in block if row):
         rows += 1
         if rows == 0:
             values = {place: set() for place in range(len(row))}
@@ -142,9 +140,14 @@ def _has_usual_values(rows: Sequence[Sequence[str]], values: dict[int, set[str]]
     return all(row[place].strip('"') in usual for row in rows for place, usual in values.items())
 
 
-def _has_quoted_fields(fields: Fields) -> bool:
+def _has_quoted_fields(blocks: Blocks) -> bool:
     """Whether a field begins and ends with a quote."""
-    return any(len(name) > 1 and name[0] == name[-1] == '"' for _, row in fields("literal", None) for name in row)
+    return any(
+        len(name) > 1 and name[0] == name[-1] == '"'
+        for block in blocks("literal", None)
+        for row, _ in block
+        for name in row
+    )
 
 
 def _warn_of_joined(text: PlainText, reading: _Pass) -> None:

@@ -167,7 +167,13 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
         place = bisect_right(starts, number - 1) - 1
         return tables[place].where(number - starts[place])
 
-    log.warning("%s: %d files are read as one table (%s to %s)", path, len(files), files[0].name, files[-1].name)
+    log.warning(
+        "%s: %d files are read as one table, from %s to %s; the row numbers of warnings go on from file to file",
+        path,
+        len(files),
+        files[0].name,
+        files[-1].name,
+    )
     return Table(path, first.columns, records, where)
 
 
