@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, repeat
+from math import isfinite
 from typing import Any, NamedTuple
 
 from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
@@ -148,10 +150,10 @@ def _test_split(name: str, parts: Any, label: str) -> str | None:
 
 def class_order(name: str) -> tuple[int, float, str]:
     """Sort key: numbers in numeric order, then words in alphabetical order."""
-    try:
-        return (0, float(name), name)
-    except ValueError:
-        return (1, 0.0, name)
+    with suppress(ValueError):
+        if isfinite(number := float(name)):  # "nan" is a word
+            return (0, number, name)
+    return (1, 0.0, name)
 
 
 def _column(name: str, columns: Sequence[str], column: str | None, usual: Sequence[str], option: str) -> str:

@@ -64,7 +64,8 @@ def choose_quotes(text: PlainText, delimiter: str, blocks: Blocks) -> QuoteReadi
     if values and not certain:
         return "quoted"
     first, last, lines = certain[0] if certain else quoted.disputed[0]
-    literal = not _read(blocks, "literal", delimiter).defect and not _has_quoted_fields(blocks)
+    one_way = len(certain) in (0, len(quoted.disputed))
+    literal = one_way and not _read(blocks, "literal", delimiter).defect and not _has_quoted_fields(blocks)
     if not certain and not (literal and delimiter == "\t" and len(lines[0]) > 1):
         _warn_of_joined(text, quoted)
         return "quoted"
