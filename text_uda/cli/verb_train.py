@@ -153,14 +153,14 @@ def train(
     )
     objective.check_classes(parts.classes)
     if not as_json and is_main_process():
+        corpus = data.load()
+        why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
+        click.echo(f"{describe_counts(corpus, parts)}{why}")
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
             f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
         )
-        corpus = data.load()
-        why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
-        click.echo(f"{describe_counts(corpus, parts)}{why}")
         if label_sampling != "balanced" or labels == "all":
             counts = zip(parts.classes, parts.labels_per_class, strict=True)
             click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
