@@ -76,6 +76,15 @@ def test_quotes_escaped_by_a_backslash(tmp_path: Path, caplog):
     assert r"\" in a quoted field is read as a quote (row 42" in caplog.text
 
 
+def test_quotes_after_a_blank(tmp_path: Path, caplog):
+    rows = [(f'"{text}, it is ""so"""', f' "{label}"') for text, label in ROWS]
+    assert rows_of(write(tmp_path / "a.csv", rows)) == [(f'{text}, it is "so"', label) for text, label in ROWS]
+    assert "blanks after a delimiter are dropped" in caplog.text
+    caplog.clear()
+    rows = [(f" {text}", label) for text, label in ROWS]
+    assert rows_of(write(tmp_path / "a.csv", rows)) == rows and not caplog.records
+
+
 def test_an_unbalanced_quote(tmp_path: Path, caplog):
     rows = [*ROWS[:20], ('"never closed', "1"), *ROWS[20:]]
     assert rows_of(write(tmp_path / "a.tsv", rows)) == rows

@@ -166,6 +166,25 @@ def test_a_single_column_without_header_says_that_its_first_row_is_lost(tmp_path
     assert "row 1 ('I saw this film.') is read as the name of the column, not as a text" in caplog.text
 
 
+def test_files_joined_with_their_headers(tmp_path: Path, caplog):
+    (tmp_path / "a.tsv").write_bytes(TSV + TSV)
+    assert rows_of(tmp_path / "a.tsv") == [*ROWS, *ROWS]
+    assert "a.tsv, row 42: the header occurs again; the row is left out" in caplog.text
+
+
+def test_brackets_in_a_name(tmp_path: Path):
+    """A browser saves a second download so."""
+    (tmp_path / "reviews[1].tsv").write_bytes(TSV)
+    corpus = load(tmp_path / "reviews[1].tsv")
+    assert corpus.name == "reviews[1]" and len(corpus.train) + len(corpus.test) == 40
+
+
+def test_columns_that_differ_by_case(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("Text,TEXT,label\nfine,dull,good\n")
+    with pytest.raises(DataError, match=r"which column is the text\? It has: Text, TEXT, label"):
+        rows_of(tmp_path / "a.csv")
+
+
 def test_empty_columns_of_a_spreadsheet(tmp_path: Path):
     (tmp_path / "a.csv").write_text("text,label,,\nfine,good,,\ndull,bad,,\n")
     assert rows_of(tmp_path / "a.csv") == [("fine", "good"), ("dull", "bad")]

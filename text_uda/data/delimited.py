@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, repeat
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from text_uda.data.column_names import is_usual
 from text_uda.data.plain_text import PlainText
@@ -20,11 +20,18 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 _BLOCK_ROWS = 1024
 _SAMPLE_ROWS = 1000
+_SAMPLE_CHARACTERS = 1 << 16
 _MOST_CLASSES = 50
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 
 Row = tuple[list[str], int]  # (fields, number of its last line)
+
+
+class _Dialect(NamedTuple):
+    delimiter: str
+    drops_blanks: bool
+    """Whether blanks after a delimiter are dropped. They have to be before quotes, which are characters else."""
 
 
 class Delimited:
@@ -39,10 +46,12 @@ class Delimited:
 
     def __init__(self, text: PlainText, usual: str, named: Sequence[str | None] = ()) -> None:
         self._text = text
-        self._delimiter = _delimiter(text, usual)
+        self._dialect = _dialect(text, _delimiter(text, usual))
         self._reading: QuoteReading = choose_quotes(
-            text, self._delimiter, lambda reading, lines: row_blocks(text, self._delimiter, reading, lines)
+            text, self._dialect.delimiter, lambda reading, lines: row_blocks(text, self._dialect, reading, lines)
         )
+        if self._dialect.drops_blanks and self._reading != "literal":
+            log.warning("%s: blanks after a delimiter are dropped, because quotes follow them", text.path)
         sample = [row for row, _ in self._rows(_SAMPLE_ROWS)]
         self._has_header = _has_header(text, sample, named)
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
@@ -62,23 +71,28 @@ class Delimited:
 
     def records(self, _columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         fields_of = itemgetter(*self._places) if 1 < len(self._places) < self.width else None
-        for row, number in islice(self._rows(), int(self._has_header), None):
+        rows = self._rows()
+        header = next(rows, ([], 0))[0] if self._has_header else None
+        for row, number in rows:
+            if row == header and self.width > 1:  # files joined one after the other
+                log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
+                continue
             if len(row) != self.width:
                 raise DataError(
                     f"{self._text.path}, row {number}: {len(row)} fields where the header has {self.width}; "
-                    f"quote texts that hold a {DELIMITERS[self._delimiter]}, or use a .jsonl file"
+                    f"quote texts that hold a {DELIMITERS[self._dialect.delimiter]}, or use a .jsonl file"
                 )
             yield number, dict(zip(self.columns, fields_of(row) if fields_of else row, strict=False))
 
     def _rows(self, limit: int | None = None) -> Iterator[Row]:
         try:
-            yield from islice(_rows(self._text, self._delimiter, self._reading), limit)
+            yield from islice(_rows(self._text, self._dialect, self._reading), limit)
         except csv.Error as error:
             raise DataError(f"{self._text.path}, {error}; check the quotes of that row") from error
 
 
 def row_blocks(
-    text: PlainText, delimiter: str, reading: QuoteReading, lines: list[str] | None = None
+    text: PlainText, dialect: _Dialect, reading: QuoteReading, lines: list[str] | None = None
 ) -> Iterator[list[Row]]:
     """The rows in lists of bounded size; a blank line is a row without fields.
 
@@ -95,7 +109,13 @@ def row_blocks(
             source = (_ESCAPED_QUOTE.sub(r'\1""', line) for line in source)
         if lines is not None:
             source = _kept(source, lines)
-        reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(
+            source,
+            delimiter=dialect.delimiter,
+            skipinitialspace=dialect.drops_blanks and reading != "literal",
+            quoting=quoting,
+            strict=True,
+        )
         numbered = zip(reader, map(attrgetter("line_num"), repeat(reader)), strict=False)  # without a loop in Python
         while True:
             block: list[Row] = []
@@ -119,10 +139,19 @@ def row_blocks(
                 return
 
 
-def _rows(text: PlainText, delimiter: str, reading: QuoteReading) -> Iterator[Row]:
+def _rows(text: PlainText, dialect: _Dialect, reading: QuoteReading) -> Iterator[Row]:
     """The rows without blank lines."""
-    blocks = row_blocks(text, delimiter, reading)
+    blocks = row_blocks(text, dialect, reading)
     return (numbered for block in blocks for numbered in block if numbered[0])
+
+
+def _dialect(text: PlainText, delimiter: str) -> _Dialect:
+    if not text.has_quotes:
+        return _Dialect(delimiter, drops_blanks=False)
+    with text.open() as file:
+        start = file.read(_SAMPLE_CHARACTERS)
+    field = re.escape(delimiter)
+    return _Dialect(delimiter, re.search(rf'{field} +"[^"]*"\s*(?:{field}|[\r\n]|$)', start) is not None)
 
 
 def _kept(lines: Iterator[str], kept: list[str]) -> Iterator[str]:
@@ -156,9 +185,10 @@ def _delimiter(text: PlainText, usual: str) -> str:
 def _sample(text: PlainText, delimiter: str) -> list[list[str]]:
     readings: tuple[QuoteReading, ...] = ("quoted", "escaped", "literal") if text.has_quotes else ("literal",)
     rows: list[list[str]] = []
+    dialect = _dialect(text, delimiter)
     for reading in readings:
         with suppress(csv.Error):
-            rows = [row for row, _ in islice(_rows(text, delimiter, reading), _SAMPLE_ROWS)]
+            rows = [row for row, _ in islice(_rows(text, dialect, reading), _SAMPLE_ROWS)]
             if _are_equal(rows):
                 break
     return rows

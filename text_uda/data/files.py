@@ -129,8 +129,12 @@ def _column(
         if name not in columns:
             raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
         return name
-    by_name = {column.strip().casefold(): column for column in columns if column != exclude}
-    match = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), None)
+    by_name: dict[str, list[str]] = {}
+    for column in columns:
+        if column != exclude:
+            by_name.setdefault(column.strip().casefold(), []).append(column)
+    matches = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), [])
+    match = matches[0] if len(matches) == 1 else next((column for column in matches if column in usual), None)
     if match is None:
         header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
         raise DataError(

@@ -12,7 +12,7 @@ _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0*")
 _NUMBER = re.compile(r"-?\d+(?:\.\d*)?")
 _INTEGER = re.compile(r"-?\d+")
 _TRUTH = {"true": "1", "false": "0"}
-_NO_LABEL_WORDS = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil"))
+_NO_LABEL_WORDS = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "nil", r"\n"))
 
 
 def label_of(value: Any) -> str | None:

@@ -90,7 +90,7 @@ def open_table(path: Path, *, named: Sequence[str | None] = ()) -> Table:
     """
     if path.is_dir():
         return _open_folder(path, named)
-    if _is_glob(path) and not path.exists():
+    if _is_glob(path):
         files = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
         if not files:
             raise DataError(f"no file matches {path}; check the pattern and the folder")
@@ -178,4 +178,4 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
 
 
 def _is_glob(path: Path) -> bool:
-    return glob.has_magic(str(path))
+    return glob.has_magic(str(path)) and not path.exists()  # a browser saves `reviews[1].csv`
