@@ -1,6 +1,7 @@
 """Records of JSON files: one object a line, or an array of objects."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from text_uda.data.plain_text import PlainText
 from text_uda.errors import DataError
 
 _BLOCK_CHARACTERS = 1 << 20
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 
 Record = tuple[int, dict[str, Any]]
 _EXAMPLE = '{"text": "..."}'
@@ -76,23 +78,24 @@ def _lines(text: PlainText) -> Iterator[Record]:
 def _array(text: PlainText) -> Iterator[Record]:
     decoder = json.JSONDecoder()
     with text.open() as file:
-        buffer, number = file.read(_BLOCK_CHARACTERS).lstrip().removeprefix("["), 0
+        buffer, number = file.read(_BLOCK_CHARACTERS).lstrip(), 0
+        place = 1  # after the bracket
         while True:
-            buffer = buffer.lstrip(" \t\r\n,")
-            if buffer.startswith("]"):
-                if buffer[1:].strip() or file.read(1).strip():
+            place = _BETWEEN.match(buffer, place).end()  # pyright: ignore[reportOptionalMemberAccess]
+            if buffer.startswith("]", place):
+                if buffer[place + 1 :].strip() or file.read().strip():
                     raise DataError(f"{text.path}: there is more after the array of rows; {_ONE_FORM}")
                 return
             try:
-                record, end = decoder.raw_decode(buffer)
+                record, place = decoder.raw_decode(buffer, place)
             except (ValueError, RecursionError) as error:
-                more = file.read(max(_BLOCK_CHARACTERS, len(buffer)))  # the row may go on
+                rest = buffer[place:]
+                more = file.read(max(_BLOCK_CHARACTERS, len(rest)))  # the row may go on
                 if not more:
                     raise DataError(f"{text.path}, row {number + 1}: not JSON ({error}); correct it") from error
-                buffer += more
+                buffer, place = rest + more, 0
                 continue
             number += 1
             if not isinstance(record, dict):
                 raise DataError(f"{text.path}, row {number}: not an object; {_ONE_FORM}")
             yield number, record
-            buffer = buffer[end:]
