@@ -57,18 +57,20 @@ def check_plain_text(path: Path) -> PlainText:
     Raises:
         DataError: it is blank, damaged, no text, or in an unknown encoding; the message names the row.
     """
-    blank, before, size, quotes = True, 0, 0, False  # lines before the block, bytes
+    blank, only_ascii, quotes = True, True, False
+    before, size = 0, 0  # lines before the block, bytes
     encoding = "utf-8-sig"
     try:
         with unpacked(path) as file:
             encoding = _encoding(file.read(4096))
-        for block, lines in _blocks(path, encoding):
-            if before == 0:
+        for block in _blocks(path, encoding):
+            if size == 0:
                 block = block.removeprefix(codecs.BOM_UTF8)
-            _check_block(path, block, before)
+            _check_block(path, block, before, only_ascii)
+            only_ascii = only_ascii and block.isascii()
             blank = blank and not block.strip()
             quotes = quotes or b'"' in block
-            before += lines
+            before += block.count(b"\n")
             size += len(block)
     except _DAMAGE as error:
         kind = path.suffix.lower().removeprefix(".")
@@ -146,19 +148,26 @@ def _encoding(start: bytes) -> str:
     return "utf-8-sig"
 
 
-def _blocks(path: Path, encoding: str) -> Iterator[tuple[bytes, int]]:
-    """(whole lines in UTF-8, their number); bytes of another encoding are as they are."""
+def _blocks(path: Path, encoding: str) -> Iterator[bytes]:
+    """The characters in UTF-8, in blocks of whole characters; a file can be one long line."""
     with unpacked(path) as file:
-        if encoding == "utf-8-sig":
-            while lines := file.readlines(_BLOCK_BYTES):
-                yield b"".join(lines), len(lines)
+        if encoding != "utf-8-sig":
+            with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+                while characters := text.read(_BLOCK_BYTES):
+                    yield characters.encode()
             return
-        with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            while read := text.readlines(_BLOCK_BYTES):
-                yield "".join(read).encode(), len(read)
+        rest = b""
+        while block := file.read(_BLOCK_BYTES):
+            block = rest + block
+            start = next(
+                (place for place in (-1, -2, -3) if block[place:][:1] >= b"\xc0"), None
+            )  # of the last character
+            rest = b"" if start is None else block[start:]
+            yield block[: len(block) - len(rest)]
+        yield rest
 
 
-def _check_block(path: Path, block: bytes, before: int) -> None:
+def _check_block(path: Path, block: bytes, before: int, only_ascii: bool) -> None:
     if b"\0" in block:
         row = before + len(_LINE_END.findall(block, 0, block.index(b"\0"))) + 1
         raise DataError(f"{path}, row {row}: a NUL character; is this a text file?")
@@ -166,7 +175,7 @@ def _check_block(path: Path, block: bytes, before: int) -> None:
         block.decode("utf-8")
     except UnicodeDecodeError as error:
         row = before + len(_LINE_END.findall(block, 0, error.start)) + 1
-        if not block[: error.start].isascii():
+        if not (only_ascii and block[: error.start].isascii()):
             raise DataError(
                 f"{path}, row {row}: byte 0x{block[error.start]:02x} is not UTF-8, and earlier rows are; correct that "
                 "row, for `iconv` would spoil the others"
