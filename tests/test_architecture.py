@@ -166,3 +166,16 @@ def test_nothing_is_unpickled(path: Path) -> None:
         assert given.get("trust_remote_code", "False") == given.get("allow_pickle", "False") == "False"
         if ast.unparse(node.func) == "torch.load":
             assert given.get("weights_only") == "True"
+
+
+POSIX_ONLY = {"fcntl", "grp", "pty", "pwd", "resource", "termios"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_importing_needs_no_posix(path):
+    """Where a function needs one of these, it imports it and has another way on Windows."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in top if isinstance(node, ast.ImportFrom) and node.module}
+    assert not names & POSIX_ONLY

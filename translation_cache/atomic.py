@@ -18,6 +18,7 @@ from pathlib import Path
 PREFIX = ".unfinished-"  # hidden, so that no reader takes an unfinished entry for a finished one
 _REPLACED = ".replaced-"  # the earlier folder while a new one takes its place
 _DAY_S = 24 * 3600.0
+_WINDOWS = os.name == "nt"
 
 
 def unfinished_name(name: str) -> str:
@@ -115,7 +116,9 @@ def make_folder(path: Path) -> None:
 
 def sync(path: Path) -> None:
     """Make the content of a file, or the entries of a folder, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if _WINDOWS and path.is_dir():
+        return  # a folder cannot be synced there
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -16,6 +16,9 @@ import pyarrow as pa
 from translation_cache.errors import CacheError
 
 _MOST_PARTS = 512  # files open at once
+_WINDOWS = (
+    os.name == "nt"
+)  # a mapped file cannot be deleted there: it stays until the folder for temporary files is emptied
 
 
 def mapped_table(
@@ -49,7 +52,9 @@ def scratch_folder(where: str | os.PathLike[str] | None = None) -> Iterator[Path
         CacheError: an error of the file system in the block, such as a full disk.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="translation-cache-", dir=where) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="translation-cache-", dir=where, ignore_cleanup_errors=_WINDOWS
+        ) as folder:
             yield Path(folder)
     except OSError as error:
         place = where or tempfile.gettempdir()

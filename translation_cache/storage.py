@@ -5,7 +5,6 @@ Both guarantee the same: a completed `write` is durable; an interrupted one leav
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ from pyarrow import fs
 
 from translation_cache.atomic import make_folder, remove_leftovers, sync, unfinished_name, write_whole
 from translation_cache.errors import CacheError, DamagedError
+from translation_cache.file_lock import exclusive_lock
 
 _TIMEOUT_S = 20  # of a connection to an object store and of one request
 _ATTEMPTS = 4  # of a request, with growing delays
@@ -188,23 +188,14 @@ class LocalStorage:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[bool]:
         """A lock that ends with its process. The holder removes unfinished files of writers that no longer run."""
-        try:
-            descriptor = os.open(self._root / name / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:  # the folder is read-only
-            yield False
-            return
-        try:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            except OSError:
-                pass  # a file system without locks
-            remove_leftovers(self._root / name, older_than_s=_ABANDONED_S)
-            yield True
-        finally:
-            os.close(descriptor)
+                locked = stack.enter_context(exclusive_lock(self._root / name / ".lock", wait_s=0))
+            except OSError:  # the folder is read-only
+                locked = False
+            if locked:
+                remove_leftovers(self._root / name, older_than_s=_ABANDONED_S)
+            yield locked
 
 
 # --- an object store --------------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Studies: finished runs are skipped, interrupted runs resume, and a folder refuses another study."""
 
-import fcntl
 import json
 import shlex
 import shutil
@@ -19,6 +18,7 @@ from text_uda.experiment import Trial, run_study, write_report
 from text_uda.experiment.study import default_workers
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrasing.cache_access import paraphrase
+from translation_cache.file_lock import exclusive_lock
 
 
 def some(head, *, seeds=(0, 1)) -> list[Trial]:
@@ -242,8 +242,8 @@ def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, t
     locks = tmp_path / "study" / "runs" / ".locks"
     trials = some(head)[:3:2]
     assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
-    with (locks / trials[1].folder).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive_lock(locks / trials[1].folder, wait_s=0) as locked:
+        assert locked
         outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
     assert "another process runs none-seed-1" in outcome.failed["none-seed-1"]
 

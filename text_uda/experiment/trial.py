@@ -1,9 +1,7 @@
 """One run of a study, and its runner: loads the data, draws the split, shares the features of the encoder."""
 
-import fcntl
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +22,7 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 from translation_cache import Job
+from translation_cache.file_lock import exclusive_lock
 
 _LOCK_TIMEOUT_S = 10.0
 
@@ -173,16 +172,9 @@ def encoding_settings(settings: TrainSettings) -> tuple[str, int, str, Precision
 
 @contextmanager
 def _exclusive_lock(path: Path) -> Iterator[None]:
-    """A lock that ends with its process. It waits a little, for a process that was just killed."""
+    """Raise SettingsError if another process has the lock for more than the moment that a killed process needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        deadline = time.monotonic() + _LOCK_TIMEOUT_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise SettingsError(f"another process runs {path.name}: wait for it, or stop it") from None
-                time.sleep(0.2)
+    with exclusive_lock(path, wait_s=_LOCK_TIMEOUT_S) as locked:
+        if not locked:
+            raise SettingsError(f"another process runs {path.name}: wait for it, or stop it")
         yield

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_all_start_methods, get_context, parent_process
 from pathlib import Path
 
 from text_uda.errors import UserError
@@ -73,8 +73,11 @@ class _Worker:
     def __init__(self, number: int, workers: int, runner: TrialRunner, logs: Path) -> None:
         # Forked from a server that has imported the libraries, which takes ten seconds, and has no threads: a fork of
         # this process would copy the locks of torch and Arrow in an unknown state.
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["text_uda.experiment.trial"])
+        if "forkserver" in get_all_start_methods():
+            context = get_context("forkserver")
+            context.set_forkserver_preload(["text_uda.experiment.trial"])
+        else:  # on Windows
+            context = get_context("spawn")
         self.pipe, child_pipe = context.Pipe()
         self.number = number
         self.trial: Trial | None = None

@@ -6,7 +6,7 @@ feed-forward layer, which is most of its arithmetic, in both precisions.
 """
 
 import json
-import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -179,7 +179,7 @@ def _file_stem(width: int) -> str:
 @cache
 def cpu_name() -> str:
     """The model name of this CPU."""
-    return _from_cpuinfo("model name") or os.uname().machine
+    return _from_cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 @cache

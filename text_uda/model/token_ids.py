@@ -4,7 +4,6 @@ The file has the format of safetensors (`offsets`, `ids`), with the key of its c
 ids is known last, so the header has a fixed size and is written last.
 """
 
-import fcntl
 import hashlib
 import json
 import mmap
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from translation_cache.atomic import make_folder, remove_leftovers, whole_file
+from translation_cache.file_lock import exclusive_lock
 from translation_cache.mapped import scratch_folder
 
 Blocks = Iterable[Sequence[Sequence[int]]]  # token ids, in blocks of texts
@@ -73,8 +73,7 @@ def load_or_create(
     """
     make_folder(folder)
     path = folder / f"{key}.safetensors"
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file closes or the process ends
+    with exclusive_lock(folder / ".lock", wait_s=-1):
         existing = read(path, key, rows=rows)
         if existing is not None:
             return existing

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import resource
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -54,16 +53,25 @@ class Throughput:
         now = time.monotonic()
         seconds, rows, token_counts = now - self._since, self._rows, self._token_counts
         self._since, self._rows, self._token_counts = now, 0, TokenCounts()
-        if device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated()
-        else:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
         return {
             "rows_per_s": rows / seconds,
             "tokens_per_s": distributed.processes() * token_counts.tokens / seconds,
             "padding": token_counts.padding,
             "peak_memory_gb": distributed.largest(memory / 1e9),
         }
+
+
+def _peak_memory() -> int:
+    """The largest resident memory of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil  # a dependency of accelerate
+
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class Metrics:
