@@ -111,7 +111,7 @@ class BackTranslation(Job):
         engines = round_trips[0] if len(round_trips) == 1 else {"pivots": round_trips}
         sampling = {} if self.temperature is None else {"retries": self.retries}
         names = {"protect": sorted(self.protect)} if self.protect else {}
-        return {"method": "back-translation", "version": 3, "unit": "sentence"} | engines | sampling | names
+        return {"method": "back-translation", "version": 4, "unit": "sentence"} | engines | sampling | names
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         largest_sample: dict[str, int] = {}  # a sample must differ from all lower ones, so those are drawn too
