@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-_QUOTE = "['’‘ʼ`´′＇]"
+_QUOTE = r"(?:\\?['’‘ʼ`´′＇]|&?\#39;|&apos;)"
 _AUXILIARIES = (
     "ai are ca could dare did do does had has have is might must need ought sha should was were wo would".split()
 )
