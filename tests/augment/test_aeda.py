@@ -52,5 +52,5 @@ def test_what_cannot_change_says_so(text: str):
 
 
 def test_settings_decide():
-    assert AEDA(seed=3).settings() == {"method": "aeda", "version": 1, "unit": "text", "seed": 3}
+    assert AEDA(seed=3).settings() == {"method": "aeda", "version": 2, "unit": "text", "seed": 3}
     assert len({AEDA(seed=seed)([SENTENCE], [0])[0].text for seed in range(20)}) > 10

@@ -135,6 +135,13 @@ def test_a_protected_span_that_is_lost():
     assert made.status == "protected"
 
 
+def test_a_protected_span_that_only_the_way_back_has():
+    """A sampled model loses the stand-in on the way there, and invents one on the way back."""
+    invented = Fake(lambda text, draw: Translation("XQ1 is a fine film"))
+    made = with_ways((Fake(lambda text, draw: Translation("a film")), invented), retries=0, protect=("Zorro",))
+    assert made(["Zorro is a good film"], [0])[0].status == "protected"
+
+
 def test_where_nothing_is_left_nothing_is_asked():
     way = there()
     made = with_ways((way, way))(["https://x.org 🙂"], [0])[0]

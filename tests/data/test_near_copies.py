@@ -16,6 +16,9 @@ from text_uda.data.near_copies import copy_groups, essence, first_copies, have_n
         ("\uff21\uff22\uff23", "abc"),
         ("zero\u200bwidth", "zerowidth"),
         (" !!\n", "!!"),
+        ("It cost 1,000.", "it cost 1000"),
+        ("rated 3.5, twice", "Rated 3.5 twice!"),
+        ("(1999-2000)", "1999\u20132000"),
     ],
 )
 def test_near_copies(one: str, other: str):
@@ -31,10 +34,19 @@ def test_near_copies(one: str, other: str):
         ("?", "!!!"),
         ("\u0915\u0940", "\u0915\u093e"),  # two vowel signs of Devanagari
         ("$5", "5"),
+        ("rated 3.5", "rated 35"),
+        ("rated 3.5", "rated 3,5"),
+        ("we won 2-1", "we won 21"),
+        ("at 10:30", "at 1030"),
+        ("1/2 a star", "12 a star"),
+        ("-5 degrees", "5 degrees"),
+        (".5 stars", "5 stars"),
+        ("1.5 and 2", "15 and .2"),
     ],
 )
 def test_no_near_copies(one: str, other: str):
     assert essence(one) != essence(other)
+    assert len({*copy_groups([one, other]).tolist()}) == 2 and not have_near_copy([one], [other])[0]
 
 
 def test_groups_do_not_depend_on_the_order():

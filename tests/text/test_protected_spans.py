@@ -129,7 +129,11 @@ def test_untouched_it_comes_back_byte_for_byte(sentence: str):
 
 @pytest.mark.parametrize(
     "unit",
-    [*"a @ < { . - # % $ [ & ( 1 _ : A- A1- a1 aA XQ www. http://( a. a@ a.a/ <a {{ 😀a %(a x".split(), "x q", "<a ="],
+    [
+        *"a @ < { . - # % $ [ & ( 1 _ : A- A1- a1 aA XQ www. http://( a. a@ a.a/ <a {{ 😀a %(a x".split(),
+        *"* / ~ \\ ` ▁ /a ./ a/ a-/ \\a a* *a `a _a a_ ~1 1– $_ C:\\ C:\\a- e\u0301 a\u00ad \\a{".split(),
+        *("x q", "<a ="),
+    ],
 )
 def test_time_is_linear(unit: str):
     sentence = unit * (20_000 // len(unit))

@@ -25,7 +25,7 @@ class AEDA(Job):
     seed: int = 0
 
     def settings(self) -> dict[str, Any]:
-        return {"method": "aeda", "version": 1, "unit": "text", "seed": self.seed}
+        return {"method": "aeda", "version": 2, "unit": "text", "seed": self.seed}
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         return edit_texts(insert_marks, self.settings(), sources, samples)

@@ -11,6 +11,7 @@ from text_uda.errors import SettingsError
 from text_uda.paraphrasing.filters import Filters, normalised_words
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
+from text_uda.text.typography import plain, restore_marks
 from text_uda.translate import Translation, Translator, parse
 from text_uda.translate.device import WorkerShare
 from translation_cache import Job, Paraphrase
@@ -111,7 +112,7 @@ class BackTranslation(Job):
         engines = round_trips[0] if len(round_trips) == 1 else {"pivots": round_trips}
         sampling = {} if self.temperature is None else {"retries": self.retries}
         names = {"protect": sorted(self.protect)} if self.protect else {}
-        return {"method": "back-translation", "version": 3, "unit": "sentence"} | engines | sampling | names
+        return {"method": "back-translation", "version": 4, "unit": "sentence"} | engines | sampling | names
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         largest_sample: dict[str, int] = {}  # a sample must differ from all lower ones, so those are drawn too
@@ -143,7 +144,7 @@ class BackTranslation(Job):
         for pivot, (forward, back) in enumerate(self._round_trips):
             rows = [row for row, draw in enumerate(draws) if draw.sample % pivots == pivot]
             numbers = [draws[row].sample // pivots + DRAWS_PER_ATTEMPT * draws[row].attempt for row in rows]
-            texts = [attempts[draws[row].source].protected.text for row in rows]
+            texts = [plain(attempts[draws[row].source].protected.text) for row in rows]
             translations = _back_translate(forward, back, texts, numbers)
             for row, (translation, back_translation) in zip(rows, translations, strict=True):
                 source, _, attempt = draws[row]
@@ -225,11 +226,13 @@ def _judge(
     scores = {f"{name}_there": value for name, value in translation.scores.items()}
     if attempt:
         scores["retries"] = attempt
-    pivot = (protected.restore(translation.text) or translation.text) or None
+    restored_pivot = protected.restore(translation.text)
+    pivot = (restored_pivot or translation.text) or None
     if back_translation is None:
         return Paraphrase(None, translation.status, pivot, scores)
     scores |= {f"{name}_back": value for name, value in back_translation.scores.items()}
-    cased = match_case(protected.text, back_translation.text)  # before restoring, so that protected spans stay
+    marked = restore_marks(protected.text, back_translation.text)
+    cased = match_case(protected.text, marked)  # before restoring the spans, so that they stay
     restored = protected.restore(cased)
     text = cased if restored is None else restored
     scores |= {
@@ -237,7 +240,8 @@ def _judge(
         "length_ratio": len(text.split()) / max(1, len(source.split())),
     }
     reason = None if back_translation.status == "ok" else back_translation.status
-    reason = reason or ("protected" if restored is None else Filters().rejection(source, text))
+    lost = restored is None or restored_pivot is None  # a stand-in that only the way back has is made up
+    reason = reason or ("protected" if lost else Filters().rejection(source, text))
     return Paraphrase(text or None, reason or "ok", pivot, scores)
 
 

@@ -36,7 +36,7 @@ class Typos(WordEdit):
     """
 
     method = "typos"
-    version = 1
+    version = 2
 
     rate: float = 0.1
     """Share of the words with a typo, in (0, 1]; at least one per text."""

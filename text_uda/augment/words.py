@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from text_uda.text.line_breaks import mask_line_breaks
+
 _APOSTROPHES = "'’‘ʼ`´′＇"
 _WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
 _NOT = re.compile(rf"n[{_APOSTROPHES}]t$")
@@ -71,8 +73,9 @@ def find_words(text: str) -> list[Word]:
     make, append = tuple.__new__, words.append  # Word(...) takes twice the time
     previous, starts_sentence, negated, segment = "", True, False, 0
     offset = 0
-    for chunk in text.split():
-        offset = text.index(chunk, offset)
+    lines = mask_line_breaks(text, ".", " ")
+    for chunk in lines.split():
+        offset = lines.index(chunk, offset)
         parts, ends_sentence, ends_clause = _CHUNKS[chunk]
         for start, end, word, lowercase, editable_at_start, editable_within, negation in parts:
             divides = negation or (negated and lowercase in CONTRAST_WORDS)

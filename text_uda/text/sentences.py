@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from functools import cache
 from itertools import pairwise
 
+from text_uda.text.line_breaks import mask_line_breaks
 from text_uda.text.spans import find_spans
 
 MAX_SENTENCE = 300  # characters; longer sentences are split, because translation models truncate them
@@ -42,13 +43,13 @@ class Pieces:
 def split_sentences(text: str, *, language: str = "en") -> Pieces:
     """Split into sentences and separators, which join to `text` byte for byte. Linear time.
 
-    A sentence ends at a line end, and at stops followed by space and no lower-case letter, except after an abbreviation
-    of Moses' list for the language, an initial, or letters with stops (`U.S.`). Sentences of more than 300 characters
-    are split at `. ; :`, at a comma or at a space.
+    A sentence ends at a line end, also a written one (see `line_breaks`), and at stops followed by space and no
+    lower-case letter, except after an abbreviation of Moses' list for the language, an initial, or letters with stops
+    (`U.S.`). Sentences of more than 300 characters are split at `. ; :`, at a comma or at a space.
     """
     spans = [
         span
-        for line in _LINE.finditer(text)
+        for line in _LINE.finditer(mask_line_breaks(text, "\n", "\n"))
         for sentence in _sentences(text, line.start(), line.end(), language)
         for span in _split_long(text, *sentence)
         if any(map(str.isalnum, text[slice(*span)]))

@@ -1,6 +1,7 @@
-"""Finds spans not to translate: addresses, mentions, placeholders, tags, emoji, product names."""
+"""Finds spans not to translate: addresses, paths, mentions, placeholders, tags, emoji, marked words, product names."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -19,7 +20,30 @@ _MARKUP = r"""
   | (?<![\w%])%(?:\d\$)?[-+\#0]?\d{0,3}(?:\.\d{1,3})?[sdiufFeEgGxXoc](?!\w)
   | \[/?[A-Z][A-Z0-9_]{1,63}\] | </?[A-Za-z][\w:-]*+(?:\s[^<>=]*+=[^<>]*+|\s*+/)?> | <\|\w{1,64}\|>
   | &(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#x[0-9A-Fa-f]{1,6});
+  | (?<![\w&])(?:quot|amp|lt|gt|nbsp|apos|\#\d{1,7});
 """
+# A drive letter is not the D of a smiley before an escaped line break, D:\\nThe.
+WINDOWS_PATH = r"(?<!\w)[A-Za-z]:(?!\\[nrt](?:\\|[A-Z]|\s|$))(?:\\[\w.$~-]*\w)+\\?"
+# Commands of LaTeX that start as an escape does.
+TYPESET_COMMAND = (
+    r"(?<![\w\\])\\(?:nu|neq?|not(?:in)?|nabla|newline|newcommand|noindent|nonumber|rho|right\w*|rangle|ref"
+    r"|tau|times|theta|text\w*|to|top|tilde|tiny|title)(?![A-Za-z])"
+)
+_PATHS = rf"""
+    {WINDOWS_PATH} | (?<![\w\\])\\\\[\w.-]++(?:\\[\w.$-]++)+
+  | (?<![\w/.~<>:)\]-])(?:~|\.{{1,2}})?(?:/[\w.@+-]*\w)+/?
+  | (?<![\w./\\-])(?:[\w-]++/)+[\w-]++\.[A-Za-z]\w{{0,4}}(?![\w/])
+"""
+_FORMULA = r"(?<![\w\\$])\$(?=[^$\n]{0,98}[\\^_={])[^\s$](?:[^$\n]{0,97}[^\s$])?\$(?![\w$])"  # $x^2$, before $x
+# Words between marks, with marks inside or about numbers: *really*, `x`, snake_case, s**t, ~100, 1999–2000, \\alpha.
+_MARKED = r"""
+    (?<![\w*_~`])(?P<emphasis>\*{1,3}|_{1,3}|~{1,2}|`{1,3})(?=\S)(?:(?!(?P=emphasis)).){1,98}(?<=\S)(?P=emphasis)(?![\w*~`])
+  | (?<!\w)(?:[^\W_]++_\w*+|_++[^\W_]\w*+) | (?<![\w*])\w*[^\W\d_]\*++\w*+ | \*{2,}+
+  | ~++[$€£]?\d++(?:[.,:/]\d++)*\w*+%? | ~++ | ▁++ | (?<![\w.,])\d++[–—]\d++(?!\w)
+  | (?<![\w\\])\\[A-Za-z]++(?:\{[^{}]{0,99}\}|\[[^\[\]]{0,99}\])* | \\[^\w\s"'\\]
+"""
+# A word whose accents no composed letter has, or with an invisible character inside.
+_ACCENTED = r"(?P<accented>(?<!\w)[^\W_]++(?:[\u0300-\u036f\u00ad\u200b\u2060\ufeff]++[^\W_]*+)+)"
 _EMOJI = (
     "(?:[0-9\\#*]\ufe0f?\u20e3|[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa]\ufe0f"
     "|[\u231a-\u23ff\u2600-\u27bf\u2b05-\u2b55\U0001f000-\U0001faff])"
@@ -43,10 +67,11 @@ _ORDINAL = re.compile(r"\d+(?:ST|ND|RD|TH|S|AM|PM)")
 def find_spans(sentence: str, names: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
     """The offsets (start, end) of the spans, in order.
 
-    Spans are addresses (URLs, e-mail), @mentions and #hashtags, placeholders ({name}, %s, ${VAR}, [NAME]), tags and
-    HTML entities, emoji and emoticons, words that mix letters with digits (WH-1000XM4, mp3, 4K) or have a capital
-    inside (iPhone), and `names` as whole words, the longest first. Plain numbers, prices, ordinals, times and words in
-    capitals are not spans.
+    Spans are addresses (URLs, e-mail), paths (/usr/bin, C:\\dir), @mentions and #hashtags, placeholders ({name}, %s,
+    ${VAR}, [NAME]), tags and HTML entities, emoji and emoticons, marked words (*really*, ~100, snake_case, LaTeX),
+    words with accents or invisible characters that Unicode does not compose, words that mix letters with digits
+    (WH-1000XM4, mp3, 4K) or have a capital inside (iPhone), and `names` as whole words, the longest first. Plain
+    numbers, prices, ordinals, times and words in capitals are not spans.
     """
     end = 0
     for match in chain(_pattern(tuple(names)).finditer(sentence), [None]):
@@ -54,7 +79,8 @@ def find_spans(sentence: str, names: Sequence[str] = ()) -> Iterator[tuple[int, 
             if _is_mixed(code[0]):
                 yield code.span()
         if match:
-            yield match.span()
+            if not match["accented"] or not unicodedata.normalize("NFC", match[0]).isalnum():
+                yield match.span()
             end = match.end()
 
 
@@ -63,7 +89,9 @@ def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     """All kinds of spans but those of _CODE. Addresses come before names, because they can contain one."""
     ordered = sorted({name for name in names if name.strip()}, key=len, reverse=True)
     literal = [rf"(?<!\w)(?:{'|'.join(map(re.escape, ordered))})(?!\w)"] if ordered else []
-    return re.compile("|".join([_ADDRESSES, *literal, _MARKUP, _SMILEYS]), re.VERBOSE)
+    return re.compile(
+        "|".join([_ADDRESSES, *literal, _FORMULA, _PATHS, _MARKUP, _SMILEYS, _MARKED, _ACCENTED]), re.VERBOSE
+    )
 
 
 def _is_mixed(word: str) -> bool:

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -72,8 +73,11 @@ class Apertium:
 
 
 def _escape(sentence: str) -> bytes:
-    """The sentence in Apertium's stream format, on one line, with plain quotes: at curly ones Apertium drops words."""
-    line = _CONTROL.sub(" ", normalise(sentence)).strip()
+    """The sentence in Apertium's stream format, on one line, with plain quotes: at curly ones Apertium drops words.
+
+    Accents are composed with their letters: Apertium translates a combining mark as a word.
+    """
+    line = _CONTROL.sub(" ", normalise(unicodedata.normalize("NFC", sentence))).strip()
     return _SPECIAL.sub(r"\\\1", line).encode("utf-8", "replace") + b"\n"
 
 

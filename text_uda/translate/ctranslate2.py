@@ -25,7 +25,7 @@ from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
 from translation_cache.atomic import whole_folder
 
-VERSION = 1  # of the decoding: increase it when outputs change
+VERSION = 2  # of the decoding: increase it when outputs change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
 
 _seeding = threading.Lock()  # CTranslate2's seed is global to the process

@@ -55,18 +55,25 @@ class Vocabulary:
     tokenizer: MarianTokenizer
     language: str | None
     positions: int
+    reserved: frozenset[str]
+    """Tokens that no text has: the end, padding, unknown words, the codes of languages."""
 
     def encode(self, sentences: Sequence[str]) -> list[Source]:
         """Replaces control characters by spaces and half surrogate pairs by question marks: no model knows them."""
-        texts = [_BLANK.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip() for text in sentences]
-        places = [place for place, text in enumerate(texts) if text]
-        prefix = f"{self.language} " if self.language else ""
-        ids = self.tokenizer([prefix + texts[place] for place in places])["input_ids"] if places else []
-        sources = [Source([], False)] * len(texts)
-        for place, tokens in zip(places, ids, strict=True):
-            cut = len(tokens) > self.positions
-            sources[place] = Source([*tokens[: self.positions - 1], tokens[-1]] if cut else tokens, cut)
-        return sources
+        return [
+            self._source(_BLANK.sub(" ", text.encode("utf-8", "replace").decode("utf-8")).strip()) for text in sentences
+        ]
+
+    def _source(self, text: str) -> Source:
+        """The tokens of a text, all of them words: tokenizer(text) reads `>>x<<` as a language, `</s>` as the end."""
+        if not text:
+            return Source([], False)
+        pieces = self.tokenizer.spm_source.encode(text, out_type=str)
+        words = [str(self.tokenizer.unk_token) if piece in self.reserved else piece for piece in pieces]
+        ids: Any = self.tokenizer.convert_tokens_to_ids([self.language, *words] if self.language else words)
+        end: Any = self.tokenizer.eos_token_id
+        most = self.positions - 1
+        return Source([*ids[:most], end], len(ids) > most)
 
     def decode(self, tokens: list[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True)).strip()
@@ -99,7 +106,8 @@ def vocabulary(model: str) -> Vocabulary:
             f"{name!r} translates to {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
             f"name one, such as {name}{sorted(languages)[0]}"
         )
-    return Vocabulary(tokenizer, language, _config(name).max_position_embeddings)
+    reserved = frozenset([*tokenizer.all_special_tokens, *languages])
+    return Vocabulary(tokenizer, language, _config(name).max_position_embeddings, reserved)
 
 
 def check_precision(precision: str, known: tuple[str, ...]) -> None:
