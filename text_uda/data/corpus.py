@@ -62,6 +62,11 @@ class Corpus:
         """Labeled and unlabeled texts: the input of paraphrasing and of pretraining."""
         return joined(self.train.texts, self.unlabeled)
 
+    def all_texts(self) -> Sequence[str]:
+        """The texts of every side, with repetitions."""
+        rows = (self.train, self.test, self.unused, *((self.dev,) if self.dev else ()))
+        return joined(self.unlabeled, *(part.texts for part in rows))
+
     @cached_property
     def digest(self) -> str:
         """32 hex digits over all texts and labels that a split can use."""
