@@ -64,19 +64,26 @@ class DataChoice:
         """The arguments of `text_uda.data.load`."""
         return dict(vars(self))
 
-    @functools.cache  # noqa: B019 - a command makes one choice
     def load(self) -> "Corpus":
+        """Raises DataError if there are no labels."""
+        corpus = self.load_any()
+        corpus.check_labels()
+        return corpus
+
+    @functools.cache  # noqa: B019 - a command makes one choice
+    def load_any(self) -> "Corpus":
+        """With labels or without."""
         from text_uda.data import load
 
         return load(**self.arguments())
 
     @functools.cache  # noqa: B019
     def load_texts(self) -> "Corpus":
-        """As `load`, for verbs that read no label: labels that make no task of classification are ignored."""
+        """For verbs that read no label: labels that make no task of classification are ignored, with a warning."""
         from text_uda.data.loading import UnusableLabelsError, load
 
         try:
-            return self.load()
+            return self.load_any()
         except UnusableLabelsError as error:
             log.warning("%s. This verb needs no labels: it takes all texts and holds out no test rows", error)
             return load(**self.arguments(), with_labels=False)

@@ -37,7 +37,7 @@ def data(data: DataChoice, as_json: bool) -> None:
         return
     from text_uda.data.row_counts import describe_counts, describe_unused
 
-    corpus = data.load()
+    corpus = data.load_any()
     record = _description(corpus)
     if as_json:
         emit_json(record)

@@ -41,10 +41,12 @@ def _describe(corpus: "Corpus") -> str:
             f"{name}: {len(corpus.unlabeled):,} distinct texts without labels; no test rows are held out (a later"
             " `train` on labeled rows of them reads no pair of its test rows)"
         )
+    from text_uda.data.row_counts import describe_unused
+
     words = [f"{len(corpus.train):,} with labels, {len(corpus.unlabeled):,} without"]
+    words.append(f"not {len(corpus.test):,} test rows")
     if len(corpus.unused):
-        words.append(f"{len(corpus.unused):,} rows repeat a text")
-    words.append(f"{len(corpus.test):,} test rows are left out")
+        words.append(f"not {len(corpus.unused):,} rows: {describe_unused(corpus)}")
     return f"{name}: {len(corpus.train) + len(corpus.unlabeled):,} texts of the training side ({'; '.join(words)})"
 
 

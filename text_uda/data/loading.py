@@ -191,7 +191,9 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
     if needs_test:
         _warn_of_untested(table.path, classes, test)
     train, repeated = deduplicate(train)
-    return Corpus(data_name(table.path), _described(table), classes, train, test, unlabeled=blank.texts, unused=repeated)
+    return Corpus(
+        data_name(table.path), _described(table), classes, train, test, unlabeled=blank.texts, unused=repeated
+    )
 
 
 def _described(table: Table) -> str:

@@ -49,11 +49,7 @@ def split(
         SettingsError: there are fewer rows than requested, or fewer labels than classes.
         DataError: the corpus has no labels, or a class has no row on the training side.
     """
-    if not corpus.classes:
-        raise DataError(
-            f"{corpus.name} has texts and no labels ({corpus.description}): name the column of its labels "
-            "(--label-column), or give a file with labels as DATA and this one as --unlabeled"
-        )
+    corpus.check_labels()
     if unlabeled is not None and unlabeled < 1:
         raise SettingsError(f"unlabeled={unlabeled}: use 1 or more, or omit it")
     if label_sampling not in get_args(LabelSampling):
