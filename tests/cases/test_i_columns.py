@@ -93,7 +93,9 @@ def test_every_verb_refuses_a_repeated_option():
     def commands(command):
         if not isinstance(command, click.Group):
             return [command]
-        return [leaf for name in command.list_commands(click.Context(command)) for leaf in commands(command.commands[name])]
+        return [
+            leaf for name in command.list_commands(click.Context(command)) for leaf in commands(command.commands[name])
+        ]
 
     leaves = [leaf for verb in VERBS for leaf in commands(main.commands[verb])]
     assert len(leaves) > len(VERBS) and all(isinstance(leaf, GroupedCommand) for leaf in leaves)
