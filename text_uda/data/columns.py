@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
 from text_uda.data.tables import Table
 from text_uda.errors import DataError
 
@@ -81,8 +81,7 @@ def _named(table: Table, names: Sequence[str], kind: Kind) -> str | None:
 
 
 def _usual(table: Table, kind: Kind, but: str | None = None) -> str | None:
-    by_name = {column.strip().casefold(): column for column in table.columns if column != but}
-    return next((by_name[name] for name in kind.usual if name in by_name), None)
+    return usual_column([column for column in table.columns if column != but], kind.usual)
 
 
 def _only(table: Table) -> str | None:

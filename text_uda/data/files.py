@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
 from text_uda.errors import DataError
@@ -131,12 +131,7 @@ def _column(
         if name not in columns:
             raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
         return name
-    by_name: dict[str, list[str]] = {}
-    for column in columns:
-        if column != exclude:
-            by_name.setdefault(column.strip().casefold(), []).append(column)
-    matches = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), [])
-    match = matches[0] if len(matches) == 1 else next((column for column in matches if column in usual), None)
+    match = usual_column([column for column in columns if column != exclude], usual)
     if match is None:
         header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
         raise DataError(
