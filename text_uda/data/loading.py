@@ -1,8 +1,9 @@
 """Loads a data set: finds its rows, removes overlaps between its sides, and limits its size."""
 
 import logging
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import chain
@@ -22,7 +23,7 @@ from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplic
 from text_uda.data.lines import STDIN, open_lines, read_stdin
 from text_uda.data.named import EMBEDDED, hint
 from text_uda.data.near_copies import have_near_copy
-from text_uda.data.tables import Table, data_name, kind_of, names_files, open_table
+from text_uda.data.tables import Record, Table, data_name, kind_of, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
@@ -177,6 +178,7 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
         needs_test: False if other rows replace the test side.
         order: the names of the classes in their order, None to sort them.
     """
+    table = _refusing_nan(table, label)
     rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled")
     labeled, blank = collect_parts(rows, table.path)
     if not len(labeled):
@@ -194,6 +196,22 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
     return Corpus(
         data_name(table.path), _described(table), classes, train, test, unlabeled=blank.texts, unused=repeated
     )
+
+
+def _refusing_nan(table: Table, label: str) -> Table:
+    """The table, whose records raise DataError at a label NaN: in a file it can be a fault."""
+
+    def records(columns: Sequence[str]) -> Iterator[Record]:
+        for number, record in table.records(columns):
+            value = record.get(label)
+            if isinstance(value, float) and math.isnan(value):
+                raise DataError(
+                    f"{table.where(number)}: no label in {label!r} (it is NaN); add one, or leave it empty (null) for an"
+                    " unlabeled text"
+                )
+            yield number, record
+
+    return Table(table.path, table.columns, records, table.where)
 
 
 def _described(table: Table) -> str:
@@ -228,10 +246,6 @@ def _with_test(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
     test = labeled.rows(corpus.classes)
     _warn_of_absent(name, corpus.classes, test, "the test error says nothing of them")
     train, overlap = without_overlap(Rows.joined(corpus.train, corpus.test, corpus.unused), test)
-    if not len(train):
-        raise DataError(
-            f"{name}: every text of {corpus.name} is a test row, so none is left for training; use other rows"
-        )
     train, repeated = deduplicate(train)
     return replace(corpus, train=train, test=test, unused=Rows.joined(repeated, overlap))
 
@@ -240,12 +254,6 @@ def _with_dev(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
     labeled, name = _read_beside(corpus, source, columns)
     dev = labeled.rows(corpus.classes)
     in_test = have_near_copy(dev.texts, corpus.test.texts)
-    train, overlap = without_overlap(corpus.train, dev)
-    if not len(train):
-        raise DataError(
-            f"{name}: every training text of {corpus.name} is one of its rows, so none is left for training; use "
-            "development rows that are not in DATA, or --dev N to draw them"
-        )
     if in_test.all():
         raise DataError(f"{name}: all of its texts are test rows; use development rows with other texts")
     if in_test.any():
@@ -256,7 +264,7 @@ def _with_dev(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
             labeled.numbers[in_test][0],
         )
         dev = dev.take(np.flatnonzero(~in_test))
-        train, overlap = without_overlap(corpus.train, dev)
+    train, overlap = without_overlap(corpus.train, dev)
     _warn_of_absent(name, corpus.classes, dev, "the selection of the model does not count them")
     return replace(corpus, train=train, dev=dev, unused=Rows.joined(corpus.unused, overlap))
 

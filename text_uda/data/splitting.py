@@ -50,6 +50,11 @@ def split(
         DataError: the corpus has no labels, or a class has no row on the training side.
     """
     corpus.check_labels()
+    if not len(corpus.train):
+        raise DataError(
+            f"{corpus.name} has no text left for training: all are test or development rows too; use a --test or --dev "
+            "file with texts that are not in DATA, or draw development rows with --dev N"
+        )
     if unlabeled is not None and unlabeled < 1:
         raise SettingsError(f"unlabeled={unlabeled}: use 1 or more, or omit it")
     if label_sampling not in get_args(LabelSampling):
