@@ -206,8 +206,8 @@ def _refusing_nan(table: Table, label: str) -> Table:
             value = record.get(label)
             if isinstance(value, float) and math.isnan(value):
                 raise DataError(
-                    f"{table.where(number)}: no label in {label!r} (it is NaN); add one, or leave it empty (null) for an"
-                    " unlabeled text"
+                    f"{table.where(number)}: no label in {label!r} (it is NaN); add one, or leave it empty (null)"
+                    " for an unlabeled text"
                 )
             yield number, record
 
