@@ -11,7 +11,7 @@ from translation_cache.job import Job, Paraphrase, check_job
 from translation_cache.joining import join
 from translation_cache.key import fingerprint, row_key
 from translation_cache.mapped import mapped_table
-from translation_cache.queries import digest, lookup, missing, rows
+from translation_cache.queries import count_others, digest, lookup, missing, rows
 from translation_cache.reshape import export, merge
 from translation_cache.store import Cache
 
@@ -23,6 +23,7 @@ __all__ = [
     "Paraphrase",
     "check_job",
     "compact",
+    "count_others",
     "digest",
     "export",
     "fill",

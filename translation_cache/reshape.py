@@ -1,11 +1,13 @@
 """Merge caches; export a cache to one file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from translation_cache.atomic import whole_file
@@ -48,18 +50,21 @@ def export(cache: Cache, out: str | Path) -> dict[str, int]:
     """Write each row once to one file: source, sample, paraphrase, pivot, status, method.
 
     Args:
-        out: .jsonl, .parquet, or .arrow, which `datasets.Dataset.from_file` memory-maps.
+        out: .csv, .tsv, .jsonl, .parquet, or .arrow, which `datasets.Dataset.from_file` memory-maps. In .csv and .tsv a
+            missing paraphrase or pivot is an empty field without quotes. A text that starts with =, +, - or @ stays as
+            it is, for programs that read it byte for byte; a spreadsheet can take it for a formula.
     Returns:
         rows.
     Raises:
         CacheError: the file name has another suffix.
     """
     out = Path(out)
-    writers = {".jsonl": _write_jsonl, ".parquet": _write_parquet, ".arrow": _write_arrow}
-    if out.suffix not in writers:
-        raise CacheError(f"cannot export to {out.name!r}; use a name that ends in .jsonl, .parquet or .arrow")
+    suffix = out.suffix.lower()
+    if suffix not in _WRITERS:
+        *others, last = _WRITERS
+        raise CacheError(f"cannot export to {out.name!r}; use a name that ends in {', '.join(others)} or {last}")
     with whole_file(out) as unfinished:
-        return {"rows": writers[out.suffix](unfinished, _readable_tables(cache))}
+        return {"rows": _WRITERS[suffix](unfinished, _readable_tables(cache))}
 
 
 def _readable_tables(cache: Cache) -> Iterator[pa.Table]:
@@ -80,6 +85,11 @@ def _write_jsonl(path: Path, tables: Iterator[pa.Table]) -> int:
     return count
 
 
+def _write_delimited(path: Path, tables: Iterator[pa.Table], delimiter: str) -> int:
+    with pa_csv.CSVWriter(path, EXPORTED, write_options=pa_csv.WriteOptions(delimiter=delimiter)) as writer:
+        return _write_all(writer, tables)
+
+
 def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> int:
     with pq.ParquetWriter(path, EXPORTED, compression="zstd") as writer:
         return _write_all(writer, tables)
@@ -96,3 +106,12 @@ def _write_all(writer: Any, tables: Iterator[pa.Table]) -> int:
         writer.write_table(table.cast(EXPORTED))
         count += len(table)
     return count
+
+
+_WRITERS: dict[str, Callable[[Path, Iterator[pa.Table]], int]] = {
+    ".csv": partial(_write_delimited, delimiter=","),
+    ".tsv": partial(_write_delimited, delimiter="\t"),
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+    ".arrow": _write_arrow,
+}

@@ -29,10 +29,15 @@ def write(path: Path, labels: list[Any]) -> Path:
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
 @pytest.mark.parametrize("missing", [math.nan, None])
-def test_nan_and_null_are_no_label(tmp_path: Path, name: str, missing: float | None):
+def test_nan_and_null_are_no_label(tmp_path: Path, name: str, missing: float | None, caplog):
     path = write(tmp_path / name, [0.0, 1.0, missing])
-    with pytest.raises(DataError, match=rf"{name}, row 3: no label in 'label'"):
-        load(path)
+    if missing is None:
+        corpus = load(path)
+        assert corpus.classes == ("0", "1") and len(corpus.unlabeled) == 20
+        assert f"{name}: 20 of 60 rows have no label (the first is row 3): they are unlabeled texts" in caplog.text
+    else:
+        with pytest.raises(DataError, match=rf"{name}, row 3: no label in 'label'"):
+            load(path)
     read = read_labeled(path, text_column=None, label_column=None, blank_labels="unlabeled")
     assert [label for _, _, label in read][:6] == ["0", "1", None, "0", "1", None]
 

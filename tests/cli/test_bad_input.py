@@ -23,7 +23,8 @@ def train(refused, tmp_path):
     """`text-uda train` on a file; it has to be refused before a run directory is made."""
 
     def call(path: Path, *words: object) -> str:
-        line = refused("train", path, "--labels", 6, "--out", tmp_path / "run", *words)
+        labels = () if "--labels" in words else ("--labels", 6)
+        line = refused("train", path, *labels, "--out", tmp_path / "run", *words)
         assert not (tmp_path / "run").exists()
         return line
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from text_uda.ranges import Count
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
+    from translation_cache import Job
+
+
+log = logging.getLogger("text_uda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,29 +27,30 @@ class DataChoice:
     """The data of a verb: arguments of `text_uda.data.load`."""
 
     source: str
-    """A name, a hub id, or a file."""
+    """A name, a hub id, a file, or - (standard input, one text a line)."""
 
-    text_column: str | None = None
-    """Column of the text. None: guessed where it is clear."""
+    text_column: tuple[str, ...] = ()
+    """Column of the text; can be repeated, each file is read by the one that it has. None: guessed where it is
+    clear."""
 
-    label_column: str | None = None
-    """Column of the label. None: guessed where it is clear."""
+    label_column: tuple[str, ...] = ()
+    """Column of the label; can be repeated. None: guessed where it is clear."""
 
-    unlabeled: Path | None = None
-    """File of more texts, without labels."""
+    unlabeled: tuple[Path, ...] = ()
+    """File of more texts, without labels; can be repeated."""
 
     test: Path | None = None
     """File of test rows. None: a fixed fifth of each class of DATA."""
 
     limit: Count | None = None
-    """Use at most N texts of DATA."""
+    """Use at most N training texts, those with a label first, and at most N test rows. None: all."""
 
     dev: Path | None = None
     """File of development rows."""
 
     def training_texts(self) -> Sequence[str]:
         """The texts to paraphrase: the training side, labeled or not."""
-        return self.load().training_texts()
+        return self.load_texts().training_texts()
 
     def limited(self, limit: int | None) -> "DataChoice":
         """A copy with this limit, unless the user gave one."""
@@ -58,11 +64,43 @@ class DataChoice:
         """The arguments of `text_uda.data.load`."""
         return dict(vars(self))
 
-    @functools.cache  # noqa: B019 - a command makes one choice
     def load(self) -> "Corpus":
+        """Raises DataError if there are no labels."""
+        corpus = self.load_any()
+        corpus.check_labels()
+        return corpus
+
+    @functools.cache  # noqa: B019 - a command makes one choice
+    def load_any(self) -> "Corpus":
+        """With labels or without."""
         from text_uda.data import load
 
         return load(**self.arguments())
+
+    @functools.cache  # noqa: B019
+    def load_texts(self) -> "Corpus":
+        """For verbs that read no label: labels that make no task of classification are ignored, with a warning."""
+        from text_uda.data.loading import UnusableLabelsError, load
+
+        try:
+            return self.load_any()
+        except UnusableLabelsError as error:
+            log.warning("%s. This verb needs no labels: it takes all texts and holds out no test rows", error)
+            return load(**self.arguments(), with_labels=False)
+
+    def warn_of_left_out_texts(self, job: "Job", cache: str) -> None:
+        """Ask whether --unlabeled was left out if the cache has paraphrases of texts that are not of this data."""
+        if self.unlabeled or self.limit is not None:
+            return
+        from text_uda.paraphrasing.cache_access import count_other_sources
+
+        if count := count_other_sources(self.load().all_texts(), job, cache):
+            log.warning(
+                "%s holds paraphrases of %d %ss that are not in this data: was --unlabeled left out?",
+                cache,
+                count,
+                job.settings()["unit"],
+            )
 
 
 def data_options(*, required: bool = True, as_option: bool = False) -> Callable[[Verb], Verb]:

@@ -1,5 +1,6 @@
 """Verbs whose `--help` groups the options by what they are for."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -43,6 +44,22 @@ option: Callable[..., Callable[..., Any]] = partial(click.option, cls=GroupedOpt
 
 
 class GroupedCommand(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, list(args))
+        self._refuse_repeated(ctx, args)
+        return rest
+
+    def _refuse_repeated(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise UsageError for an option that is given twice and takes one value: the last would win in silence."""
+        _, _, parameters = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter, count in Counter(parameters).items():
+            if not isinstance(parameter, click.Option) or parameter.multiple or parameter.count or count < 2:
+                continue
+            if parameter.is_flag and not parameter.secondary_opts:
+                continue  # `--json --json` says one thing
+            name = "/".join((*parameter.opts, *parameter.secondary_opts))
+            raise click.UsageError(f"{name} is given {count} times and takes one value; give it once.", ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {title: [] for title in GROUPS}
         for parameter in self.get_params(ctx):

@@ -164,14 +164,18 @@ def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
     type=FILE,
     required=True,
     metavar="FILE",
-    help="A .jsonl, .parquet or .arrow file.",
+    help="A .csv, .tsv, .jsonl, .parquet or .arrow file.",
 )
 @ends
 def export(folder: str, out: Path, as_json: bool) -> None:
     """Write the rows of DIR to one file: source, sample, paraphrase, pivot, status, method.
 
+    Texts are written byte for byte. A spreadsheet takes a cell that starts with =, +, - or @ for a formula: import such
+    a csv file with its columns as text.
+
     \b
     Example:
+      text-uda cache export paraphrases --out pairs.csv
       text-uda cache export paraphrases --out pairs.jsonl
     """
     from translation_cache import Cache, export

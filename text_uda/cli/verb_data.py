@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 @data_options(required=False)
 @ends
 def data(data: DataChoice, as_json: bool) -> None:
-    """List the data sets known by name, or describe DATA: one of them, or your own file.
+    """List the data sets known by name, or describe DATA: one of them, or your own file, with labels or without.
 
     \b
     Example:
       text-uda data
       text-uda data movie-snippets
       text-uda data reviews.tsv --text-column review --label-column stars
+      text-uda data texts.txt
     """
     if data.source is None:
         from text_uda.data import known
@@ -36,12 +37,17 @@ def data(data: DataChoice, as_json: bool) -> None:
         return
     from text_uda.data.row_counts import describe_counts, describe_unused
 
-    corpus = data.load()
+    corpus = data.load_any()
     record = _description(corpus)
     if as_json:
         emit_json(record)
         return
     click.echo(printable(f"{corpus.name}: {corpus.description}"))
+    if not corpus.classes:
+        click.echo(f"unlabeled  {len(corpus.unlabeled):,} distinct texts, all for training: no test rows are held out")
+        for text in corpus.unlabeled[:3]:
+            click.echo(f"  {printable(text, 100)}")
+        return
     click.echo(f"classes    {', '.join(printable(name, 40) for name in corpus.classes)}")
     for part in ("train", "test"):
         counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())

@@ -17,6 +17,7 @@ from text_uda.errors import SettingsError
 from text_uda.progress import followed
 
 if TYPE_CHECKING:
+    from text_uda.data import Corpus
     from translation_cache import Job
 
 
@@ -30,6 +31,23 @@ def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
         for text, (first, *_) in zip(few, read_paraphrases(few, job, folder), strict=True):
             echo_pair(text, first.text, status=first.status, pivot=first.pivot)
     click.echo()
+
+
+def _describe(corpus: "Corpus") -> str:
+    """The texts of a corpus, and why they are fewer than its rows."""
+    name = printable(corpus.name)
+    if not corpus.classes:
+        return (
+            f"{name}: {len(corpus.unlabeled):,} distinct texts without labels; no test rows are held out (a later"
+            " `train` on labeled rows of them reads no pair of its test rows)"
+        )
+    from text_uda.data.row_counts import describe_unused
+
+    words = [f"{len(corpus.train):,} with labels, {len(corpus.unlabeled):,} without"]
+    words.append(f"not {len(corpus.test):,} test rows")
+    if len(corpus.unused):
+        words.append(f"not {len(corpus.unused):,} rows: {describe_unused(corpus)}")
+    return f"{name}: {len(corpus.train) + len(corpus.unlabeled):,} texts of the training side ({'; '.join(words)})"
 
 
 @verb()
@@ -61,12 +79,15 @@ def paraphrase(
 ) -> None:
     """Fill a cache with paraphrases of the training texts of DATA; a rerun adds only the missing ones.
 
-    All texts of the training side are paraphrased, labeled or not, so that every split finds its paraphrases.
+    All texts of the training side are paraphrased, labeled or not, so that every split finds its paraphrases. DATA can
+    be texts alone: a .txt file (one text a line), a file without a label column, or - for standard input.
 
     \b
     Example:
       text-uda paraphrase movie-snippets --method back-translation --cache paraphrases
       text-uda paraphrase reviews.tsv --method synonym --rate 0.3 --cache paraphrases --workers 2 --preview 5
+      text-uda paraphrase texts.txt --method switchout --encoder minilm-l6 --cache paraphrases
+      cat texts.txt | text-uda paraphrase - --method synonym --cache paraphrases
       text-uda paraphrase yelp-5 --method back-translation --cache s3://bucket/yelp --engine ray --workers 16
       text-uda paraphrase yelp-5 --method back-translation --cache paraphrases --shard 3/64
       text-uda paraphrase yelp-5 --method back-translation \\
@@ -77,13 +98,9 @@ def paraphrase(
         raise SettingsError("--preview prints texts for people, --json is for machines; give one of them")
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     assert job is not None  # this verb has no method `none`
-    corpus, texts = data.load(), data.training_texts()
+    corpus, texts = data.load_texts(), data.training_texts()
     if not as_json:
-        share = f", share {shard[0]} of {shard[1]}" if shard else ""
-        click.echo(
-            f"{printable(corpus.name)}: {len(texts):,} texts of the training side"
-            f" ({len(corpus.train.texts):,} with labels, {len(corpus.unlabeled):,} without){share}"
-        )
+        click.echo(_describe(corpus) + (f", share {shard[0]} of {shard[1]}" if shard else ""))
     if preview is not None:
         _preview(texts, job, preview)
     from text_uda.paraphrasing.cache_access import paraphrase as fill
@@ -116,6 +133,9 @@ def paraphrase(
             }
         )
         return
+    if job.settings()["unit"] == "sentence":
+        sentences = report.requested // augmentation.samples
+        click.echo(f"the texts have {sentences:,} distinct sentences; each is paraphrased and cached once")
     rejected = ", ".join(f"{count:,} {reason}" for reason, count in sorted(report.rejected.items()))
     click.echo(
         f"requested {report.requested:,}, already in the cache {report.present:,}, computed {report.computed:,}"

@@ -39,6 +39,7 @@ def pretrain(
     as_json: bool,
 ) -> None:
     """Train an encoder to predict masked words of the training texts of DATA. It reads no label and no test text.
+    DATA can be texts alone: a .txt file, a file without a label column, or - for standard input.
 
     Afterwards, --encoder DIR names the encoder, and transformers opens DIR/model.
 
@@ -53,7 +54,7 @@ def pretrain(
     settings = PretrainSettings(encoder=encoder, **training)
     texts = data.training_texts()
     if not as_json and is_main_process():
-        click.echo(f"{printable(data.load().name)}: {len(texts):,} training texts")
+        click.echo(f"{printable(data.load_texts().name)}: {len(texts):,} training texts")
     with keeps(f"the last checkpoint is kept in {out}; rerun the same command to resume"):
         result = run_pretraining(texts, settings=settings, out=out, resume=resume, max_minutes=max_minutes)
     if not is_main_process():

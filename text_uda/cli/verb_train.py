@@ -152,6 +152,8 @@ def train(
         label_sampling=label_sampling,
     )
     objective.check_classes(parts.classes)
+    if job is not None and cache_path is not None:
+        data.warn_of_left_out_texts(job, cache_path)
     if not as_json and is_main_process():
         corpus = data.load()
         why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""

@@ -1,5 +1,7 @@
 """Usual names of the columns of texts and of labels, the most likely first."""
 
+from collections.abc import Sequence
+
 TEXT_NAMES = (
     *("text", "sentence", "review", "content", "comment", "document", "body", "tweet", "message"),
     *("review_text", "review_body", "reviewtext", "comment_text", "title"),
@@ -12,3 +14,12 @@ LABEL_NAMES = (
 
 def is_usual(name: str) -> bool:
     return name.strip().casefold() in (*TEXT_NAMES, *LABEL_NAMES)
+
+
+def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The column with the most likely of the usual names; None if there is none, or if it is not clear which."""
+    by_name: dict[str, list[str]] = {}
+    for column in columns:
+        by_name.setdefault(column.strip().casefold(), []).append(column)
+    matches = next((by_name[name] for name in usual if name in by_name), [])
+    return matches[0] if len(matches) == 1 else next((column for column in matches if column in usual), None)

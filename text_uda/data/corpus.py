@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from text_uda.data.texts import joined, take_texts
+from text_uda.errors import DataError
 
 Labels = int | Literal["all"]
 LabelSampling = Literal["balanced", "proportional"]
@@ -61,6 +62,19 @@ class Corpus:
     def training_texts(self) -> Sequence[str]:
         """Labeled and unlabeled texts: the input of paraphrasing and of pretraining."""
         return joined(self.train.texts, self.unlabeled)
+
+    def check_labels(self) -> None:
+        """Raises DataError if there are none."""
+        if not self.classes:
+            raise DataError(
+                f"{self.name} has texts and no labels ({self.description}): name the column of its labels"
+                " (--label-column), or give a file with labels as DATA and this one as --unlabeled"
+            )
+
+    def all_texts(self) -> Sequence[str]:
+        """The texts of every side, with repetitions."""
+        rows = (self.train, self.test, self.unused, *((self.dev,) if self.dev else ()))
+        return joined(self.unlabeled, *(part.texts for part in rows))
 
     @cached_property
     def digest(self) -> str:

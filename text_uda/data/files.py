@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
 from text_uda.errors import DataError
@@ -15,7 +15,7 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 @overload
 def read_labeled(
-    path: Path,
+    source: Path | Table,
     *,
     text_column: str | None,
     label_column: str | None,
@@ -24,7 +24,7 @@ def read_labeled(
 ) -> Iterator[tuple[int, str, str]]: ...
 @overload
 def read_labeled(
-    path: Path,
+    source: Path | Table,
     *,
     text_column: str | None,
     label_column: str | None,
@@ -32,7 +32,7 @@ def read_labeled(
     blank_labels: Literal["refuse", "unlabeled"],
 ) -> Iterator[tuple[int, str, str | None]]: ...
 def read_labeled(
-    path: Path,
+    source: Path | Table,
     *,
     text_column: str | None,
     label_column: str | None,
@@ -48,7 +48,8 @@ def read_labeled(
     Raises:
         DataError: the file, a column, a text or a label is invalid; the message names file, row and remedy.
     """
-    table = open_table(path, named=(text_column, label_column))
+    table = source if isinstance(source, Table) else open_table(source, named=(text_column, label_column))
+    path = table.path
     text_name = text_column_of(table, text_column)
     label_name = _column(table, label_column, LABEL_NAMES, "label", "--label-column", exclude=text_name)
     if label_name == text_name:
@@ -78,9 +79,10 @@ def read_labeled(
         raise DataError(f"{path} has a header and no rows; use a file with texts")
 
 
-def read_texts(path: Path, *, text_column: str | None) -> Iterator[str]:
+def read_texts(source: Path | Table, *, text_column: str | None) -> Iterator[str]:
     """The texts of a file as a stream; labels are ignored. Raises DataError like read_labeled."""
-    table = open_table(path, named=(text_column,))
+    table = source if isinstance(source, Table) else open_table(source, named=(text_column,))
+    path = table.path
     name = table.columns[0] if len(table.columns) == 1 and text_column is None else text_column_of(table, text_column)
     number = 0
     for number, record in table.records([name]):
@@ -129,12 +131,7 @@ def _column(
         if name not in columns:
             raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
         return name
-    by_name: dict[str, list[str]] = {}
-    for column in columns:
-        if column != exclude:
-            by_name.setdefault(column.strip().casefold(), []).append(column)
-    matches = next((by_name[usual_name] for usual_name in usual if usual_name in by_name), [])
-    match = matches[0] if len(matches) == 1 else next((column for column in matches if column in usual), None)
+    match = usual_column([column for column in columns if column != exclude], usual)
     if match is None:
         header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
         raise DataError(

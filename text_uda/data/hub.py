@@ -115,7 +115,9 @@ def from_parts(
         class_of = class_finder(classes)
         read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None))
         labeled = _labeled(name, test_split, read)
-        test_rows = collect((number, row_text, class_of(value) or value) for number, row_text, value in labeled)
+        test_rows = collect(
+            (number, row_text, class_of(value) or value) for number, row_text, value in labeled if value
+        )
         unknown = sorted({*test_rows.present_labels()} - {*classes})
         if unknown:
             raise DataError(

@@ -9,13 +9,13 @@ import numpy as np
 
 from text_uda.data.corpus import Rows
 from text_uda.data.label_spelling import alike, are_numbers, minus_one_means_none, one_spelling, words_for_no_label
-from text_uda.data.texts import distinct_places, keep, text_keys
+from text_uda.data.texts import distinct_places, keep, take_texts, text_keys
 from text_uda.errors import DataError
 from translation_cache.keyset import KeySet
 
 log = logging.getLogger("text_uda")
 
-LabeledRow = tuple[int, str, str]  # (row number in its file, from 1; text; label name)
+LabeledRow = tuple[int, str, str | None]  # (row number in its file, from 1; text; label name, None for no label)
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Labeled:
         keys = KeySet(text_keys(self.texts))
         return self.numbers[self.codes != self.codes[keys.first()[keys.inverse]]]
 
+    def take(self, places: np.ndarray) -> "Labeled":
+        """The rows at these indices (M,)."""
+        return Labeled(self.numbers[places], take_texts(self.texts, places), self.codes[places], self.names)
+
     def present_labels(self) -> list[str]:
         return [self.names[code] for code in np.unique(self.codes)]
 
@@ -46,7 +50,14 @@ class Labeled:
 
 
 def collect(rows: Iterable[LabeledRow], source: object = "the data") -> Labeled:
-    """The rows, with one name for each class; doubtful labels are logged with their row.
+    """The rows with a label; see `collect_parts`."""
+    return collect_parts(rows, source)[0]
+
+
+def collect_parts(rows: Iterable[LabeledRow], source: object = "the data") -> tuple[Labeled, Labeled]:
+    """(the rows with a label, the rows without one), with one name for each class.
+
+    Doubtful labels, and rows without a label, are logged with their row.
 
     Args:
         source: named in messages.
@@ -59,14 +70,26 @@ def collect(rows: Iterable[LabeledRow], source: object = "the data") -> Labeled:
     def texts() -> Iterator[str]:
         for number, text, label in rows:
             numbers.append(number)
-            codes.append(names.setdefault(label, len(names)))
+            codes.append(-1 if label is None else names.setdefault(label, len(names)))
             yield text
 
     sequence = keep(texts())
     spelled = Labeled(np.array(numbers, dtype=np.int64), sequence, np.array(codes, dtype=np.int64), tuple(names))
+    blank = spelled.take(np.flatnonzero(spelled.codes < 0))
+    if len(blank) == len(spelled):
+        return spelled.take(np.zeros(0, dtype=np.int64)), spelled
+    if len(blank):
+        log.warning(
+            "%s: %d of %d rows have no label (the first is row %d): they are unlabeled texts",
+            source,
+            len(blank),
+            len(spelled),
+            blank.numbers[0],
+        )
+        spelled = spelled.take(np.flatnonzero(spelled.codes >= 0))
     labeled = _with_one_spelling(spelled, source)
     _check_labels(labeled, source)
-    return labeled
+    return labeled, blank
 
 
 def _with_one_spelling(labeled: Labeled, source: object) -> Labeled:

@@ -47,8 +47,14 @@ def split(
             at least one row each. Neither applies to "all" labels.
     Raises:
         SettingsError: there are fewer rows than requested, or fewer labels than classes.
-        DataError: a class has no row on the training side.
+        DataError: the corpus has no labels, or a class has no row on the training side.
     """
+    corpus.check_labels()
+    if not len(corpus.train):
+        raise DataError(
+            f"{corpus.name} has no text left for training: all are test or development rows too; use a --test or --dev "
+            "file with texts that are not in DATA, or draw development rows with --dev N"
+        )
     if unlabeled is not None and unlabeled < 1:
         raise SettingsError(f"unlabeled={unlabeled}: use 1 or more, or omit it")
     if label_sampling not in get_args(LabelSampling):
@@ -125,10 +131,21 @@ def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
     for name, rows in zip(corpus.classes, by_class, strict=True):
         if not len(rows):
             raise DataError(
-                f"{corpus.name} has no text of class {name!r} for training; add some, use more texts (--limit), or "
-                "remove the class from the data"
+                f"{corpus.name} has no text of class {name!r} for training{_elsewhere(corpus, name)}; add some, use "
+                "more texts (--limit), or remove the class from the data"
             )
     return by_class
+
+
+def _elsewhere(corpus: Corpus, name: str) -> str:
+    label = corpus.classes.index(name)
+    sides = {
+        "on the test side": corpus.test.labels,
+        "among the development rows": corpus.dev.labels if corpus.dev else (),
+        "near copies of test, development or other training rows": corpus.unused.labels,
+    }
+    counts = [f"{labels.count(label):,} {words}" for words, labels in sides.items() if label in labels]
+    return f" (its rows: {', '.join(counts)})" if counts else ""
 
 
 def _most(corpus: Corpus, by_class: Sequence[np.ndarray]) -> list[int]:

@@ -72,7 +72,7 @@ def data_name(path: Path) -> str:
     if _is_glob(path):
         return path.parent.name or "files"
     name = path.resolve().name if path.is_dir() else path.name
-    for ending in (*PACKED, *KINDS, *_SAME_KIND) if not path.is_dir() else ():
+    for ending in (*PACKED, *KINDS, ".txt", *_SAME_KIND) if not path.is_dir() else ():
         if name.lower().endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
     return name

@@ -3,17 +3,19 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from text_uda.data.loading import texts_of
 from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.paraphrasing.documents import Documents, join_paraphrases
 from text_uda.paraphrasing.filters import Filters
 from text_uda.text.sentences import Pieces
-from translation_cache import Cache, FillReport, Job, Paraphrase, check_job, fill, join, missing
+from translation_cache import Cache, FillReport, Job, Paraphrase, check_job, count_others, fill, join, missing
 from translation_cache.filling import Engine
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
@@ -22,7 +24,7 @@ _DEFAULT_BATCH_SIZE = 1024
 
 
 def paraphrase(
-    texts: Sequence[str],
+    texts: Any,
     augmentation: Job,
     cache: Cache | Location,
     *,
@@ -36,6 +38,7 @@ def paraphrase(
     """Fill the cache with the paraphrases of the texts that it lacks.
 
     Args:
+        texts: a list of texts, a pandas Series or DataFrame, a `datasets.Dataset`, a Corpus; see `texts_of`.
         augmentation: if its unit is the sentence, each distinct sentence is paraphrased once.
         cache: a cache, its folder, or its URI on an object store (s3://bucket/folder).
         samples: paraphrases per text.
@@ -51,6 +54,7 @@ def paraphrase(
         CacheError: `augmentation` is not a Job, the cache cannot be written, or a worker died.
     """
     _check(augmentation, samples)
+    texts = texts_of(texts)
     if shard is not None:
         index, shards = shard
         in_shard = (keyed_seed("shard", text) % shards == index - 1 for text in texts)
@@ -69,14 +73,20 @@ def paraphrase(
     )
 
 
-def missing_paraphrases(texts: Sequence[str], augmentation: Job, cache: Cache | Location, *, samples: int = 1) -> int:
+def missing_paraphrases(texts: Any, augmentation: Job, cache: Cache | Location, *, samples: int = 1) -> int:
     """The number of rows (texts or sentences, times samples) that `paraphrase` would make."""
-    units = Documents(texts, by_sentence=_by_sentence(augmentation)).units
+    units = Documents(texts_of(texts), by_sentence=_by_sentence(augmentation)).units
     return len(missing(_open(cache), augmentation.settings(), units, samples=samples).rows)
 
 
+def count_other_sources(texts: Any, augmentation: Job, cache: Cache | Location) -> int:
+    """The number of sources (texts or sentences) with a row in the cache that are not of these texts."""
+    units = Documents(texts_of(texts), by_sentence=_by_sentence(augmentation)).units
+    return count_others(_open(cache), augmentation.settings(), units)
+
+
 def read_paraphrases(
-    texts: Sequence[str],
+    texts: Any,
     augmentation: Job,
     cache: Cache | Location,
     *,
@@ -99,7 +109,7 @@ def read_paraphrases(
     _check(augmentation, samples)
     cache, settings = _open(cache), augmentation.settings()
     by_sentence = _by_sentence(augmentation)
-    documents = Documents(texts, by_sentence=by_sentence)
+    documents = Documents(texts_of(texts), by_sentence=by_sentence)
     columns = ("paraphrase", "status", "pivot", *(("source",) if filters else ()))
     rows = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
     if rows["status"].null_count:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from text_uda.data.loading import texts_of
 from text_uda.data.texts import MappedTexts
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Inputs
@@ -46,7 +47,7 @@ def pair_table(texts: Sequence[str], paraphrases: Iterable[Sequence[Paraphrase]]
 
 
 def write_pairs(
-    texts: Sequence[str],
+    texts: Any,
     augmentation: Job,
     cache: Cache | Location,
     out: str | os.PathLike[str],
@@ -60,6 +61,7 @@ def write_pairs(
     the reason: train on `pairs.filter(lambda row: row["status"] == "ok")`.
 
     Args:
+        texts: as in `paraphrase`.
         out: an .arrow file, written whole or not at all.
         filters: filters to apply on reading; see `read_paraphrases`.
     Raises:
@@ -67,6 +69,7 @@ def write_pairs(
     """
     from datasets import Dataset
 
+    texts = texts_of(texts)
     paraphrases = read_paraphrases(texts, augmentation, cache, samples=samples, filters=filters)
     with (
         whole_file(Path(out)) as unfinished,

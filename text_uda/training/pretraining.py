@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from text_uda import distributed
+from text_uda.data.loading import texts_of
 from text_uda.data.texts import distinct_places, take_texts
 from text_uda.errors import DataError, SettingsError
 from text_uda.model.precision import ResolvedPrecision
@@ -25,7 +26,7 @@ __all__ = ["PretrainSettings", "pretrain"]
 
 
 def pretrain(
-    texts: Sequence[str],
+    texts: Any,
     *,
     settings: PretrainSettings | None = None,
     out: str | Path,
@@ -42,7 +43,8 @@ def pretrain(
     the rows.
 
     Args:
-        texts: of the training side, without labels; duplicates count once.
+        texts: of the training side, without labels; duplicates count once. A list, a pandas Series or DataFrame, a
+            `datasets.Dataset`, or a Corpus.
         settings: of the training.
         out: the run directory.
         name: of the run.
@@ -60,6 +62,7 @@ def pretrain(
     """
     settings = PretrainSettings() if settings is None else settings
     stop = StopRequest(max_minutes)
+    texts = texts_of(texts)
     texts = take_texts(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; it also starts the process group

@@ -1,0 +1,118 @@
+"""Texts and labels that Python holds: lists, pandas, datasets."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+
+from text_uda import AEDA, load, paraphrase, read_paraphrases, write_pairs
+from text_uda.errors import DataError
+
+TEXTS = [f"text {n} is {('bad', 'good')[n % 2]}" for n in range(40)]
+LABELS = [("neg", "pos")[n % 2] for n in range(40)]
+MISSING = [None if n == 3 else float("nan") if n == 5 else label for n, label in enumerate(LABELS)]
+FEATURES = datasets.Features(
+    {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg", "never"])}
+)
+
+
+def dataset(texts=TEXTS, labels=None) -> datasets.Dataset:
+    numbers = [1 - n % 2 for n in range(len(texts))] if labels is None else labels
+    return datasets.Dataset.from_dict({"text": list(texts), "label": numbers}, features=FEATURES)
+
+
+def test_a_list_of_texts():
+    assert load(TEXTS).unlabeled == tuple(TEXTS) and load(TEXTS).classes == ()
+    assert load(("a text", "another")).unlabeled == ("a text", "another")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (TEXTS, MISSING),
+        (np.array(TEXTS), np.array(MISSING, dtype=object)),
+        pd.DataFrame({"text": TEXTS, "label": MISSING}),
+        pd.DataFrame({"id": range(40), "sentence": TEXTS, "stars": pd.Categorical(MISSING)}),
+        pd.DataFrame({"text": TEXTS, "label": pd.array(MISSING, dtype="string")}, index=range(40, 0, -1)),
+    ],
+    ids=["lists", "arrays", "DataFrame", "categories", "strings"],
+)
+def test_labels_that_are_missing_make_unlabeled_texts(data):
+    corpus = load(data)
+    assert corpus.classes == ("neg", "pos") and {*corpus.unlabeled} == {TEXTS[3], TEXTS[5]}
+    truth = dict(zip(TEXTS, LABELS, strict=True))
+    for side in (corpus.train, corpus.test):
+        assert all(truth[text] == corpus.classes[label] for text, label in zip(side.texts, side.labels, strict=True))
+    assert len(corpus.train) + len(corpus.test) == 38
+
+
+def test_numbers_with_a_gap_are_no_decimals():
+    labels = pd.Series([n % 2 for n in range(40)], dtype=float)
+    labels[4] = np.nan
+    assert load(pd.DataFrame({"text": TEXTS, "label": labels})).classes == ("0", "1")
+
+
+def test_a_dataset_keeps_its_class_names_in_their_order():
+    corpus = load(dataset(labels=[-1 if n == 7 else 1 - n % 2 for n in range(40)]))
+    assert corpus.classes == ("pos", "neg") and corpus.unlabeled == (TEXTS[7],)
+    assert all("good" in text for text, label in zip(*vars(corpus.train).values(), strict=True) if label == 0)
+
+
+def test_the_splits_of_a_dataset_dict():
+    test, validation = (dataset([f"{part} {text}" for text in TEXTS[:6]]) for part in ("test", "dev"))
+    more = datasets.Dataset.from_dict({"text": ["more 1", "more 2"]})
+    corpus = load(datasets.DatasetDict(train=dataset(), test=test, validation=validation, unsupervised=more))
+    assert corpus.dev is not None
+    assert (len(corpus.train), corpus.test.texts[0], corpus.dev.texts[0]) == (40, "test " + TEXTS[0], "dev " + TEXTS[0])
+    assert corpus.unlabeled == ("more 1", "more 2")
+
+
+def test_validation_is_the_test_side_where_the_labels_of_test_are_withheld(caplog):
+    test = dataset([f"test {text}" for text in TEXTS[:6]], [-1] * 6)
+    validation = dataset([f"dev {text}" for text in TEXTS[:6]])
+    corpus = load(datasets.DatasetDict(train=dataset(), test=test, validation=validation))
+    assert corpus.dev is None and len(corpus.test) == 6 and "the validation split is the test side" in caplog.text
+    frames = {"train": pd.DataFrame({"text": TEXTS, "label": LABELS}), "test": (TEXTS[:6], LABELS[:6])}
+    assert len(load(frames).test) == 6
+
+
+def test_objects_beside_data():
+    corpus = load((TEXTS, LABELS), unlabeled=["more 1", "more 2"], test=(["t 1", "t 2"], ["neg", "pos"]))
+    assert corpus.unlabeled == ("more 1", "more 2") and corpus.test.labels == (0, 1) and len(corpus.train) == 40
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([1, 2], "row 1: 'text' is 1, not a text"),
+        (5, "int is no data set"),
+        ((TEXTS, LABELS[:3]), "40 texts and 3 labels"),
+        (["fine", None], "row 2: the text"),
+        ([], "the texts: there are none"),
+        ({"test": TEXTS}, "no split is named train"),
+        (pd.DataFrame({"a": TEXTS, "b": TEXTS}), "the DataFrame: which column is the text"),
+    ],
+)
+def test_objects_that_are_no_data(data, message):
+    with pytest.raises(DataError, match=message):
+        load(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [TEXTS, np.array(TEXTS), pd.Series(TEXTS), pd.DataFrame({"text": TEXTS, "label": LABELS}), dataset(), load(TEXTS)],
+    ids=["list", "array", "Series", "DataFrame", "Dataset", "Corpus"],
+)
+def test_paraphrases_of_objects(data, tmp_path: Path):
+    assert paraphrase(data, AEDA(), tmp_path / "cache").computed == 40
+    assert len(list(read_paraphrases(data, AEDA(), tmp_path / "cache"))) == 40
+    assert write_pairs(data, AEDA(), tmp_path / "cache", tmp_path / "pairs.arrow")["source"][0] == TEXTS[0]
+
+
+def test_neither_pandas_nor_datasets_is_imported():
+    code = "import sys; from text_uda import load; load(['a b', 'c d']); print({'pandas', 'datasets'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -1,0 +1,128 @@
+"""Texts and labels that Python holds, as tables: lists, pandas and `datasets`, which are not imported here."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from text_uda.data.tables import Record, Table
+from text_uda.errors import DataError
+
+_BLOCK = 4096  # rows as Python objects at the same time
+_SPLITS = {
+    "train": ("train",),
+    "test": ("test",),
+    "dev": ("validation", "valid", "dev"),
+    "unlabeled": ("unsupervised", "unlabeled"),
+}
+
+
+def as_table(data: Any) -> Table:
+    """A table of one of: texts; (texts, labels); a pandas DataFrame; a `datasets.Dataset`.
+
+    A label that is None, NaN, or -1 of a ClassLabel is missing. Class numbers of a ClassLabel become their names.
+
+    Raises:
+        DataError: it is something else, or texts and labels differ in number.
+    """
+    if _is(data, "pandas", "DataFrame"):
+        return _data_frame(data)
+    if _is(data, "datasets", "Dataset"):
+        return _dataset(data)
+    if isinstance(data, tuple) and len(data) == 2 and all(map(_is_column, data)):
+        texts, labels = map(_listed, data)
+        if len(texts) != len(labels):
+            raise DataError(f"{len(texts):,} texts and {len(labels):,} labels; give one label for each text")
+        return _columns("(texts, labels)", {"text": texts, "label": labels})
+    if _is_column(data):
+        return _columns("the texts", {"text": _listed(data)})
+    raise DataError(
+        f"{type(data).__name__} is no data set; give a name, a file, texts, (texts, labels), a DataFrame or a Dataset"
+    )
+
+
+def class_names(data: Any, column: str) -> Sequence[str] | None:
+    """The names of a ClassLabel in their order, None for another column."""
+    feature = data.features.get(column) if _is(data, "datasets", "Dataset") else None
+    return getattr(feature, "names", None)
+
+
+def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The train, test, dev and unlabeled parts of a dict of splits, such as a `datasets.DatasetDict`.
+
+    Raises:
+        DataError: there is no split named train.
+    """
+    parts = {part: data[name] for part, names in _SPLITS.items() for name in names if name in data}
+    if "train" not in parts:
+        raise DataError(
+            f"no split is named train (there are: {', '.join(map(str, data))}); rename one, or give it alone"
+        )
+    return parts
+
+
+def _is(data: Any, module: str, name: str) -> bool:
+    """Whether it is of this class of a library, which then is imported already."""
+    return module in sys.modules and isinstance(data, getattr(sys.modules[module], name, ()))
+
+
+def _is_column(data: Any) -> bool:
+    """Whether it is a list, a tuple, an array, a pandas Series, a column of a Dataset, or MappedTexts."""
+    if isinstance(data, str | bytes | Mapping):
+        return False
+    return isinstance(data, Sequence | np.ndarray) or _is(data, "pandas", "Series")
+
+
+def _listed(data: Any) -> Sequence[Any]:
+    return data.tolist() if hasattr(data, "tolist") else data
+
+
+def _columns(name: str, columns: dict[str, Sequence[Any]]) -> Table:
+    if not len(columns["text"]):
+        raise DataError(f"{name}: there are none")
+
+    def records(_needed: Sequence[str]) -> Iterator[Record]:
+        for number, values in enumerate(zip(*columns.values(), strict=True), start=1):
+            yield number, {column: _plain(value) for column, value in zip(columns, values, strict=True)}
+
+    return Table(Path(name), list(columns), records)
+
+
+def _data_frame(frame: Any) -> Table:
+    names = {str(name): name for name in frame.columns}
+
+    def records(needed: Sequence[str]) -> Iterator[Record]:
+        for start in range(0, len(frame), _BLOCK):
+            block = frame.iloc[start : start + _BLOCK]
+            lists = [block[names[name]].astype(object).where(block[names[name]].notna(), None) for name in needed]
+            for number, values in enumerate(zip(*lists, strict=True), start=start + 1):
+                yield number, {name: _plain(value) for name, value in zip(needed, values, strict=True)}
+
+    return Table(Path("the DataFrame"), list(names), records)
+
+
+def _dataset(dataset: Any) -> Table:
+    def records(needed: Sequence[str]) -> Iterator[Record]:
+        selected = dataset.select_columns(list(dict.fromkeys(needed)))
+        for start in range(0, len(dataset), _BLOCK):
+            block = selected[start : start + _BLOCK]
+            lists = [map(_label_name, block[name], repeat(class_names(dataset, name))) for name in needed]
+            for number, values in enumerate(zip(*lists, strict=True), start=start + 1):
+                yield number, dict(zip(needed, values, strict=True))
+
+    return Table(Path("the Dataset"), list(dataset.column_names), records)
+
+
+def _label_name(value: Any, names: Sequence[str] | None) -> Any:
+    if names is None or not isinstance(value, int):
+        return _plain(value)
+    return names[value] if 0 <= value < len(names) else None
+
+
+def _plain(value: Any) -> Any:
+    """A Python object for a NumPy scalar, None for NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and value != value else value
