@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import click
 
 from text_uda.cli.output import printable
-from text_uda.errors import UserError
+from text_uda.errors import OtherRunError, UserError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -46,6 +46,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: {printable(_usage(error))}", USAGE
     if isinstance(error, click.ClickException):
         return f"error: {printable(error.format_message())}", USAGE
+    if isinstance(error, OtherRunError):
+        lines = error.with_remedy("name another folder, or start again with --no-resume").split("\n")
+        return "error: " + "\n  ".join(map(printable, lines)), USAGE
     if isinstance(error, UserError) or _is_cache_error(error):
         return f"error: {printable(str(error))}", USAGE
     if full := _disk_full(error):

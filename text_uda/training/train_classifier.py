@@ -13,6 +13,7 @@ from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
+from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import gets_linear_head, hidden_width
@@ -262,6 +263,7 @@ class _Run:
             "steps": steps,
             "tune": settings.tune,
             "encoder": settings.encoder,
+            "encoder_digest": encoder_digest(settings.encoder),
             "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
             "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
             "augmentation": None if used is None else used.settings(),
