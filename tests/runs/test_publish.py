@@ -1,4 +1,4 @@
-"""`text-uda push` to a stand-in of the hub on this machine: what it sends, what it refuses, and what it never prints."""
+"""`text-uda push` to a stand-in of the hub on this machine: what it sends, refuses, and never prints."""
 
 import base64
 import hashlib

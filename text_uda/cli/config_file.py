@@ -133,7 +133,9 @@ def _read(context: click.Context, _option: click.Parameter, path: Path | None) -
             continue
         if parameter is None or (parameter.name in _OF_THE_CALL and parameter.name != "max_minutes"):
             if parameter is not None:
-                raise click.UsageError(f"{path}: {key!r} is not taken from a file; give it on the command line", context)
+                raise click.UsageError(
+                    f"{path}: {key!r} is not taken from a file; give it on the command line", context
+                )
             raise click.UsageError(f"{path}: there is no option {key!r}.{nearest(name, parameters)}", context)
         if parameter.name in defaults:
             raise click.UsageError(f"{path} has {key!r} twice; keep one", context)

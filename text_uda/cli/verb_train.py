@@ -10,7 +10,7 @@ from text_uda.cli.augmentation_choice import IN_STEP, AugmentationChoice, augmen
 from text_uda.cli.config_file import ConfigFile, config_option, given_options
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.declarations import choices
-from text_uda.cli.failures import keeps
+from text_uda.cli.failures import keeps, kept_of_run
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.objective_options import ObjectiveChoice, objective_options
 from text_uda.cli.output import emit_json, is_main_process, printable
@@ -173,7 +173,7 @@ def train(
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)
             click.echo(f"forward passes in {describe_precision(settings.precision, numbers, width=width)}")
-    with keeps(f"the last checkpoint is kept in {out}; rerun the same command to resume"):
+    with keeps(lambda: kept_of_run(out)):
         result = run_training(
             parts,
             objectives=preset.objectives,

@@ -92,7 +92,9 @@ class RunDirectory:
             linear: whether the encoder gets a linear head; called only where there is an earlier run.
         """
         if (self.path / "config.json").exists() and has_earlier_head(self.config()) and (tune == "head" or linear()):
-            raise OtherRunError(self.path, ["head: of a run of an earlier version, whose head is not linear as in this version"])
+            raise OtherRunError(
+                self.path, ["head: of a run of an earlier version, whose head is not linear as in this version"]
+            )
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         write_whole(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -89,7 +89,12 @@ than {settings["max_tokens"]:,} tokens, the model reads the {settings["keep_toke
 
 
 def _errors(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    lines = ["## Errors", "", "| rows | error | 95% interval | balanced error | macro-F1 |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        "## Errors",
+        "",
+        "| rows | error | 95% interval | balanced error | macro-F1 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for side, rows in (("test", config["data"]["test"]), ("dev", result["dev_rows"])):
         if (error := result[f"{side}_error"]) is None:
             continue

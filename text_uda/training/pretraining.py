@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.data.texts import distinct_places, take_texts
 from text_uda.errors import DataError, SettingsError
-from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.encoder_content import encoder_digest
+from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import hidden_width
 from text_uda.runs.directory import PRETRAINING, RunDirectory
 from text_uda.runs.provenance import code_versions, machine
