@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("text_uda")
 
 # They say where this call writes and how it goes on, not what the run is.
-_OF_THE_CALL = ("out", "resume", "max_minutes", "config", "as_json", "debug", "help")
+_NOT_IN_FILES = ("out", "resume", "config", "as_json", "debug", "help")
+_NOT_RECORDED = (*_NOT_IN_FILES, "max_minutes")
 _HOLD_PATHS = ("source", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator")
 
 
@@ -56,9 +57,9 @@ class ConfigFile:
         if "encoder" not in names and self.run.get("encoder_digest") not in (None, encoder_digest(encoder)):
             log.warning("%s: the files of the encoder %s have changed since", self.path, encoder)
         paraphrases = self.run.get("cache_digest")
-        if "Augmentation" not in groups and paraphrases and augmentation is not None and cache is not None:
-            if digest(Cache(cache), augmentation.settings()) != paraphrases:
-                log.warning("%s: the cache %s holds other paraphrases than it did for the run", self.path, cache)
+        reads_same_cache = "Augmentation" not in groups and paraphrases is not None
+        if reads_same_cache and augmentation and cache and digest(Cache(cache), augmentation.settings()) != paraphrases:
+            log.warning("%s: the cache %s holds other paraphrases than it did for the run", self.path, cache)
         versions = code_versions()["versions"]
         others = [
             f"{package} {version}, here {versions.get(package)}"
@@ -89,7 +90,7 @@ def given_options() -> dict[str, Any]:
     options = {
         name: _plain(context.params[parameter.name])
         for name, parameter in _parameters(context).items()
-        if parameter.name not in _OF_THE_CALL
+        if parameter.name not in _NOT_RECORDED
         and context.get_parameter_source(parameter.name or "") not in (None, ParameterSource.DEFAULT)
     }
     return {"options": options, "folder": os.getcwd()}
@@ -131,12 +132,10 @@ def _read(context: click.Context, _option: click.Parameter, path: Path | None) -
         if name == "out":
             log.warning("%s: `out` is not taken from the file: --out names the folder of the new run", path)
             continue
-        if parameter is None or (parameter.name in _OF_THE_CALL and parameter.name != "max_minutes"):
-            if parameter is not None:
-                raise click.UsageError(
-                    f"{path}: {key!r} is not taken from a file; give it on the command line", context
-                )
+        if parameter is None:
             raise click.UsageError(f"{path}: there is no option {key!r}.{nearest(name, parameters)}", context)
+        if parameter.name in _NOT_IN_FILES:
+            raise click.UsageError(f"{path}: {key!r} is not taken from a file; give it on the command line", context)
         if parameter.name in defaults:
             raise click.UsageError(f"{path} has {key!r} twice; keep one", context)
         words = _words(path, key, value, parameter)
