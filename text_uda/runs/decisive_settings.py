@@ -134,8 +134,10 @@ def changes(earlier: Mapping[str, Any], requested: Mapping[str, Any]) -> list[st
     lines = {
         name: f"{name}: {_words(flat_before.get(name))} in the run, {_words(flat_now.get(name))} now"
         for name in names
-        if name not in _DIGESTS and not _follows(name, earlier, requested)
+        if name not in _DIGESTS
     }
+    # If nothing else differs, the rule is that of an earlier version.
+    lines = {name: line for name, line in lines.items() if not _follows(name, earlier, requested)} or lines
     if "method" in lines:  # it names the objectives, the averaging and the augmentation
         lines = {name: line for name, line in lines.items() if name == "method" or "." not in name}
     if "encoder_digest" in names:
