@@ -1,6 +1,7 @@
 """What README.md and the pages in docs/ show: commands parse, imports resolve, links and files exist."""
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -36,6 +37,12 @@ def test_command_lines_parse(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
         for word in words:
             if re.fullmatch(r"[a-z][a-z0-9/-]*", word):  # what has to exist: run directories, caches
                 (tmp_path / word).mkdir(parents=True, exist_ok=True)
+            elif word.endswith((".toml", "/config.json")):  # what --config reads
+                file = tmp_path / word
+                file.parent.mkdir(parents=True, exist_ok=True)
+                options = {"data": "own.csv", "labels": 9}
+                lines = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+                file.write_text(json.dumps(options) if file.suffix == ".json" else "\n".join(lines), "utf-8")
         command, rest = _verb(words)
         try:
             command.make_context("text-uda", rest)

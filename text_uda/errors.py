@@ -1,5 +1,8 @@
 """Errors that the user can correct. Each message is one line that says how."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 
 class UserError(Exception):
     """The user can correct it. The command line prints the message and exits with code 2."""
@@ -11,6 +14,18 @@ class DataError(UserError):
 
 class SettingsError(UserError):
     """Settings are out of range or contradict each other."""
+
+
+class OtherRunError(SettingsError):
+    """The folder of a run holds a run with other settings. One more line for each setting that differs."""
+
+    def __init__(self, folder: Path, changes: Sequence[str]) -> None:
+        self.folder, self.changes = folder, tuple(changes)
+        super().__init__(self.with_remedy("pass another folder as `out`, or resume=False to start again"))
+
+    def with_remedy(self, remedy: str) -> str:
+        """The message in the words of the caller, who works in Python or on the command line."""
+        return "\n".join([f"{self.folder} holds a run with other settings; {remedy}:", *self.changes])
 
 
 class MissingPartError(UserError):

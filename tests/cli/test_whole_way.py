@@ -91,7 +91,7 @@ def test_train_says_its_errors_and_writes_what_was_asked(trained, tiny_bert):
     )
 
 
-def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, cache, tiny_bert, tmp_path):
+def test_filters_are_set_anew_without_new_paraphrases(record, run, refused, reviews, cache, tiny_bert, tmp_path):
     before = record("cache", "stats", cache)["rows"]
     words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--augment", "synonym"]
     words += ["--rate", 0.3, "--cache", cache]
@@ -102,7 +102,8 @@ def test_filters_are_set_anew_without_new_paraphrases(record, refused, reviews, 
     assert usable[1] < usable[0] <= usable[2] and record("cache", "stats", cache)["rows"] == before
     filters = json.loads((tmp_path / "run-1" / "config.json").read_text())["filters"]
     assert filters["min_change"] == 0.2
-    assert "other settings (filters" in refused(*words, "--out", tmp_path / "run-1")
+    other = run(*words, "--out", tmp_path / "run-1")
+    assert other.exit_code == 2 and "\n  filters.min_change: 0.2 in the run, not set now\n" in other.stderr
     assert "--min-change selects paraphrases" in refused(
         "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
     )

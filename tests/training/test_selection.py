@@ -162,7 +162,7 @@ def test_a_run_of_a_version_without_the_choice_goes_on(split, settings, tmp_path
     state["best"]["error"] = state["best"].pop("criterion")
     del state["digest"]
     file.write_text(json.dumps(state | {"digest": checkpoint._state_digest(state)}))
-    with pytest.raises(SettingsError, match="select_by: 'error' in the folder, 'last' requested"):
+    with pytest.raises(SettingsError, match="select_by: error in the run, last now"):
         trained(split, replace(settings, select_by="last"), tmp_path / "run")
     again, whole = trained(split, settings, tmp_path / "run"), trained(split, settings, tmp_path / "whole")
     assert (again["best_step"], again["dev_error"]) == (whole["best_step"], whole["dev_error"])

@@ -141,7 +141,7 @@ def test_objectives_know_the_shares_of_the_labeled_rows_and_go_on_with_what_they
     run(skewed, settings, tmp_path / "killed", objectives=objectives)
     whole, resumed = (weights_of(tmp_path / name) for name in ("whole", "killed"))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
-    with pytest.raises(SettingsError, match=r"other settings \(objectives"):
+    with pytest.raises(SettingsError, match=r"other settings.*\nSupervised\.class_weights: balanced in the run"):
         run(skewed, settings, tmp_path / "killed", objectives=(Supervised(), objectives[1]))
 
 

@@ -21,6 +21,7 @@ VERBS = {
     "train": "Train a classifier from few labels and unlabeled texts.",
     "evaluate": "Measure the error of a trained run on a data set.",
     "predict": "Classify the lines of standard input.",
+    "push": "Upload the model of a run to a hub.",
     "ablate": "Run a study: many runs over methods and seeds, a table, a page.",
     "report": "Write one page that compares runs.",
 }

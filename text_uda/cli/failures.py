@@ -3,15 +3,17 @@
 import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 import click
 
 from text_uda.cli.output import printable
-from text_uda.errors import UserError
+from text_uda.errors import OtherRunError, UserError
+from text_uda.runs.directory import REFIT
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -28,12 +30,22 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def keeps(message: str) -> Iterator[None]:
+def keeps(message: str | Callable[[], str]) -> Iterator[None]:
     """Turn Ctrl-C inside the block into one line: the step's own message, or `message`, which says what is kept."""
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(str(error) or message) from error
+        raise Interrupted(str(error) or (message if isinstance(message, str) else message())) from error
+
+
+def kept_of_run(run: Path) -> str:
+    """What an interrupted training has left in its run directory, which is looked at only then."""
+    for folder in (run / REFIT, run):
+        if any((folder / "checkpoints").glob("step-*")):
+            return f"the last checkpoint is kept in {folder}; rerun the same command to resume"
+    if (run / "result.json").exists():
+        return f"the finished run is kept in {run}; rerun the same command for what is missing"
+    return "no training step is saved yet; rerun the same command to start again"
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -46,6 +58,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return f"error: {printable(_usage(error))}", USAGE
     if isinstance(error, click.ClickException):
         return f"error: {printable(error.format_message())}", USAGE
+    if isinstance(error, OtherRunError):
+        lines = error.with_remedy("name another folder, or start again with --no-resume").split("\n")
+        return "error: " + "\n  ".join(map(printable, lines)), USAGE
     if isinstance(error, UserError) or _is_cache_error(error):
         return f"error: {printable(str(error))}", USAGE
     if full := _disk_full(error):

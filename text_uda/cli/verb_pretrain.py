@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from text_uda.cli.data_options import DataChoice, data_options
-from text_uda.cli.failures import keeps
+from text_uda.cli.failures import keeps, kept_of_run
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, is_main_process, printable
 from text_uda.cli.settings_options import declared_options
@@ -55,7 +55,7 @@ def pretrain(
     texts = data.training_texts()
     if not as_json and is_main_process():
         click.echo(f"{printable(data.load_texts().name)}: {len(texts):,} training texts")
-    with keeps(f"the last checkpoint is kept in {out}; rerun the same command to resume"):
+    with keeps(lambda: kept_of_run(out)):
         result = run_pretraining(texts, settings=settings, out=out, resume=resume, max_minutes=max_minutes)
     if not is_main_process():
         return

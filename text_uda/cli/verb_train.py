@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.augmentation_choice import IN_STEP, AugmentationChoice, augmentation_options
+from text_uda.cli.config_file import ConfigFile, config_option, given_options
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.declarations import choices
-from text_uda.cli.failures import keeps
+from text_uda.cli.failures import keeps, kept_of_run
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.objective_options import ObjectiveChoice, objective_options
 from text_uda.cli.output import emit_json, is_main_process, printable
@@ -50,6 +51,7 @@ _settings_options = declared_options(
 
 
 @verb()
+@config_option
 @data_options()
 @option(
     "--labels",
@@ -86,6 +88,7 @@ _settings_options = declared_options(
 @resume_option("RUN")
 @ends
 def train(
+    config: ConfigFile | None,
     data: DataChoice,
     labels: Any,
     label_sampling: Any,
@@ -107,6 +110,9 @@ def train(
 ) -> None:
     """Train a classifier from N labels and the unlabeled texts of DATA.
 
+    --config takes DATA and options from a file: RUN/config.json runs RUN again, into another --out. Relative paths in a
+    TOML file start at the current folder, as on the command line.
+
     Without --cache, switchout, uniform and cutoff make a new second view of a text in each training step.
 
     \b
@@ -119,6 +125,7 @@ def train(
       text-uda train movie-snippets --labels 60 --encoder minilm-l6 --tune last:2 --objective mean-teacher --out run-mt
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
+      text-uda train --config run/config.json --seed 1 --out run-1
     """
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
@@ -152,6 +159,8 @@ def train(
         label_sampling=label_sampling,
     )
     objective.check_classes(parts.classes)
+    if config is not None:
+        config.warn_of_changes(parts, encoder=encoder, augmentation=job, cache=cache_path)
     if job is not None and cache_path is not None:
         data.warn_of_left_out_texts(job, cache_path)
     if not as_json and is_main_process():
@@ -170,7 +179,7 @@ def train(
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)
             click.echo(f"forward passes in {describe_precision(settings.precision, numbers, width=width)}")
-    with keeps(f"the last checkpoint is kept in {out}; rerun the same command to resume"):
+    with keeps(lambda: kept_of_run(out)):
         result = run_training(
             parts,
             objectives=preset.objectives,
@@ -185,6 +194,7 @@ def train(
             max_minutes=max_minutes,
             track=track,  # pyright: ignore[reportArgumentType]
             refit=refit,
+            command=given_options(),
         )
     if not is_main_process():
         return

@@ -4,6 +4,7 @@ Resuming compares all of it, a study stores a digest of the settings, and report
 only. Configurations of earlier versions are read in the terms of this version.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 # beside the runs with the same `tune`.
 BASELINE_SETTINGS = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
 
-# Entries of `data` that follow from its digest; earlier versions did not write them.
-_FROM_DATA_DIGEST = ("test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
+# Entries of `data` that follow from its digest, or say where its texts were read; earlier versions did not write all.
+_FROM_DATA_DIGEST = ("name", "test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
 
 # What the seed decides, by section: it draws the split and with it the digest. `cache_digest` follows from the rest.
 _FROM_SEED = {
@@ -49,7 +50,10 @@ _OBJECTIVES_BEFORE = {
 
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that must be equal for a run to resume."""
+    """The part of a configuration that must be equal for a run to resume.
+
+    Contents decide, not where they lie: the digests of the data, of the cache and of the encoder stand for their paths.
+    """
     result = _without(config, PROVENANCE)
     if isinstance(data := result.get("data"), dict):
         result["data"] = _without(data, _FROM_DATA_DIGEST)
@@ -57,13 +61,16 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
         result["objectives"] = objectives_in_full(config)
     if isinstance(result.get("settings"), dict):
         result["settings"] = with_effect(settings_in_full(config))
+    if result.get("encoder_digest") is not None:
+        result = _without(result, ("encoder",)) | {"settings": _without(result["settings"], ("encoder",))}
     return result
 
 
 def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that is equal in runs that differ in their seed only."""
     settings = settings_in_full(config)
-    result = _without(config, (*PROVENANCE, "seed", "cache_digest", *settings))  # the top level repeats some settings
+    # The top level repeats some settings.
+    result = _without(config, (*PROVENANCE, "seed", "cache_digest", "encoder_digest", *settings))
     if config["tune"] == "head" or config["encoder"] == "minilm-l6":  # a run of another encoder does not record it
         result["head"] = "not linear" if has_earlier_head(config) else "linear"
     result["settings"] = with_effect(settings)
@@ -112,14 +119,73 @@ def objectives_in_full(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return objectives
 
 
-def differences(existing: Any, requested: Any, name: str = "") -> list[str]:
-    """One line for each value that differs between two configurations."""
-    if isinstance(existing, dict) and isinstance(requested, dict):
-        lines = []
-        for key in sorted(existing.keys() | requested.keys()):
-            lines += differences(existing.get(key), requested.get(key), f"{name}.{key}" if name else key)
-        return lines
-    return [] if existing == requested else [f"{name}: {existing!r} in the folder, {requested!r} requested"]
+def changes(earlier: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
+    """One line for each setting in which a call differs from the run that it would resume.
+
+    A consequence is left out where its cause is listed: other labels give other data, for one.
+    """
+    if earlier.get("encoder_digest") is None or requested.get("encoder_digest") is None:  # a run of an earlier version
+        earlier, requested = _without(earlier, ("encoder_digest",)), _without(requested, ("encoder_digest",))
+    before, now = decisive(earlier), decisive(requested)
+    if before == now:
+        return []
+    flat_before, flat_now = _flat(before), _flat(now)
+    names = [name for name in flat_before | flat_now if flat_before.get(name) != flat_now.get(name)]
+    lines = {
+        name: f"{name}: {_words(flat_before.get(name))} in the run, {_words(flat_now.get(name))} now"
+        for name in names
+        if name not in _DIGESTS
+    }
+    # If nothing else differs, the rule is that of an earlier version.
+    lines = {name: line for name, line in lines.items() if not _follows(name, earlier, requested)} or lines
+    if "method" in lines:  # it names the objectives, the averaging and the augmentation
+        lines = {name: line for name, line in lines.items() if name == "method" or "." not in name}
+    if "encoder_digest" in names:
+        names_of = [config["settings"].get("encoder") for config in (earlier, requested)]
+        lines["encoder"] = (
+            f"encoder: the files of {names_of[0]} have changed since"
+            if names_of[0] == names_of[1]
+            else f"encoder: {names_of[0]} in the run, {names_of[1]} now, and their files differ"
+        )
+    if "data.digest" in names and not lines.keys() & {"labels", "seed"}:
+        lines["data"] = _other_data(earlier.get("data") or {}, requested.get("data") or {})
+    if "cache_digest" in names and not lines:
+        lines["cache"] = "cache: it holds other paraphrases of the texts than when the run began"
+    return list(lines.values()) or ["settings: other than when the run began"]
+
+
+def _follows(name: str, *configs: Mapping[str, Any]) -> bool:
+    """Whether a setting of the trainer was left to the same rule in both, and another setting decides it."""
+    given = [config.get("settings") or {} for config in configs]
+    return all(name in settings for settings in given) and given[0][name] == given[1][name]
+
+
+_DIGESTS = ("data.digest", "encoder_digest", "cache_digest")
+
+
+def _other_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    kinds = [kind for kind in ("labeled", "unlabeled", "dev", "test") if kind in before and kind in now]
+    if all(before[kind] == now[kind] for kind in kinds):
+        return "data: other texts or labels than when the run began"
+    in_run, here = (", ".join(f"{data[kind]:,} {kind}" for kind in kinds) for data in (before, now))
+    return f"data: {in_run} texts in the run, {here} texts now"
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested entries as `data.digest`, `Uda.temperature`; the settings of the trainer by their names alone."""
+    flat: dict[str, Any] = {}
+    for name, value in entries.items():
+        if name == "objectives" and isinstance(value, list):
+            value = {objective["objective"]: _without(objective, ("objective",)) for objective in value}
+        if isinstance(value, Mapping):
+            flat |= _flat(value, prefix if name in ("settings", "objectives") else f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _words(value: Any) -> str:
+    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _without(entries: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

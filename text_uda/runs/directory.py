@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_uda.errors import SettingsError
-from text_uda.runs.decisive_settings import decisive, differences, has_earlier_head
+from text_uda.errors import OtherRunError, SettingsError
+from text_uda.runs.decisive_settings import changes, has_earlier_head
 from translation_cache.atomic import make_folder, remove_leftovers, whole_folder, write_whole
 
 log = logging.getLogger("text_uda")
@@ -59,7 +59,8 @@ class RunDirectory:
         """Start or resume the run with this configuration. Returns whether it starts here.
 
         Raises:
-            SettingsError: the folder holds other files, or a run with other settings.
+            SettingsError: the folder holds other files.
+            OtherRunError: it holds a run with other settings.
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
@@ -70,12 +71,8 @@ class RunDirectory:
         if earlier is not None and not resume:
             shutil.rmtree(self.path)
         elif earlier is not None:
-            different = differences(decisive(earlier), decisive(json.loads(json.dumps(config))))
-            if different:
-                raise SettingsError(
-                    f"{self.path} holds a run with other settings ({'; '.join(different[:6])}); "
-                    "name another folder, or start again with --no-resume"
-                )
+            if different := changes(earlier, json.loads(json.dumps(config))):
+                raise OtherRunError(self.path, different)
             if earlier.get("machine") not in (None, config.get("machine")):
                 log.warning(
                     "%s started with %s and resumes with %s: the results will not be the same to the bit",
@@ -89,15 +86,14 @@ class RunDirectory:
         return True
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
-        """Raise SettingsError where an earlier version started the run with a head that this version does not make.
+        """Raise OtherRunError where an earlier version started the run with a head that this version does not make.
 
         Args:
             linear: whether the encoder gets a linear head; called only where there is an earlier run.
         """
         if (self.path / "config.json").exists() and has_earlier_head(self.config()) and (tune == "head" or linear()):
-            raise SettingsError(
-                f"{self.path} holds a run of an earlier version, whose head is not linear as in this version: "
-                "name another folder, or start again with --no-resume"
+            raise OtherRunError(
+                self.path, ["head: of a run of an earlier version, whose head is not linear as in this version"]
             )
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:

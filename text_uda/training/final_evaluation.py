@@ -16,6 +16,7 @@ from text_uda.runs.calibration import calibration_error
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation, probabilities, score
 from text_uda.runs.kept_predictions import examples_of, packed
+from text_uda.runs.model_card import model_card
 from text_uda.runs.per_class import named
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
@@ -86,7 +87,7 @@ def write_result(
     }
 
     def write() -> None:
-        directory.write_model(model, tokenizer)
+        directory.write_model(model, tokenizer, {"README.md": model_card(directory.config(), result)})
         directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
         directory.write("result.json", result)
         shutil.rmtree(directory.checkpoints, ignore_errors=True)

@@ -13,6 +13,7 @@ from text_uda import distributed
 from text_uda.data.loading import texts_of
 from text_uda.data.texts import distinct_places, take_texts
 from text_uda.errors import DataError, SettingsError
+from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import hidden_width
 from text_uda.runs.directory import PRETRAINING, RunDirectory
@@ -76,6 +77,7 @@ def pretrain(
         "method": PRETRAINING,
         "data": {"texts": len(texts), "digest": _digest(texts)},
         "settings": asdict(settings),
+        "encoder_digest": encoder_digest(settings.encoder),
         **code_versions(),
         "machine": machine(accelerator, precision),
     }

@@ -13,6 +13,7 @@ from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
+from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import gets_linear_head, hidden_width
@@ -66,6 +67,7 @@ def train(
     track: Sequence[Tracker] = (),
     frozen: FrozenEncoder | None = None,
     refit: bool = False,
+    command: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier on a split and write the run directory `out`.
 
@@ -97,6 +99,7 @@ def train(
             labeled rows. It has the same settings, seed and learning rates, takes `best_step` steps, and keeps its last
             weights. Priors and class weights use the class shares of the labeled rows of the first run, because
             development rows may be drawn in other shares. Its dev_error is None: no row is left to choose weights.
+        command: for config.json: the options of `text-uda train`, by which `--config` runs it again.
     Returns:
         the content of result.json: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and
         for each of these _macro_f1 and _balanced_error (percent; see `class_scores`); selected_by, dev_rows (number of
@@ -145,6 +148,7 @@ def train(
         stop=stop,
         track=track,
         frozen=frozen,
+        command=command,
     )
     result = run.on(split, Path(out))
     if every_label is None:
@@ -171,6 +175,7 @@ class _Run:
     stop: StopRequest
     track: Sequence[Tracker]
     frozen: FrozenEncoder | None
+    command: Mapping[str, Any] | None
 
     def on(self, split: Split, out: Path, *, refit_of: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Start or resume the run in the folder `out`; returns the content of result.json.
@@ -262,6 +267,7 @@ class _Run:
             "steps": steps,
             "tune": settings.tune,
             "encoder": settings.encoder,
+            "encoder_digest": encoder_digest(settings.encoder),
             "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
             "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
             "augmentation": None if used is None else used.settings(),
@@ -269,5 +275,6 @@ class _Run:
             "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
             "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
+            **({} if self.command is None else {"command": dict(self.command)}),
             **code_versions(),
         }
