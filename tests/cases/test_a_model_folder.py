@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
@@ -43,7 +44,7 @@ def settings(tiny_bert: Path) -> TrainSettings:
 
 
 def check_folder(run: Path, texts: tuple[str, ...], *, side: str) -> None:
-    classify = pipeline("text-classification", str(run / "model"), top_k=None)
+    classify: Any = pipeline("text-classification", str(run / "model"), top_k=None)
     expected = [prediction["probabilities"] for prediction in predict(run, texts)]
     for options in ({}, {"batch_size": 7}):
         for scores, ours in zip(classify(list(texts), truncation=True, **options), expected, strict=True):

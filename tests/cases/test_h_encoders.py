@@ -89,7 +89,8 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             return path
         vocabulary = {token: index for index, token in enumerate([*SPECIALS, *WORDS])}
         specials = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
-        config = CONFIG_MAPPING[name](
+        new_config: Any = CONFIG_MAPPING[name]
+        config = new_config(
             vocab_size=len(vocabulary), **specials, **(FAMILIES[name].sizes if sizes is None else sizes)
         )
         with seeded_torch(0):
@@ -137,8 +138,7 @@ def settings_for(folder: Path, tune: str) -> TrainSettings:
 
 def check_opens_again(run: Path, texts: tuple[str, ...], *, length: int) -> None:
     """transformers alone gives the labels and probabilities of `predict`, one by one and in padded batches."""
-    classify = pipeline("text-classification", str(run / "model"), top_k=None)
-    assert classify.tokenizer is not None
+    classify: Any = pipeline("text-classification", str(run / "model"), top_k=None)
     assert classify.tokenizer.model_max_length == length and classify.tokenizer.truncation_side == "left"
     expected = [prediction["probabilities"] for prediction in predict(run, texts)]
     for options in ({}, {"batch_size": 5}):

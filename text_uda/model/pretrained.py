@@ -254,7 +254,8 @@ def _load_padding_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
 
 def _check_vocabulary(encoder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Raise SettingsError if the tokenizer has tokens that the model has no embeddings for."""
-    rows = model.get_input_embeddings().weight.shape[0]
+    embeddings: Any = model.get_input_embeddings()  # torch has no types for submodules
+    rows = embeddings.weight.shape[0]
     largest = max(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
     if largest >= rows:
         raise SettingsError(
