@@ -76,7 +76,7 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise SettingsError(
             f"the encoder {encoder!r} has no vocabulary: its files lack the tokenizer (tokenizer.json, vocab.txt, "
-            "spiece.model, ...); save the tokenizer into the same folder with tokenizer.save_pretrained"
+            "spiece.model, ...); put them beside the weights, for example with tokenizer.save_pretrained"
         )
     return tokenizer
 
