@@ -11,8 +11,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
+    ConvBertConfig,
     DistilBertConfig,
-    ElectraConfig,
     RobertaConfig,
     pipeline,
 )
@@ -63,8 +63,10 @@ def test_encoder_and_head_together_are_the_whole_model(kind):
 
 
 def test_a_head_that_is_not_known_is_refused():
-    config = ElectraConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL)
-    with pytest.raises(SettingsError, match=r"electra.*--tune all"):
+    config = ConvBertConfig(
+        hidden_size=16, embedding_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL
+    )
+    with pytest.raises(SettingsError, match=r"convbert.*--tune all"):
         check_head_is_separable(AutoModelForSequenceClassification.from_config(config))
 
 

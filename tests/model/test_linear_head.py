@@ -6,8 +6,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     CamembertConfig,
+    ConvBertConfig,
     DistilBertConfig,
-    ElectraConfig,
     RobertaConfig,
     XLMRobertaConfig,
 )
@@ -133,8 +133,10 @@ def test_an_untrained_head_prefers_no_class():
 def test_a_head_that_is_not_linear_is_not_taken_for_one():
     model = AutoModelForSequenceClassification.from_config(CONFIGS["roberta"])
     assert can_be_linear(model) and not is_saved_linear(model) and not is_linear(model)
-    electra = ElectraConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL)
-    other = AutoModelForSequenceClassification.from_config(electra)
+    conv_bert = ConvBertConfig(
+        hidden_size=16, embedding_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, **SMALL
+    )
+    other = AutoModelForSequenceClassification.from_config(conv_bert)
     assert not can_be_linear(other) and not is_saved_linear(other)
     with saved_form(other) as same:
         assert same is other

@@ -13,6 +13,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from text_uda.model.classifier import layers
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import (
+    _PACKABLE,
     AttentionOptions,
     Segments,
     _choose_attention,
@@ -29,6 +30,8 @@ MODERN = WIDTH | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_to
 ENCODERS = {
     "bert": ("bert", WIDTH),
     "roberta": ("roberta", WIDTH),
+    "xlm-roberta": ("xlm-roberta", WIDTH),
+    "camembert": ("camembert", WIDTH),
     "electra": ("electra", WIDTH | {"embedding_size": 16}),
     "distilbert": ("distilbert", {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 16}),
     "modernbert": ("modernbert", MODERN),
@@ -211,6 +214,18 @@ def test_segments_by_hand():
     assert segments.rows.tolist() == [1, 2, 2, 2, 3, 3, 3] and segments.columns.tolist() == [0, 0, 1, 2, 0, 1, 2]
     assert segments.padded_indices.tolist() == [4, 0, 1, 2, 8, 9, 10]
     assert segments.positions.tolist() == [0, 0, 1, 2, 0, 1, 2]
+
+
+def test_every_type_that_is_packed_is_tried_above():
+    assert {kind for kind, _sizes in ENCODERS.values()} == _PACKABLE
+
+
+def test_a_decoder_is_left_alone():
+    """Its tokens attend to earlier ones only, and packed rows to all."""
+    config = CONFIG_MAPPING["bert"](vocab_size=60, is_decoder=True, **WIDTH)
+    model = AutoModelForSequenceClassification.from_config(config)
+    pack(model)
+    assert not is_packed(model)
 
 
 def test_an_encoder_with_an_attention_of_its_own_is_left_alone():

@@ -367,7 +367,7 @@ class _Network:
             raise SettingsError(f"{name!r} has weights that are not finite numbers: download it again")
         self._model = model.to(device=device, dtype=getattr(torch, precision)).eval()
         self._device = device
-        self.max_tokens = max_positions(model) - len(checkpoint.prefix) - len(checkpoint.suffix)
+        self.max_tokens = (max_positions(model) or 512) - len(checkpoint.prefix) - len(checkpoint.suffix)
         """Tokens of a text that fit in one input."""
         self._pad = checkpoint.tokenizer.pad_token_id or 0
         self.budget = Budget(MAX_TOKENS[device.type])

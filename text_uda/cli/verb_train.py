@@ -143,12 +143,13 @@ def train(
     from text_uda.data import split
     from text_uda.data.row_counts import describe_counts, describe_unused
     from text_uda.model.precision import describe_precision
-    from text_uda.model.pretrained import hidden_width
+    from text_uda.model.pretrained import check_tune, hidden_width
     from text_uda.training.train_classifier import TrainSettings
     from text_uda.training.train_classifier import train as run_training
 
     data, dev = data.with_dev(dev_rows)
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **training)
+    check_tune(settings.encoder, settings.tune)
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     parts = split(
         data.load(),

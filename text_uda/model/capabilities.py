@@ -3,13 +3,66 @@
 Each check runs the model on three tokens, and raises SettingsError with the encoders or options that work.
 """
 
+import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import HEADS, Classifier, embed, encode, layers, logits, without_dropout
-from text_uda.model.inputs import Features, Tokens
+from text_uda.model.inputs import Features, Tokens, pad
 from text_uda.model.linear_head import is_linear, saved_form
+from text_uda.model.mixing import Mixing
+
+# What a model raises that has no input for embeddings, or layers of another form.
+_UNSUPPORTED = (TypeError, ValueError, NotImplementedError, RuntimeError, AttributeError, IndexError)
+
+
+def check_rows_are_independent(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise SettingsError unless a text has the same logits alone and beside a longer text, which pads it.
+
+    Convolutions over padding (ConvBERT), mixing of all positions (FNet) and the like would make a prediction depend on
+    the other texts of its batch.
+    """
+    kind, limit = model.config.model_type, min(tokenizer.model_max_length, 16)
+    texts = ["a", " ".join("abcdefghijklmnop")]
+    rows = [np.asarray(tokenizer(text, truncation=True, max_length=limit)["input_ids"]) for text in texts]
+    if not all(map(len, rows)):  # a tokenizer that adds no special token and does not know these letters
+        return
+    try:
+        with torch.no_grad(), without_dropout(model):
+            alone, _, together = (
+                Classifier(model)(pad(part, pad_id=model.config.pad_token_id or 0).to(model.device))
+                for part in (rows[:1], rows[1:], rows)
+            )
+    except _UNSUPPORTED as error:
+        raise SettingsError(
+            f"a {kind!r} model cannot classify short texts here ({type(error).__name__}: {error}); choose another "
+            "encoder (BERT, RoBERTa, DeBERTa, ModernBERT)"
+        ) from error
+    vectors = [output.hidden if output.hidden.ndim == 2 else output.logits for output in (alone, together)]
+    if not torch.allclose(vectors[0], vectors[1][:1], atol=1e-3, rtol=1e-3):
+        raise SettingsError(
+            f"in a {kind!r} model the prediction for a text depends on the padding, that is, on the other texts of its "
+            "batch; choose another encoder (BERT, RoBERTa, DeBERTa, ModernBERT)"
+        )
+
+
+def check_layers_can_be_mixed(model: PreTrainedModel) -> None:
+    """Raise SettingsError unless rows can be mixed after a layer: mixing each row with itself changes no logits."""
+    tokens = _trial_rows(model)
+    itself = Mixing(torch.tensor([0.5, 0.5], device=model.device), torch.arange(2, device=model.device), (2,))
+    classifier, middle = Classifier(model), max(1, len(layers(model)) // 2)
+    try:
+        with torch.no_grad(), classifier.without_dropout():
+            mixed, plain = classifier(tokens, mixing=itself, layer=middle), classifier(tokens)
+            can_mix = torch.allclose(mixed.logits, plain.logits, atol=1e-4)
+    except _UNSUPPORTED:
+        can_mix = False
+    if not can_mix:
+        raise SettingsError(
+            f"rows cannot be mixed inside a {model.config.model_type!r} model; choose another encoder (BERT, RoBERTa, "
+            "DistilBERT), or another objective than TMix and MixMixup"
+        )
 
 
 def check_accepts_embeddings(model: PreTrainedModel) -> None:
@@ -18,7 +71,7 @@ def check_accepts_embeddings(model: PreTrainedModel) -> None:
     try:
         with torch.no_grad(), without_dropout(model):
             accepts = torch.allclose(logits(model, embed(model, tokens)), logits(model, tokens), atol=1e-4)
-    except (TypeError, ValueError, NotImplementedError):  # the model has no input for embeddings
+    except _UNSUPPORTED:
         accepts = False
     if not accepts:
         raise SettingsError(
@@ -61,7 +114,7 @@ def check_head_is_separable(model: PreTrainedModel) -> None:
     """Raise SettingsError unless `encode` followed by the head gives the logits of the model in its saved form."""
     separable = model.config.model_type in HEADS or is_linear(model)
     if separable:
-        tokens = Tokens(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.long)).to(model.device)
+        tokens = _trial_rows(model)
         with torch.no_grad(), without_dropout(model):
             from_features = logits(model, Features(encode(model, tokens)))
             with saved_form(model):
@@ -69,7 +122,8 @@ def check_head_is_separable(model: PreTrainedModel) -> None:
     if not separable:
         raise SettingsError(
             f"the head of a {model.config.model_type!r} model cannot be trained by itself "
-            f"(only: {', '.join(sorted(HEADS))}); use --tune all or --tune last:2"
+            f"(only: {', '.join(sorted(HEADS))}); use --tune all"
+            + (" or --tune last:2" if has_known_layers(model) else "")
         )
 
 

@@ -20,8 +20,8 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
-from text_uda.model.inputs import Embedded, Features, Inputs, Tokens
-from text_uda.model.linear_head import is_linear, linear_logits
+from text_uda.model.inputs import Embedded, Features, Inputs, Tokens, pad_left
+from text_uda.model.linear_head import CLASSIFIER_OF_STATES, is_linear, linear_logits
 from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
 from text_uda.model.mixing import Mixing
 from text_uda.model.packing import is_packed, packed
@@ -29,10 +29,15 @@ from text_uda.model.packing import is_packed, packed
 # The head of each `config.model_type`, from first hidden state to logits; `check_head_is_separable` verifies it.
 HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "bert": lambda m, h: m.classifier(m.dropout(m.bert.pooler(h[:, None]))),
-    "roberta": lambda m, h: m.classifier(h[:, None]),
-    "xlm-roberta": lambda m, h: m.classifier(h[:, None]),
     "distilbert": lambda m, h: m.classifier(m.dropout(torch.relu(m.pre_classifier(h)))),
+    "albert": lambda m, h: m.classifier(m.dropout(m.albert.pooler_activation(m.albert.pooler(h)))),
+    "deberta": lambda m, h: m.classifier(m.dropout(m.pooler(h[:, None]))),
+    "deberta-v2": lambda m, h: m.classifier(m.dropout(m.pooler(h[:, None]))),
+    **dict.fromkeys(CLASSIFIER_OF_STATES, lambda m, h: m.classifier(h[:, None])),
 }
+
+# Encoders whose rows end at the last position: their head reads the last state, and padding comes first.
+_PADDED_LEFT = {"xlnet"}
 
 
 class ClassifierOutput(NamedTuple):
@@ -168,8 +173,12 @@ def without_dropout(model: PreTrainedModel) -> Iterator[None]:
 
 def encode(model: PreTrainedModel, tokens: Tokens) -> Float[Tensor, "B D"]:
     """The features: the last hidden state of the first position, which the head reads."""
+    named = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
+    if model.config.model_type == "longformer":  # as its classifier does: all tokens attend to the first one
+        named["global_attention_mask"] = torch.zeros_like(tokens.attention_mask)
+        named["global_attention_mask"][:, 0] = 1
     with _without_padding(model, tokens.attention_mask):
-        hidden = model.base_model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
+        hidden = model.base_model(**named).last_hidden_state
     return hidden[:, 0]
 
 
@@ -182,6 +191,8 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
     if isinstance(inputs, Features):
         head = linear_logits if is_linear(model) else HEADS[model.config.model_type]
         return head(model, inputs.values)
+    if model.config.model_type in _PADDED_LEFT:
+        inputs = pad_left(inputs)
     values = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
     with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():
         return model(**values, attention_mask=inputs.attention_mask).logits
@@ -218,13 +229,26 @@ def class_names(model: PreTrainedModel) -> list[str]:
 
 def layers(model: PreTrainedModel) -> list[nn.Module]:
     """The encoder's layers, from the embeddings up."""
+    kind = model.config.model_type
+    if shares_layers(model.config):
+        raise SettingsError(
+            f"the layers of this {kind!r} model share their weights; use --tune head or all, no layer_decay and no "
+            "reinit_layers, and no objective that mixes inside the encoder (TMix, MixMixup)"
+        )
+    number = getattr(model.config, "num_hidden_layers", None)
     for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
+        if isinstance(module, nn.ModuleList) and len(module) == number:
             return list(module)
     raise SettingsError(
-        f"cannot find the layers of a {model.config.model_type!r} model; use --tune all, and neither layer_decay nor "
-        "reinit_layers"
+        f"cannot find the layers of a {kind!r} model; use --tune all, no layer_decay and no reinit_layers, and no "
+        "objective that mixes inside the encoder (TMix, MixMixup)"
     )
+
+
+def shares_layers(config: Any) -> bool:
+    """Whether the encoder runs some weights in several layers, as ALBERT does; takes its configuration."""
+    groups = getattr(config, "num_hidden_groups", None)
+    return groups is not None and (groups < config.num_hidden_layers or config.inner_group_num > 1)
 
 
 def depth(model: PreTrainedModel) -> int:

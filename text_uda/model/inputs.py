@@ -157,6 +157,18 @@ def pad_to_width(inputs: Inputs, width: int, *, pad_id: int) -> Inputs:
     return inputs
 
 
+def pad_left(inputs: Tokens | Embedded) -> Tokens | Embedded:
+    """The same rows, with the padding before the first token instead of after the last one."""
+    mask = inputs.attention_mask
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    padding = mask.shape[1] - (mask * (positions + 1)).amax(dim=1, keepdim=True)  # (B, 1)
+    source = (positions - padding) % mask.shape[1]  # (B, T) the position that each position reads
+    shifted = mask.gather(1, source)
+    if isinstance(inputs, Tokens):
+        return Tokens(inputs.input_ids.gather(1, source), shifted)
+    return Embedded(inputs.values.gather(1, source[..., None].expand_as(inputs.values)), shifted)
+
+
 def padded_width(inputs: Inputs) -> int:
     """T, or 0 for features."""
     return 0 if isinstance(inputs, Features) else inputs.attention_mask.shape[1]

@@ -1,10 +1,12 @@
 """A linear head for model classes whose standard head is not linear.
 
-A linear head has a convex loss and keeps all information of a good feature. The classes of BERT and RoBERTa apply a
-tanh between the feature and the last layer, DistilBERT's a ReLU. So a model with a linear head has two forms:
+A linear head has a convex loss and keeps all information of a good feature. The classes of BERT, RoBERTa and ALBERT
+apply a tanh between the feature and the last layer, DistilBERT's a ReLU, those of ELECTRA and DeBERTa a GELU. So a
+model with a linear head has two forms:
 
     in training    logits = W dropout(h) / sqrt(D) + b, with h the first state, (B, D)
-    as saved       the standard head in its linear range:  tanh(s h) ~ s h with W / (s sqrt(D));  ReLU(h + c)
+    as saved       the standard head in its linear range:
+                   tanh(s h) ~ s h with W / (s sqrt(D));  ReLU(h + c);  GELU(h + c)
 
 Layer norm gives h a norm of about sqrt(D), so W acts on vectors of norm 1, as in logistic regression on normalised
 features, and the learning rates and penalties of logistic regression suit it. `saved_form` converts to the second form
@@ -27,10 +29,27 @@ from transformers import PreTrainedModel
 
 # tanh(s h) differs from s h by a relative (s h)^2 / 3: 8e-6 at |h| = 20, which layer norm allows at a width of 400.
 _SCALE = 2.0**-12
-# ReLU(h + c) is h + c for h > -c; adding c rounds h to multiples of 2^-18.
+# ReLU(h + c) is h + c for h > -c, and GELU(h + c) for h > 6 - c; adding c rounds h to multiples of 2^-18.
 _SHIFT = 32.0
 
-_KINDS = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
+CLASSIFIER_OF_STATES = (
+    *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text"),
+    *("mpnet", "longformer", "electra", "big_bird"),
+)
+"""Types whose `classifier` takes all states, reads the first one and ends in `out_proj`."""
+
+_DENSE = {
+    "bert": "bert.pooler.dense",
+    "albert": "albert.pooler",
+    "deberta": "pooler.dense",
+    "deberta-v2": "pooler.dense",
+    "distilbert": "pre_classifier",
+    **dict.fromkeys(CLASSIFIER_OF_STATES, "classifier.dense"),
+}
+"""The layer before the nonlinearity, by type."""
+
+_SHIFTED = {"distilbert": "relu", "electra": "gelu"}  # the nonlinearity, where no field of the configuration names it
+_NONLINEARITY = {"deberta": "pooler_hidden_act", "deberta-v2": "pooler_hidden_act", "big_bird": "hidden_act"}
 _ATTRIBUTE = "linear_head"  # present in a model in training form
 
 
@@ -46,7 +65,7 @@ class _FirstState(nn.Module):
         return states[:, 0]
 
 
-class _RobertaHead(nn.Module):
+class _StatesHead(nn.Module):
     def __init__(self, dropout: nn.Module, last: UnitLinear) -> None:
         super().__init__()
         self.dropout, self.out_proj = dropout, last
@@ -73,7 +92,7 @@ class _OtherForm:
 
 def can_be_linear(model: PreTrainedModel) -> bool:
     """Whether the model's class can have a linear head."""
-    return model.config.model_type in _KINDS
+    return model.config.model_type in _DENSE
 
 
 def is_linear(model: PreTrainedModel) -> bool:
@@ -86,6 +105,8 @@ def is_saved_linear(model: PreTrainedModel) -> bool:
     if not can_be_linear(model):
         return False
     dense, scale, shift = _dense(model)
+    if dense.weight.shape[0] != dense.weight.shape[1]:
+        return False
     eye = scale * torch.eye(dense.weight.shape[0])
     return torch.equal(dense.weight.detach().cpu(), eye) and bool((dense.bias == shift).all())
 
@@ -104,11 +125,15 @@ def make_linear(model: Any) -> None:  # torch gives no types to submodules
     match model.config.model_type:
         case "bert":
             modules: dict[str, nn.Module] = {"bert.pooler": _FirstState(), "classifier": last}
+        case "deberta" | "deberta-v2":
+            modules = {"pooler": _FirstState(), "classifier": last}
+        case "albert":
+            modules = {"albert.pooler": nn.Identity(), "albert.pooler_activation": nn.Identity(), "classifier": last}
         case "distilbert":
             dropout = nn.Sequential(_Add(-_SHIFT), model.dropout)
             modules = {"pre_classifier": _Add(_SHIFT), "dropout": dropout, "classifier": last}
         case _:
-            modules = {"classifier": _RobertaHead(model.classifier.dropout, last)}
+            modules = {"classifier": _StatesHead(model.classifier.dropout, last)}
     setattr(model, _ATTRIBUTE, _OtherForm(modules))
     _swap_forms(model)
     weight, bias = saved or (torch.zeros_like(last.weight), torch.zeros_like(last.bias))
@@ -118,12 +143,12 @@ def make_linear(model: Any) -> None:  # torch gives no types to submodules
 def last_layer(model: Any) -> UnitLinear:
     """The linear layer of a model in training form, (C, D)."""
     head = model.classifier
-    return head.out_proj if isinstance(head, _RobertaHead) else head
+    return head.out_proj if isinstance(head, _StatesHead) else head
 
 
 def linear_logits(model: Any, features: Float[Tensor, "B D"]) -> Float[Tensor, "B C"]:
     """The logits of a model in training form, with its dropout, from the first states."""
-    if isinstance(model.classifier, _RobertaHead):
+    if isinstance(model.classifier, _StatesHead):
         return model.classifier(features[:, None])
     dropout = model.dropout[1] if model.config.model_type == "distilbert" else model.dropout
     return model.classifier(dropout(features))
@@ -162,13 +187,10 @@ def saved_form(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
 
 def _dense(model: Any) -> tuple[nn.Linear, float, float]:
     """The layer before the nonlinearity of a model in saved form, and its scale and shift in the linear range."""
-    match model.config.model_type:
-        case "bert":
-            return model.bert.pooler.dense, _SCALE, 0.0
-        case "distilbert":
-            return model.pre_classifier, 1.0, _SHIFT
-        case _:
-            return model.classifier.dense, _SCALE, 0.0
+    kind = model.config.model_type
+    field = _NONLINEARITY.get(kind)
+    function = _SHIFTED.get(kind, "tanh") if field is None else getattr(model.config, field)
+    return model.get_submodule(_DENSE[kind]), *((_SCALE, 0.0) if function == "tanh" else (1.0, _SHIFT))
 
 
 def _saved_last_layer(model: Any) -> nn.Linear:

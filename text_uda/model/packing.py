@@ -76,7 +76,7 @@ class Segments:
 
 def pack(model: PreTrainedModel) -> None:
     """Make the encoder run without padding, if its type is supported."""
-    if model.config.model_type in _PACKABLE:
+    if model.config.model_type in _PACKABLE and not getattr(model.config, "is_decoder", False):
         AttentionInterface.register(NAME, packed_attention)
         AttentionMaskInterface.register(NAME, _mask)
         model.set_attn_implementation(NAME)

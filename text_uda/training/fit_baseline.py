@@ -10,9 +10,10 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
+from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.frozen_encoder import FeatureRows, FrozenEncoder, encoder_of
 from text_uda.model.linear_head import can_be_linear, is_linear, make_linear, set_linear
-from text_uda.model.pretrained import load_classifier
+from text_uda.model.pretrained import limit_to_settings, load_classifier
 from text_uda.objectives.baseline import Baseline
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
@@ -56,6 +57,8 @@ class BaselineFit:
             )
         if not is_linear(model):  # the encoder comes with the head of a classifier
             make_linear(model)
+        check_head_is_separable(model)
+        limit_to_settings(self._pretrained.tokenizer, settings.max_tokens, settings.keep_tokens)
         self._encoder = encoder_of(model, self._pretrained.tokenizer, settings, shared=frozen)
 
     def run(self) -> dict[str, Any]:

@@ -27,9 +27,11 @@ from text_uda.model.precision import autocast, resolve_precision
 from text_uda.model.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
+    limit_tokens,
     load_masked_language_model,
     load_pooler,
     load_tokenizer,
+    max_positions,
 )
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives.schedules import linear_decay
@@ -239,7 +241,10 @@ class MaskedLanguageModeling:
         def write() -> None:
             note = averaging_note(encoder)
             notes = {} if note is None else {AVERAGING_NOTE: note}
-            directory.write_model(self.module, load_tokenizer(encoder), notes)
+            # The encoder's own length, not max_tokens: fine-tuning may read more of a text than pretraining.
+            tokenizer = load_tokenizer(encoder)
+            limit_tokens(tokenizer, max_positions(self.module))
+            directory.write_model(self.module, tokenizer, notes)
             directory.write("result.json", result)
             shutil.rmtree(directory.checkpoints, ignore_errors=True)
             shutil.rmtree(directory.tokens, ignore_errors=True)

@@ -16,7 +16,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
-from text_uda.model.pretrained import gets_linear_head, hidden_width
+from text_uda.model.pretrained import check_tune, gets_linear_head, hidden_width
 from text_uda.objectives import (
     PRESETS,
     Method,
@@ -196,6 +196,7 @@ class _Run:
         check_divisible(settings)
         if self.resume and baseline is None:
             directory.check_head(tune=settings.tune, linear=lambda: gets_linear_head(settings.encoder))
+        check_tune(settings.encoder, settings.tune)
         width = hidden_width(settings.encoder)
         first, resume = (directory, self.resume) if refit_of is None else (RunDirectory(out.parent), True)
         precision: ResolvedPrecision = distributed.on_main(

