@@ -1,6 +1,7 @@
 """The Open Multilingual WordNet: its files in a folder and in an archive, and synonyms from them."""
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def content() -> str:
 
 
 @pytest.fixture(params=["folder", "archive"])
-def installed(request, content: str, tmp_path: Path, monkeypatch) -> Path:
+def installed(request, content: str, tmp_path: Path, monkeypatch) -> Iterator[Path]:
     name = "omw-1.4/mcr/wn-data-spa.tab"
     if request.param == "folder":
         (tmp_path / "corpora" / name).parent.mkdir(parents=True)

@@ -197,10 +197,8 @@ class _Window:
 
 def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str = "en") -> _EncodedText:
     words = words_in(text, language)
-    kept_words = STOP_WORDS | kept_words
-    editable = [
-        word for word in words or () if word.editable and word.lowercase not in kept_words and not may_be_name(word)
-    ]
+    stays = STOP_WORDS | kept_words
+    editable = [word for word in words or () if word.editable and word.lowercase not in stays and not may_be_name(word)]
     if not editable:
         return _EncodedText(words, np.empty(0, dtype=np.int64), [])
     encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
