@@ -5,9 +5,10 @@ import unicodedata
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
-from text_uda.text.language import ANY, sentences_in
+from text_uda.text.language import ANY, is_in, sentences_in
 
 _APOSTROPHES = "'’‘ʼ`´′＇"
 _WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
@@ -97,6 +98,9 @@ def find_words(text: str, *, any_letters: bool = False) -> list[Word]:
     return _protect_tags(text, words) if "<" in text else words
 
 
+_LOWERCASE, _STARTS_SENTENCE = (itemgetter(Word._fields.index(name)) for name in ("lowercase", "starts_sentence"))
+
+
 def words_in(text: str, language: str) -> list[Word] | None:
     """The words; those of sentences in another language are not editable. None if all sentences are in another one.
 
@@ -108,6 +112,8 @@ def words_in(text: str, language: str) -> list[Word] | None:
     words = find_words(text, any_letters=language != "en")
     if language == ANY or not words:
         return words
+    if language == "en" and [*map(_STARTS_SENTENCE, words)].count(True) == 1:  # most texts: no need to divide them
+        return None if is_in(language, [*map(_LOWERCASE, words)]) is False else words
     starts = [index for index, word in enumerate(words) if word.starts_sentence]
     sentences = [words[start:end] for start, end in pairwise([*starts, len(words)])]
     verdicts = sentences_in(language, [[word.lowercase for word in sentence] for sentence in sentences])
