@@ -18,8 +18,8 @@ class Paraphrase:
     """None if nothing was generated. A rejected text is kept, so that filters can change later."""
 
     status: str = OK
-    """`ok`, or why it is rejected: unchanged, empty, truncated, language, length-ratio, repetition, protected, numbers,
-    negation, duplicate, failed."""
+    """`ok`, or why it is rejected: unchanged, source-language (the source is in another language than the method's),
+    empty, truncated, language, length-ratio, repetition, protected, numbers, negation, duplicate, failed."""
 
     pivot: str | None = None
     """The text in the pivot language, for back-translation."""

@@ -80,7 +80,7 @@ def outside(text: str, varying: str) -> str:
 def test_every_byte_outside_of_plain_words_comes_back(method: Job, varying: str, parts, sample: int):
     text = joined(parts)
     made = method([text], [sample])[0]
-    assert made.text is not None and (made.status == "unchanged") == (made.text == text)
+    assert made.text is not None and (made.status in ("unchanged", "source-language")) == (made.text == text)
     assert outside(made.text, varying) == outside(text, varying)
     at = 0
     for kept in (part for _, part, _, _ in parts if part in KEPT):  # independent of `find_words`

@@ -25,6 +25,7 @@ def test_before_the_punctuation_and_inside_of_quotes():
     assert set(longer('"movies", (quickly)')) == {
         '"movies films", (quickly)', '"movies", (quickly films)',
         '"movies rapidly", (quickly)', '"movies", (quickly rapidly)',
+        '"movies speedily", (quickly)', '"movies", (quickly speedily)',
     }  # fmt: skip
 
 

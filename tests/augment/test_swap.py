@@ -70,7 +70,7 @@ def test_settings_out_of_range(settings: dict):
 
 def test_settings_decide():
     assert Swap().settings() == {
-        "method": "swap", "version": 1, "unit": "text", "rate": 0.1, "seed": 0, "protect": [],
+        "method": "swap", "version": 2, "unit": "text", "rate": 0.1, "seed": 0, "protect": [],
     }  # fmt: skip
     text = "red green blue grey black white"
     assert len({Swap(seed=seed)([text], [0])[0].text for seed in range(20)}) > 5

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from text_uda.augment.words import words_in
 from text_uda.errors import SettingsError
 from text_uda.paraphrasing.filters import Filters, normalised_words
+from text_uda.text.language import ANY
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
 from text_uda.text.typography import plain, restore_marks
-from text_uda.translate import Translation, Translator, parse
+from text_uda.translate import Translation, Translator, parse, source_language
 from text_uda.translate.device import WorkerShare
 from translation_cache import Job, Paraphrase
 
@@ -27,6 +29,8 @@ class BackTranslation(Job):
     3.1, who sample in both directions at a temperature of 0.8 to 0.9; two pivots as in MixText (Chen et al. 2020, arXiv
     2004.12239). The paper replaces a bad translation by the original. Here it is drawn again, and finally rejected with
     a reason, because a text paired with itself carries no signal.
+
+    A sentence in another language than the one that the translators read is `source-language`, not translated.
 
     Sample k uses pivot k modulo their number. The samples of a sentence differ: sample k is its first draw that passes
     the filters and equals no lower sample. If there is none, it gets the rejection reason of its first draw, or
@@ -121,7 +125,8 @@ class BackTranslation(Job):
         if (largest := max(largest_sample.values(), default=0)) >= DRAWS_PER_ATTEMPT:
             raise SettingsError(f"sample {largest}: a text has at most {DRAWS_PER_ATTEMPT} samples")
         attempts = {
-            source: _Attempts(protect(source, self.protect), largest + 1) for source, largest in largest_sample.items()
+            source: _Attempts(protect(source, self.protect), largest + 1, foreign=self._in_other_language(source))
+            for source, largest in largest_sample.items()
         }
         max_attempts = 1 if self.temperature is None else 1 + self.retries
         while draws := self._missing_draws(attempts, max_attempts):
@@ -129,6 +134,15 @@ class BackTranslation(Job):
                 attempts[draw.source].by_sample[draw.sample].append(paraphrase)
         selected = {source: of_source.select() for source, of_source in attempts.items()}
         return [selected[source][sample] for source, sample in zip(sources, samples, strict=True)]
+
+    @cached_property
+    def _source_language(self) -> str:
+        """The language that all forward translators read, `any` if it is unknown or they differ."""
+        languages = {source_language(forward) for forward, _ in self._round_trips}
+        return languages.pop() if len(languages) == 1 else ANY
+
+    def _in_other_language(self, source: str) -> bool:
+        return bool(source.strip()) and words_in(source, self._source_language) is None
 
     def _missing_draws(self, attempts: "dict[str, _Attempts]", max_attempts: int) -> "list[_Draw]":
         return [
@@ -162,13 +176,16 @@ class _Draw(NamedTuple):
 class _Attempts:
     """The paraphrases of a source so far: for each sample, its attempts in order."""
 
-    def __init__(self, protected: Protected, samples: int) -> None:
+    def __init__(self, protected: Protected, samples: int, *, foreign: bool) -> None:
         self.protected = protected
+        reason = "unchanged" if protected.spans or protected.text.strip() else "empty"
+        self.reason = "source-language" if foreign else reason if protected.nothing_left else None
+        """Why the source is not translated; None if it is."""
         self.by_sample: list[list[Paraphrase]] = [[] for _ in range(samples)]
 
     def missing_samples(self, max_attempts: int) -> list[int]:
         """The samples to draw: all before the first attempt, later those without a usable paraphrase."""
-        if self.protected.nothing_left:
+        if self.reason:
             return []
         if not self.by_sample[0]:
             return list(range(len(self.by_sample)))
@@ -180,9 +197,8 @@ class _Attempts:
 
     def select(self) -> list[Paraphrase]:
         """For each sample, its first attempt that passes the filters and that no lower sample has taken."""
-        if self.protected.nothing_left:
-            reason = "unchanged" if self.protected.spans or self.protected.text.strip() else "empty"
-            return [Paraphrase(None, reason)] * len(self.by_sample)
+        if self.reason:
+            return [Paraphrase(None, self.reason)] * len(self.by_sample)
         words_so_far: set[tuple[str, ...]] = set()  # of the rejected too: other filters may accept them later
         selected = []
         for attempts in self.by_sample:

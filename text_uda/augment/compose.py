@@ -188,7 +188,7 @@ def in_turn(
     """
     texts = list(sources)
     pivots: list[str | None] = [None] * len(texts)
-    applied, passed_on = [0] * len(texts), [0] * len(texts)
+    applied, passed_on, foreign = [0] * len(texts), [0] * len(texts), [0] * len(texts)
     for operation, rows in stages:
         paraphrases = apply(operation, [texts[row] for row in rows], [samples[row] for row in rows])
         for row, paraphrase in zip(rows, paraphrases, strict=True):
@@ -197,11 +197,13 @@ def in_turn(
                 texts[row], pivots[row] = paraphrase.text, paraphrase.pivot or pivots[row]
             else:
                 passed_on[row] += 1
+                foreign[row] += paraphrase.status == "source-language"
     results = []
     for row, (source, text) in enumerate(zip(sources, texts, strict=True)):
         scores = {"change_rate": change_rate(source, text), "passed_on_rate": passed_on[row] / max(1, applied[row])}
         if text == source:
-            results.append(Paraphrase(source, "unchanged", scores=scores))
+            reason = "source-language" if foreign[row] else "unchanged"
+            results.append(Paraphrase(source, reason, scores=scores))
         else:
             results.append(Paraphrase(text, "ok", pivots[row], scores))
     return results

@@ -37,7 +37,7 @@ class Deletion(WordEdit):
     """
 
     method = "deletion"
-    version = 1
+    version = 2
 
     rate: float = 0.1
     """Probability of each word to be deleted, in (0, 1]."""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_uda.augment.lexicon import Candidates, lexicon_versions
-from text_uda.augment.synonym import candidates_at
+from text_uda.augment.lexicon import Candidates
+from text_uda.augment.synonym import candidates_at, check_lexicon_language, versions_of
 from text_uda.augment.word_edit import EditedText, WordEdit
 from text_uda.augment.words import NEGATIONS, Edit, Word, apply_edits, repair_articles
 from text_uda.keyed_random import Draws
+from text_uda.text.language import two_letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +26,25 @@ class Insertion(WordEdit):
     """
 
     method = "insertion"
-    version = 1
+    version = 2
 
     rate: float = 0.1
     """Words to insert per word of the text, in (0, 1]; at least one per text."""
 
+    language: str = "en"
+    """Of the texts, such as es or spa; sentences in another one stay. Not for `any`; other languages than English need
+    their Open Multilingual WordNet."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_lexicon_language(self.language)
+
+    @property
+    def texts_language(self) -> str:
+        return two_letters(self.language)
+
     def settings(self) -> dict[str, Any]:
-        return super().settings() | lexicon_versions()
+        return super().settings() | versions_of(self.texts_language)
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         affirmable = [word for word in words if word.editable and word.lowercase not in NEGATIONS]
@@ -39,7 +52,7 @@ class Insertion(WordEdit):
         affirmed_ends = [word.end for word in affirmable if not word.negated]
         insertable: list[Candidates] = []
         for index, word in enumerate(words):
-            candidates = candidates_at(words, index)
+            candidates = candidates_at(words, index, self.texts_language)
             if candidates is not None and word.lowercase not in self.kept_words:
                 insertable.append(candidates)
         if not insertable:
@@ -52,4 +65,6 @@ class Insertion(WordEdit):
             end = ends[draws.below(len(ends))]
             edits.append(Edit(end, end, " " + synonym))
         new_text = apply_edits(text, sorted(edits, key=lambda edit: edit.start))
-        return EditedText(repair_articles(new_text, words), len(edits) / (len(words) + len(edits)))
+        if self.texts_language == "en":
+            new_text = repair_articles(new_text, words)
+        return EditedText(new_text, len(edits) / (len(words) + len(edits)))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_uda.augment.word_edit import check_protect, check_rate, lower_case
-from text_uda.augment.words import STOP_WORDS, Edit, Word, apply_edits, find_words, with_article_edits, with_capital_of
+from text_uda.augment.word_edit import check_protect, check_rate, in_other_language, lower_case
+from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Key
+from text_uda.text.language import two_letters
 from translation_cache import Job, Paraphrase, fingerprint
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class MaskedLanguageModel(Job):
     protect: tuple[str, ...] = ()
     """Words neither to replace nor to predict; list each form, in any case."""
 
+    language: str = "en"
+    """Of the model, such as de or deu; sentences in another one stay. `any` for a multilingual model."""
+
     def __post_init__(self) -> None:
         check_rate(self.rate)
         if self.top_k < 1:
@@ -71,6 +75,7 @@ class MaskedLanguageModel(Job):
         if self.precision not in get_args(Precision):
             raise SettingsError(f"precision={self.precision!r}: choose one of {', '.join(get_args(Precision))}")
         check_protect(self.protect)
+        two_letters(self.language)
 
     @property
     def batch_size(self) -> int:
@@ -94,24 +99,16 @@ class MaskedLanguageModel(Job):
         object.__setattr__(self, "_share", WorkerShare(worker, workers))  # replaces the cached one
 
     def settings(self) -> dict[str, Any]:
-        return {
-            "method": "mlm",
-            "version": 1,
-            "unit": "text",
-            **_open_model(self.model).identity,
-            "precision": self.precision,
-            "rate": self.rate,
-            "top_k": self.top_k,
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "protect": sorted(lower_case(self.protect)),
-        }
+        named = {"method": "mlm", "version": 2, "unit": "text"} | _open_model(self.model).identity
+        draw = {"rate": self.rate, "top_k": self.top_k, "temperature": self.temperature, "seed": self.seed}
+        words = {"protect": sorted(lower_case(self.protect)), "language": two_letters(self.language)}
+        return named | {"precision": self.precision} | draw | words
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises SettingsError if the model cannot be opened, or lacks a tokenizer or the head."""
         model, key = _open_model(self.model), Key(fingerprint(self.settings()))
-        kept_words = lower_case(self.protect)
-        encoded = {source: _encode(source, model, kept_words) for source in dict.fromkeys(sources)}
+        kept_words, language = lower_case(self.protect), two_letters(self.language)
+        encoded = {source: _encode(source, model, kept_words, language) for source in dict.fromkeys(sources)}
         rows: list[list[_Mask]] = []
         for source, sample in zip(sources, samples, strict=True):
             draws, replaceable = key.draws(source, sample), encoded[source].replaceable
@@ -174,7 +171,8 @@ class _EncodedWord(NamedTuple):
 
 
 class _EncodedText(NamedTuple):
-    words: list[Word]
+    words: list[Word] | None
+    """None if the text is in another language than the model."""
     ids: np.ndarray  # (T,) int64, without special tokens
     replaceable: list[_EncodedWord]
 
@@ -197,13 +195,10 @@ class _Window:
     positions: list[int] = field(default_factory=list)
 
 
-def _encode(text: str, model: "_Model", kept_words: frozenset[str]) -> _EncodedText:
-    words = find_words(text)
-    editable = [
-        word
-        for word in words
-        if word.editable and word.lowercase not in STOP_WORDS and word.lowercase not in kept_words
-    ]
+def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str = "en") -> _EncodedText:
+    words = words_in(text, language)
+    stays = STOP_WORDS | kept_words
+    editable = [word for word in words or () if word.editable and word.lowercase not in stays and not may_be_name(word)]
     if not editable:
         return _EncodedText(words, np.empty(0, dtype=np.int64), [])
     encoded = model.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -245,7 +240,9 @@ def _windows(text: _EncodedText, masks: list[_Mask], model: "_Model", max_tokens
     return list(windows.values())
 
 
-def _paraphrase(source: str, words: list[Word], masks: list[_Mask], model: "_Model") -> Paraphrase:
+def _paraphrase(source: str, words: list[Word] | None, masks: list[_Mask], model: "_Model") -> Paraphrase:
+    if words is None:
+        return in_other_language(source)
     if not masks:
         return Paraphrase(source, "unchanged", scores={"change_rate": 0.0})
     edits = []
@@ -254,8 +251,7 @@ def _paraphrase(source: str, words: list[Word], masks: list[_Mask], model: "_Mod
             return Paraphrase(None, "failed")
         word = mask.encoded_word.word
         edits.append(Edit(word.start, word.end, with_capital_of(word.text, model.texts[mask.token])))
-    text = apply_edits(source, with_article_edits(source, words, edits))
-    return Paraphrase(text, scores={"change_rate": len(edits) / len(words)})
+    return Paraphrase(replace_words(source, words, edits), scores={"change_rate": len(edits) / len(words)})
 
 
 # --- the model --------------------------------------------------------------------------------------------------------

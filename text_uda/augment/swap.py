@@ -34,7 +34,7 @@ class Swap(WordEdit):
     """
 
     method = "swap"
-    version = 1
+    version = 2
 
     rate: float = 0.1
     """Swaps per word, in (0, 1]; at least one per text."""

@@ -17,14 +17,16 @@ from text_uda.augment.words import (
     NEGATIONS,
     Edit,
     Word,
-    apply_edits,
     article_before,
     find_words,
-    with_article_edits,
+    may_be_name,
+    replace_words,
     with_capital_of,
+    words_in,
 )
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws
+from text_uda.text.language import two_letters
 
 
 def term(word: Word) -> str:
@@ -44,25 +46,30 @@ class Statistics:
     """(W,) bool: more often lower-case prose than part of a name, an address, a contraction or a compound. Only such
     words are replaced and drawn."""
     texts: int
+    language: str = "en"
+    """Of the texts, or `any`. Words of sentences in another one are counted, but neither replaced nor drawn."""
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> "Statistics":
+    def of(cls, texts: Iterable[str], *, language: str = "en") -> "Statistics":
         """Count these texts in one pass; memory grows with the vocabulary.
 
+        Args:
+            language: a code of ISO 639, or `any`.
         Raises:
             SettingsError: there is no text, or no word in them.
         """
         if isinstance(texts, str):
             raise SettingsError("texts: give several texts, not one; TF-IDF compares them")
+        language = two_letters(language)
         count, documents, occurrences, prose = 0, Counter[str](), Counter[str](), Counter[str]()
         for text in texts:
             count += 1
-            words = find_words(text)
+            words = words_in(text, language) or [word._replace(editable=False) for word in find_words(text)]
             terms = [term(word) for word in words]
             occurrences.update(terms)
             documents.update(set(terms))
             for word, counted in zip(words, terms, strict=True):
-                if word.text == word.lowercase or not word.editable:  # a capital at a sentence start tells nothing
+                if word.text == word.lowercase or not word.starts_sentence:  # a capital there tells nothing
                     prose[counted] += 1 if word.editable else -1
         if not occurrences:
             raise SettingsError(f"statistics of {count} texts without a word: give the texts that TF-IDF counts")
@@ -70,13 +77,15 @@ class Statistics:
         document_frequency, term_frequency, in_prose = (
             np.array([counter[word] for word in ordered], dtype=np.int64) for counter in (documents, occurrences, prose)
         )
-        return cls(ordered, document_frequency, term_frequency, in_prose > 0, count)
+        return cls(ordered, document_frequency, term_frequency, in_prose > 0, count, language)
 
     @cached_property
     def digest(self) -> str:
         digest = hashlib.blake2b(f"{self.texts}\n{' '.join(self.words)}\n".encode(), digest_size=8)
         for counts in (self.document_frequency, self.term_frequency, self.in_prose):
             digest.update(counts.astype("<i8").tobytes())
+        if self.language != "en":
+            digest.update(self.language.encode())
         return digest.hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -91,7 +100,7 @@ class Statistics:
     def __reduce__(self) -> tuple[Any, ...]:
         """The words as one string, which pickles many times faster than a tuple of them."""
         counts = self.document_frequency, self.term_frequency, self.in_prose
-        return _from_joined, (" ".join(self.words), *counts, self.texts)
+        return _from_joined, (" ".join(self.words), *counts, self.texts, self.language)
 
     def idf(self) -> np.ndarray:
         """log(texts / document frequency), at least 0. (W,)"""
@@ -126,7 +135,7 @@ class TfIdf(WordEdit):
     """
 
     method = "tfidf"
-    version = 1
+    version = 2
 
     statistics: Statistics
     """Of the corpus: `Statistics.of(texts)` of the training texts."""
@@ -139,6 +148,10 @@ class TfIdf(WordEdit):
     protect: tuple[str, ...] = ()
     """Words neither to replace nor to draw, such as those that carry the label; list each form, in any case."""
 
+    language: str = "en"
+    """Of the texts and of the statistics, such as de or deu, or `any`; sentences in another one stay. Negations are
+    known in English alone."""
+
     keep_negations: bool = True
     """Neither replace nor draw negations; the paper treats them as any other word."""
 
@@ -146,6 +159,15 @@ class TfIdf(WordEdit):
         if not isinstance(self.statistics, Statistics):
             raise SettingsError("statistics: give those of the training texts, Statistics.of(texts)")
         super().__post_init__()
+        if self.statistics.language != self.texts_language:
+            raise SettingsError(
+                f"language={self.language!r}, but the statistics are of language {self.statistics.language!r}: "
+                f"give Statistics.of(texts, language={self.language!r})"
+            )
+
+    @property
+    def texts_language(self) -> str:
+        return two_letters(self.language)
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
@@ -153,6 +175,8 @@ class TfIdf(WordEdit):
 
     def settings(self) -> dict[str, Any]:
         further = {"digest_of_texts": self.statistics.digest, "keep_negations": self.keep_negations}
+        if self.texts_language != "en":
+            further["language"] = self.texts_language
         return super().settings() | further
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
@@ -161,13 +185,14 @@ class TfIdf(WordEdit):
         new_words: dict[int, str] = {}  # by index of the replaced word
         for index, probability in enumerate(replacement_probabilities(terms, substitutes.idf, self.rate)):
             word = words[index]
+            if may_be_name(word) and terms[index] not in substitutes.index:
+                continue  # the corpus has it with a capital
             if word.editable and word.lowercase not in self.kept_words and draws.uniform() < probability:
                 substitute = substitutes.draw(terms[index], draws)
                 if substitute is not None:
                     new_words[index] = substitute
         edits = _edits(text, words, new_words)
-        new_text = apply_edits(text, with_article_edits(text, words, edits))
-        return EditedText(new_text, len(edits) / max(1, len(words)))
+        return EditedText(replace_words(text, words, edits), len(edits) / max(1, len(words)))
 
 
 def replacement_probabilities(terms: Sequence[str], idf: Mapping[str, float], rate: float) -> list[float]:

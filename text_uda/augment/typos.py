@@ -41,6 +41,10 @@ class Typos(WordEdit):
     rate: float = 0.1
     """Share of the words with a typo, in (0, 1]; at least one per text."""
 
+    @property
+    def texts_language(self) -> None:
+        return None
+
     @cached_property
     def kept_words(self) -> frozenset[str]:
         return NEGATIONS | lower_case(self.protect)

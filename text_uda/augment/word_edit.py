@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
-from text_uda.augment.words import Word, find_words
+from text_uda.augment.words import Word, find_words, words_in
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws, Key
 from translation_cache import Job, Paraphrase, fingerprint
@@ -42,6 +42,14 @@ class WordEdit(Job):
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         """The text after the edits that the draws select."""
 
+    @property
+    def texts_language(self) -> str | None:
+        """The language that the method knows, by its two-letter code, or `any`; sentences in another one stay.
+
+        None if the language does not matter.
+        """
+        return "en"
+
     @cached_property
     def kept_words(self) -> frozenset[str]:
         """Words that stay as they are, in lower case."""
@@ -54,7 +62,7 @@ class WordEdit(Job):
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises MissingPartError if the method needs WordNet and there is none."""
-        return edit_texts(self.edit, self.settings(), sources, samples)
+        return edit_texts(self.edit, self.settings(), sources, samples, language=self.texts_language)
 
 
 def edit_texts(
@@ -62,20 +70,32 @@ def edit_texts(
     settings: Mapping[str, Any],
     sources: Sequence[str],
     samples: Sequence[int],
+    *,
+    language: str | None = None,
 ) -> list[Paraphrase]:
     """Edit each source with draws whose key is (settings, source, sample).
 
-    A text that the edit does not change gets the status `unchanged`: training never pairs a text with itself.
+    A text that the edit does not change gets the status `unchanged`: training never pairs a text with itself. One in
+    another language gets `source-language`.
     """
     key = Key(fingerprint(settings))
     paraphrases = []
     for source, sample in zip(sources, samples, strict=True):
-        text, change_rate = edit(source, find_words(source), key.draws(source, sample))
+        words = find_words(source) if language is None else words_in(source, language)
+        if words is None:
+            paraphrases.append(in_other_language(source))
+            continue
+        text, change_rate = edit(source, words, key.draws(source, sample))
         if text == source:
             paraphrases.append(Paraphrase(source, "unchanged", scores={"change_rate": 0.0}))
         else:
             paraphrases.append(Paraphrase(text, scores={"change_rate": change_rate}))
     return paraphrases
+
+
+def in_other_language(source: str) -> Paraphrase:
+    """The paraphrase of a text in another language than the method's: the text, rejected."""
+    return Paraphrase(source, "source-language", scores={"change_rate": 0.0})
 
 
 def check_rate(rate: float) -> None:

@@ -5,8 +5,10 @@ import unicodedata
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
+from text_uda.text.language import ANY, is_in, sentences_in
 from text_uda.text.line_breaks import mask_line_breaks
 
 _APOSTROPHES = "'’‘ʼ`´′＇"
@@ -67,8 +69,13 @@ class Word(NamedTuple):
     """Number of the run of words that no clause end, no negation and, in its scope, no contrast word divides."""
 
 
-def find_words(text: str) -> list[Word]:
-    """The words of a text, in order, in linear time."""
+def find_words(text: str, *, any_letters: bool = False) -> list[Word]:
+    """The words of a text, in order, in linear time.
+
+    Args:
+        any_letters: words with letters other than those of English are editable, too.
+    """
+    chunks = _CHUNKS_OF_ANY_LETTERS if any_letters else _CHUNKS
     words: list[Word] = []
     make, append = tuple.__new__, words.append  # Word(...) takes twice the time
     previous, starts_sentence, negated, segment = "", True, False, 0
@@ -76,7 +83,7 @@ def find_words(text: str) -> list[Word]:
     lines = mask_line_breaks(text, ".", " ")
     for chunk in lines.split():
         offset = lines.index(chunk, offset)
-        parts, ends_sentence, ends_clause = _CHUNKS[chunk]
+        parts, ends_sentence, ends_clause = chunks[chunk]
         for start, end, word, lowercase, editable_at_start, editable_within, negation in parts:
             divides = negation or (negated and lowercase in CONTRAST_WORDS)
             segment += divides
@@ -91,6 +98,37 @@ def find_words(text: str) -> list[Word]:
             segment += 1
         offset += len(chunk)
     return _protect_tags(text, words) if "<" in text else words
+
+
+_LOWERCASE, _STARTS_SENTENCE = (itemgetter(Word._fields.index(name)) for name in ("lowercase", "starts_sentence"))
+
+
+def words_in(text: str, language: str) -> list[Word] | None:
+    """The words; those of sentences in another language are not editable. None if all sentences are in another one.
+
+    In another language than English, `a` and `an` are no articles, and not editable.
+
+    Args:
+        language: a two-letter code, or `any`.
+    """
+    words = find_words(text, any_letters=language != "en")
+    if language == ANY or not words:
+        return words
+    if language == "en" and [*map(_STARTS_SENTENCE, words)].count(True) == 1:  # most texts: no need to divide them
+        return None if is_in(language, [*map(_LOWERCASE, words)]) is False else words
+    starts = [index for index, word in enumerate(words) if word.starts_sentence]
+    sentences = [words[start:end] for start, end in pairwise([*starts, len(words)])]
+    verdicts = sentences_in(language, [[word.lowercase for word in sentence] for sentence in sentences])
+    if all(verdicts) and language == "en":
+        return words
+    if not any(verdicts):
+        return None
+    for start, sentence, verdict in zip(starts, sentences, verdicts, strict=True):
+        if not verdict:
+            words[start : start + len(sentence)] = [word._replace(editable=False) for word in sentence]
+    if language != "en":
+        words = [word._replace(editable=False) if word.lowercase in ("a", "an") else word for word in words]
+    return words
 
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
@@ -114,17 +152,22 @@ _Chunk = tuple[tuple[_Part, ...], bool, bool]
 class _Chunks(dict[str, _Chunk]):
     """Parsed chunks, cached: most chunks of a text occur in other texts too."""
 
+    def __init__(self, *, any_letters: bool) -> None:
+        super().__init__()
+        self.any_letters = any_letters
+
     def __missing__(self, chunk: str) -> _Chunk:
         if len(self) >= 1 << 17:
             self.clear()
-        self[chunk] = parsed = _parse_chunk(chunk)
+        self[chunk] = parsed = _parse_chunk(chunk, any_letters=self.any_letters)
         return parsed
 
 
-_CHUNKS = _Chunks()
+_CHUNKS = _Chunks(any_letters=False)
+_CHUNKS_OF_ANY_LETTERS = _Chunks(any_letters=True)
 
 
-def _parse_chunk(chunk: str) -> _Chunk:
+def _parse_chunk(chunk: str, *, any_letters: bool) -> _Chunk:
     """The words of a chunk of non-space characters, whether it ends a sentence, and whether it ends a clause.
 
     Each word is (start, end, text, lower case, editable at the start of a sentence, editable elsewhere, negation); a
@@ -138,7 +181,8 @@ def _parse_chunk(chunk: str) -> _Chunk:
         neighbours = chunk[max(0, start - 1) : start] + chunk[end : end + 1]
         joined = any(character in _JOINTS or _combines(character) for character in neighbours)
         lowercase = word.lower()
-        editable = prose and not joined and word.isascii() and word.isalpha() and (word.islower() or word.istitle())
+        editable = prose and not joined and word.isalpha() and (word.islower() or word.istitle())
+        editable = editable and (any_letters or word.isascii())
         negation = is_negation(lowercase)
         parts.append((start, end, word, lowercase, editable, editable and not word[0].isupper(), negation))
     ends_sentence = not title and bool(_SENTENCE_END.search(chunk))
@@ -153,6 +197,20 @@ def is_negation(word: str) -> bool:
 def _combines(character: str) -> bool:
     """Whether it combines with the letter before it, as an accent does."""
     return unicodedata.category(character).startswith("M")
+
+
+_ADVERB = re.compile(r"[a-z]{4,}ly")
+_NAMES_LIKE_ADVERBS = frozenset("beverly kimberly connelly donnelly kennelly".split())
+
+
+def may_be_name(word: Word) -> bool:
+    """Whether a word with a capital starts a sentence and may be a name: Frank is good, Subway sandwiches.
+
+    Adverbs in -ly are none. They are 42% of the first words with a synonym in movie-snippets.
+    """
+    is_first_capital = word.starts_sentence and word.text[0].isupper()
+    adverb = _ADVERB.fullmatch(word.lowercase) and word.lowercase not in _NAMES_LIKE_ADVERBS
+    return is_first_capital and not adverb
 
 
 # --- edits ------------------------------------------------------------------------------------------------------------
@@ -197,6 +255,7 @@ def with_article_edits(text: str, words: Sequence[Word], edits: Sequence[Edit]) 
         if (
             article is not None
             and article.lowercase in ("a", "an")
+            and article.editable
             and article.start not in replaced
             and edit.new
             and not text[article.end : edit.start].strip()
@@ -206,6 +265,11 @@ def with_article_edits(text: str, words: Sequence[Word], edits: Sequence[Edit]) 
                 all_edits.append(Edit(article.start, article.end, with_capital_of(article.text, required)))
         all_edits.append(edit)
     return all_edits
+
+
+def replace_words(text: str, words: Sequence[Word], edits: Sequence[Edit]) -> str:
+    """The text after the edits, with its articles adapted; see `with_article_edits`."""
+    return apply_edits(text, with_article_edits(text, words, edits))
 
 
 def repair_articles(text: str, source_words: Sequence[Word]) -> str:

@@ -26,7 +26,12 @@ IN_STEP = tuple(name for name, declared in _DECLARED.items() if declared.methods
 
 # What RandAugment draws from by default; with a translator, back-translation too.
 _OPERATIONS = ("synonym", "tfidf", "switchout", "insertion", "swap", "deletion", "aeda", "typos")
-_OF_WORDS = ("protect", "part_of_speech", "mlm_model")  # the options that RandAugment passes on to each operation
+_OF_WORDS = (
+    "protect",
+    "language",
+    "part_of_speech",
+    "mlm_model",
+)  # the options that RandAugment passes on to each operation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,10 @@ class AugmentationChoice:
 
     protect: tuple[str, ...] = ()
     """A word (a name, in back-translation) that stays; can be repeated."""
+
+    language: str | None = None
+    """Language of the texts that synonym, insertion, tfidf or mlm changes, such as en, es or deu; sentences in another
+    one stay. Of tfidf and mlm also `any`."""
 
     part_of_speech: "tuple[PartOfSpeech, ...]" = ()
     """Replace only these by synonyms; can be repeated. None: all of them."""
@@ -118,7 +127,7 @@ class AugmentationChoice:
         if "statistics" in fields:
             from text_uda.augment.tfidf import Statistics
 
-            arguments["statistics"] = Statistics.of(texts())
+            arguments["statistics"] = Statistics.of(texts(), language=arguments.get("language", "en"))
         return _class_of(method)(**arguments)
 
     def _randaugment(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_options
+from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_options, options_of
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
@@ -141,5 +141,10 @@ def paraphrase(
         f"requested {report.requested:,}, already in the cache {report.present:,}, computed {report.computed:,}"
         f" in {report.seconds:.1f} s; rejected: {rejected or 'none'}"
     )
+    if foreign := report.rejected.get("source-language"):
+        unit = "sentence" if job.settings()["unit"] == "sentence" else "text"
+        counted = f"{foreign:,} {unit}{' is' if foreign == 1 else 's are'}"
+        hint = "; --language names the language" if "language" in options_of(augmentation.method) else ""
+        click.echo(f"{counted} in another language than {augmentation.method} changes, and left alone{hint}")
     settings = fingerprint(job.settings())[:8]
     click.echo(f"to read them: text-uda cache show {printable(cache_path)} --settings {settings}")

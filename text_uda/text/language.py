@@ -1,9 +1,12 @@
-"""Whether a paraphrase is in the language of its source, judged from the two texts alone."""
+"""Languages: whether a sentence is in a given one, and whether a paraphrase is in that of its source."""
 
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache, lru_cache
+
+from text_uda.errors import SettingsError
 
 _WORD = re.compile(r"[^\W\d_]+")
 _MOSTLY_SHARED = 2 / 3  # a text that shares this part of its words with the source is in its language
@@ -15,6 +18,107 @@ _MIN_SCRIPT_SHARE = 1 / 4  # of the letters of the source, for a script to belon
 _MACROLANGUAGES = ("hr bs sr", "ar ary arz", "zh yue wuu", "no nn", "ms id")
 _MACROLANGUAGE = {code: group.split()[0] for group in _MACROLANGUAGES for code in group.split()}
 _NO_LANGUAGE = "zxx"
+
+ANY = "any"
+"""The language of a method that knows none."""
+# ISO 639-1, which py3langid uses, of ISO 639-3, which Apertium and the Open Multilingual WordNet use.
+_TWO_LETTERS: dict[str, str] = {
+    pair[:3]: pair[4:]
+    for pair in """afr:af sqi:sq als:sq ara:ar arb:ar eus:eu bul:bg cat:ca zho:zh cmn:zh hrv:hr ces:cs dan:da nld:nl
+        eng:en epo:eo est:et fin:fi fra:fr glg:gl deu:de ell:el heb:he hin:hi hun:hu isl:is ind:id gle:ga ita:it jpn:ja
+        kor:ko lav:lv lit:lt msa:ms zsm:ms nor:no nob:no nno:nn oci:oc fas:fa pol:pl por:pt ron:ro rus:ru srp:sr slk:sk
+        slv:sl spa:es swa:sw swe:sv tha:th tur:tr ukr:uk urd:ur vie:vi cym:cy ger:de fre:fr dut:nl""".split()
+}
+_DECISIVE = 10.0  # log odds of another language over the expected one
+_MIN_SENTENCE_BYTES = 12
+_MIN_SENTENCE_WORDS = 3  # distinct ones; a script without spaces needs one
+# Words that no other language has among its frequent ones: one in ten makes a sentence English.
+_ENGLISH = frozenset(
+    """about above after again against almost already although always among another any anybody anyone anything around
+    away back became because become been before behind being below between both but could couldn't did didn't does
+    doesn't doing don't done down during each either enough every everybody everyone everything except first from
+    further gave get gets getting give given go goes going got hasn't haven't have having he's hence here hers herself
+    himself how however i'm i've if instead into isn't it it's its itself just keep kept know last least less little
+    lots makes making many more mostly much my myself neither never next no-one nobody none nor not nothing now nowhere
+    off often onto other others otherwise our ours ourselves out own perhaps quite rather really said same saw say says
+    seeing seem seen several shall she she's should shouldn't since some somebody someone something sometimes somewhere
+    soon taken than that that's the their theirs them themselves then there there's therefore these they they're thing
+    things this those though three through thus together too took toward towards twice two under unless until up upon
+    very wasn't way weren't what whatever when where whether which while who whole whom whose why with within without
+    won't would wouldn't yet you you're your yours yourself yourselves""".split()
+)
+# Two of these are English if no other language has both: Dutch has of and is, Romance languages a and on, ...
+_ENGLISH_IN_PART = {
+    word: number
+    for number, words in enumerate(("of is we over had", "a as an on no he me or so do also", "for at by her be was"))
+    for word in words.split()
+}
+
+
+def two_letters(code: str) -> str:
+    """The ISO 639-1 code of a language that can be identified, of its code or that of ISO 639-3; ANY stays.
+
+    Raises:
+        SettingsError: the language is unknown.
+    """
+    if code in (ANY, "en"):
+        return code
+    language = _TWO_LETTERS.get(code, code)
+    if language not in map(str, _identifier().nb_classes):
+        raise SettingsError(f"language={code!r} is unknown: give a code of ISO 639, such as en, de or deu, or {ANY}")
+    return language
+
+
+def three_letters(code: str) -> tuple[str, ...]:
+    """The codes of ISO 639-3 of a language, the given one first.
+
+    Raises:
+        SettingsError: the language is unknown.
+    """
+    language = two_letters(code)
+    same = [three for three, two in _TWO_LETTERS.items() if two == language]
+    return tuple(dict.fromkeys([code, *same] if len(code) == 3 else same)) or (code,)
+
+
+def is_in(language: str, words: Sequence[str]) -> bool | None:
+    """Whether a sentence, given by its words in lower case, is in the language; None if it is too short to tell.
+
+    It is in another one if that has log odds of at least 10 over the expected one, and over no language, by py3langid's
+    naive Bayes on the distinct words. For English, frequent words decide first.
+
+    Args:
+        language: of ISO 639-1.
+    """
+    if language == "en" and _is_english(words):
+        return True
+    return _is_in(language, " ".join(dict.fromkeys(words)))
+
+
+def _is_english(words: Sequence[str]) -> bool:
+    sure = sum(map(_ENGLISH.__contains__, words))
+    if sure * 10 >= len(words):
+        return bool(words)
+    return len({_ENGLISH_IN_PART[word] for word in words if word in _ENGLISH_IN_PART}) + bool(sure) >= 2
+
+
+@lru_cache(maxsize=1 << 13)  # the samples of a text ask again
+def _is_in(language: str, text: str) -> bool | None:
+    size = len(text.encode("utf-8", "replace"))
+    other_script = size > 1.5 * len(text)  # Cyrillic, Greek, Arabic, Chinese, ...
+    if size < _MIN_SENTENCE_BYTES or (text.count(" ") + 1 < _MIN_SENTENCE_WORDS and not other_script):
+        return None
+    scores = _log_probabilities(text)
+    expected = scores.get(_MACROLANGUAGE.get(language, language), float("-inf"))
+    if language == "en":
+        expected = max(expected, scores["pcm"])  # Nigerian Pidgin, whose words are English
+    expected = max(expected, scores[_NO_LANGUAGE])  # invented words and codes are in no other language
+    return max(scores.values()) - expected < _DECISIVE
+
+
+def sentences_in(language: str, sentences: Sequence[Sequence[str]]) -> list[bool]:
+    """For each sentence of a text whether it is in the language; one that is too short to tell follows the others."""
+    verdicts = [is_in(language, words) for words in sentences]
+    return [(True in verdicts or False not in verdicts) if verdict is None else verdict for verdict in verdicts]
 
 
 def in_other_language(source: str, text: str) -> bool:

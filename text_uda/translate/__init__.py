@@ -1,16 +1,18 @@
 """Translation engines, one per file, and the only list of them."""
 
+import re
 from difflib import get_close_matches
 from typing import Any
 
 from text_uda.errors import SettingsError
+from text_uda.text.language import ANY, two_letters
 from text_uda.translate.apertium import Apertium
 from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation, Translator
 
 ENGINES = ("apertium", "marian", "ctranslate2")
 
-__all__ = ["ENGINES", "Translation", "Translator", "parse"]
+__all__ = ["ENGINES", "Translation", "Translator", "parse", "source_language"]
 
 RoundTrip = tuple[Translator, Translator]  # (forward, back)
 
@@ -28,6 +30,22 @@ def parse(
         SettingsError: the engine is unknown, or does not support an option.
     """
     return tuple(_round_trip(part.strip(), precision, share or WorkerShare(), decoding) for part in spec.split("+"))
+
+
+def source_language(translator: Translator) -> str:
+    """The two-letter code of the language that a translator reads; `any` if its name and its files do not tell."""
+    if isinstance(translator, Apertium):
+        code = re.split("[-_]", translator.direction)[0]
+    elif not isinstance(model := getattr(translator, "model", None), str):
+        return ANY
+    else:
+        from text_uda.translate.marian_checkpoint import source_code
+
+        code = source_code(model)
+    try:
+        return two_letters(code)
+    except SettingsError:  # a group of languages, such as roa
+        return ANY
 
 
 def _round_trip(spec: str, precision: str | None, share: WorkerShare, decoding: dict[str, Any]) -> RoundTrip:

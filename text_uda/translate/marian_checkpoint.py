@@ -110,6 +110,17 @@ def vocabulary(model: str) -> Vocabulary:
     return Vocabulary(tokenizer, language, _config(name).max_position_embeddings, reserved)
 
 
+def source_code(model: str) -> str:
+    """The code of the language that a checkpoint reads, of its tokenizer or of a name like opus-mt-en-de, else `any`.
+
+    Raises SettingsError as `vocabulary` does.
+    """
+    known = vocabulary(model).tokenizer.init_kwargs.get("source_lang")
+    name = split_name(model)[0].rstrip("/").rpartition("/")[2]
+    named = re.match(r"opus-mt-(?:tc-(?:big|base|bible|tiny)-)*([a-z]{2,3})-", name)
+    return known or (named[1] if named else "any")
+
+
 def check_precision(precision: str, known: tuple[str, ...]) -> None:
     if precision not in known:
         raise SettingsError(f"precision={precision!r}: choose one of {', '.join(known)}")
