@@ -20,7 +20,8 @@ VERBS = {
     "pretrain": "Continue an encoder's pretraining on the texts of DATA.",
     "train": "Train a classifier from few labels and unlabeled texts.",
     "evaluate": "Measure the error of a trained run on a data set.",
-    "predict": "Classify the lines of standard input.",
+    "predict": "Classify the rows of a file, or standard input.",
+    "pseudo-label": "Write the unlabeled rows that a run labels with confidence.",
     "ablate": "Run a study: many runs over methods and seeds, a table, a page.",
     "report": "Write one page that compares runs.",
 }
