@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import click
 
 from text_uda.cli.output import printable
-from text_uda.data.files import TEXT_NAMES, is_missing
+from text_uda.data.column_names import TEXT_NAMES
+from text_uda.data.label_spelling import label_of
 from text_uda.errors import DataError
 
 NAME = "<stdin>"
@@ -100,7 +101,7 @@ class StandardInput:
                     " answer; give the file itself, `text-uda predict RUN FILE`"
                 )
         text = fields.get(self._column)
-        if is_missing(text):
+        if label_of(text) is None:
             return InputLine(None, fields)
         if not isinstance(text, str):
             raise DataError(

@@ -94,31 +94,11 @@ def _with_training(record: dict[str, Any], data_name: str, run: Path) -> dict[st
 
 def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     """The rows with the class numbers of the run, by the names of the classes."""
-<<<<<<< HEAD
-    from text_uda.data import Rows
-    from text_uda.data.label_spelling import class_finder
-
-    rows = Rows.joined(corpus.train, corpus.unused, corpus.test) if all_rows else corpus.test
-    texts, labels = rows.texts, rows.labels
     classes = run_classes(run)
-    class_of = class_finder(classes)
-    numbers = {name: classes.index(found) for name in corpus.classes if (found := class_of(name)) is not None}
-    unknown = sorted({corpus.classes[label] for label in labels} - set(numbers))
-    if unknown:
-        raise DataError(
-            f"{source}: label {unknown[0]!r} (of the text {_first_text(corpus, texts, labels, unknown[0])}) is none of"
-            f" the classes of {run} ({', '.join(classes)}); correct it, or name the right column with --label-column"
-        )
-    return Rows(texts=texts, labels=tuple(numbers[corpus.classes[label]] for label in labels))
+    from text_uda.data.evaluation_rows import both, file_rows
+    from text_uda.data.tables import names_files
 
-
-def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...], name: str) -> str:
-    return repr(next(text for text, label in zip(texts, labels, strict=True) if corpus.classes[label] == name)[:60])
-=======
-    classes = run_classes(run)
-    from text_uda.data.evaluation_rows import both, file_rows, is_file
-
-    if not is_file(data.source) or data.limit is not None:
+    if not names_files(data.source) or data.limit is not None:
         return _of_data_set(run, classes, data, part)
     columns = {"text_column": data.text_column, "label_column": data.label_column}
     if data.test is None:
@@ -130,10 +110,12 @@ def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...],
 def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") -> "EvaluationRows":
     from text_uda.data import Rows
     from text_uda.data.evaluation_rows import EvaluationRows
+    from text_uda.data.label_spelling import class_finder
 
     corpus = data.load()
     rows = corpus.test if part == "test" else Rows.joined(corpus.train, corpus.unused, corpus.test)
-    numbers = {name: number for number, name in enumerate(classes)}
+    class_of = class_finder(classes)
+    numbers = {name: classes.index(known) for name in corpus.classes if (known := class_of(name)) is not None}
     for text, label in zip(rows.texts, rows.labels, strict=True):
         if corpus.classes[label] not in numbers:
             raise DataError(
@@ -143,7 +125,6 @@ def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") 
     words = f"{'the test rows' if part == 'test' else 'all labeled rows'} of {corpus.name}: {len(rows):,}"
     labels = tuple(numbers[corpus.classes[label]] for label in rows.labels)
     return EvaluationRows(Rows(texts=rows.texts, labels=labels), corpus.name, words)
->>>>>>> b9af574 (predict reads and writes files, pseudo-label hands on confident rows, evaluate takes one class and says which rows it saw)
 
 
 def run_classes(run: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from text_uda.data.tables import kind_of
 from text_uda.errors import DataError
 from translation_cache.atomic import whole_file
 
@@ -118,7 +119,7 @@ def inferred_schema(columns: Sequence[str], blocks: Iterable[Sequence[Record]], 
         known: a file that the records are from; if it is Parquet, its types are kept where the values have them.
     """
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.null())
-    if known is not None and known.suffix.lower() == ".parquet" and known.is_file():
+    if known is not None and kind_of(known) == ".parquet" and known.is_file():
         types |= {field.name: field.type for field in pq.read_schema(known) if field.name in types}
     for block in blocks:
         for column in columns:

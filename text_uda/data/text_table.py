@@ -1,11 +1,12 @@
-"""Tables whose texts are classified: all columns kept, blank texts allowed, every row checked before the first result."""
+"""Tables whose texts are classified: all columns kept, blank texts allowed, all rows checked before the first one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_uda.data.files import is_missing, text_column_of
+from text_uda.data.files import text_column_of
+from text_uda.data.label_spelling import label_of
 from text_uda.data.tables import Record, Table, open_table
 from text_uda.errors import DataError
 
@@ -55,12 +56,12 @@ class TextTable:
     @staticmethod
     def open(path: Path, text_column: str | None) -> "TextTable":
         """The table of a file. Raises DataError as `of` and `open_table` do."""
-        return TextTable.of(open_table(path), text_column)
+        return TextTable.of(open_table(path, named=(text_column,)), text_column)
 
     def text(self, fields: dict[str, Any]) -> str | None:
         """None for a blank text."""
         text = fields.get(self.text_column)
-        return None if is_missing(text) else text
+        return None if label_of(text) is None else text
 
     def chunks(self) -> Iterator[list[Record]]:
         """(row number, fields) of all rows that are read, in lists of up to 4,096."""
@@ -80,7 +81,7 @@ class TextTable:
 
 def _text(table: Table, number: int, fields: dict[str, Any], column: str) -> str | None:
     text = fields.get(column)
-    if is_missing(text):
+    if label_of(text) is None:
         return None
     if not isinstance(text, str):
         raise DataError(f"{table.where(number)}: {column!r} is {text!r:.40}, not a text; choose another --text-column")

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from text_uda.data import load
-from text_uda.data.evaluation_rows import is_file
-from text_uda.data.files import is_missing, label_column_of, text_column_of
+from text_uda.data.files import label_column_of, text_column_of
+from text_uda.data.label_spelling import label_of
 from text_uda.data.table_writer import table_writer
-from text_uda.data.tables import Record, Table, open_table
+from text_uda.data.tables import Record, Table, names_files, open_table
 from text_uda.data.text_table import TextTable
 from text_uda.data.texts import in_blocks, take_texts
 from text_uda.errors import DataError, SettingsError
@@ -69,7 +69,7 @@ def pseudo_label(
     if per_class is not None and per_class < 1:
         raise SettingsError(f"per_class={per_class}: keep at least one row of each class")
     out = Path(out)
-    check_output(out, inputs=[Path(data)] if is_file(data) else [])
+    check_output(out, inputs=[Path(data)] if names_files(str(data)) else [])
     texts, label_name, labeled_rows = _unlabeled_rows(run, data, text_column, label_column)
     classifier = TrainedClassifier.open(run, precision=precision)
     probability_name = free_prefix(texts.table.columns, ("probability",)) + "probability"
@@ -149,16 +149,16 @@ def _unlabeled_rows(
     run: str | Path, data: str | Path, text_column: str | None, label_column: str | None
 ) -> tuple[TextTable, str, int]:
     """(the unlabeled rows, the column for their labels, number of labeled rows)."""
-    if not is_file(data):
+    if not names_files(str(data)):
         return _unlabeled_texts(run, str(data), text_column, label_column)
-    table = open_table(Path(data))
+    table = open_table(Path(data), named=(text_column, label_column))
     only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
     text_name = only or text_column_of(table, text_column)
     label_name = label_column_of(table, label_column, text_column=text_name)
     if label_name is None:
         return _not_empty(TextTable.of(table, text_name)), "label", 0
-    labeled_rows = sum(not is_missing(fields.get(label_name)) for _, fields in table.records())
-    texts = TextTable.of(table, text_name, is_read=lambda fields: is_missing(fields.get(label_name)))
+    labeled_rows = sum(label_of(fields.get(label_name)) is not None for _, fields in table.records())
+    texts = TextTable.of(table, text_name, is_read=lambda fields: label_of(fields.get(label_name)) is None)
     return _not_empty(texts, f"every row has a label in {label_name!r}"), label_name, labeled_rows
 
 
