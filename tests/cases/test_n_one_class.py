@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from text_uda import TrainSettings, load, split, train
 from text_uda.cli import main
-from text_uda.objectives import UDA, Supervised
+from text_uda.objectives import PiModel, Supervised
 
 CLASSES = ("neg", "pos")
 
@@ -95,7 +95,7 @@ def test_the_rows_are_named_and_the_ones_of_training_are_counted(evaluate, data,
 
 def test_unlabeled_texts_count_as_seen_where_the_run_read_them(data, tiny_bert, tmp_path):
     settings = TrainSettings(encoder=str(tiny_bert), tune="head", steps=2, precision="fp32")
-    objectives = (Supervised(), UDA(confidence_threshold=None))
+    objectives = (Supervised(), PiModel())
     train(split(load(data), labels=8, dev=6, seed=0), objectives=objectives, settings=settings, out=tmp_path / "run")
     words = CliRunner().invoke(main, ["evaluate", str(tmp_path / "run"), str(data), "--rows", "all"]).stdout
     assert "seen in training: 8 with their labels, 6 to select the weights, 50 without labels" in words
