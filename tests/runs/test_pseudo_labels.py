@@ -153,3 +153,12 @@ def test_wilson_interval_by_the_formula_of_scipy():
     for errors, rows in ((0, 10), (3, 10), (10, 10), (70, 2000)):
         low, high = stats.binomtest(errors, rows).proportion_ci(method="wilson")
         assert wilson_interval(errors, rows) == pytest.approx((100 * low, 100 * high), abs=1e-4)
+
+
+def test_of_a_data_set_by_name_the_texts_whose_labels_the_run_did_not_use(trained, tmp_path, monkeypatch):
+    corpus = load(trained.parent / "data.csv")
+    monkeypatch.setattr("text_uda.runs.pseudo_labels.load", lambda name, **_columns: corpus)
+    record = pseudo_label(trained, "someone/reviews", tmp_path / "out.jsonl", threshold=0)
+    data = split(corpus, labels=8, seed=0)
+    assert sorted(row["text"] for row in read(tmp_path / "out.jsonl")) == sorted(data.unlabeled)
+    assert record["labeled_rows"] == len(data.labeled) + len(data.dev)
