@@ -54,8 +54,8 @@ def evaluate(run: Path, data: DataChoice, part: "Part", as_json: bool) -> None:
         click.echo(line)
     low, high = record["test_error_interval"]
     click.echo(
-        f"error {record['test_error']:.2f}% (95% interval {low:.2f} to {high:.2f}, Wilson), balanced error"
-        f" {record['test_balanced_error']:.2f}%, macro-F1 {record['test_macro_f1']:.2f}%"
+        f"error {record['test_error']:.2f}%, balanced error {record['test_balanced_error']:.2f}%,"
+        f" macro-F1 {record['test_macro_f1']:.2f}%; 95% interval of the error: {low:.2f} to {high:.2f}% (Wilson)"
     )
     click.echo(scores_table(record["per_class"]))
     for line in confusion_lines([scores["class"] for scores in record["per_class"]], record["confusion"]):
