@@ -142,20 +142,21 @@ def test_damaged_cache_is_never_read_as_data(run, refused, record, tmp_path):
     ("stdin", "said"),
     [
         (b"", "empty"),
-        (b"good\n\nbad\n", "line 2"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"\xff\xfeg\0", "UTF-16"),
         (b"good\nna\xefve\n", "line 2: byte 3 (0xef) is not UTF-8"),
     ],
 )
 def test_predict_names_the_line_after_it_answered_the_earlier_ones(refused, tmp_path, monkeypatch, stdin, said):
     monkeypatch.setattr(
-        import_module("text_uda.runs.evaluation"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
+        import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
     )
     assert said in refused("predict", tmp_path, input=stdin)
 
 
 def test_predict_reads_texts_without_byte_order_mark_and_line_ends(run, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        import_module("text_uda.runs.evaluation"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
+        import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
     )
     result = run("predict", tmp_path, input="\ufeffgood \r\nbad\ufeff\n".encode())
     assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["good ", "bad\ufeff"]

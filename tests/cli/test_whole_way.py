@@ -139,7 +139,8 @@ def test_evaluate_tells_the_scores_of_each_class(record, run, trained, reviews):
     ]
     assert found["test_macro_f1"] == pytest.approx(result["test_macro_f1"])
     assert found["test_balanced_error"] == pytest.approx(result["test_balanced_error"])
-    error, head, *lines = run("evaluate", folder, reviews).stdout.splitlines()[-5:]
+    printed = run("evaluate", folder, reviews).stdout.splitlines()
+    (error, head, *lines), matrix = printed[-9:-4], printed[-4:]
     assert error.startswith(
         f"error {found['test_error']:.2f}%, balanced error {found['test_balanced_error']:.2f}%, macro"
     )
@@ -147,6 +148,7 @@ def test_evaluate_tells_the_scores_of_each_class(record, run, trained, reviews):
     assert [(line.split()[0], line.split()[-1]) for line in lines] == [
         (one["class"], str(one["support"])) for one in found["per_class"]
     ]
+    assert [[0 if cell == "." else int(cell) for cell in line.split()[1:]] for line in matrix[1:]] == found["confusion"]
 
 
 def test_train_tells_what_chose_and_what_rare_classes_get(run, reviews, tiny_bert, tmp_path):

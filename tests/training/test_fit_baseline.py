@@ -16,7 +16,8 @@ from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.objectives import LogisticRegression, SelfTraining, Supervised
 from text_uda.objectives.weight_averaging import EMA
-from text_uda.runs.evaluation import evaluate, predict
+from text_uda.runs.evaluation import evaluate
+from text_uda.runs.prediction import predict
 from text_uda.training.labels_only_reference import frozen_encoder
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
@@ -95,7 +96,8 @@ def test_it_leaves_what_a_run_leaves(split, settings, baseline, tmp_path):
     out = tmp_path / "run"
     result = train(split, objectives=(baseline,), settings=settings, out=out)
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "metrics.jsonl", "model", "result.json", "test_examples.jsonl")
+        *("config.json", "metrics.jsonl", "model", "result.json", "test_examples.jsonl"),
+        *("dev_predictions.jsonl", "seen_texts.npz"),
     }
     config = json.loads((out / "config.json").read_text())
     trained = train(split, objectives=(Supervised(),), settings=replace(settings, steps=1), out=tmp_path / "other")

@@ -18,7 +18,8 @@ from text_uda.errors import SettingsError
 from text_uda.objectives import UDA, LogisticRegression, SelfTraining, Supervised
 from text_uda.objectives.weight_averaging import EMA
 from text_uda.report import read
-from text_uda.runs.evaluation import evaluate, predict
+from text_uda.runs.evaluation import evaluate
+from text_uda.runs.prediction import predict
 from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step

@@ -99,7 +99,7 @@ class _LazyCommands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in self._names:
             raise KeyError(name)
-        return getattr(import_module(f"text_uda.cli.verb_{name}"), name)
+        return getattr(import_module(f"text_uda.cli.verb_{name.replace('-', '_')}"), name.replace("-", "_"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -1,22 +1,22 @@
 """`evaluate`: the error of a trained run on a data set."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from text_uda.cli.class_tables import confusion_lines, scores_table
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.grouped_help import option, verb
-from text_uda.cli.output import emit_json, printable, table
+from text_uda.cli.output import emit_json, printable
 from text_uda.cli.shared_options import ends, run_argument
 from text_uda.errors import DataError
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
-    from text_uda.data import Corpus, Rows
+    from text_uda.data.evaluation_rows import EvaluationRows, Part
 
 
 @verb()
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @data_options()
 @option(
     "--rows",
+    "part",
     group="Data",
     type=click.Choice(("test", "all")),
     default="test",
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     " row counts.",
 )
 @ends
-def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
+def evaluate(run: Path, data: DataChoice, part: "Part", as_json: bool) -> None:
     """Measure the error of the model in RUN on DATA, and precision, recall and F1 of each class, in percent.
 
     \b
@@ -40,36 +41,50 @@ def evaluate(run: Path, data: DataChoice, rows: str, as_json: bool) -> None:
       text-uda evaluate run movie-snippets
       text-uda evaluate run new-reviews.tsv --rows all
     """
-    corpus = data.load()
+    selected = _select(run, data, part)
     from text_uda.runs.evaluation import evaluate
 
-    selected = _with_class_numbers_of(run, corpus, data.source, all_rows=rows == "all")
     with followed("evaluate", "texts") as progress:
-        record = evaluate(run, selected, progress=progress)
+        record = evaluate(run, selected.rows, progress=progress)
     if as_json:
-        emit_json(_with_training(record, corpus, run))
+        emit_json(_with_training(record, selected.name, run) | {"unlabeled_rows": selected.unlabeled_rows})
         return
-    repeated = f" ({record['repeated_rows']:,} repeat a text, and count)" if record["repeated_rows"] else ""
-    click.echo(f"{printable(str(run))} on {len(selected.texts):,} rows{repeated} of {printable(corpus.name)}:")
+    click.echo(f"{printable(str(run))} on {printable(selected.part)}")
+    for line in _remarks(record, selected, part):
+        click.echo(line)
+    low, high = record["test_error_interval"]
     click.echo(
         f"error {record['test_error']:.2f}%, balanced error {record['test_balanced_error']:.2f}%,"
-        f" macro-F1 {record['test_macro_f1']:.2f}%"
+        f" macro-F1 {record['test_macro_f1']:.2f}%; 95% interval of the error: {low:.2f} to {high:.2f}% (Wilson)"
     )
-    click.echo(table([("class", "precision", "recall", "F1", "rows"), *map(_class_line, record["per_class"])]))
+    click.echo(scores_table(record["per_class"]))
+    for line in confusion_lines([scores["class"] for scores in record["per_class"]], record["confusion"]):
+        click.echo(line)
 
 
-def _class_line(scores: dict[str, Any]) -> tuple[str, ...]:
-    shares = (scores[name] for name in ("precision", "recall", "f1"))
-    cells = ("-" if share is None else f"{share:.1f}" for share in shares)
-    return (printable(scores["class"], 40), *cells, f"{scores['support']:,}")
+def _remarks(record: dict[str, Any], selected: "EvaluationRows", part: str) -> list[str]:
+    remarks = []
+    if selected.unlabeled_rows:
+        remarks.append(f"{selected.unlabeled_rows:,} rows have no label and are left out")
+    if record["repeated_rows"]:
+        remarks.append(f"{record['repeated_rows']:,} rows repeat a text, and count")
+    seen = record["seen_rows"]
+    if seen is None:
+        if part == "all":
+            remarks.append("it is unknown whether the run has seen these rows: an earlier version trained it")
+    elif any(seen.values()):
+        uses = {"labeled": "with their labels", "dev": "to select the weights", "unlabeled": "without labels"}
+        words = ", ".join(f"{count:,} {uses[use]}" for use, count in seen.items() if count)
+        remarks.append(f"seen in training: {words}; on new rows the error can be higher")
+    return remarks
 
 
-def _with_training(record: dict[str, Any], corpus: "Corpus", run: Path) -> dict[str, Any]:
+def _with_training(record: dict[str, Any], data_name: str, run: Path) -> dict[str, Any]:
     """The record with the figures of training. The last weights are not kept: their error is known on one test set."""
     trained = json.loads((run / "result.json").read_text(encoding="utf-8"))
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     counts = [[sum(row) for row in source["confusion"]] for source in (record, trained)]
-    same_rows = config["data"]["name"] == corpus.name and counts[0] == counts[1]
+    same_rows = config["data"]["name"] == data_name and counts[0] == counts[1]
     return record | {
         "dev_error": trained["dev_error"],
         "last_test_error": trained["last_test_error"] if same_rows else None,
@@ -77,27 +92,39 @@ def _with_training(record: dict[str, Any], corpus: "Corpus", run: Path) -> dict[
     }
 
 
-def _with_class_numbers_of(run: Path, corpus: "Corpus", source: str, *, all_rows: bool) -> "Rows":
+def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     """The rows with the class numbers of the run, by the names of the classes."""
+    classes = run_classes(run)
+    from text_uda.data.evaluation_rows import both, file_rows
+    from text_uda.data.tables import names_files
+
+    if not names_files(data.source) or data.limit is not None:
+        return _of_data_set(run, classes, data, part)
+    columns = {"text_column": data.text_column, "label_column": data.label_column}
+    if data.test is None:
+        return file_rows(Path(data.source), classes, part=part, **columns)
+    test = file_rows(data.test, classes, part="all", **columns)
+    return test if part == "test" else both(file_rows(Path(data.source), classes, part="all", **columns), test)
+
+
+def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") -> "EvaluationRows":
     from text_uda.data import Rows
+    from text_uda.data.evaluation_rows import EvaluationRows
     from text_uda.data.label_spelling import class_finder
 
-    rows = Rows.joined(corpus.train, corpus.unused, corpus.test) if all_rows else corpus.test
-    texts, labels = rows.texts, rows.labels
-    classes = run_classes(run)
+    corpus = data.load()
+    rows = corpus.test if part == "test" else Rows.joined(corpus.train, corpus.unused, corpus.test)
     class_of = class_finder(classes)
-    numbers = {name: classes.index(found) for name in corpus.classes if (found := class_of(name)) is not None}
-    unknown = sorted({corpus.classes[label] for label in labels} - set(numbers))
-    if unknown:
-        raise DataError(
-            f"{source}: label {unknown[0]!r} (of the text {_first_text(corpus, texts, labels, unknown[0])}) is none of"
-            f" the classes of {run} ({', '.join(classes)}); correct it, or name the right column with --label-column"
-        )
-    return Rows(texts=texts, labels=tuple(numbers[corpus.classes[label]] for label in labels))
-
-
-def _first_text(corpus: "Corpus", texts: Sequence[str], labels: tuple[int, ...], name: str) -> str:
-    return repr(next(text for text, label in zip(texts, labels, strict=True) if corpus.classes[label] == name)[:60])
+    numbers = {name: classes.index(known) for name in corpus.classes if (known := class_of(name)) is not None}
+    for text, label in zip(rows.texts, rows.labels, strict=True):
+        if corpus.classes[label] not in numbers:
+            raise DataError(
+                f"{data.source}: label {corpus.classes[label]!r} (of the text {text[:60]!r}) is none of the classes of"
+                f" {run} ({', '.join(classes)}); correct it, or name the right column with --label-column"
+            )
+    words = f"{'the test rows' if part == 'test' else 'all labeled rows'} of {corpus.name}: {len(rows):,}"
+    labels = tuple(numbers[corpus.classes[label]] for label in rows.labels)
+    return EvaluationRows(Rows(texts=rows.texts, labels=labels), corpus.name, words)
 
 
 def run_classes(run: Path) -> list[str]:

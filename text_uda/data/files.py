@@ -96,6 +96,23 @@ def text_column_of(table: Table, name: str | None) -> str:
     return _column(table, name, TEXT_NAMES, "text", "--text-column")
 
 
+def label_column_of(table: Table, name: str | None, *, text_column: str) -> str | None:
+    """The column of the labels: `name`, or the one with a usual name, None if there is none.
+
+    Raises:
+        DataError: there is no column `name`, or it is the column of the texts.
+    """
+    usual = {column.strip().casefold() for column in table.columns if column != text_column} & set(LABEL_NAMES)
+    if name is None and not usual:
+        return None
+    label_name = _column(table, name, LABEL_NAMES, "label", "--label-column", exclude=text_column)
+    if label_name == text_column:
+        raise DataError(
+            f"{table.path}: {label_name!r} cannot be both the text and the label; choose another --label-column"
+        )
+    return label_name
+
+
 def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
     text = record.get(name)
     if text is not None and not isinstance(text, str):

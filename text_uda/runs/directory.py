@@ -4,6 +4,8 @@ config.json           the configuration and its provenance: settings, digests, v
 metrics.jsonl         one line for each logged step and for each evaluation on the development rows
 examples.jsonl        some of the unlabeled pairs
 test_examples.jsonl   some of the test rows with the predictions of the chosen weights
+dev_predictions.jsonl label, predicted class and its probability of each development row
+seen_texts.npz        a hash of each text that the run used
 diverged.json         the step, terms and rows of a loss or gradient that was not finite, if there was one
 result.json           errors, scores of classes, confusion, calibration, coverage; only of a finished run
 checkpoints/          the newest checkpoint, until the run is finished
@@ -55,6 +57,10 @@ class RunDirectory:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def dev_predictions(self) -> Path:
+        return self.path / "dev_predictions.jsonl"
+
     def open(self, config: Mapping[str, Any], *, resume: bool) -> bool:
         """Start or resume the run with this configuration. Returns whether it starts here.
 
@@ -101,6 +107,9 @@ class RunDirectory:
 
     def write_test_examples(self, lines: str) -> None:
         write_whole(self.path / "test_examples.jsonl", lines)
+
+    def write_dev_predictions(self, lines: str) -> None:
+        write_whole(self.dev_predictions, lines)
 
     def write_model(
         self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None

@@ -1,8 +1,8 @@
-"""What a run keeps of its predictions for the test rows: which are correct, packed, and some examples to read."""
+"""What a run keeps of its predictions: which test rows are correct, packed, some to read, and the development rows."""
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
@@ -54,3 +54,31 @@ def examples_of(rows: "Rows", classes: Sequence[str], probabilities: np.ndarray)
         }
         lines.append(json.dumps(example, ensure_ascii=False) + "\n")
     return "".join(lines)
+
+
+def dev_lines(rows: "Rows", classes: Sequence[str], probabilities: np.ndarray | None) -> str:
+    """JSON lines with the label, the predicted class (names) and its probability of each development row.
+
+    They say what error to expect above a threshold of the probability.
+
+    Args:
+        probabilities: (N, C); None where there are no development rows.
+    """
+    if probabilities is None:
+        return ""
+    predicted = probabilities.argmax(axis=-1)
+    lines = []
+    for label, best, row in zip(rows.labels, predicted.tolist(), probabilities, strict=True):
+        line = {"label": classes[label], "predicted": classes[best], "probability": round(float(row[best]), 6)}
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def errors_above(lines: Iterable[str], threshold: float) -> tuple[int, int]:
+    """(errors, rows) among the development rows whose prediction has at least this probability.
+
+    Args:
+        lines: as `dev_lines` wrote them.
+    """
+    rows = [row for row in map(json.loads, lines) if row["probability"] >= threshold]
+    return sum(row["label"] != row["predicted"] for row in rows), len(rows)

@@ -1,7 +1,7 @@
 """The end of a run: evaluates the last and the chosen weights, and writes the model and result.json."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration_error
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.evaluation import FIGURES, Evaluation, probabilities, score
-from text_uda.runs.kept_predictions import examples_of, packed
+from text_uda.runs.evaluation import FIGURES, Evaluation, score
+from text_uda.runs.kept_predictions import dev_lines, examples_of, packed
 from text_uda.runs.model_card import model_card
 from text_uda.runs.per_class import named
+from text_uda.runs.prediction import probabilities
+from text_uda.runs.seen_texts import write_seen_texts
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
 
@@ -51,13 +53,15 @@ def write_result(
     best_step: int,
     steps: int,
     elapsed: Elapsed,
+    unlabeled: Sequence[str],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write the model, predictions of some test rows and result.json, whose content is returned.
+    """Write the model, kept predictions, hashes of the texts that the run used, and result.json, which is returned.
 
     Args:
         model: with the chosen weights.
         last: predictions of the weights after the last step.
+        unlabeled: the texts that it was trained on without labels.
         more: further entries of the result.
     """
     dev_labels, test_labels = np.asarray(split.dev.labels), np.asarray(split.test.labels)
@@ -89,6 +93,8 @@ def write_result(
     def write() -> None:
         directory.write_model(model, tokenizer, {"README.md": model_card(directory.config(), result)})
         directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
+        directory.write_dev_predictions(dev_lines(split.dev, split.classes, chosen.dev))
+        write_seen_texts(directory.path, split, unlabeled)
         directory.write("result.json", result)
         shutil.rmtree(directory.checkpoints, ignore_errors=True)
         shutil.rmtree(directory.tokens, ignore_errors=True)

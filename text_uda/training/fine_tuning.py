@@ -37,7 +37,8 @@ from text_uda.objectives.schedules import SCHEDULES
 from text_uda.objectives.weight_averaging import Averaged, Averaging, FastSWA
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.evaluation import Evaluation, probabilities, score
+from text_uda.runs.evaluation import Evaluation, score
+from text_uda.runs.prediction import probabilities
 from text_uda.training import checkpoint
 from text_uda.training.batches import BatchStream
 from text_uda.training.elapsed import Elapsed
@@ -297,6 +298,7 @@ class FineTuning:
             best_step=self.best.step,
             steps=steps,
             elapsed=elapsed,
+            unlabeled=split.unlabeled if self.needs.unlabeled_rows else (),
             more={
                 "augmentation": None if coverage is None else asdict(coverage),
                 "changed": directory.mean_of("changed"),

@@ -94,6 +94,7 @@ class BaselineFit:
             best_step=0,
             steps=0,
             elapsed=stopwatch.elapsed(),
+            unlabeled=split.unlabeled if reads_unlabeled else (),
             more={
                 "augmentation": None,
                 "changed": None,

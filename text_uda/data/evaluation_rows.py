@@ -1,0 +1,81 @@
+"""The labeled rows to evaluate a run on, with the class numbers of the run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from text_uda.data.corpus import Rows
+from text_uda.data.files import label_column_of, read_labeled, text_column_of
+from text_uda.data.held_out_test import hold_out_test
+from text_uda.data.label_spelling import class_finder
+from text_uda.data.labeled_rows import LabeledRow, collect
+from text_uda.data.tables import data_name, open_table
+from text_uda.errors import DataError
+
+Part = Literal["test", "all"]
+
+
+@dataclass(frozen=True)
+class EvaluationRows:
+    rows: Rows
+    name: str
+    """The name of the data set, as `load` gives it."""
+    part: str
+    """Which rows they are, in words."""
+    unlabeled_rows: int = 0
+    """Rows that are left out, since they have no label."""
+
+
+def file_rows(
+    path: Path, classes: Sequence[str], *, part: Part, text_column: str | None, label_column: str | None
+) -> EvaluationRows:
+    """The labeled rows of a file, or its test fifth, which is that of training on this file.
+
+    One class is enough. Rows without a label are left out.
+
+    Args:
+        classes: of the run, in its order.
+    Raises:
+        DataError: no column of labels, a label that is not a class of the run (with its row), or no labeled row.
+    """
+    table = open_table(path, named=(text_column, label_column))
+    text_name = text_column_of(table, text_column)
+    label_name = label_column_of(table, label_column, text_column=text_name)
+    if label_name is None:
+        raise DataError(
+            f"{path} has no column of labels; it has: {', '.join(table.columns)}. Name it with --label-column, or"
+            " classify rows without labels with `text-uda predict RUN FILE`"
+        )
+    unlabeled = 0
+
+    def labeled_rows() -> Iterator[LabeledRow]:
+        nonlocal unlabeled
+        columns = {"text_column": text_name, "label_column": label_name}
+        for number, text, label in read_labeled(path, **columns, classes=classes, blank_labels="unlabeled"):
+            if label is None:
+                unlabeled += 1
+            else:
+                yield number, text, label
+
+    labeled = collect(labeled_rows(), path)
+    class_of = class_finder(classes)  # `collect` gives numbers and truths one spelling, which need not be the run's
+    labeled = replace(labeled, names=tuple(class_of(name) or name for name in labeled.names))
+    if not len(labeled):
+        raise DataError(f"{path}: no row has a label in {label_name!r}; classify them with `text-uda predict RUN FILE`")
+    rows = labeled.rows(classes)
+    if part == "all":
+        return EvaluationRows(rows, data_name(path), f"all {len(rows):,} labeled rows of {path}", unlabeled)
+    _, test = hold_out_test(rows)
+    if not len(test):
+        raise DataError(f"{path}: {len(rows)} labeled rows are too few for a test fifth; give --rows all")
+    words = f"the test fifth of {path}: {len(test):,} of {len(rows):,} labeled rows; --rows all for every row"
+    return EvaluationRows(test, data_name(path), words, unlabeled)
+
+
+def both(first: EvaluationRows, second: EvaluationRows) -> EvaluationRows:
+    """The rows of two files."""
+    rows = Rows.joined(first.rows, second.rows)
+    return EvaluationRows(
+        rows, first.name, f"{first.part} and {second.part}", first.unlabeled_rows + second.unlabeled_rows
+    )

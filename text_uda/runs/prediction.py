@@ -1,0 +1,151 @@
+"""Predictions of a trained classifier: class probabilities of any number of texts, a bounded number at a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from text_uda import distributed
+from text_uda.errors import SettingsError
+from text_uda.model.averaging_layer import restore_averaging_layer
+from text_uda.model.classifier import class_names, logits, number_of_classes
+from text_uda.model.packing import pack
+from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
+from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
+from text_uda.runs.directory import RunDirectory
+
+CHUNK_TEXTS = 4096
+"""Texts that are sorted by length together; memory grows with it."""
+
+STREAM_TEXTS = 32
+"""Texts of an iterator that are answered together, so that the first answers do not wait for thousands of texts."""
+
+
+def probabilities(
+    model: PreTrainedModel,
+    rows: ModelRows,
+    *,
+    max_tokens_per_batch: int = TOKENS_PER_BATCH,
+    precision: ResolvedPrecision = "fp32",
+    progress: OnProgress | None = None,
+) -> np.ndarray:
+    """Class probabilities in evaluation mode, (N, C) float32; the mode of the model is restored.
+
+    Args:
+        max_tokens_per_batch: including padding; a batch has rows of similar length.
+        precision: of the forward pass; the softmax is in float32.
+    """
+    was_training = model.training
+    model.eval()
+    result = np.zeros((len(rows), number_of_classes(model)), dtype=np.float32)
+    done = 0
+    if progress is not None:
+        progress(done, len(rows))
+    with torch.inference_mode(), autocast(model.device, precision):
+        batches = batches_by_tokens(rows, max_tokens_per_batch)
+        for indices in batches[distributed.rank() :: distributed.processes()]:  # other rows stay 0 here
+            result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
+            done += len(indices)
+            if progress is not None:
+                progress(done, len(rows))
+    model.train(was_training)
+    return distributed.summed(torch.from_numpy(result)).numpy()
+
+
+def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The trained model of a run and its tokenizer, on the GPU where there is one.
+
+    Raises:
+        SettingsError: the run is not finished, or the folder is not a run.
+    """
+    directory = RunDirectory(run)
+    directory.check_holds_no_pretraining()
+    if directory.result() is None:
+        exists = directory.path.is_dir()
+        state = "is not finished: rerun the same `text-uda train` command" if exists else "does not exist"
+        raise SettingsError(f"the run {run} {state}")
+    model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    restore_averaging_layer(model)
+    pack(model)
+    tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval(), tokenizer
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """The model of a finished run, ready to classify texts."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    max_tokens: int
+    precision: ResolvedPrecision
+
+    @staticmethod
+    def open(run: str | Path, *, precision: Precision = "fp32") -> "TrainedClassifier":
+        """
+        Args:
+            precision: of the forward passes. In fp32 the labels are those of transformers' `pipeline`; bf16 can
+                change the label of a text whose two most probable classes are nearly equally probable.
+        Raises:
+            SettingsError: the run is not finished, or the folder is not a run.
+        """
+        model, tokenizer = open_model(Path(run))
+        max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
+        width = getattr(model.config, "hidden_size", None)
+        return TrainedClassifier(model, tokenizer, max_tokens, resolve_precision(precision, width=width))
+
+    @property
+    def classes(self) -> list[str]:
+        return class_names(self.model)
+
+    def probabilities(self, texts: Sequence[str | None], *, progress: OnProgress | None = None) -> np.ndarray:
+        """Class probabilities (N, C) float32; NaN for a text that is None or blank."""
+        present = [index for index, text in enumerate(texts) if not is_blank(text)]
+        result = np.full((len(texts), number_of_classes(self.model)), np.nan, dtype=np.float32)
+        if present:
+            rows = TokenRows([str(texts[index]) for index in present], self.tokenizer, max_tokens=self.max_tokens)
+            result[present] = probabilities(self.model, rows, precision=self.precision, progress=progress)
+        return result
+
+
+def is_blank(text: str | None) -> bool:
+    return text is None or not text.strip()
+
+
+def predict(
+    run: str | Path, texts: Iterable[str | None], *, batch_size: int | None = None, precision: Precision = "fp32"
+) -> Iterator[dict[str, Any]]:
+    """Label, probability and probabilities by class name for each text, in order; all None for a blank text.
+
+    Args:
+        texts: a list, or an iterator, which is answered as its texts arrive.
+        batch_size: texts that are classified together. None: 4,096 of a list, 32 of an iterator.
+        precision: see `TrainedClassifier.open`.
+    """
+    classifier = TrainedClassifier.open(run, precision=precision)
+    size = batch_size or (CHUNK_TEXTS if isinstance(texts, Sequence) else STREAM_TEXTS)
+    iterator = iter(texts)
+    while batch := list(islice(iterator, size)):
+        yield from answers(classifier.probabilities(batch), classifier.classes)
+
+
+def answers(probabilities: np.ndarray, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """`label`, `probability` and `probabilities` by class name of each row (N, C); all None where the row is NaN."""
+    best = probabilities.argmax(axis=-1).tolist()
+    for row, index in zip(probabilities.tolist(), best, strict=True):
+        if row[0] != row[0]:
+            yield {"label": None, "probability": None, "probabilities": None}
+        else:
+            by_class = dict(zip(classes, row, strict=True))
+            yield {"label": classes[index], "probability": row[index], "probabilities": by_class}
