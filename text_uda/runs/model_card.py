@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
-from scipy.stats import binomtest
+
+from text_uda.runs.intervals import wilson_interval
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$!:@])")
 
@@ -98,16 +99,10 @@ def _errors(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     for side, rows in (("test", config["data"]["test"]), ("dev", result["dev_rows"])):
         if (error := result[f"{side}_error"]) is None:
             continue
-        low, high = _interval(error, rows)
+        low, high = wilson_interval(round(error * rows / 100.0), rows)
         scores = f"{result[f'{side}_balanced_error']:.2f}% | {result[f'{side}_macro_f1']:.2f}%"
         lines.append(f"| {rows:,} {side} | {error:.2f}% | {low:.1f}% to {high:.1f}% | {scores} |")
     return "\n".join([*lines, "", f"{_chosen_by(config, result)} {_calibration(result)}"])
-
-
-def _interval(error: float, rows: int) -> tuple[float, float]:
-    """Wilson's 95% interval of an error in percent, for the chance of which rows were drawn."""
-    interval = binomtest(round(error * rows / 100.0), rows).proportion_ci(method="wilson")
-    return 100.0 * interval.low, 100.0 * interval.high
 
 
 def _chosen_by(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
