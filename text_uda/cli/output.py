@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from shutil import get_terminal_size
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from text_uda.report import Report
 
 _BOLD, _STRUCK, _PLAIN = "\x1b[1m", "\x1b[9m", "\x1b[0m"
 
@@ -109,6 +112,12 @@ def _wrapped(words: list[tuple[str, bool]], width: int, style: str) -> Iterator[
 
 def _joined(words: Any) -> str:
     return words if isinstance(words, str) else " ".join(words)
+
+
+def echo_table(report: "Report") -> None:
+    """The table of results: as wide as the terminal, or Markdown with all columns elsewhere."""
+    text = report.terminal(get_terminal_size().columns) if to_terminal() else report.markdown()
+    click.echo("\n".join(map(printable, text.splitlines())))
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from text_uda.cli.grouped_help import option, verb
-from text_uda.cli.output import emit_json, printable
+from text_uda.cli.output import echo_table, emit_json, printable
 from text_uda.cli.parameter_types import FILE, FOLDER
 from text_uda.cli.shared_options import ends
 
@@ -63,7 +63,7 @@ def report(runs: tuple[Path, ...], out: Path, tables: Path | None, figures: Path
             }
         )
         return
-    click.echo("\n".join(map(printable, comparison.markdown().splitlines())))
+    echo_table(comparison)
     click.echo(f"\nthe page: {printable(str(page))}")
     for path in table_files:
         click.echo(f"the table: {printable(str(path))}")
