@@ -20,7 +20,9 @@ def _missing_google(uri: str) -> str | None:
         return None
     if "GOOGLE_APPLICATION_CREDENTIALS" in os.environ:
         path = Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"])
-        return None if path.is_file() else f"GOOGLE_APPLICATION_CREDENTIALS names {path}, which is not a file: correct it"
+        return (
+            None if path.is_file() else f"GOOGLE_APPLICATION_CREDENTIALS names {path}, which is not a file: correct it"
+        )
     folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
     if (folder / "application_default_credentials.json").is_file():
         return None
@@ -46,9 +48,7 @@ def _missing_amazon(uri: str) -> str | None:
     )
     if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true" and _answers(session):
         return None
-    return (
-        "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run `aws configure`"
-    )
+    return "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run `aws configure`"
 
 
 _CHECKS: dict[str, Callable[[str], str | None]] = {
