@@ -262,7 +262,7 @@ class Cache:
         return self._storage.address
 
     def explain(self, settings: Mapping[str, Any]) -> str:
-        """Why there are no rows with these settings, for messages: the differences to the most similar settings of the method."""
+        """Why there are no rows with these settings, for messages: the differences to the method's nearest settings."""
         others = self.settings()
         if not others:
             return f"{self} is empty or does not exist"

@@ -47,7 +47,7 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, black_hole: 
 def test_a_store_without_credentials(uri: str, said: str) -> None:
     started = time.monotonic()
     with pytest.raises(CacheError, match=said) as error:
-        Cache(uri).stats()
+        Cache(uri)
     assert time.monotonic() - started < SECONDS
     assert str(error.value).startswith(f"cannot open {uri}: no ")
 

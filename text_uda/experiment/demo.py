@@ -1,5 +1,6 @@
 """The demo: paraphrase real reviews, train several methods on the same labels, and compare; minutes on a CPU."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def run_demo(out: Path) -> dict[str, Any]:
     runs = train_all({seed: split(corpus, labels=LABELS, seed=seed) for seed in SEEDS}, cache, out / "runs")
     results = read(runs)
     page = results.page(out / "report.html")
-    print(f"\n{results.terminal(WIDTH)}\n\n{chr(10).join(results.findings())}")
+    print(f"\n{results.terminal(WIDTH)}\n\n{textwrap.fill(' '.join(results.findings()), WIDTH)}")
     print(f"{WHERE_IT_HELPS}\n\nthe paraphrases: text-uda cache show {cache}\nthe report: {page}")
     return {
         "table": results.markdown(),
