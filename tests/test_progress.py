@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from text_uda.progress import followed, progress_bar
+from text_uda.progress import _FittingBar, followed, progress_bar
 
 
 class Clock(SimpleNamespace):
@@ -52,3 +52,20 @@ def test_a_process_that_is_not_the_first_prints_nothing(clock, capsys):
         bar.advance(20)
         bar.note("loss 0.5")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+@pytest.mark.parametrize("label", ["train", "paraphrase (back-translation)", "encode (unlabeled)"])
+def test_a_bar_fits_the_terminal_and_keeps_its_time_left(width, label):
+    line = _FittingBar.format_meter(
+        84_530, 169_060, 1900.0, ncols=width, prefix=label, unit=" rows", postfix="loss 0.532, dev error 21.25%"
+    )
+    assert len(line) <= width
+    assert "31:40" in line and "50%" in line, "half of the rows took 31 minutes and 40 seconds"
+    assert line.endswith("21.25%]" if "[" in line else "21.25%") or width < 60
+
+
+def test_a_wide_terminal_shows_everything():
+    line = _FittingBar.format_meter(50, 100, 10.0, ncols=120, prefix="train", unit=" steps", postfix="loss 0.5")
+    assert line.startswith("train:  50%|") and line.endswith("| 50/100 [00:10<00:10,  5.00 steps/s, loss 0.5]")
+    assert len(line) == 120

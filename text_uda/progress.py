@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -15,6 +15,27 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Show `text` beside the bar (a loss, an error rate)."""
         ...
+
+
+_LINES = (  # from a wide terminal to a narrow one; the last to go are the note and the time left
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]",
+    "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]",
+    "{desc}: {percentage:3.0f}%, {n_fmt}/{total_fmt}, {remaining} left{postfix}",
+    "{desc}: {percentage:3.0f}%, {remaining} left{postfix}",
+    "{percentage:3.0f}%, {remaining} left{postfix}",
+    "{percentage:3.0f}%, {remaining} left",
+)
+
+
+class _FittingBar(tqdm):
+    """A bar that leaves out words where the terminal is narrow, rather than cutting its line."""
+
+    @staticmethod
+    def format_meter(n: float, total: float, elapsed: float, ncols: int | None = None, **words: Any) -> str:
+        for words["bar_format"] in _LINES:
+            if ncols is None or len(tqdm.format_meter(n, total, elapsed, **words)) <= ncols:
+                break
+        return tqdm.format_meter(n, total, elapsed, ncols=ncols, **words)
 
 
 class _Bar:
@@ -73,7 +94,7 @@ def progress_bar(total: int, label: str, unit: str, *, done: int = 0, shown: boo
         yield _Silent()
         return
     if sys.stderr.isatty():
-        with tqdm(total=total, initial=done, desc=label, unit=f" {unit}", dynamic_ncols=True) as bar:
+        with _FittingBar(total=total, initial=done, desc=label, unit=f" {unit}", dynamic_ncols=True) as bar:
             yield _Bar(bar)
         return
     lines = _Lines(total, label, unit, done)

@@ -11,13 +11,21 @@ from text_uda.augment.tfidf import Statistics as Statistics
 from text_uda.data import load as load
 from text_uda.data import split as split
 from text_uda.objectives.all_objectives import *  # noqa: F403
+from text_uda.objectives.functional import align as align
+from text_uda.objectives.functional import entropy as entropy
+from text_uda.objectives.functional import kl_divergence as kl_divergence
+from text_uda.objectives.functional import sharpen as sharpen
+from text_uda.objectives.functional import soft_cross_entropy as soft_cross_entropy
+from text_uda.objectives.functional import squared_difference as squared_difference
 from text_uda.objectives.presets import PRESETS as PRESETS
+from text_uda.objectives.uda import consistency_loss as consistency_loss
 from text_uda.objectives.weight_averaging import EMA as EMA
 from text_uda.objectives.weight_averaging import FastSWA as FastSWA
 from text_uda.paraphrasing.cache_access import paraphrase as paraphrase
 from text_uda.paraphrasing.cache_access import read_paraphrases as read_paraphrases
 from text_uda.paraphrasing.cached import Cached as Cached
 from text_uda.paraphrasing.filters import Filters as Filters
+from text_uda.paraphrasing.map_function import AugmentColumn as AugmentColumn
 from text_uda.paraphrasing.pairs import write_pairs as write_pairs
 from text_uda.runs.evaluation import evaluate as evaluate
 from text_uda.runs.predict_file import predict_file as predict_file

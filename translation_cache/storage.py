@@ -14,10 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 from pyarrow import fs
 
 from translation_cache.atomic import make_folder, remove_leftovers, sync, unfinished_name, write_whole
+from translation_cache.credentials import missing_credentials
 from translation_cache.errors import CacheError, DamagedError
 from translation_cache.file_lock import exclusive_lock
 
 _TIMEOUT_S = 20  # of a connection to an object store and of one request
+_GOOGLE_RETRIES_S = 10  # of a request
 _ATTEMPTS = 4  # of a request, with growing delays
 _ABANDONED_S = 24 * 3600  # age of an unfinished file whose writer no longer runs
 
@@ -78,18 +80,27 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
     credentials come from the environment (AWS_ACCESS_KEY_ID, ...) or ~/.aws.
 
     Raises:
-        CacheError: the kind of store is unknown, or the location is a file.
+        CacheError: the kind of store is unknown, it has no credentials, or the location is a file.
     """
     text = os.fspath(location)
     if "://" not in text:
         return LocalStorage(Path(text))
+    if (advice := missing_credentials(text)) is not None:
+        raise CacheError(f"cannot open {text}: {advice}")
     try:
-        filesystem, root = _open_s3(text) if text.startswith("s3://") else fs.FileSystem.from_uri(text)
+        filesystem, root = _open_s3(text) if text.startswith("s3://") else fs.FileSystem.from_uri(_limited(text))
     except (ValueError, OSError, ImportError) as error:
         raise CacheError(f"cannot open {text}: {error}; name a folder, or s3://bucket/folder") from error
     if isinstance(filesystem, fs.LocalFileSystem):
         return LocalStorage(Path(root))
     return ObjectStorage(filesystem, root, text)
+
+
+def _limited(uri: str) -> str:
+    """The URI of a Google store with a limit on its retries, which is 15 minutes by default."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRIES_S}"
 
 
 def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:

@@ -262,7 +262,7 @@ class Cache:
         return self._storage.address
 
     def explain(self, settings: Mapping[str, Any]) -> str:
-        """Why there are no rows with these settings, for messages: the differences to the most similar settings."""
+        """Why there are no rows with these settings, for messages: the differences to the method's nearest settings."""
         others = self.settings()
         if not others:
             return f"{self} is empty or does not exist"
@@ -271,7 +271,12 @@ class Cache:
             return f"{self.at(damaged[0])} is damaged (`text-uda cache verify {self}` lists all damaged files)"
         if fingerprint in others:
             return f"{self} has rows with these settings, but not for all texts"
-        differences = {other: _differences(known, settings) for other, known in others.items()}
+        method = settings.get("method")
+        of_method = {other: known for other, known in others.items() if known.get("method") == method}
+        if not of_method:
+            methods = sorted({str(known.get("method")) for known in others.values()})
+            return f"{self} holds paraphrases of {', '.join(methods)}; none of {method}"
+        differences = {other: _differences(known, settings) for other, known in of_method.items()}
         nearest = min(differences, key=lambda other: (len(differences[other]), other))
         return f"{self} was filled with other settings ({'; '.join(differences[nearest][:6])})"
 

@@ -77,3 +77,24 @@ def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, mon
     assert "failed: tsa-log-seed-1: tsa-log is too greedy" in said.stderr and "6 runs failed" in said.stderr
     assert "the page:" in said.stdout
     assert "tsa-log-seed-1: failed: tsa-log is too greedy" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        ("movie-snippets", "table2-movie-snippets"),
+        ("owner/name", "table2-owner-name"),
+        ("my file.csv", "table2-my-file"),
+    ],
+)
+def test_the_default_folder_is_named_after_the_study_and_the_data(run, monkeypatch, tmp_path, source, folder):
+    from text_uda.cli import verb_ablate
+
+    monkeypatch.chdir(tmp_path)
+    if source.endswith(".csv"):
+        (tmp_path / source).write_text("text,label\n")
+    monkeypatch.setattr(verb_ablate.DataChoice, "load", lambda self: 1 / 0)
+    assert (
+        f"note: the folder of the study is {folder}; --out names another"
+        in run("ablate", "table2", "--data", source).stderr
+    )

@@ -1,6 +1,7 @@
 """Names and help of the command line."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -106,6 +107,26 @@ def test_help_shows_the_defaults_of_the_settings(run):
         assert record is not None
         shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
         assert f"[default: {shown}" in record[1], field.name
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_each_option_shows_its_default(words):
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    for found in command.params:
+        record = found.get_help_record(click.Context(command)) if isinstance(found, click.Option) else None
+        if record is not None and not found.is_flag:  # pyright: ignore[reportAttributeAccessIssue]
+            assert "[default: " in record[1] or "required]" in record[1], record
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_name_is_broken_at_a_hyphen(run, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for words in (["train"], ["paraphrase"], ["ablate"]):
+        broken = [line for line in run(*words, "--help").stdout.splitlines() if re.search(r"\w-$", line)]
+        assert broken == []
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)

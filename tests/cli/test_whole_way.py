@@ -113,7 +113,7 @@ def test_only_our_own_words_reach_the_terminal(reviews, tiny_bert, tmp_path):
     words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--out", tmp_path / "run"]
     command = [sys.executable, "-m", "text_uda.cli", *map(str, words)]  # from the first import on
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    own = ("encode: ", "train: ", "warning: ")
+    own = ("encode (", "train: ", "warning: ")
     assert all(line.startswith(own) for line in done.stderr.splitlines()), done.stderr
     assert "test error" in done.stdout and "selected by dev" in done.stdout
 

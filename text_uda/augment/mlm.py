@@ -11,6 +11,7 @@ import numpy as np
 from text_uda.augment.word_edit import check_protect, check_rate, in_other_language, lower_case
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
 from text_uda.errors import SettingsError
+from text_uda.hub_connection import hub_may_answer
 from text_uda.keyed_random import Key
 from text_uda.text.language import two_letters
 from translation_cache import Job, Paraphrase, fingerprint
@@ -322,6 +323,7 @@ def _open_model(name: str) -> _Model:
 
 
 def _load_checkpoint(name: str, load: Any) -> Any:
+    hub_may_answer(name)
     try:
         return load()
     except Exception as error:  # transformers and safetensors raise many types for broken files

@@ -49,10 +49,10 @@ class AugmentationChoice:
     """Share of the words or tokens to change."""
 
     tau: Positive | None = None
-    """Temperature of SwitchOut's distance, in place of --rate."""
+    """Temperature of SwitchOut's distance, in place of --rate. None: --rate decides."""
 
     protect: tuple[str, ...] = ()
-    """A word (a name, in back-translation) that stays; can be repeated."""
+    """A word (a name, in back-translation) that stays; can be repeated. None: no word."""
 
     language: str | None = None
     """Language of the texts that synonym, insertion, tfidf or mlm changes, such as en, es or deu; sentences in another
@@ -81,20 +81,21 @@ class AugmentationChoice:
     by +."""
 
     sampling_temperature: Positive | None = None
-    """Temperature of mlm, and of back-translation with marian or ctranslate2. Without it, back-translation decodes
-    greedily or with --beams."""
+    """Temperature of mlm, and of back-translation with marian or ctranslate2. None: the likeliest
+    translation."""
 
     top_k: Count | None = None
-    """Sample among the N likeliest tokens."""
+    """Sample among the N likeliest tokens. None: all tokens."""
 
     top_p: Fraction | None = None
-    """Sample among the likeliest tokens whose probabilities sum to X."""
+    """Sample among the likeliest tokens whose probabilities sum to X. None: all tokens."""
 
     beams: Count | None = None
     """Beams of back-translation; sample k is the k-th best translation."""
 
     translator_precision: str | None = None
-    """Precision of the translator, such as float32, bfloat16, float16 or int8."""
+    """Precision of the translator, such as float32, bfloat16, float16 or int8. None: float32 with marian, int8 with
+    ctranslate2."""
 
     retries: WholeNumber | None = None
     """Times that back-translation draws a rejected sample again."""
@@ -205,7 +206,8 @@ def _defaults(methods: Sequence[str], field: DeclaredField) -> str | None:
     readers: dict[str | None, list[str]] = {}
     for method in methods:
         if (of_method := options_of(method).get(field.name)) is not None:
-            readers.setdefault(default_of(_DECLARED[method].fields[of_method]), []).append(method)
+            words = default_of(_DECLARED[method].fields[of_method]) or field.rule
+            readers.setdefault(words, []).append(method)
     if len(readers) < 2:
         return next(iter(readers), None) or default_of(field)
     return ", ".join(f"{words} ({', '.join(names)})" for words, names in readers.items() if words is not None)

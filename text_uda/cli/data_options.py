@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.grouped_help import option
-from text_uda.cli.settings_options import Verb, declared_options
+from text_uda.cli.settings_options import Verb, declared_options, default_of
 from text_uda.ranges import Count
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class DataChoice:
     """Column of the label; can be repeated. None: guessed where it is clear."""
 
     unlabeled: tuple[Path, ...] = ()
-    """File of more texts, without labels; can be repeated."""
+    """File of more texts, without labels; can be repeated. None: no more texts."""
 
     test: Path | None = None
     """File of test rows. None: a fixed fifth of each class of DATA."""
@@ -103,8 +103,8 @@ class DataChoice:
             )
 
 
-def data_options(*, required: bool = True, as_option: bool = False) -> Callable[[Verb], Verb]:
-    """DATA and how to read it, handed over as `data: DataChoice`."""
+def data_options(*, required: bool = True, as_option: bool = False, limit: str = "") -> Callable[[Verb], Verb]:
+    """DATA and how to read it, handed over as `data: DataChoice`. `limit`: the default of --limit in words."""
     source = option(
         "--data", "source", group="Data", required=True, metavar="DATA", help="A name, a hub id, or a file."
     )
@@ -116,5 +116,6 @@ def data_options(*, required: bool = True, as_option: bool = False) -> Callable[
         group="Data",
         leave_out=("source", "dev"),
         metavars={"text_column": "NAME", "label_column": "NAME"},
+        default_words=lambda field: (limit if field.name == "limit" else "") or default_of(field),
     )
     return lambda function: (source if as_option else argument)(others(function))

@@ -3,14 +3,14 @@
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
+from text_uda.cli.familiar_names import nearest
 from text_uda.cli.output import printable
 from text_uda.errors import OtherRunError, UserError
 from text_uda.runs.directory import REFIT
@@ -72,7 +72,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 
 def _usage(error: click.UsageError) -> str:
-    message = error.format_message().rstrip()
+    message = " ".join(error.format_message().split())  # click lists choices in lines
     if isinstance(error, click.NoSuchOption):
         option = error.option_name
         message = f"No such option {option!r}.{nearest(option, error.possibilities or ())}"
@@ -80,12 +80,6 @@ def _usage(error: click.UsageError) -> str:
         stop = "" if message.endswith((".", "?", ")")) else "."
         message += f"{stop} See '{error.ctx.command_path} --help'."
     return message
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """\" Did you mean ...?" with the word most similar to `word`, or "" if none is similar."""
-    near = get_close_matches(word, words, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _is_cache_error(error: BaseException) -> bool:

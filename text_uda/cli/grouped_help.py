@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
-from text_uda.cli.failures import nearest
+from text_uda.cli.familiar_names import nearest, option_hint, same_option
+from text_uda.cli.output import note
+from text_uda.cli.parameter_types import FamiliarChoice
 
 GROUPS = ("Data", "Labels", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
 MAX_CHOICES_IN_A_LINE = 6
+_UNBROKEN_HYPHEN = "\u2011"
 
 
 class GroupedOption(click.Option):
@@ -28,6 +31,8 @@ class GroupedOption(click.Option):
         super().__init__(*args, **extra)
         assert group in GROUPS
         self.group, self.default_words = group, default_words
+        if isinstance(self.type, click.Choice):
+            self.type = FamiliarChoice(self.type.choices)
         if isinstance(self.type, click.Choice) and len(self.type.choices) > MAX_CHOICES_IN_A_LINE:
             self.metavar = "NAME"
             self.help = f"{self.help} One of: {', '.join(map(str, self.type.choices))}."
@@ -43,11 +48,71 @@ class GroupedOption(click.Option):
 option: Callable[..., Callable[..., Any]] = partial(click.option, cls=GroupedOption)
 
 
+class _WholeWords(click.HelpFormatter):
+    """Breaks lines at spaces only: a name such as back-translation stays whole."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _UNBROKEN_HYPHEN))
+
+    def write_dl(self, rows: Any, *args: Any, **extra: Any) -> None:
+        super().write_dl([tuple(text.replace("-", _UNBROKEN_HYPHEN) for text in row) for row in rows], *args, **extra)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_UNBROKEN_HYPHEN, "-")
+
+
+class _HelpContext(click.Context):
+    formatter_class = _WholeWords
+
+
 class GroupedCommand(click.Command):
+    context_class = _HelpContext
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        rest = super().parse_args(ctx, list(args))
-        self._refuse_repeated(ctx, args)
+        words = list(self._with_names_of_this_verb(ctx, args))
+        rest = super().parse_args(ctx, list(words))
+        self._refuse_repeated(ctx, words)
         return rest
+
+    def _with_names_of_this_verb(self, ctx: click.Context, args: list[str]) -> Iterator[str]:
+        """The words of the command line, with an option of another tool replaced by the same one here.
+
+        Raises:
+            click.UsageError: an option does not exist; the message says what to give.
+        """
+        options = {name: parameter for parameter in self.get_params(ctx) for name in _names(parameter)}
+        values = {name: parameter.make_metavar(ctx) for name, parameter in options.items()}
+        words = iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
+            if word == "--":
+                yield from (word, *words)
+                return
+            if not name.startswith("--"):
+                yield word
+                continue
+            if name not in options:
+                same = same_option(name, values)
+                if same is None or (equals and "=" in same):
+                    raise click.UsageError(f"No such option {name!r}{self._instead(ctx, name, values)}", ctx)
+                note(f"{name} is read as {same.replace('=', ' ')}")
+                name, word = same.partition("=")[0], same + equals + value
+            yield word
+            if "=" not in word and (value := next(words, None) if _takes_a_value(options[name]) else None) is not None:
+                yield value
+
+    def _instead(self, ctx: click.Context, name: str, options: Mapping[str, str]) -> str:
+        """What to give in place of an unknown option."""
+        if hint := option_hint(name, options):
+            return f": {hint}"
+        if near := nearest(name, (option for option in options if option.startswith("--"))):
+            return f".{near}"
+        verbs = getattr(ctx.find_root().command, "commands", {})
+        for verb, command in verbs.items():
+            elsewhere = {name: "" for parameter in command.params for name in parameter.opts}
+            if (same := same_option(name, elsewhere)) is not None:
+                return f": {same.replace('=', ' ')} is an option of `text-uda {verb}`, not of `{ctx.command_path}`"
+        return "."
 
     def _refuse_repeated(self, ctx: click.Context, args: list[str]) -> None:
         """Raise UsageError for an option that is given twice and takes one value: the last would win in silence."""
@@ -71,6 +136,17 @@ class GroupedCommand(click.Command):
         for title, records in filled.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)
+
+
+def _names(parameter: click.Parameter) -> list[str]:
+    """The options of a parameter; of an argument, its name in capitals."""
+    if isinstance(parameter, click.Option):
+        return [*parameter.opts, *parameter.secondary_opts]
+    return [(parameter.metavar or parameter.human_readable_name).strip("[].")]
+
+
+def _takes_a_value(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and not parameter.is_flag and not parameter.count
 
 
 verb: Callable[..., Callable[..., click.Command]] = partial(click.command, cls=GroupedCommand)

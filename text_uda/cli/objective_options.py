@@ -80,7 +80,14 @@ class ObjectiveChoice:
         settings = {**vars(self), "objective": None, "tsa": None if self.tsa == "none" else self.tsa}
         for field, value in settings.items():
             if value is not None:
-                preset = preset.with_setting(field, None if value == "none" else value, name=name)
+                try:
+                    preset = preset.with_setting(field, None if value == "none" else value, name=name)
+                except SettingsError as error:
+                    if name != self.objective and field in calls("text_uda.objectives.presets", "LISTED")["uda"]["UDA"]:
+                        raise SettingsError(
+                            f"{error}. With --augment METHOD the objective is uda, which has it"
+                        ) from error
+                    raise
         return preset
 
     def check_classes(self, classes: Sequence[str]) -> None:

@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from shutil import get_terminal_size
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from text_uda.report import Report
 
 _BOLD, _STRUCK, _PLAIN = "\x1b[1m", "\x1b[9m", "\x1b[0m"
 
@@ -39,6 +42,12 @@ def emit_json(record: Mapping[str, Any]) -> None:
 def is_main_process() -> bool:
     """Whether this process prints: of several processes of one training run, rank 0, as the launcher numbers them."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def note(text: str) -> None:
+    """Say on standard error how something was read, once for all processes of a run."""
+    if is_main_process():
+        click.echo(f"note: {printable(text)}", err=True)
 
 
 def to_terminal() -> bool:
@@ -103,6 +112,12 @@ def _wrapped(words: list[tuple[str, bool]], width: int, style: str) -> Iterator[
 
 def _joined(words: Any) -> str:
     return words if isinstance(words, str) else " ".join(words)
+
+
+def echo_table(report: "Report") -> None:
+    """The table of results: as wide as the terminal, or Markdown with all columns elsewhere."""
+    text = report.terminal(get_terminal_size().columns) if to_terminal() else report.markdown()
+    click.echo("\n".join(map(printable, text.splitlines())))
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

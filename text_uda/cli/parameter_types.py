@@ -5,9 +5,26 @@ from typing import Any
 
 import click
 
+from text_uda.cli.familiar_names import nearest, same_value, value_hint
+from text_uda.cli.output import note
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 COUNT = click.IntRange(min=1)
+
+
+class FamiliarChoice(click.Choice[str]):
+    """One of some words, also as other tools write them: `back_translation`, `FixMatch`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in self.choices:
+            return value
+        option = param.opts[0] if param is not None and param.opts[0].startswith("-") else ""
+        if (same := same_value(value, self.choices)) is not None:
+            note(f"{option} {value} is read as {same}".strip())
+            return same
+        hint = f" {hint[0].upper()}{hint[1:]}." if (hint := value_hint(value, self.choices)) else ""
+        self.fail(f"{self.get_invalid_choice_message(value, ctx)}{hint or nearest(value, self.choices)}", param, ctx)
 
 
 class CacheLocation(click.ParamType):

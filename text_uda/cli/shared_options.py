@@ -40,6 +40,13 @@ label_sampling_option = option(
     show_default=True,
     help="Draw the same number of labeled texts for each class, or in proportion to the classes (at least one each).",
 )
+max_minutes_option = option(
+    "--max-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="M",
+    help="Stop after M minutes with a checkpoint; a rerun resumes.",
+    default_words="no limit",
+)
 _encoder = declared_class("text_uda.training.settings", "TrainSettings").fields["encoder"]
 
 
@@ -61,7 +68,8 @@ def cache_option(*, group: str = "Augmentation", required: bool = False, default
 
 
 def shard_option(things: str) -> Callable[[Verb], Verb]:
-    return option("--shard", type=Shard(), metavar="i/n", help=f"Only the i-th of n shares of the {things}, i from 1.")
+    words = f"Only the i-th of n shares of the {things}, i from 1."
+    return option("--shard", type=Shard(), metavar="i/n", help=words, default_words=f"all {things}")
 
 
 def out_option(metavar: str, words: str) -> Callable[[Verb], Verb]:

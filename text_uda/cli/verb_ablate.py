@@ -1,5 +1,6 @@
 """`ablate`: a study, from the data to the table, the figures and the page."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +9,13 @@ import click
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
-from text_uda.cli.output import emit_json, printable
-from text_uda.cli.parameter_types import COUNT
+from text_uda.cli.output import echo_table, emit_json, note, printable
+from text_uda.cli.parameter_types import COUNT, FOLDER, FamiliarChoice
 from text_uda.cli.shared_options import (
     cache_option,
     dev_option,
     ends,
     label_sampling_option,
-    out_option,
     shard_option,
 )
 from text_uda.experiment.catalogue import SIZES, STUDIES
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 
 @verb()
-@click.argument("study", metavar="STUDY", type=click.Choice(list(STUDIES)))
-@data_options(as_option=True)
+@click.argument("study", metavar="STUDY", type=FamiliarChoice(list(STUDIES)))
+@data_options(as_option=True, limit="all; smoke: 800, small: 14000")
 @option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
 @option(
-    "--labels", "few", group="Labels", type=COUNT, metavar="N", help="Labels of all classes together, in runs with few."
+    "--labels",
+    "few",
+    group="Labels",
+    type=COUNT,
+    metavar="N",
+    help="Labels of all classes together, in runs with few.",
+    default_words="as published for the data sets of the paper, else 10 of each class",
 )
 @label_sampling_option
 @dev_option
@@ -54,13 +60,16 @@ if TYPE_CHECKING:
     group="Augmentation",
     metavar="ENGINE",
     help="Engine of back-translation, as in `text-uda paraphrase`.",
+    default_words="apertium:eng-spa",
 )
 @cache_option(default="cache in the folder of the study")
 @option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")
 @option("--workers", type=COUNT, metavar="N", help="Parallel runs.", default_words="as many as the machine allows")
 @shard_option("runs")
 @option("--estimate", is_flag=True, help="Only estimate the cost, from a minute of measurement.")
-@out_option("DIR", "Folder of the study.")
+@option(
+    "--out", type=FOLDER, metavar="DIR", help="Folder of the study.", default_words="STUDY-DATA, such as table2-imdb"
+)
 @ends
 def ablate(
     study: str,
@@ -78,7 +87,7 @@ def ablate(
     workers: int | None,
     shard: tuple[int, int] | None,
     estimate: bool,
-    out: Path,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Run a study; a rerun of the same command resumes after the finished runs.
@@ -109,6 +118,9 @@ def ablate(
     from text_uda.experiment.study_report import check_parts, write_report
 
     check_parts()
+    if out is None:
+        out = Path(f"{study}-{_folder_name(data.source)}")
+        note(f"the folder of the study is {out}; --out names another")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
     common = setting(
         data.load(),
@@ -152,9 +164,15 @@ def ablate(
         raise click.exceptions.Exit(1)
 
 
+def _folder_name(source: str) -> str:
+    """A name for a folder from a data set, a hub id or a file: `reviews` of data/reviews.csv, `owner-name`."""
+    name = Path(source).name.split(".")[0] if Path(source).exists() else source
+    return re.sub(r"[^\w-]+", "-", name).strip("-") or "data"
+
+
 def _say(outcome: "Outcome", out: Path, written: "Report | None") -> None:
     if written is not None:
-        click.echo("\n".join(map(printable, written.markdown().splitlines())))
+        echo_table(written)
         click.echo(
             f"\nthe page: {printable(str(out / 'report.html'))}; the same folder holds tables and figures for a paper"
         )

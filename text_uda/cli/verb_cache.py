@@ -11,6 +11,7 @@ from text_uda.cli.parameter_types import COUNT, FILE, CacheLocation
 from text_uda.cli.shared_options import Verb, ends
 
 EXISTING = CacheLocation(exists=True)
+_ALL = "all rows"
 
 
 @click.group(cls=Verbs)
@@ -76,8 +77,10 @@ def _words(value: object) -> str:
 @cache.command(short_help="Show paraphrases, changed words marked.")
 @_folder
 @option("--limit", type=COUNT, default=10, show_default=True, metavar="N", help="Rows to show.")
-@option("--settings", metavar="FINGERPRINT", help="Only rows with these settings (see `cache stats`).")
-@option("--query", metavar="TEXT", help="Only rows whose source or paraphrase contains TEXT.")
+@option(
+    "--settings", metavar="FINGERPRINT", help="Only rows with these settings (see `cache stats`).", default_words=_ALL
+)
+@option("--query", metavar="TEXT", help="Only rows whose source or paraphrase contains TEXT.", default_words=_ALL)
 @ends
 def show(folder: str, limit: int, settings: str | None, query: str | None, as_json: bool) -> None:
     """Show paraphrases of DIR with the changed words marked; side by side on a terminal.

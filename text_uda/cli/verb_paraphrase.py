@@ -64,7 +64,9 @@ def _describe(corpus: "Corpus") -> str:
     help="Run the workers as processes of this machine, or on a Ray cluster (started here if none is running).",
 )
 @option("--workers", type=COUNT, default=1, show_default=True, metavar="N", help="Processes, or actors of Ray.")
-@option("--preview", type=COUNT, metavar="N", help="First show N texts with their changes marked.")
+@option(
+    "--preview", type=COUNT, metavar="N", help="First show N texts with their changes marked.", default_words="none"
+)
 @ends
 def paraphrase(
     data: DataChoice,

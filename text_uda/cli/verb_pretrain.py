@@ -7,10 +7,10 @@ import click
 
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps, kept_of_run
-from text_uda.cli.grouped_help import option, verb
+from text_uda.cli.grouped_help import verb
 from text_uda.cli.output import emit_json, is_main_process, printable
 from text_uda.cli.settings_options import declared_options
-from text_uda.cli.shared_options import encoder_option, ends, out_option, resume_option
+from text_uda.cli.shared_options import encoder_option, ends, max_minutes_option, out_option, resume_option
 
 _settings_options = declared_options(
     ("text_uda.training.pretraining", "PretrainSettings"),
@@ -25,7 +25,7 @@ _settings_options = declared_options(
 @data_options()
 @encoder_option()
 @_settings_options
-@option("--max-minutes", type=float, metavar="M", help="Stop after M minutes with a checkpoint; a rerun resumes.")
+@max_minutes_option
 @out_option("DIR", "Run directory to write.")
 @resume_option("DIR")
 @ends

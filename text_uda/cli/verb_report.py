@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 
 from text_uda.cli.grouped_help import option, verb
-from text_uda.cli.output import emit_json, printable
+from text_uda.cli.output import echo_table, emit_json, printable
 from text_uda.cli.parameter_types import FILE, FOLDER
 from text_uda.cli.shared_options import ends
+
+_NO = "not written"
 
 
 @verb()
@@ -19,8 +21,20 @@ from text_uda.cli.shared_options import ends
     type=click.Path(exists=True, file_okay=False, path_type=Path),
 )
 @option("--out", type=FILE, required=True, metavar="FILE", help="The page to write, an .html file.")
-@option("--tables", type=FOLDER, metavar="DIR", help="Also write table.md, table.tex and table.csv to this folder.")
-@option("--figures", type=FOLDER, metavar="DIR", help="Also write each figure to this folder, as SVG and PDF.")
+@option(
+    "--tables",
+    type=FOLDER,
+    metavar="DIR",
+    help="Also write table.md, table.tex and table.csv to this folder.",
+    default_words=_NO,
+)
+@option(
+    "--figures",
+    type=FOLDER,
+    metavar="DIR",
+    help="Also write each figure to this folder, as SVG and PDF.",
+    default_words=_NO,
+)
 @ends
 def report(runs: tuple[Path, ...], out: Path, tables: Path | None, figures: Path | None, as_json: bool) -> None:
     """Write one self-contained page that compares runs, and print the table.
@@ -49,7 +63,7 @@ def report(runs: tuple[Path, ...], out: Path, tables: Path | None, figures: Path
             }
         )
         return
-    click.echo("\n".join(map(printable, comparison.markdown().splitlines())))
+    echo_table(comparison)
     click.echo(f"\nthe page: {printable(str(page))}")
     for path in table_files:
         click.echo(f"the table: {printable(str(path))}")

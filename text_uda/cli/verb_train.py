@@ -22,6 +22,7 @@ from text_uda.cli.shared_options import (
     encoder_option,
     ends,
     label_sampling_option,
+    max_minutes_option,
     out_option,
     resume_option,
 )
@@ -63,23 +64,31 @@ _settings_options = declared_options(
     " development rows.",
 )
 @label_sampling_option
-@option("--unlabeled-texts", group="Data", type=COUNT, metavar="N", help="Use at most N unlabeled texts.")
+@option(
+    "--unlabeled-texts",
+    group="Data",
+    type=COUNT,
+    metavar="N",
+    help="Use at most N unlabeled texts.",
+    default_words="all",
+)
 @dev_option
 @augmentation_options(method="--augment", seed="--augment-seed", training=True)
-@cache_option()
+@cache_option(default="none; switchout, uniform and cutoff need none")
 @_filter_options
 @objective_options
 @encoder_option()
 @_settings_options
 @out_option("RUN", "Run directory to write.")
 @option("--name", metavar="NAME", help="Name of the run in reports.", default_words="METHOD seed N")
+@max_minutes_option
 @option(
-    "--max-minutes",
-    type=click.FloatRange(0, min_open=True),
-    metavar="M",
-    help="Stop after M minutes with a checkpoint; a rerun resumes.",
+    "--track",
+    multiple=True,
+    type=click.Choice(TRACKERS),
+    help="Also send the metrics to this tracker; can be repeated.",
+    default_words="none",
 )
-@option("--track", multiple=True, type=click.Choice(TRACKERS), help="Also send the metrics to this tracker.")
 @option(
     "--refit",
     is_flag=True,

@@ -14,6 +14,7 @@ from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.texts import keep
 from text_uda.errors import DataError
+from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
 
 log = logging.getLogger("text_uda")
 
@@ -57,14 +58,15 @@ def load_hub(name: str, *, text_column: str | None, label_column: str | None) ->
     Raises:
         DataError: it cannot be loaded, or its text or label column is ambiguous.
     """
-    import datasets
-
     known = KNOWN.get(name)
     path = known.id if known else name
+    reachable = hub_may_answer(path)  # before `datasets` is imported, which remembers whether it is offline
+    import datasets
+
     try:
         parts: Any = datasets.load_dataset(path)
     except Exception as error:  # any exception of the network or the hub
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0] if reachable else NOT_DOWNLOADED
         raise DataError(f"cannot load the data set {path!r} ({reason}); check the id and the network") from error
     return from_parts(
         name,

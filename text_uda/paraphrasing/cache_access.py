@@ -114,8 +114,8 @@ def read_paraphrases(
     rows = join(cache, settings, documents.units, samples=samples, columns=columns, scores=("change_rate",))
     if rows["status"].null_count:
         raise SettingsError(
-            f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. "
-            "Run `text-uda paraphrase` with the same data, method and settings first"
+            f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. Run `text-uda "
+            f"paraphrase DATA --method {settings['method']} --cache {cache}` with the same data and settings first"
         )
     return _read_documents(documents, rows, filters, samples=samples, by_sentence=by_sentence)
 

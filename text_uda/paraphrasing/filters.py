@@ -30,16 +30,16 @@ class Filters:
     """Gives a paraphrase its status: `ok`, or the first reason to reject it."""
 
     accept: tuple[str, ...] = ()
-    """Use paraphrases that were rejected for this reason; can be repeated."""
+    """Use paraphrases that were rejected for this reason; can be repeated. None: their rejections stand."""
 
     max_length_ratio: float | None = None
     """Largest ratio of the lengths of paraphrase and source, in words. None: 2, as when the cache was filled."""
 
     min_change: float | None = None
-    """Reject a paraphrase that changes less than this share of the words."""
+    """Reject a paraphrase that changes less than this share of the words. None: any share."""
 
     max_change: float | None = None
-    """Reject a paraphrase that changes more than this share of the words."""
+    """Reject a paraphrase that changes more than this share of the words. None: any share."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.accept) - set(ACCEPTABLE):

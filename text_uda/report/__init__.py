@@ -13,6 +13,7 @@ from text_uda.report.comparison import Comparison
 from text_uda.report.find_runs import find_runs_in
 from text_uda.report.grouping import compare
 from text_uda.report.table_files import to_csv, to_latex, to_markdown
+from text_uda.report.terminal_table import to_terminal
 from translation_cache.atomic import make_folder, write_whole
 
 __all__ = ["Report", "build", "export", "markdown_table", "read", "save_figures"]
@@ -36,6 +37,16 @@ class Report:
     def markdown(self) -> str:
         """One table per comparison, one line per method: means over seeds with 95% intervals."""
         return to_markdown(self.comparisons, self.left_out)
+
+    def terminal(self, width: int) -> str:
+        """The tables for a terminal of this width, with the columns that fit."""
+        return to_terminal(self.comparisons, width)
+
+    def findings(self) -> list[str]:
+        """The main result of each comparison in sentences, also where there is no difference."""
+        from text_uda.report.page import findings
+
+        return [sentence for comparison in self.comparisons for sentence in findings(comparison)]
 
     def export(self, folder: Path) -> list[Path]:
         """Write table.md, table.tex (booktabs) and table.csv, each whole or not at all; returns their paths."""

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from text_uda.report.chart import Chart
 from text_uda.report.palette import light_colours, style
+from text_uda.report.short_labels import short_labels
 
 NARROW, WIDE = 340.0, 960.0  # points
 HEIGHT = 216.0
@@ -106,12 +107,9 @@ class Canvas:
         x_in: str = "data",
         dx: float = 0,
         dy: float = 0,
-        letters: int | None = None,
         **properties: Any,
     ) -> None:
         """Draw words `dx` and `dy` points from (x, y), and never read them as mathematics."""
-        if letters is not None and len(words) > letters:
-            words = words[: letters - 1].rstrip() + "…"
         properties = {"color": self._colours["ink"], "fontsize": FONT} | properties
         coordinates = ("axes fraction", "data") if x_in == "axes" else "data"
         axes.annotate(
@@ -145,8 +143,9 @@ class Canvas:
         legend = self.figure.legend(
             handles, ["x"] * len(handles), loc="upper left", ncols=self._columns(), frameon=False, fontsize=FONT
         )
+        short = short_labels([label for label, _ in self.chart.keys], 40)
         for text, (label, _) in zip(legend.get_texts(), self.chart.keys, strict=True):
-            text.set(text=label if len(label) <= 40 else f"{label[:39]}…", parse_math=False)
+            text.set(text=short[label], parse_math=False)
 
 
 def _tick(value: float, place: int | None = None) -> str:

@@ -6,6 +6,7 @@ from text_uda.report.chart import Chart, Numbers, interval_cells, number
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.palette import style
 from text_uda.report.seed_statistics import Estimate
+from text_uda.report.short_labels import short_labels
 
 if TYPE_CHECKING:
     from text_uda.report.drawing import Canvas
@@ -39,7 +40,8 @@ def error_by_method(comparison: Comparison) -> Chart | None:
 
 
 def _draw(canvas: "Canvas", strips: list[tuple[Group, Estimate]]) -> None:
-    label_width = 0 if canvas.narrow else 10 + 7.2 * max(min(len(group.label), LETTERS) for group, _ in strips)
+    short = short_labels([group.label for group, _ in strips], 44 if canvas.narrow else LETTERS)
+    label_width = 0 if canvas.narrow else 10 + 7.2 * max(map(len, short.values()))
     row = ROW + 14 if canvas.narrow else ROW
     canvas.height = row * len(strips) + 34
     axes = canvas.axes(left=label_width + 8, right=66, top=2, bottom=32)
@@ -63,7 +65,7 @@ def _draw(canvas: "Canvas", strips: list[tuple[Group, Estimate]]) -> None:
             axes.plot(error, y, "o", markersize=7, markeredgewidth=0, color=colour, alpha=0.65, gid=title)
         canvas.text(axes, 1, y, mean.text(), x_in="axes", dx=62, ha="right", va="center", weight="bold")
         if canvas.narrow:
-            canvas.text(axes, 0, place - 14 / row, group.label, x_in="axes", va="center", letters=44)
+            canvas.text(axes, 0, place - 14 / row, short[group.label], x_in="axes", va="center")
         else:
-            canvas.text(axes, 0, y, group.label, x_in="axes", dx=-14, ha="right", va="center", letters=LETTERS)
+            canvas.text(axes, 0, y, short[group.label], x_in="axes", dx=-14, ha="right", va="center")
             canvas.dot(axes, y, group.colour)

@@ -68,7 +68,7 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
     return templates.get_template("page.html").render(
         comparisons=comparisons,
         title=_title(comparisons),
-        findings=[(comparison.title, text) for comparison in comparisons for text in _findings(comparison)],
+        findings=[(comparison.title, text) for comparison in comparisons for text in findings(comparison)],
         remarks=[(str(path), [f"Left out: {why}"]) for path, why in (left_out or {}).items()] + _remarks(comparisons),
         runs=_runs(comparisons),
         date=datetime.now(UTC).strftime("%-d %B %Y"),
@@ -110,7 +110,7 @@ def _title(comparisons: list[Comparison]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def _findings(comparison: Comparison) -> Iterator[str]:
+def findings(comparison: Comparison) -> Iterator[str]:
     """The main result in a sentence, also where there is no difference."""
     changes = {group: comparison.against_baseline(group) for group in comparison.groups}
     known = [(change.mean, group, change) for group, change in changes.items() if change is not None]

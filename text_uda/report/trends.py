@@ -10,6 +10,7 @@ from text_uda.report.chart import Chart, Numbers, interval_cells, legend_keys, n
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.palette import style
 from text_uda.report.seed_statistics import Estimate
+from text_uda.report.short_labels import short_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -227,6 +228,7 @@ def _draw_gain(canvas: "Canvas", points: list[tuple[Group, float, Estimate]]) ->
     if len(points) <= 6:
         low, high = axes.get_ylim()
         label_positions: list[tuple[float, float]] = []
+        short = short_labels([group.label for group, _, _ in points], 24)
         for group, change, gain in sorted(points, key=lambda item: item[2].mean):
             left = change > 0.55 * axes.get_xlim()[1]
             y = gain.mean
@@ -234,6 +236,4 @@ def _draw_gain(canvas: "Canvas", points: list[tuple[Group, float, Estimate]]) ->
                 y += 0.02 * (high - low)
             label_positions.append((change, y))
             offset = {"dx": -8, "ha": "right"} if left else {"dx": 8, "ha": "left"}
-            canvas.text(
-                axes, change, y, group.label, va="center", letters=24, color=style(group.colour).colour, **offset
-            )
+            canvas.text(axes, change, y, short[group.label], va="center", color=style(group.colour).colour, **offset)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,11 @@ class FineTuning:
         self._frozen = None
         if settings.tune == "head":
             self._frozen = encoder_of(model, self.pretrained.tokenizer, settings, shared=frozen)
-        labeled, self.dev = self._rows(split.labeled.texts), self._rows(split.dev.texts) if len(split.dev) else None
+        labeled = self._rows(split.labeled.texts, kind="labeled")
+        self.dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
         self._select_by: SelectBy = "last" if self.dev is None else settings.select_by
-        self.unlabeled = views and views.rows(self._rows)
-        self.test = self._rows(split.test.texts)
+        self.unlabeled = views and views.rows(partial(self._rows, kind="unlabeled"))
+        self.test = self._rows(split.test.texts, kind="test")
         self._stream = BatchStream(labeled, torch.tensor(split.labeled.labels), self.unlabeled, settings)
         if views is not None and distributed.is_main():
             views.write_examples(directory)
@@ -142,13 +144,13 @@ class FineTuning:
         rows = len(labeled) + (0 if self.unlabeled is None else len(self.unlabeled))
         self._penalty = settings.penalty(rows) if is_linear(model) else 0.0
 
-    def _rows(self, texts: Sequence[str]) -> ModelRows:
-        """Texts as the model reads them: token ids, or features that are computed once."""
+    def _rows(self, texts: Sequence[str], *, kind: str) -> ModelRows:
+        """Texts as the model reads them: token ids, or features that are computed once. `kind` is for the bar."""
         settings, tokenizer = self.settings, self.pretrained.tokenizer
         if self._frozen is not None:
-            with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
+            with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
                 return self._frozen.rows(texts, progress=on_progress)
-        with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
+        with followed(f"tokenise ({kind})", "texts", shown=distributed.is_main()) as on_progress:
             return TokenRows(
                 texts,
                 tokenizer,

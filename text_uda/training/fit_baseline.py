@@ -64,10 +64,12 @@ class BaselineFit:
     def run(self) -> dict[str, Any]:
         """Fit, evaluate and write the run; returns the content of result.json."""
         split, directory, model = self.split, self.directory, self._pretrained.model
-        labeled, test = self._rows(split.labeled.texts), self._rows(split.test.texts)
-        dev = self._rows(split.dev.texts) if len(split.dev) else None
+        labeled, test = self._rows(split.labeled.texts, kind="labeled"), self._rows(split.test.texts, kind="test")
+        dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
         reads_unlabeled = self.baseline.needs.unlabeled_rows
-        unlabeled = self._rows(split.unlabeled) if reads_unlabeled else FeatureRows(labeled.values[:0])
+        unlabeled = (
+            self._rows(split.unlabeled, kind="unlabeled") if reads_unlabeled else FeatureRows(labeled.values[:0])
+        )
         stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
         linear = self.baseline.fit(
             labeled.values.numpy(),
@@ -104,6 +106,6 @@ class BaselineFit:
             },
         )
 
-    def _rows(self, texts: Sequence[str]) -> FeatureRows:
-        with followed("encode", "texts", shown=distributed.is_main()) as on_progress:
+    def _rows(self, texts: Sequence[str], *, kind: str) -> FeatureRows:
+        with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
             return self._encoder.rows(texts, progress=on_progress)

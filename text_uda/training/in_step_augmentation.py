@@ -51,6 +51,7 @@ def check_in_step(augmentation: InStep, settings: TrainSettings, filters: Filter
         raise SettingsError(
             f"tune='head' computes features once, and {method} changes the input of the encoder at each step: "
             "choose tune='last:N' or 'all', or pass a cache of paraphrases"
+            f"{'' if method == 'cutoff' else f' (text-uda paraphrase DATA --method {method} --cache DIR)'}"
         )
     if settings.samples != 1:
         raise SettingsError(f"samples={settings.samples}: {method} draws a new view at each step; leave samples at 1")

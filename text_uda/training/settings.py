@@ -19,8 +19,9 @@ class TrainSettings:
     that begins with "None:" is shown as its default.
     """
 
-    encoder: str = "google-bert/bert-base-uncased"
-    """Encoder: a hub id, a folder that transformers opens, or minilm-l6 (packaged, of the extra `demo`)."""
+    encoder: str = "minilm-l6"
+    """Encoder: minilm-l6 (small, packaged in the extra `demo`, needs no hub), a hub id such as
+    google-bert/bert-base-uncased, or a folder that transformers opens."""
 
     tune: str = "all"
     """Which weights are trained: the head alone, the last N layers and the head, or all. "head" computes the features

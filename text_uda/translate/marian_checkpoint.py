@@ -13,6 +13,7 @@ import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
 from text_uda.errors import SettingsError
+from text_uda.hub_connection import hub_may_answer
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_network import Network, Precision
 from text_uda.translate.translator import Translation
@@ -150,6 +151,7 @@ def _config(name: str) -> Any:
 
 
 def _opened(name: str, part: str, load: Any) -> Any:
+    hub_may_answer(name)
     try:
         return load()
     except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
