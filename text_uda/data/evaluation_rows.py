@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from text_uda.data.columns import Columns, Names
 from text_uda.data.corpus import Rows
-from text_uda.data.files import label_column_of, read_labeled, text_column_of
+from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
 from text_uda.data.label_spelling import class_finder
 from text_uda.data.labeled_rows import LabeledRow, collect
@@ -28,7 +29,7 @@ class EvaluationRows:
 
 
 def file_rows(
-    path: Path, classes: Sequence[str], *, part: Part, text_column: str | None, label_column: str | None
+    path: Path, classes: Sequence[str], *, part: Part, text_column: Names = None, label_column: Names = None
 ) -> EvaluationRows:
     """The labeled rows of a file, or its test fifth, which is that of training on this file.
 
@@ -39,9 +40,10 @@ def file_rows(
     Raises:
         DataError: no column of labels, a label that is not a class of the run (with its row), or no labeled row.
     """
-    table = open_table(path, named=(text_column, label_column))
-    text_name = text_column_of(table, text_column)
-    label_name = label_column_of(table, label_column, text_column=text_name)
+    names = Columns.named(text_column, label_column)
+    table = open_table(path, named=(*names.texts, *names.labels))
+    text_name = names.text_of_data(table)
+    label_name = names.label_of_data(table, text_name)
     if label_name is None:
         raise DataError(
             f"{path} has no column of labels; it has: {', '.join(table.columns)}. Name it with --label-column, or"
@@ -52,7 +54,7 @@ def file_rows(
     def labeled_rows() -> Iterator[LabeledRow]:
         nonlocal unlabeled
         columns = {"text_column": text_name, "label_column": label_name}
-        for number, text, label in read_labeled(path, **columns, classes=classes, blank_labels="unlabeled"):
+        for number, text, label in read_labeled(table, **columns, classes=classes, blank_labels="unlabeled"):
             if label is None:
                 unlabeled += 1
             else:
