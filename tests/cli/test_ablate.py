@@ -15,6 +15,11 @@ def words(reviews, tiny_bert, tmp_path):
     return ("--data", reviews, "--encoder", tiny_bert, *WORDS, "--out", tmp_path / "study")
 
 
+def replaced(words, option, value):
+    place = words.index(option) + 1
+    return (*words[:place], value, *words[place + 1 :])
+
+
 def test_a_study_and_again(run, record, words, tmp_path):
     made = record("ablate", "tsa", *words, "--fill")
     out = tmp_path / "study"
@@ -35,7 +40,7 @@ def test_what_is_missing_or_wrong_is_said_before_anything_runs(refused, words, t
     assert "give --fill" in refused("ablate", "ratio", *words)
     assert "Apertium" in refused("ablate", "temperature", *words)
     assert "is not one of" in refused("ablate", "tabel2", *words)
-    assert "few=2" in refused("ablate", "tsa", *words, "--labels", 2)
+    assert "few=2" in refused("ablate", "tsa", *replaced(words, "--labels", 2))
     assert "i/n" in refused("ablate", "tsa", *words, "--shard", "3/2")
     assert "no data set" in refused("ablate", "tsa", "--data", "no-such", "--out", tmp_path / "other")
 
@@ -72,7 +77,7 @@ def test_a_run_that_fails_is_named_and_the_rest_reported(run, record, words, mon
         raise SettingsError(f"{trial.name} is too greedy")
 
     monkeypatch.setattr(TrialRunner, "run", refuse)
-    said = run("ablate", "tsa", *words, "--seeds", 2, "--fill")
+    said = run("ablate", "tsa", *replaced(words, "--seeds", 2), "--fill")
     assert said.exit_code == 1
     assert "failed: tsa-log-seed-1: tsa-log is too greedy" in said.stderr and "6 runs failed" in said.stderr
     assert "the page:" in said.stdout

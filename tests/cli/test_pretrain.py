@@ -51,7 +51,7 @@ def test_what_is_no_classifier_is_no_classifier(record, refused, reviews, tiny_b
         (("--mask-rate", 1.5), "mask_rate=1.5: give a share between 0 and 1"),
         (("--learning-rate", 0), "'--learning-rate': 0.0 is not in the range x>0"),
         (("--tokens-per-step", 10), "tokens_per_step=10: a text has up to max_tokens=256"),
-        (("--max-minutes", 0), "max_minutes=0.0: give a number above 0"),
+        (("--max-minutes", 0), "'--max-minutes': 0.0 is not in the range x>0"),
         (("--encoder", "no/such-encoder"), "cannot open the encoder"),
     ],
 )

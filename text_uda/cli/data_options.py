@@ -61,8 +61,9 @@ class DataChoice:
         return (dataclasses.replace(self, dev=rows), None) if isinstance(rows, Path) else (self, rows)
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `text_uda.data.load`."""
-        return dict(vars(self))
+        """The arguments of `text_uda.data.load`. An option given once is one value, as in studies of earlier versions."""
+        once = {name: value[0] if value else None for name, value in vars(self).items() if _is_at_most_one(value)}
+        return vars(self) | once
 
     def load(self) -> "Corpus":
         """Raises DataError if there are no labels."""
@@ -101,6 +102,10 @@ class DataChoice:
                 count,
                 job.settings()["unit"],
             )
+
+
+def _is_at_most_one(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) < 2
 
 
 def data_options(*, required: bool = True, as_option: bool = False, limit: str = "") -> Callable[[Verb], Verb]:

@@ -75,7 +75,13 @@ def _instructions(runner: TrialRunner, job: Job, samples: int) -> str:
     data = {"source": "", **runner.data}
     words = ["text-uda", "paraphrase", str(data.pop("source"))]
     data.pop("dev", None)  # it only removes texts: the command makes all that are missing, and some more
-    arguments = [(name.replace("_", "-"), str(value)) for name, value in data.items() if value is not None]
+    repeated = {name: value if isinstance(value, tuple | list) else [value] for name, value in data.items()}
+    arguments = [
+        (name.replace("_", "-"), str(value))
+        for name, values in repeated.items()
+        for value in values
+        if value is not None
+    ]
     arguments += [("method", str(job.settings()["method"])), ("cache", runner.cache)]
     arguments += [(name, str(value)) for name, value in options]
     arguments += [("samples", str(samples))] if samples > 1 else []
