@@ -61,7 +61,7 @@ class DataChoice:
         return (dataclasses.replace(self, dev=rows), None) if isinstance(rows, Path) else (self, rows)
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `text_uda.data.load`. An option given once is one value, as in studies of earlier versions."""
+        """The arguments of `text_uda.data.load`. An option given once is one value, as in earlier studies."""
         once = {name: value[0] if value else None for name, value in vars(self).items() if _is_at_most_one(value)}
         return vars(self) | once
 
