@@ -6,7 +6,7 @@ Both guarantee the same: a completed `write` is durable; an interrupted one leav
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
@@ -85,10 +85,11 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
     text = os.fspath(location)
     if "://" not in text:
         return LocalStorage(Path(text))
-    if (advice := missing_credentials(text)) is not None:
-        raise CacheError(f"cannot open {text}: {advice}")
     try:
-        filesystem, root = _open_s3(text) if text.startswith("s3://") else fs.FileSystem.from_uri(_limited(text))
+        options = _s3_options(text)
+        if (advice := missing_credentials(text)) is not None:
+            raise CacheError(f"cannot open {text}: {advice}")
+        filesystem, root = fs.FileSystem.from_uri(_limited(text)) if options is None else _open_s3(text, options)
     except (ValueError, OSError, ImportError) as error:
         raise CacheError(f"cannot open {text}: {error}; name a folder, or s3://bucket/folder") from error
     if isinstance(filesystem, fs.LocalFileSystem):
@@ -103,15 +104,25 @@ def _limited(uri: str) -> str:
     return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRIES_S}"
 
 
-def _open_s3(uri: str) -> tuple[fs.FileSystem, str]:
+def _s3_options(uri: str) -> dict[str, str] | None:
+    """The options of an S3 URI; None for another store. Raises ValueError."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3":
+        return None
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if unknown := options.keys() - {"endpoint_override", "scheme", "region"}:
+        raise ValueError(f"unknown option {min(unknown)}")
+    if not parts.netloc:
+        raise ValueError("the bucket is missing")
+    return options
+
+
+def _open_s3(uri: str, options: Mapping[str, str]) -> tuple[fs.FileSystem, str]:
     """As Arrow opens the URI, but with timeouts for a store that does not respond."""
     parts = urlsplit(uri)
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    endpoint = options.pop("endpoint_override", None) or os.environ.get("AWS_ENDPOINT_URL")
-    scheme = options.pop("scheme", "http" if (endpoint or "").startswith("http://") else "https")
-    region = options.pop("region", None) or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if options or not parts.netloc:
-        raise ValueError(f"unknown option {next(iter(options))}" if options else "the bucket is missing")
+    endpoint = options.get("endpoint_override") or os.environ.get("AWS_ENDPOINT_URL")
+    scheme = options.get("scheme", "http" if (endpoint or "").startswith("http://") else "https")
+    region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     filesystem = fs.S3FileSystem(
         endpoint_override=endpoint.partition("://")[2] or endpoint if endpoint else None,
         scheme=scheme,

@@ -135,7 +135,7 @@ def test_a_bin_of_tensors_is_read_and_runs_no_code(encoder):
 
 def test_one_line_says_which_weights_are_new(encoder, capfd, caplog):
     """In place of the table and the progress bar that transformers prints."""
-    with caplog.at_level(logging.INFO, logger="text_uda"):
+    with caplog.at_level(logging.DEBUG, logger="text_uda"):
         load_classifier(str(encoder), CLASSES, seed=0)
     assert [record.message for record in caplog.records] == [
         f"encoder {encoder}: new weights: classifier.bias, classifier.weight"

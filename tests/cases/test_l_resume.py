@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch, tiny_bert):
 def call(*, data="data.jsonl", encoder="encoder", dev="dev.jsonl", test="test.jsonl", more=()):
     words = ["train", data, "--dev", dev, "--test", test, "--labels", "6", "--encoder", encoder]
     words += ["--objective", "supervised", "--steps", "3", "--out", "run", *more]
-    DataChoice.load.cache_clear()  # of the call before, in this process
+    DataChoice.load_any.cache_clear()  # of the call before, in this process
     return CliRunner().invoke(main, [str(word) for word in words])
 
 

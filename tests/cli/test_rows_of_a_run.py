@@ -94,7 +94,7 @@ def test_repeated_rows_count_and_are_told(train, record, run, tmp_path):
     )
     assert again["last_test_error"] == result["last_test_error"]
     said = run("evaluate", tmp_path / "run", path, "--test", test).stdout
-    assert "7 rows (5 repeat a text, and count) of a:" in said
+    assert f"all 7 labeled rows of {test}" in said and "5 rows repeat a text, and count" in said
 
 
 def test_all_rows_of_a_file_are_evaluated_as_they_stand(train, record, tmp_path):

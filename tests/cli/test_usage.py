@@ -27,6 +27,7 @@ VERBS = [
     "evaluate",
     "predict",
     "pseudo-label",
+    "push",
     "ablate",
     "report",
 ]

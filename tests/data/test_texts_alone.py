@@ -76,9 +76,11 @@ def test_a_file_without_a_label_column(tmp_path: Path):
     refused = run("train", path, "--labels", 2, "--out", tmp_path / "run")
     assert refused.exit_code == 2 and "(--label-column), or give a file with labels as DATA" in refused.stderr
     assert "columns: id, text, Kategorie" in refused.stderr
-    for words in (("evaluate", tmp_path, path), ("ablate", "table2", "--data", path, "--out", tmp_path / "study")):
-        result = run(*words)
-        assert result.exit_code == 2 and "has texts and no labels" in result.stderr
+    (tmp_path / "config.json").write_text('{"data": {"classes": ["a", "b"]}}')
+    evaluated = run("evaluate", tmp_path, path)
+    assert evaluated.exit_code == 2 and "has no column of labels; it has: id, text, Kategorie" in evaluated.stderr
+    studied = run("ablate", "table2", "--data", path, "--out", tmp_path / "study")
+    assert studied.exit_code == 2 and "has texts and no labels" in studied.stderr
     with pytest.raises(DataError, match="has texts and no labels"):
         split(load(path), labels=2, seed=0)
 

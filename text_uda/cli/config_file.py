@@ -78,6 +78,7 @@ def config_option(function: Verb) -> Verb:
         is_eager=True,
         callback=_read,
         metavar="FILE",
+        default_words="no file",
         help="Take DATA and the options from a TOML file, or from RUN/config.json to run it again; those given beside"
         " it override.",
     )

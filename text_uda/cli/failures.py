@@ -13,7 +13,6 @@ import click
 from text_uda.cli.familiar_names import nearest
 from text_uda.cli.output import printable
 from text_uda.errors import OtherRunError, UserError
-from text_uda.runs.directory import REFIT
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -40,6 +39,8 @@ def keeps(message: str | Callable[[], str]) -> Iterator[None]:
 
 def kept_of_run(run: Path) -> str:
     """What an interrupted training has left in its run directory, which is looked at only then."""
+    from text_uda.runs.directory import REFIT
+
     for folder in (run / REFIT, run):
         if any((folder / "checkpoints").glob("step-*")):
             return f"the last checkpoint is kept in {folder}; rerun the same command to resume"

@@ -1,6 +1,7 @@
 """`evaluate`: the error of a trained run on a data set."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,14 +97,14 @@ def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     """The rows with the class numbers of the run, by the names of the classes."""
     classes = run_classes(run)
     from text_uda.data.evaluation_rows import both, file_rows
-    from text_uda.data.tables import names_files
+    from text_uda.data.tables import data_name, names_files
 
     if not names_files(data.source) or data.limit is not None:
         return _of_data_set(run, classes, data, part)
     columns = {"text_column": data.text_column, "label_column": data.label_column}
     if data.test is None:
         return file_rows(Path(data.source), classes, part=part, **columns)
-    test = file_rows(data.test, classes, part="all", **columns)
+    test = replace(file_rows(data.test, classes, part="all", **columns), name=data_name(Path(data.source)))
     return test if part == "test" else both(file_rows(Path(data.source), classes, part="all", **columns), test)
 
 

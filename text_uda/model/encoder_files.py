@@ -126,7 +126,7 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
             "or choose an earlier checkpoint of the run that trained it"
         )
     if missing:
-        log.info("encoder %s: new weights: %s", encoder, _listed(missing))
+        log.debug("encoder %s: new weights: %s", encoder, _listed(missing))
 
 
 def _reason(error: Exception, folder: Path) -> str:
