@@ -36,9 +36,14 @@ def folder(tmp_path, monkeypatch, tiny_bert):
     return tmp_path
 
 
+def pairwise_of(words):
+    return zip(words[::2], words[1::2], strict=True)
+
+
 def call(*, data="data.jsonl", encoder="encoder", dev="dev.jsonl", test="test.jsonl", more=()):
-    words = ["train", data, "--dev", dev, "--test", test, "--labels", "6", "--encoder", encoder]
-    words += ["--objective", "supervised", "--steps", "3", "--out", "run", *more]
+    options = {"--labels": "6", "--objective": "supervised", "--steps": "3"} | dict(pairwise_of(more))
+    words = ["train", data, "--dev", dev, "--test", test, "--encoder", encoder, "--out", "run"]
+    words += [word for option in options.items() for word in option]
     DataChoice.load_any.cache_clear()  # of the call before, in this process
     return CliRunner().invoke(main, [str(word) for word in words])
 

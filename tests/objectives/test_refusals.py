@@ -100,7 +100,7 @@ def test_without_unlabeled_texts(tiny_bert, tmp_path):
         ("mixmatch", "check_accepts_embeddings"),
         ("sntg", "check_last_layer_is_linear"),
         ("lga-vat", "check_last_layer_is_linear"),
-        ("tmix", "layers"),
+        ("tmix", "check_layers_can_be_mixed"),
     ],
 )
 def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 
 from text_uda import LogisticRegression, TrainSettings, load, split, train
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.intervals import wilson_interval
 from text_uda.runs.model_card import model_card
 
 NAMES = ("a|b: *x*\n---", "<script>alert(1)</script>", "[l](http://e.com) {{x}} 'q\"")
@@ -52,10 +53,8 @@ def test_what_made_it_and_how_good_it_is(run):
 
 def test_an_interval_by_hand():
     """Wilson 1927: 10 errors of 40 rows, z = 1.96: (0.25 + 0.048 +- 0.1421) / 1.09604."""
-    from text_uda.runs.model_card import _interval
-
-    assert _interval(25.0, 40) == pytest.approx((14.19, 40.19), abs=0.01)
-    low, high = _interval(0.0, 12)
+    assert wilson_interval(10, 40) == pytest.approx((14.19, 40.19), abs=0.01)
+    low, high = wilson_interval(0, 12)
     assert low == 0.0 and high == pytest.approx(24.25, abs=0.01)
 
 
