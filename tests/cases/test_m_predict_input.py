@@ -205,3 +205,17 @@ def test_transformers_alone_gives_the_same_labels(predict, trained, tmp_path):
     predict(write(tmp_path / "in.csv", rows), "--out", tmp_path / "out.jsonl")
     for row, own in zip(read(tmp_path / "out.jsonl"), expected, strict=True):
         assert row["label"] == own["label"] and row["probability"] == pytest.approx(own["score"], abs=1e-4)
+
+
+def test_what_is_no_run_is_told_before_anything_is_loaded(trained, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
+    for folder, words in (
+        (tmp_path / "empty", "is not a run directory; give a folder that `text-uda train --out` wrote"),
+        (tmp_path / "model", "is not a run directory"),
+        (trained / "model", f"is the model of a run; give the run, {trained}"),
+    ):
+        for verb in (["predict"], ["pseudo-label", "x.csv", "--out", "y.csv"]):
+            result = CliRunner().invoke(main, [verb[0], str(folder), *verb[1:]], input="a text\n")
+            assert result.exit_code == 2 and words in result.stderr, result.stderr

@@ -15,6 +15,7 @@ from text_uda.cli.output import emit_json, printable
 from text_uda.cli.parameter_types import COUNT
 from text_uda.cli.shared_options import ends, run_argument
 from text_uda.progress import followed
+from text_uda.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.model.precision import Precision
@@ -78,6 +79,7 @@ def predict(
       text-uda predict run < texts.txt
       tail -f reviews.log | text-uda predict run --batch-size 1
     """
+    RunDirectory(run).check_finished()
     to_standard_output = out is None or str(out) == "-"
     if file is None or str(file) == "-":
         if not to_standard_output:

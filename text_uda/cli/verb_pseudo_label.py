@@ -11,6 +11,7 @@ from text_uda.cli.parameter_types import COUNT, FILE
 from text_uda.cli.shared_options import ends, run_argument
 from text_uda.cli.verb_predict import precision_option, text_column_option
 from text_uda.progress import followed
+from text_uda.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.model.precision import Precision
@@ -68,6 +69,7 @@ def pseudo_label(
     Example:
       text-uda pseudo-label run tickets.csv --out confident.csv --threshold 0.95
     """
+    RunDirectory(run).check_finished()
     from text_uda.runs.pseudo_labels import pseudo_label
 
     with followed("pseudo-label", "rows") as progress:

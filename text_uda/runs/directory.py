@@ -162,6 +162,21 @@ class RunDirectory:
                 "`text-uda train` as --encoder"
             )
 
+    def check_finished(self) -> None:
+        """Raise SettingsError unless this is the directory of a finished run that has a classifier."""
+        self.check_holds_no_pretraining()
+        if not self.path.is_dir():
+            raise SettingsError(f"the run {self.path} does not exist")
+        if (self.path.parent / "result.json").exists() and self.path.name == self.model.name:
+            raise SettingsError(f"{self.path} is the model of a run; give the run, {self.path.parent}")
+        if not (self.path / "config.json").exists() or "settings" not in self.config():
+            raise SettingsError(
+                f"{self.path} is not a run directory; give a folder that `text-uda train --out` wrote (a model folder "
+                "opens with transformers' pipeline)"
+            )
+        if self.result() is None or not self.model.is_dir():
+            raise SettingsError(f"the run {self.path} is not finished: rerun the same `text-uda train` command")
+
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:

@@ -16,7 +16,6 @@ from transformers import (
 )
 
 from text_uda import distributed
-from text_uda.errors import SettingsError
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
@@ -69,11 +68,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         SettingsError: the run is not finished, or the folder is not a run.
     """
     directory = RunDirectory(run)
-    directory.check_holds_no_pretraining()
-    if directory.result() is None:
-        exists = directory.path.is_dir()
-        state = "is not finished: rerun the same `text-uda train` command" if exists else "does not exist"
-        raise SettingsError(f"the run {run} {state}")
+    directory.check_finished()
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
     restore_averaging_layer(model)
     pack(model)

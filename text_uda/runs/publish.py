@@ -36,15 +36,9 @@ def model_folder(run: str | Path) -> Path:
         SettingsError: the run or its refit is not finished, or there is no run.
     """
     directory = RunDirectory(Path(run))
-    directory.check_holds_no_pretraining()
-    if not directory.path.is_dir():
-        raise SettingsError(f"the run {run} does not exist")
     refit = RunDirectory(directory.path / REFIT)
     for one in (directory, *([refit] if refit.path.exists() else [])):
-        if not (one.path / "config.json").exists():
-            raise SettingsError(f"{one.path} is not a run directory: it holds no config.json")
-        if one.result() is None or not one.model.is_dir():
-            raise SettingsError(f"the run {one.path} is not finished: rerun the same `text-uda train` command")
+        one.check_finished()
         directory = one
     return directory.model
 
