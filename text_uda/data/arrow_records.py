@@ -1,17 +1,15 @@
 """Records of Parquet files, and of folders that `datasets` saved."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 1024
-
-Record = tuple[int, dict[str, Any]]
-Read = Callable[[Sequence[str]], Iterator[Record]]
 
 
 def read_parquet(path: Path) -> tuple[list[str], Read]:

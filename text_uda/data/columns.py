@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.tables import Table
 from text_uda.errors import DataError
 
@@ -40,7 +40,11 @@ class Columns:
         return _named(table, self.texts, TEXT) or _only(table) or _usual(table, TEXT) or _refuse(table, TEXT)
 
     def label_of_data(self, table: Table, text: str) -> str | None:
-        """None if no name is given and no column has a usual name: DATA is texts alone."""
+        """None if no name is given and no column has a usual name: DATA is texts alone.
+
+        Raises:
+            DataError: a name is given and DATA has none, or more than one, or it is not clear which column is usual.
+        """
         return _named(table, self.labels, LABEL) or _usual(table, LABEL, but=text)
 
     def text_of_other(self, table: Table) -> str:
@@ -81,7 +85,10 @@ def _named(table: Table, names: Sequence[str], kind: Kind) -> str | None:
 
 
 def _usual(table: Table, kind: Kind, but: str | None = None) -> str | None:
-    return usual_column([column for column in table.columns if column != but], kind.usual)
+    columns = usual_columns([column for column in table.columns if column != but], kind.usual)
+    if len(columns) > 1:
+        return _refuse(table, kind)
+    return columns[0] if columns else None
 
 
 def _only(table: Table) -> str | None:

@@ -1,7 +1,7 @@
 """The labeled rows to evaluate a run on, with the class numbers of the run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,6 @@ from text_uda.data.columns import Columns, Names
 from text_uda.data.corpus import Rows
 from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
-from text_uda.data.label_spelling import class_finder
 from text_uda.data.labeled_rows import LabeledRow, collect
 from text_uda.data.tables import data_name, open_table
 from text_uda.errors import DataError
@@ -60,9 +59,7 @@ def file_rows(
             else:
                 yield number, text, label
 
-    labeled = collect(labeled_rows(), path)
-    class_of = class_finder(classes)  # `collect` gives numbers and truths one spelling, which need not be the run's
-    labeled = replace(labeled, names=tuple(class_of(name) or name for name in labeled.names))
+    labeled = collect(labeled_rows(), path, classes=classes)
     if not len(labeled):
         raise DataError(f"{path}: no row has a label in {label_name!r}; classify them with `text-uda predict RUN FILE`")
     rows = labeled.rows(classes)

@@ -1,16 +1,14 @@
 """Texts and labels of files, with a specific error for each defect of a row."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
+from text_uda.data.texts import has_half_pair
 from text_uda.errors import DataError
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @overload
@@ -119,7 +117,7 @@ def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
         raise DataError(f"{table.where(number)}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
     if text is None or not text.strip():
         raise DataError(f"{table.where(number)}: the text ({name!r}) is empty or blank; remove the row")
-    if not text.isascii() and _HALF_PAIR.search(text):
+    if has_half_pair(text):
         raise DataError(
             f"{table.where(number)}: the text holds half a surrogate pair, which is not a character; correct it"
         )
@@ -148,10 +146,10 @@ def _column(
         if name not in columns:
             raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
         return name
-    match = usual_column([column for column in columns if column != exclude], usual)
-    if match is None:
+    matches = usual_columns([column for column in columns if column != exclude], usual)
+    if len(matches) != 1:
         header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
         raise DataError(
             f"{path}: which column is the {content}? It has: {present}. Name one of them with {option}{header}"
         )
-    return match
+    return matches[0]

@@ -98,11 +98,13 @@ def from_parts(
     text = [_column(name, columns, column, TEXT_NAMES, "--text-column") for column in (text or (None,))]
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
     feature = parts["train"].features[label]
-    classes = tuple(feature.names) if hasattr(feature, "names") else None
+    classes = tuple(name.strip() for name in feature.names) if hasattr(feature, "names") else None
     test_split = _test_split(name, parts, label)
     without_label: list[tuple[int, str]] = []
     train = collect(
-        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append), name
+        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append),
+        name,
+        classes=classes,
     )
     if without_label and len(train.present_labels()) < 2:
         raise DataError(
@@ -118,7 +120,9 @@ def from_parts(
         read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None))
         labeled = _labeled(name, test_split, read)
         test_rows = collect(
-            (number, row_text, class_of(value) or value) for number, row_text, value in labeled if value
+            ((number, row_text, class_of(value) or value) for number, row_text, value in labeled if value),
+            name,
+            classes=classes,
         )
         unknown = sorted({*test_rows.present_labels()} - {*classes})
         if unknown:
@@ -217,7 +221,7 @@ def _rows(
         if classes is None or not isinstance(value, int):
             yield number, row_text, label_of(value)
         elif -1 <= value < len(classes):
-            yield number, row_text, classes[value] if value >= 0 else None
+            yield number, row_text, classes[value].strip() if value >= 0 else None
         else:
             raise DataError(
                 f"{name}, split {part}, row {number}: {label!r} is {value}, and there are {len(classes)} classes; "

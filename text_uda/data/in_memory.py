@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from text_uda.data.tables import Record, Table
+from text_uda.data.tables import Record, Table, are_names_of_files
 from text_uda.errors import DataError
 
 _BLOCK = 4096  # rows as Python objects at the same time
@@ -38,6 +38,7 @@ def as_table(data: Any) -> Table:
             raise DataError(f"{len(texts):,} texts and {len(labels):,} labels; give one label for each text")
         return _columns("(texts, labels)", {"text": texts, "label": labels})
     if _is_column(data):
+        refuse_names_of_files(data)
         return _columns("the texts", {"text": _listed(data)})
     raise DataError(
         f"{type(data).__name__} is no data set; give a name, a file, texts, (texts, labels), a DataFrame or a Dataset"
@@ -47,7 +48,8 @@ def as_table(data: Any) -> Table:
 def class_names(data: Any, column: str) -> Sequence[str] | None:
     """The names of a ClassLabel in their order, None for another column."""
     feature = data.features.get(column) if _is(data, "datasets", "Dataset") else None
-    return getattr(feature, "names", None)
+    names = getattr(feature, "names", None)
+    return None if names is None else [name.strip() for name in names]  # as `label_of` does
 
 
 def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,6 +64,15 @@ def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
             f"no split is named train (there are: {', '.join(map(str, data))}); rename one, or give it alone"
         )
     return parts
+
+
+def refuse_names_of_files(texts: Any) -> None:
+    """Raises DataError if the texts are names of files: they would be taken as texts."""
+    if are_names_of_files(texts):
+        raise DataError(
+            f"{', '.join(map(repr, list(texts)[:3]))}: a list of names of files, where one file or a list of texts is"
+            " needed; give one file, or a folder or pattern such as 'data/*.csv'"
+        )
 
 
 def _is(data: Any, module: str, name: str) -> bool:
