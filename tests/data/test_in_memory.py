@@ -8,10 +8,14 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from text_uda import AEDA, load, paraphrase, read_paraphrases, write_pairs
+from text_uda.data.evaluation_rows import file_rows
 from text_uda.data.loading import texts_of
+from text_uda.data.row_counts import describe_counts
 from text_uda.errors import DataError
 
 TEXTS = [f"text {n} is {('bad', 'good')[n % 2]}" for n in range(40)]
@@ -172,3 +176,30 @@ def test_withheld_labels_of_a_dict():
     withheld = pd.DataFrame({"text": ["one", "two"], "label": [-1, -1]})
     train = pd.DataFrame({"text": TEXTS, "label": [n % 2 for n in range(40)]})
     assert load({"train": train, "test": withheld}).classes == ("0", "1")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="the DataFrame has two columns 'text'; rename one"):
+        load(pd.DataFrame([["a", 1, "b"]] * 3, columns=["text", "label", "text"]))
+    table = pa.table([["a", "b"], [0, 1], ["c", "d"]], names=["text", "label", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: column 'text' occurs twice; rename one"):
+        load(tmp_path / "a.parquet")
+
+
+def test_missing_values_of_a_series_are_no_class():
+    labels = pd.Series([["pos", "neg", pd.NA][n % 3] for n in range(40)], dtype="string")
+    corpus = load((TEXTS, labels))
+    assert corpus.classes == ("neg", "pos") and len(corpus.unlabeled) == 13
+
+
+def test_nan_in_a_file_is_an_error_for_every_entrance(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": TEXTS, "label": [float("nan"), *(float(n % 2) for n in range(39))]}), path)
+    for read in (lambda: load(path), lambda: file_rows(path, ["0", "1"], part="all")):
+        with pytest.raises(DataError, match=r"a\.parquet, row 1: no label in 'label' \(it is NaN\)"):
+            read()
+
+
+def test_a_limited_data_set_counts_what_it_uses():
+    assert describe_counts(load((TEXTS, LABELS), limit=5), limited=True).startswith("10 labeled rows used: 5 for train")

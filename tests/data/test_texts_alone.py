@@ -163,7 +163,7 @@ def test_standard_input_and_a_file_have_the_same_lines(tmp_path: Path):
 
 def test_a_text_file_that_is_missing_or_empty(tmp_path: Path):
     (tmp_path / "empty.txt").touch()
-    for read in (load, lambda path: load(["one text"], unlabeled=path)):
+    for read in (lambda path: load(path), lambda path: load(["one text"], unlabeled=path)):
         with pytest.raises(DataError, match=r"missing\.txt cannot be read \(No such file"):
             read(tmp_path / "missing.txt")
         with pytest.raises(DataError, match=r"empty\.txt is empty; give one text a line"):

@@ -97,9 +97,9 @@ def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     """The rows with the class numbers of the run, by the names of the classes."""
     classes = run_classes(run)
     from text_uda.data.evaluation_rows import both, file_rows
-    from text_uda.data.tables import data_name, names_files
+    from text_uda.data.tables import data_name, names_table
 
-    if not names_files(data.source) or data.limit is not None:
+    if not names_table(data.source) or data.limit is not None:
         return _of_data_set(run, classes, data, part)
     columns = {"text_column": data.text_column, "label_column": data.label_column}
     if data.test is None:

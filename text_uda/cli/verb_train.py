@@ -176,7 +176,7 @@ def train(
     if not as_json and is_main_process():
         corpus = data.load()
         why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
-        click.echo(f"{describe_counts(corpus, parts)}{why}")
+        click.echo(f"{describe_counts(corpus, parts, limited=data.limit is not None)}{why}")
         click.echo(
             f"{printable(parts.name)}, {len(parts.classes)} classes:"
             f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"

@@ -38,9 +38,13 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     try:
         with pq.ParquetFile(path) as file:
             names = _stored_class_names(file.schema_arrow.metadata or {})
-            return file.schema_arrow.names, records
+            columns = file.schema_arrow.names
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
+    if len({*columns}) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
+    return columns, records
 
 
 def is_saved_dataset(path: Path) -> bool:

@@ -45,7 +45,16 @@ class Columns:
         Raises:
             DataError: a name is given and DATA has none, or more than one, or it is not clear which column is usual.
         """
-        return _named(table, self.labels, LABEL) or _usual(table, LABEL, but=text)
+        label = _named(table, self.labels, LABEL) or _usual(table, LABEL, but=text)
+        if label == text:
+            raise DataError(
+                f"{table.path}: {text!r} cannot be both the text and the label; choose another --label-column"
+            )
+        return label
+
+    def needed_label_of_data(self, table: Table, text: str) -> str:
+        """Raises DataError as `label_of_data`, and if there is none."""
+        return self.label_of_data(table, text) or _refuse(table, LABEL)
 
     def text_of_other(self, table: Table) -> str:
         """The text column of a file beside DATA, which can have another name than that of DATA.
@@ -115,8 +124,12 @@ def _of_other(table: Table, names: Sequence[str], kind: Kind, but: str | None = 
 def _refuse(table: Table, kind: Kind, names: Sequence[str] = ()) -> str:
     columns = ", ".join(table.columns) or "none"
     if not names:
+        header = (
+            "" if len(table.columns) == 1 or "text" in table.columns else " (or write a header, if these are no names)"
+        )
         raise DataError(
             f"{table.path}: which column is the {kind.content}? It has: {columns}. Name one of them with {kind.option}"
+            f"{header}"
         )
     wanted = " or ".join(map(repr, names))
     raise DataError(

@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from math import isfinite
 from typing import Any, NamedTuple
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.label_spelling import class_finder, label_of
@@ -167,12 +167,12 @@ def class_order(name: str) -> tuple[int, float, str]:
 def _column(name: str, columns: Sequence[str], column: str | None, usual: Sequence[str], option: str) -> str:
     if column is not None and column in columns:
         return column
-    by_name = {candidate.casefold(): candidate for candidate in columns}
-    match = None if column else next((by_name[candidate] for candidate in usual if candidate in by_name), None)
-    if match is None:
-        missing = f"no column {column!r}" if column else "no column with a usual name"
+    matches = [] if column else usual_columns(columns, usual)
+    if len(matches) != 1:
+        several = f"several columns with a usual name ({', '.join(matches)})"
+        missing = several if matches else f"no column {column!r}" if column else "no column with a usual name"
         raise DataError(f"{name} has {missing}; it has: {', '.join(columns)}. Name one of them with {option}")
-    return match
+    return matches[0]
 
 
 def _labeled(

@@ -88,6 +88,8 @@ def _is_column(data: Any) -> bool:
 
 
 def _listed(data: Any) -> Sequence[Any]:
+    if _is(data, "pandas", "Series"):
+        data = _without_missing(data)
     return data.tolist() if hasattr(data, "tolist") else data
 
 
@@ -104,15 +106,24 @@ def _columns(name: str, columns: dict[str, Sequence[Any]]) -> Table:
 
 def _data_frame(frame: Any) -> Table:
     names = {str(name): name for name in frame.columns}
+    if len(names) < len(frame.columns):
+        strings = list(map(str, frame.columns))
+        twice = next(name for name in strings if strings.count(name) > 1)
+        raise DataError(f"the DataFrame has two columns {twice!r}; rename one")
 
     def records(needed: Sequence[str]) -> Iterator[Record]:
         for start in range(0, len(frame), _BLOCK):
             block = frame.iloc[start : start + _BLOCK]
-            lists = [block[names[name]].astype(object).where(block[names[name]].notna(), None) for name in needed]
+            lists = [_without_missing(block[names[name]]) for name in needed]
             for number, values in enumerate(zip(*lists, strict=True), start=start + 1):
                 yield number, {name: _plain(value) for name, value in zip(needed, values, strict=True)}
 
     return Table(Path("the DataFrame"), list(names), records)
+
+
+def _without_missing(series: Any) -> Any:
+    """The Series with None for NaN, NaT and pandas.NA."""
+    return series.astype(object).where(series.notna(), None)
 
 
 def _dataset(dataset: Any) -> Table:

@@ -1,8 +1,7 @@
 """Loads a data set: finds its rows, removes overlaps between its sides, and limits its size."""
 
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import chain
@@ -22,7 +21,7 @@ from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplic
 from text_uda.data.lines import STDIN, read_stdin
 from text_uda.data.named import EMBEDDED, hint
 from text_uda.data.near_copies import have_near_copy
-from text_uda.data.tables import Record, Table, are_names_of_files, data_name, names_files, open_table
+from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
@@ -180,7 +179,6 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
         needs_test: False if other rows replace the test side.
         order: the names of the classes in their order, None to sort them.
     """
-    table = _refusing_nan(table, label)
     rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled")
     labeled, blank = collect_parts(rows, table.path, classes=order)
     if not len(labeled):
@@ -198,22 +196,6 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
     return Corpus(
         data_name(table.path), _described(table), classes, train, test, unlabeled=blank.texts, unused=repeated
     )
-
-
-def _refusing_nan(table: Table, label: str) -> Table:
-    """The table, whose records raise DataError at a label NaN: in a file it can be a fault."""
-
-    def records(columns: Sequence[str]) -> Iterator[Record]:
-        for number, record in table.records(columns):
-            value = record.get(label)
-            if isinstance(value, float) and math.isnan(value):
-                raise DataError(
-                    f"{table.where(number)}: no label in {label!r} (it is NaN); add one, or leave it empty (null)"
-                    " for an unlabeled text"
-                )
-            yield number, record
-
-    return replace(table, _read=records)
 
 
 def _described(table: Table) -> str:

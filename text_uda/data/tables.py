@@ -65,6 +65,11 @@ def names_files(source: str) -> bool:
     return kind_of(path) in (*KINDS, *SPREADSHEETS) or _is_glob(path) or path.exists()
 
 
+def names_table(source: str) -> bool:
+    """Whether this names one table; a saved `DatasetDict` has several, which `load` reads."""
+    return names_files(source) and not is_saved_dataset_dict(Path(source))
+
+
 def are_names_of_files(strings: Sequence[Any]) -> bool:
     """Whether a list of strings names files rather than holds texts.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_uda.data.files import text_column_of
+from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import label_of
 from text_uda.data.tables import Record, Table, open_table
 from text_uda.errors import DataError
@@ -41,8 +41,7 @@ class TextTable:
         Raises:
             DataError: no column of texts, or a row whose text is no text.
         """
-        only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
-        column = only or text_column_of(table, text_column)
+        column = Columns.named(text_column, None).text_of_data(table)
         rows, blank, first_blank = 0, 0, None
         for number, fields in table.records():
             if not is_read(fields):

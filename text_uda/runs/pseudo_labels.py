@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from text_uda.data import load
-from text_uda.data.files import label_column_of, text_column_of
+from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import label_of
 from text_uda.data.table_writer import table_writer
-from text_uda.data.tables import Record, Table, names_files, open_table
+from text_uda.data.tables import Record, Table, names_files, names_table, open_table
 from text_uda.data.text_table import TextTable
 from text_uda.data.texts import in_blocks, take_texts
 from text_uda.errors import DataError, SettingsError
@@ -149,12 +149,12 @@ def _unlabeled_rows(
     run: str | Path, data: str | Path, text_column: str | None, label_column: str | None
 ) -> tuple[TextTable, str, int]:
     """(the unlabeled rows, the column for their labels, number of labeled rows)."""
-    if not names_files(str(data)):
+    if not names_table(str(data)):
         return _unlabeled_texts(run, str(data), text_column, label_column)
     table = open_table(Path(data), named=(text_column, label_column))
-    only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
-    text_name = only or text_column_of(table, text_column)
-    label_name = label_column_of(table, label_column, text_column=text_name)
+    columns = Columns.named(text_column, label_column)
+    text_name = columns.text_of_data(table)
+    label_name = columns.label_of_data(table, text_name)
     if label_name is None:
         return _not_empty(TextTable.of(table, text_name)), "label", 0
     labeled_rows = sum(label_of(fields.get(label_name)) is not None for _, fields in table.records())
