@@ -81,6 +81,7 @@ def config_option(function: Verb) -> Verb:
         default_words="no file",
         help="Take DATA and the options from a TOML file, or from RUN/config.json to run it again; those given beside"
         " it override.",
+        default_words="none",
     )
     return decorate(function)
 
