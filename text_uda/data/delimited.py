@@ -59,6 +59,7 @@ class Delimited:
         if header.count("") > 1:  # a spreadsheet exports empty columns without a name
             header = self._with_names(header)
             self._places = [place for place in self._places if header[place]]
+        self._repeated_headers: set[int] = set()
         self.width, self.columns = len(header), [header[place] for place in self._places]
         if len(set(self.columns)) < len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
@@ -77,7 +78,9 @@ class Delimited:
         header = next(rows, ([], 0))[0] if self._has_header else None
         for row, number in rows:
             if row == header and self.width > 1:  # files joined one after the other
-                log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
+                if number not in self._repeated_headers:  # one warning in all passes
+                    self._repeated_headers.add(number)
+                    log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
                 continue
             if len(row) != self.width:
                 raise DataError(
