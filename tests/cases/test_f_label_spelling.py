@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from text_uda.cli.verb_evaluate import _with_class_numbers_of
 from text_uda.data import load
+from text_uda.data.evaluation_rows import file_rows
+from text_uda.data.hub import from_parts
 from text_uda.data.label_spelling import class_finder
+from text_uda.data.labeled_rows import collect
 from text_uda.errors import DataError
 
 
@@ -102,12 +104,9 @@ def test_a_test_file_in_another_spelling(tmp_path: Path, caplog):
 @pytest.mark.parametrize("names", [["0.0", "1.0"], ["0", "1"]])
 def test_evaluating_a_run_with_classes_of_another_format(tmp_path: Path, names: list[str]):
     """A run of an earlier version has the classes 0.0 and 1.0."""
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "config.json").write_text(json.dumps({"data": {"classes": names}}))
     for name, labels in (("a.jsonl", [0, 1]), ("a.csv", ["0.0", "1.0"])):
-        corpus = load(write(tmp_path / name, labels))
-        assert _with_class_numbers_of(run, corpus, name, all_rows=False).labels == corpus.test.labels
+        path = write(tmp_path / name, labels)
+        assert file_rows(path, names, part="test").rows.labels == load(path).test.labels
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "saved"])
@@ -116,3 +115,45 @@ def test_names_of_classes_that_datasets_stored(tmp_path: Path, name: str):
     rows = Dataset.from_list([{"text": f"text {n}", "label": n % 2} for n in range(40)], features=features)
     rows.to_parquet(tmp_path / name) if name == "a.parquet" else rows.save_to_disk(tmp_path / name)
     assert load(tmp_path / name).classes == ("neg", "pos")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["true", "false", "unknown"], ("false", "true", "unknown")),
+        (["1.0", "1.5", "2.0"], ("1.0", "1.5", "2.0")),
+    ],
+)
+def test_rows_beside_data_with_a_part_of_its_classes(tmp_path: Path, labels: list[str], classes: tuple[str, ...]):
+    """true and false, 1.0 and 2.0 have another spelling without the third class."""
+    data = write(tmp_path / "a.csv", labels)
+    beside = tmp_path / "beside.csv"
+    beside.write_text(f"text,label\none more,{labels[0]}\nlast one,{labels[-1 if labels[0] == '1.0' else 1]}\n")
+    numbers = (classes.index(labels[0]), classes.index(labels[-1 if labels[0] == "1.0" else 1]))
+    assert load(data, test=beside).classes == classes
+    assert load(data, test=beside).test.labels == numbers
+    dev = load(data, dev=beside).dev
+    assert dev is not None
+    assert dev.labels == numbers
+    assert file_rows(beside, classes, part="all").rows.labels == numbers
+
+
+def test_a_label_that_is_no_class_gets_no_number():
+    labeled = collect([(1, "a", "good"), (7, "b", "bad")])
+    with pytest.raises(DataError, match=r"label 'bad' \(row 7\) is none of the classes \(good, fine\)"):
+        labeled.rows(["good", "fine"])
+
+
+@pytest.mark.parametrize("names", [["false", "true"], ["0.0", "1.0"], [" no", "yes "]])
+def test_names_of_a_class_label_stay(names: list[str]):
+    features = Features(text=Value("string"), label=ClassLabel(names=names))
+    rows = Dataset.from_list([{"text": f"text {n}", "label": n % 2} for n in range(40)], features=features)
+    other = Dataset.from_list([{"text": f"other {n}", "label": n % 2} for n in range(4)], features=features)
+    classes = tuple(name.strip() for name in names)
+    for corpus in (
+        load(rows),
+        load({"train": rows, "test": other}),
+        from_parts("hub", {"train": rows, "test": other}, text=None, label=None, description=""),
+    ):
+        assert corpus.classes == classes
+        assert set(corpus.train.labels) == set(corpus.test.labels) == {0, 1}

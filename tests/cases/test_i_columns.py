@@ -114,3 +114,12 @@ def test_train_asks_for_forgotten_unlabeled_texts(data, tmp_path, caplog):
         assert "unlabeled" not in caplog.text
         DataChoice(source=str(data)).warn_of_left_out_texts(AEDA(), str(tmp_path / "cache"))
     assert "holds paraphrases of 25 texts that are not in this data: was --unlabeled left out?" in caplog.text
+
+
+@pytest.mark.parametrize("option", ["text", "label"])
+def test_two_columns_with_one_usual_name_are_not_guessed(tmp_path, option):
+    path = tmp_path / "a.csv"
+    names = {"text": "Text, TEXT, label", "label": "text, Label, LABEL"}[option]
+    path.write_text(f"{names}\n" + "".join(f"text {n},other {n % 3},{n % 2}\n" for n in range(40)))
+    with pytest.raises(DataError, match=rf"which column is the {option}\? It has: {names}. Name one of them with --"):
+        load(path)

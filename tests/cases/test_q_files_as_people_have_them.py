@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 
 from text_uda.data import load
 from text_uda.data.files import read_labeled, read_texts
+from text_uda.data.tables import open_table
 from text_uda.errors import DataError
 
 ROWS = [
@@ -258,3 +259,23 @@ def test_rows_are_counted(tmp_path: Path):
 def load_tsv(tmp_path: Path):
     (tmp_path / "a.tsv").write_bytes(TSV)
     return load(tmp_path / "a.tsv")
+
+
+def written(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def test_the_only_named_column_is_read(tmp_path: Path):
+    path = written(tmp_path / "a.csv", ",,text\n1,x,fine\n2,y,dull\n")
+    assert list(load(path).unlabeled) == ["fine", "dull"]
+    assert list(open_table(written(tmp_path / "b.csv", ",text,\n,fine,\n")).records()) == [(2, {"text": "fine"})]
+
+
+def test_columns_without_a_name_stay_if_they_hold_something(tmp_path: Path, caplog):
+    table = open_table(written(tmp_path / "a.csv", "id,text,,,\n1,fine,n1,m1,\n2,dull,,m2,\n"))
+    assert [fields for _, fields in table.records()] == [
+        {"id": "1", "text": "fine", "column 3": "n1", "column 4": "m1"},
+        {"id": "2", "text": "dull", "column 3": "", "column 4": "m2"},
+    ]
+    assert "columns without a name that are not blank are called column 3, column 4" in caplog.text

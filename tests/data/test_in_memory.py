@@ -2,14 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from text_uda import AEDA, load, paraphrase, read_paraphrases, write_pairs
+from text_uda.data.evaluation_rows import file_rows
+from text_uda.data.loading import texts_of
+from text_uda.data.row_counts import describe_counts
 from text_uda.errors import DataError
 
 TEXTS = [f"text {n} is {('bad', 'good')[n % 2]}" for n in range(40)]
@@ -116,3 +122,84 @@ def test_paraphrases_of_objects(data, tmp_path: Path):
 def test_neither_pandas_nor_datasets_is_imported():
     code = "import sys; from text_uda import load; load(['a b', 'c d']); print({'pandas', 'datasets'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more.csv").write_text("text\none more\n")
+    (tmp_path / "tr.csv").write_text("text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(40)))
+    return tmp_path
+
+
+def test_texts_of_a_name_are_those_of_its_file(in_folder):
+    assert len(texts_of("tr.csv")) == len(texts_of(in_folder / "tr.csv")) == 40
+    with pytest.raises(DataError, match=r"'a text' is no file; give a list of texts"):
+        texts_of("a text")
+    with pytest.raises(DataError, match=r"mroe\.csv cannot be read"):
+        texts_of("mroe.csv")
+
+
+@pytest.mark.parametrize("names", [["more.csv", "mroe.csv"], ["more.csv", "mroe"], ["mroe.csv"], ("mroe.txt",)])
+def test_a_misspelled_file_is_no_text(in_folder, names):
+    with pytest.raises(DataError, match=r"mroe.* cannot be read"):
+        load("tr.csv", unlabeled=names)
+
+
+@pytest.mark.parametrize("texts", [["is it good?", "see data.csv"], ["all good"], []])
+def test_texts_are_no_files(in_folder, texts):
+    assert list(load("tr.csv", unlabeled=texts or None).unlabeled) == list(texts_of(texts)) == texts
+
+
+def test_a_pattern_among_files(in_folder):
+    assert list(load("tr.csv", unlabeled=["mor*.csv"]).unlabeled) == ["one more"]
+
+
+@pytest.mark.parametrize("names", [["tr.csv", "more.csv"], ("tr.csv", "b.csv")])
+def test_a_list_of_files_is_not_read_as_texts(in_folder, names):
+    for read in (load, texts_of):
+        with pytest.raises(DataError, match=r"'tr\.csv', '.*\.csv': a list of names of files"):
+            read(names)
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_a_saved_dict_is_the_dict_in_memory(tmp_path: Path, with_labels: bool):
+    parts = {"train": dataset(), "validation": dataset([f"dev {n}" for n in range(20)])}
+    parts["test"] = dataset([f"test {n}" for n in range(10)])
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    saved, held = load(tmp_path / "saved", with_labels=with_labels), load(parts, with_labels=with_labels)
+    assert replace(saved, name=held.name, description=held.description) == held
+    assert saved.name == "saved" and (saved.dev is not None) == with_labels
+
+
+def test_withheld_labels_of_a_dict():
+    withheld = pd.DataFrame({"text": ["one", "two"], "label": [-1, -1]})
+    train = pd.DataFrame({"text": TEXTS, "label": [n % 2 for n in range(40)]})
+    assert load({"train": train, "test": withheld}).classes == ("0", "1")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="the DataFrame has two columns 'text'; rename one"):
+        load(pd.DataFrame([["a", 1, "b"]] * 3, columns=["text", "label", "text"]))
+    table = pa.table([["a", "b"], [0, 1], ["c", "d"]], names=["text", "label", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: column 'text' occurs twice; rename one"):
+        load(tmp_path / "a.parquet")
+
+
+def test_missing_values_of_a_series_are_no_class():
+    labels = pd.Series([["pos", "neg", pd.NA][n % 3] for n in range(40)], dtype="string")
+    corpus = load((TEXTS, labels))
+    assert corpus.classes == ("neg", "pos") and len(corpus.unlabeled) == 13
+
+
+def test_nan_in_a_file_is_an_error_for_every_entrance(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": TEXTS, "label": [float("nan"), *(float(n % 2) for n in range(39))]}), path)
+    for read in (lambda: load(path), lambda: file_rows(path, ["0", "1"], part="all")):
+        with pytest.raises(DataError, match=r"a\.parquet, row 1: no label in 'label' \(it is NaN\)"):
+            read()
+
+
+def test_a_limited_data_set_counts_what_it_uses():
+    assert describe_counts(load((TEXTS, LABELS), limit=5), limited=True).startswith("10 labeled rows used: 5 for train")

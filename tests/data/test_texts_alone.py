@@ -1,7 +1,9 @@
 """Texts without labels: lines of a file or of standard input, files without a label column, rows without a label."""
 
 import gzip
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from click.testing import CliRunner, Result
 
 from text_uda.cli import main
 from text_uda.data import load, split
+from text_uda.data.lines import decoded_lines
+from text_uda.data.text_table import TextTable
 from text_uda.errors import DataError
 
 
@@ -44,8 +48,9 @@ def test_packed_and_utf16_lines(tmp_path: Path):
     [
         (b"", "is empty"),
         (b"\n \n", "is empty"),
-        (b"fine\nna\xefve\n", "row 2: byte 0xef is not UTF-8"),
-        (b"fine\nn\0l\n", "row 2: a NUL"),
+        (b"fine\nna\xefve\n", r"(row|line) 2: byte .*0xef.* is not UTF-8"),
+        (b"fine\nn\0l\n", "(row|line) 2: a NUL"),
+        (b'\n \n{"text": "a"}\n', "row 3: a JSON object, not a text"),
         (b'{"text": "a"}\n', "row 1: a JSON object, not a text; use a file whose name ends in .jsonl"),
     ],
 )
@@ -54,7 +59,7 @@ def test_lines_that_are_no_texts(tmp_path: Path, content: bytes, message: str):
     with pytest.raises(DataError, match=message):
         load(tmp_path / "a.txt")
     result = run("data", "-", input=content)
-    assert result.exit_code == 2 and message in result.stderr
+    assert result.exit_code == 2 and re.search(message, result.stderr)
 
 
 def test_standard_input_is_paraphrased(tmp_path: Path):
@@ -134,3 +139,42 @@ def test_what_is_paraphrased_is_explained(tmp_path: Path):
     path.write_text("text,label\n" + "\n".join([*rows, rows[0], rows[1]]) + "\n")
     result = run("paraphrase", path, "--method", "aeda", "--cache", tmp_path / "cache")
     assert "a: 16 texts of the training side (16 with labels, 0 without; not 4 test rows" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"a text\n"), "is a gzip file, not lines of text; name the file itself"),
+        ("a text\n".encode("utf-16"), "is UTF-16; convert it first"),
+    ],
+)
+def test_standard_input_that_is_another_file(content: bytes, message: str):
+    result = run("data", "-", input=content)
+    assert result.exit_code == 2 and message in result.stderr
+
+
+def test_standard_input_and_a_file_have_the_same_lines(tmp_path: Path):
+    """A lone carriage return ends a line of both."""
+    content = "\ufeffone text\r\nanother\rthe last".encode()
+    (tmp_path / "a.txt").write_bytes(content)
+    texts = ("one text", "another", "the last")
+    assert load(tmp_path / "a.txt").unlabeled == tuple(decoded_lines(io.BytesIO(content), "<stdin>")) == texts
+
+
+def test_a_text_file_that_is_missing_or_empty(tmp_path: Path):
+    (tmp_path / "empty.txt").touch()
+    for read in (lambda path: load(path), lambda path: load(["one text"], unlabeled=path)):
+        with pytest.raises(DataError, match=r"missing\.txt cannot be read \(No such file"):
+            read(tmp_path / "missing.txt")
+        with pytest.raises(DataError, match=r"empty\.txt is empty; give one text a line"):
+            read(tmp_path / "empty.txt")
+
+
+def test_text_files_of_a_folder_and_a_pattern(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "b.txt").write_text("three\n")
+    for source in (tmp_path, tmp_path / "*.txt"):
+        assert load(source).unlabeled == ("one", "two", "three")
+    assert len(TextTable.open(tmp_path / "a.txt", None).table.columns) == 1
+    (tmp_path / "c.csv").write_text("text\nfour\n")  # beside a table, a .txt is its description
+    assert load(tmp_path).unlabeled == ("four",)

@@ -62,8 +62,9 @@ class DataChoice:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of `text_uda.data.load`. An option given once is one value, as in earlier studies."""
-        once = {name: value[0] if value else None for name, value in vars(self).items() if _is_at_most_one(value)}
-        return vars(self) | once
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        once = {name: value[0] if value else None for name, value in given.items() if _is_at_most_one(value)}
+        return given | once
 
     def load(self) -> "Corpus":
         """Raises DataError if there are no labels."""
@@ -71,16 +72,22 @@ class DataChoice:
         corpus.check_labels()
         return corpus
 
-    @functools.cache  # noqa: B019 - a command makes one choice
     def load_any(self) -> "Corpus":
-        """With labels or without."""
+        """With labels or without; read once, since standard input can be read once only."""
+        return self._any
+
+    def load_texts(self) -> "Corpus":
+        """For verbs that read no label: labels that make no task of classification are ignored, with a warning."""
+        return self._texts
+
+    @functools.cached_property  # of this choice: an equal one of a later command can have another standard input
+    def _any(self) -> "Corpus":
         from text_uda.data import load
 
         return load(**self.arguments())
 
-    @functools.cache  # noqa: B019
-    def load_texts(self) -> "Corpus":
-        """For verbs that read no label: labels that make no task of classification are ignored, with a warning."""
+    @functools.cached_property
+    def _texts(self) -> "Corpus":
         from text_uda.data.loading import UnusableLabelsError, load
 
         try:
@@ -108,8 +115,15 @@ def _is_at_most_one(value: object) -> bool:
     return isinstance(value, tuple) and len(value) < 2
 
 
-def data_options(*, required: bool = True, as_option: bool = False, limit: str = "") -> Callable[[Verb], Verb]:
-    """DATA and how to read it, handed over as `data: DataChoice`. `limit`: the default of --limit in words."""
+def data_options(
+    *, required: bool = True, as_option: bool = False, limit: str = "", leave_out: Sequence[str] = ()
+) -> Callable[[Verb], Verb]:
+    """DATA and how to read it, handed over as `data: DataChoice`.
+
+    Args:
+        limit: the default of --limit in words.
+        leave_out: fields that the verb does not read, and has no options for.
+    """
     source = option(
         "--data", "source", group="Data", required=True, metavar="DATA", help="A name, a hub id, or a file."
     )
@@ -119,7 +133,7 @@ def data_options(*, required: bool = True, as_option: bool = False, limit: str =
         into=DataChoice,
         under="data",
         group="Data",
-        leave_out=("source", "dev"),
+        leave_out=("source", "dev", *leave_out),
         metavars={"text_column": "NAME", "label_column": "NAME"},
         default_words=lambda field: (limit if field.name == "limit" else "") or default_of(field),
     )

@@ -54,7 +54,7 @@ def data(data: DataChoice, as_json: bool) -> None:
         click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
     if len(corpus.unused):
         click.echo(f"unused     {len(corpus.unused):,} rows: {describe_unused(corpus)}")
-    click.echo(f"rows       {describe_counts(corpus)}")
+    click.echo(f"rows       {describe_counts(corpus, limited=data.limit is not None)}")
     click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
     for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
         click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")

@@ -1,17 +1,15 @@
 """Records of Parquet files, and of folders that `datasets` saved."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 1024
-
-Record = tuple[int, dict[str, Any]]
-Read = Callable[[Sequence[str]], Iterator[Record]]
 
 
 def read_parquet(path: Path) -> tuple[list[str], Read]:
@@ -40,9 +38,13 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     try:
         with pq.ParquetFile(path) as file:
             names = _stored_class_names(file.schema_arrow.metadata or {})
-            return file.schema_arrow.names, records
+            columns = file.schema_arrow.names
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
+    if len({*columns}) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
+    return columns, records
 
 
 def is_saved_dataset(path: Path) -> bool:

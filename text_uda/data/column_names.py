@@ -16,10 +16,14 @@ def is_usual(name: str) -> bool:
     return name.strip().casefold() in (*TEXT_NAMES, *LABEL_NAMES)
 
 
-def usual_column(columns: Sequence[str], usual: Sequence[str]) -> str | None:
-    """The column with the most likely of the usual names; None if there is none, or if it is not clear which."""
+def usual_columns(columns: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """The columns with the most likely of the usual names; several if they differ only by case and blanks.
+
+    The one that is spelled as usual comes before the others.
+    """
     by_name: dict[str, list[str]] = {}
     for column in columns:
         by_name.setdefault(column.strip().casefold(), []).append(column)
     matches = next((by_name[name] for name in usual if name in by_name), [])
-    return matches[0] if len(matches) == 1 else next((column for column in matches if column in usual), None)
+    exact = [column for column in matches if column in usual]
+    return exact or matches

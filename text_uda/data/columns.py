@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.tables import Table
 from text_uda.errors import DataError
 
@@ -40,8 +40,21 @@ class Columns:
         return _named(table, self.texts, TEXT) or _only(table) or _usual(table, TEXT) or _refuse(table, TEXT)
 
     def label_of_data(self, table: Table, text: str) -> str | None:
-        """None if no name is given and no column has a usual name: DATA is texts alone."""
-        return _named(table, self.labels, LABEL) or _usual(table, LABEL, but=text)
+        """None if no name is given and no column has a usual name: DATA is texts alone.
+
+        Raises:
+            DataError: a name is given and DATA has none, or more than one, or it is not clear which column is usual.
+        """
+        label = _named(table, self.labels, LABEL) or _usual(table, LABEL, but=text)
+        if label == text:
+            raise DataError(
+                f"{table.path}: {text!r} cannot be both the text and the label; choose another --label-column"
+            )
+        return label
+
+    def needed_label_of_data(self, table: Table, text: str) -> str:
+        """Raises DataError as `label_of_data`, and if there is none."""
+        return self.label_of_data(table, text) or _refuse(table, LABEL)
 
     def text_of_other(self, table: Table) -> str:
         """The text column of a file beside DATA, which can have another name than that of DATA.
@@ -81,7 +94,10 @@ def _named(table: Table, names: Sequence[str], kind: Kind) -> str | None:
 
 
 def _usual(table: Table, kind: Kind, but: str | None = None) -> str | None:
-    return usual_column([column for column in table.columns if column != but], kind.usual)
+    columns = usual_columns([column for column in table.columns if column != but], kind.usual)
+    if len(columns) > 1:
+        return _refuse(table, kind)
+    return columns[0] if columns else None
 
 
 def _only(table: Table) -> str | None:
@@ -108,8 +124,12 @@ def _of_other(table: Table, names: Sequence[str], kind: Kind, but: str | None = 
 def _refuse(table: Table, kind: Kind, names: Sequence[str] = ()) -> str:
     columns = ", ".join(table.columns) or "none"
     if not names:
+        header = (
+            "" if len(table.columns) == 1 or "text" in table.columns else " (or write a header, if these are no names)"
+        )
         raise DataError(
             f"{table.path}: which column is the {kind.content}? It has: {columns}. Name one of them with {kind.option}"
+            f"{header}"
         )
     wanted = " or ".join(map(repr, names))
     raise DataError(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice, repeat
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from text_uda.data.column_names import is_usual
@@ -55,8 +55,11 @@ class Delimited:
         sample = [row for row, _ in self._rows(_SAMPLE_ROWS)]
         self._has_header = _has_header(text, sample, named)
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
-        # A spreadsheet exports empty columns without a name.
-        self._places = [place for place, name in enumerate(header) if name or header.count(name) == 1]
+        self._places = list(range(len(header)))
+        if header.count("") > 1:  # a spreadsheet exports empty columns without a name
+            header = self._with_names(header)
+            self._places = [place for place in self._places if header[place]]
+        self._repeated_headers: set[int] = set()
         self.width, self.columns = len(header), [header[place] for place in self._places]
         if len(set(self.columns)) < len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
@@ -70,19 +73,43 @@ class Delimited:
             )
 
     def records(self, _columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-        fields_of = itemgetter(*self._places) if 1 < len(self._places) < self.width else None
+        all_places = len(self._places) == self.width
         rows = self._rows()
         header = next(rows, ([], 0))[0] if self._has_header else None
         for row, number in rows:
             if row == header and self.width > 1:  # files joined one after the other
-                log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
+                if number not in self._repeated_headers:  # one warning in all passes
+                    self._repeated_headers.add(number)
+                    log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
                 continue
             if len(row) != self.width:
                 raise DataError(
                     f"{self._text.path}, row {number}: {len(row)} fields where the header has {self.width}; "
                     f"quote texts that hold a {DELIMITERS[self._dialect.delimiter]}, or use a .jsonl file"
                 )
-            yield number, dict(zip(self.columns, fields_of(row) if fields_of else row, strict=False))
+            yield (
+                number,
+                dict(zip(self.columns, row if all_places else [row[place] for place in self._places], strict=True)),
+            )
+
+    def _with_names(self, header: Sequence[str]) -> list[str]:
+        """The header with a name for each column that has none and is not blank in every row."""
+        unnamed = {place for place, name in enumerate(header) if not name}
+        filled = {
+            place
+            for row, _ in islice(self._rows(), 1, None)
+            if len(row) == len(header)
+            for place in unnamed
+            if row[place].strip()
+        }
+        names = [f"column {place + 1}" if place in filled else name for place, name in enumerate(header)]
+        if filled:
+            log.warning(
+                "%s: columns without a name that are not blank are called %s",
+                self._text.path,
+                ", ".join(names[place] for place in sorted(filled)),
+            )
+        return names
 
     def _rows(self, limit: int | None = None) -> Iterator[Row]:
         try:

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from text_uda.data.columns import Columns, Names
 from text_uda.data.corpus import Rows
 from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
-from text_uda.data.label_spelling import class_finder
 from text_uda.data.labeled_rows import LabeledRow, collect
 from text_uda.data.tables import data_name, open_table
 from text_uda.errors import DataError
+from text_uda.keyed_random import keyed_seed
 
 Part = Literal["test", "all"]
 
@@ -60,9 +63,7 @@ def file_rows(
             else:
                 yield number, text, label
 
-    labeled = collect(labeled_rows(), path)
-    class_of = class_finder(classes)  # `collect` gives numbers and truths one spelling, which need not be the run's
-    labeled = replace(labeled, names=tuple(class_of(name) or name for name in labeled.names))
+    labeled = collect(labeled_rows(), path, classes=classes)
     if not len(labeled):
         raise DataError(f"{path}: no row has a label in {label_name!r}; classify them with `text-uda predict RUN FILE`")
     rows = labeled.rows(classes)
@@ -73,6 +74,16 @@ def file_rows(
         raise DataError(f"{path}: {len(rows)} labeled rows are too few for a test fifth; give --rows all")
     words = f"the test fifth of {path}: {len(test):,} of {len(rows):,} labeled rows; --rows all for every row"
     return EvaluationRows(test, data_name(path), words, unlabeled)
+
+
+def limited(selected: EvaluationRows, limit: int | None) -> EvaluationRows:
+    """At most so many of the rows, those of the smallest hashes as `load` takes them, in their order; None for all."""
+    rows = selected.rows
+    if limit is None or limit >= len(rows):
+        return selected
+    keys = [keyed_seed("limit", text) for text in rows.texts]
+    places = sorted(nsmallest(limit, range(len(rows)), key=keys.__getitem__))
+    return replace(selected, rows=rows.take(np.array(places)), part=f"{limit:,} rows (--limit) of {selected.part}")
 
 
 def both(first: EvaluationRows, second: EvaluationRows) -> EvaluationRows:

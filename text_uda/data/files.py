@@ -1,16 +1,15 @@
 """Texts and labels of files, with a specific error for each defect of a row."""
 
-import re
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_column
+from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
+from text_uda.data.texts import has_half_pair
 from text_uda.errors import DataError
-
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 @overload
@@ -50,10 +49,9 @@ def read_labeled(
     """
     table = source if isinstance(source, Table) else open_table(source, named=(text_column, label_column))
     path = table.path
-    text_name = text_column_of(table, text_column)
-    label_name = _column(table, label_column, LABEL_NAMES, "label", "--label-column", exclude=text_name)
-    if label_name == text_name:
-        raise DataError(f"{path}: {text_name!r} cannot be both the text and the label; choose another --label-column")
+    columns = Columns.named(text_column, label_column)
+    text_name = columns.text_of_data(table)
+    label_name = columns.needed_label_of_data(table, text_name)
     class_of = None if classes is None else class_finder(classes)
     number = 0
     for number, record in table.records([text_name, label_name]):
@@ -83,34 +81,12 @@ def read_texts(source: Path | Table, *, text_column: str | None) -> Iterator[str
     """The texts of a file as a stream; labels are ignored. Raises DataError like read_labeled."""
     table = source if isinstance(source, Table) else open_table(source, named=(text_column,))
     path = table.path
-    name = table.columns[0] if len(table.columns) == 1 and text_column is None else text_column_of(table, text_column)
+    name = Columns.named(text_column, None).text_of_data(table)
     number = 0
     for number, record in table.records([name]):
         yield _text(table, number, record, name)
     if not number:
         raise DataError(f"{path} has a header and no rows; use a file with texts")
-
-
-def text_column_of(table: Table, name: str | None) -> str:
-    """The column of the texts: `name`, or the one with a usual name. Raises DataError if there is none."""
-    return _column(table, name, TEXT_NAMES, "text", "--text-column")
-
-
-def label_column_of(table: Table, name: str | None, *, text_column: str) -> str | None:
-    """The column of the labels: `name`, or the one with a usual name, None if there is none.
-
-    Raises:
-        DataError: there is no column `name`, or it is the column of the texts.
-    """
-    usual = {column.strip().casefold() for column in table.columns if column != text_column} & set(LABEL_NAMES)
-    if name is None and not usual:
-        return None
-    label_name = _column(table, name, LABEL_NAMES, "label", "--label-column", exclude=text_column)
-    if label_name == text_column:
-        raise DataError(
-            f"{table.path}: {label_name!r} cannot be both the text and the label; choose another --label-column"
-        )
-    return label_name
 
 
 def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
@@ -119,7 +95,7 @@ def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
         raise DataError(f"{table.where(number)}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
     if text is None or not text.strip():
         raise DataError(f"{table.where(number)}: the text ({name!r}) is empty or blank; remove the row")
-    if not text.isascii() and _HALF_PAIR.search(text):
+    if has_half_pair(text):
         raise DataError(
             f"{table.where(number)}: the text holds half a surrogate pair, which is not a character; correct it"
         )
@@ -128,30 +104,11 @@ def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
 
 def _label(table: Table, number: int, record: dict[str, Any], name: str) -> str | None:
     label = record.get(name)
+    if isinstance(label, float) and math.isnan(label):  # it can be a fault; of objects, NaN is None already
+        raise DataError(
+            f"{table.where(number)}: no label in {name!r} (it is NaN); add one, or leave it empty (null) for an"
+            " unlabeled text"
+        )
     if isinstance(label, list | dict):
         raise DataError(f"{table.where(number)}: no label in {name!r}, but {label!r:.40}; a text has one label")
     return label_of(label)
-
-
-def _column(
-    table: Table,
-    name: str | None,
-    usual: Sequence[str],
-    content: str,
-    option: str,
-    *,
-    exclude: str | None = None,
-) -> str:
-    path, columns = table.path, table.columns
-    present = ", ".join(columns) or "none"
-    if name is not None:
-        if name not in columns:
-            raise DataError(f"{path} has no column {name!r}; it has: {present}. Name one of them with {option}")
-        return name
-    match = usual_column([column for column in columns if column != exclude], usual)
-    if match is None:
-        header = "" if len(columns) == 1 or "text" in columns else " (or write a header, if these are no names)"
-        raise DataError(
-            f"{path}: which column is the {content}? It has: {present}. Name one of them with {option}{header}"
-        )
-    return match

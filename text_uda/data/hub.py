@@ -7,7 +7,7 @@ from itertools import chain, repeat
 from math import isfinite
 from typing import Any, NamedTuple
 
-from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES
+from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.label_spelling import class_finder, label_of
@@ -98,11 +98,13 @@ def from_parts(
     text = [_column(name, columns, column, TEXT_NAMES, "--text-column") for column in (text or (None,))]
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
     feature = parts["train"].features[label]
-    classes = tuple(feature.names) if hasattr(feature, "names") else None
+    classes = tuple(name.strip() for name in feature.names) if hasattr(feature, "names") else None
     test_split = _test_split(name, parts, label)
     without_label: list[tuple[int, str]] = []
     train = collect(
-        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append), name
+        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append),
+        name,
+        classes=classes,
     )
     if without_label and len(train.present_labels()) < 2:
         raise DataError(
@@ -118,7 +120,9 @@ def from_parts(
         read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None))
         labeled = _labeled(name, test_split, read)
         test_rows = collect(
-            (number, row_text, class_of(value) or value) for number, row_text, value in labeled if value
+            ((number, row_text, class_of(value) or value) for number, row_text, value in labeled if value),
+            name,
+            classes=classes,
         )
         unknown = sorted({*test_rows.present_labels()} - {*classes})
         if unknown:
@@ -163,12 +167,12 @@ def class_order(name: str) -> tuple[int, float, str]:
 def _column(name: str, columns: Sequence[str], column: str | None, usual: Sequence[str], option: str) -> str:
     if column is not None and column in columns:
         return column
-    by_name = {candidate.casefold(): candidate for candidate in columns}
-    match = None if column else next((by_name[candidate] for candidate in usual if candidate in by_name), None)
-    if match is None:
-        missing = f"no column {column!r}" if column else "no column with a usual name"
+    matches = [] if column else usual_columns(columns, usual)
+    if len(matches) != 1:
+        several = f"several columns with a usual name ({', '.join(matches)})"
+        missing = several if matches else f"no column {column!r}" if column else "no column with a usual name"
         raise DataError(f"{name} has {missing}; it has: {', '.join(columns)}. Name one of them with {option}")
-    return match
+    return matches[0]
 
 
 def _labeled(
@@ -217,7 +221,7 @@ def _rows(
         if classes is None or not isinstance(value, int):
             yield number, row_text, label_of(value)
         elif -1 <= value < len(classes):
-            yield number, row_text, classes[value] if value >= 0 else None
+            yield number, row_text, classes[value].strip() if value >= 0 else None
         else:
             raise DataError(
                 f"{name}, split {part}, row {number}: {label!r} is {value}, and there are {len(classes)} classes; "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from text_uda.data.tables import Record, Table
+from text_uda.data.tables import Record, Table, are_names_of_files
 from text_uda.errors import DataError
 
 _BLOCK = 4096  # rows as Python objects at the same time
@@ -38,6 +38,7 @@ def as_table(data: Any) -> Table:
             raise DataError(f"{len(texts):,} texts and {len(labels):,} labels; give one label for each text")
         return _columns("(texts, labels)", {"text": texts, "label": labels})
     if _is_column(data):
+        refuse_names_of_files(data)
         return _columns("the texts", {"text": _listed(data)})
     raise DataError(
         f"{type(data).__name__} is no data set; give a name, a file, texts, (texts, labels), a DataFrame or a Dataset"
@@ -47,7 +48,8 @@ def as_table(data: Any) -> Table:
 def class_names(data: Any, column: str) -> Sequence[str] | None:
     """The names of a ClassLabel in their order, None for another column."""
     feature = data.features.get(column) if _is(data, "datasets", "Dataset") else None
-    return getattr(feature, "names", None)
+    names = getattr(feature, "names", None)
+    return None if names is None else [name.strip() for name in names]  # as `label_of` does
 
 
 def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +66,15 @@ def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
     return parts
 
 
+def refuse_names_of_files(texts: Any) -> None:
+    """Raises DataError if the texts are names of files: they would be taken as texts."""
+    if are_names_of_files(texts):
+        raise DataError(
+            f"{', '.join(map(repr, list(texts)[:3]))}: a list of names of files, where one file or a list of texts is"
+            " needed; give one file, or a folder or pattern such as 'data/*.csv'"
+        )
+
+
 def _is(data: Any, module: str, name: str) -> bool:
     """Whether it is of this class of a library, which then is imported already."""
     return module in sys.modules and isinstance(data, getattr(sys.modules[module], name, ()))
@@ -77,6 +88,8 @@ def _is_column(data: Any) -> bool:
 
 
 def _listed(data: Any) -> Sequence[Any]:
+    if _is(data, "pandas", "Series"):
+        data = _without_missing(data)
     return data.tolist() if hasattr(data, "tolist") else data
 
 
@@ -93,15 +106,24 @@ def _columns(name: str, columns: dict[str, Sequence[Any]]) -> Table:
 
 def _data_frame(frame: Any) -> Table:
     names = {str(name): name for name in frame.columns}
+    if len(names) < len(frame.columns):
+        strings = list(map(str, frame.columns))
+        twice = next(name for name in strings if strings.count(name) > 1)
+        raise DataError(f"the DataFrame has two columns {twice!r}; rename one")
 
     def records(needed: Sequence[str]) -> Iterator[Record]:
         for start in range(0, len(frame), _BLOCK):
             block = frame.iloc[start : start + _BLOCK]
-            lists = [block[names[name]].astype(object).where(block[names[name]].notna(), None) for name in needed]
+            lists = [_without_missing(block[names[name]]) for name in needed]
             for number, values in enumerate(zip(*lists, strict=True), start=start + 1):
                 yield number, {name: _plain(value) for name, value in zip(needed, values, strict=True)}
 
     return Table(Path("the DataFrame"), list(names), records)
+
+
+def _without_missing(series: Any) -> Any:
+    """The Series with None for NaN, NaT and pandas.NA."""
+    return series.astype(object).where(series.notna(), None)
 
 
 def _dataset(dataset: Any) -> Table:

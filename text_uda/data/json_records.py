@@ -2,21 +2,20 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from text_uda.data.plain_text import PlainText
+from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
 
 _BLOCK_CHARACTERS = 1 << 20
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 
-Record = tuple[int, dict[str, Any]]
 _EXAMPLE = '{"text": "..."}'
 _ONE_FORM = f"a JSON file is one array of objects such as {_EXAMPLE}, or one object a line"
 
 
-def read_json(text: PlainText) -> tuple[list[str], Callable[[Sequence[str]], Iterator[Record]]]:
+def read_json(text: PlainText) -> tuple[list[str], Read]:
     """(columns, function that reads the records); a row number is a line, or the place in the array.
 
     Raises:

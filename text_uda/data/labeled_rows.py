@@ -43,24 +43,37 @@ class Labeled:
         return [self.names[code] for code in np.unique(self.codes)]
 
     def rows(self, classes: Sequence[str]) -> Rows:
-        """The rows with labels as indices into `classes`, which must contain all present labels."""
+        """The rows with labels as indices into `classes`. Raises DataError if a label is none of them."""
         index_of = {name: index for index, name in enumerate(classes)}
+        for name in self.present_labels():
+            if name not in index_of:
+                raise DataError(
+                    f"label {_with_rows(self, [name])} is none of the classes ({', '.join(classes)}); correct it"
+                )
+        # A name without a row can be none of the classes: its code does not occur.
         label_of_code = np.array([index_of.get(name, -1) for name in self.names], dtype=np.int64)
         return Rows(self.texts, tuple(label_of_code[self.codes].tolist()))
 
 
-def collect(rows: Iterable[LabeledRow], source: object = "the data") -> Labeled:
+def collect(
+    rows: Iterable[LabeledRow], source: object = "the data", *, classes: Sequence[str] | None = None
+) -> Labeled:
     """The rows with a label; see `collect_parts`."""
-    return collect_parts(rows, source)[0]
+    return collect_parts(rows, source, classes=classes)[0]
 
 
-def collect_parts(rows: Iterable[LabeledRow], source: object = "the data") -> tuple[Labeled, Labeled]:
+def collect_parts(
+    rows: Iterable[LabeledRow], source: object = "the data", *, classes: Sequence[str] | None = None
+) -> tuple[Labeled, Labeled]:
     """(the rows with a label, the rows without one), with one name for each class.
 
     Doubtful labels, and rows without a label, are logged with their row.
 
     Args:
         source: named in messages.
+        classes: the classes that the labels already name. They keep these names, since the labels of one file can
+            have another spelling without those of the others: true and false are False and True, unless a third
+            label is "unknown".
     Raises:
         DataError: a label such as "nan" stands among numbers.
     """
@@ -87,6 +100,8 @@ def collect_parts(rows: Iterable[LabeledRow], source: object = "the data") -> tu
             blank.numbers[0],
         )
         spelled = spelled.take(np.flatnonzero(spelled.codes >= 0))
+    if classes is not None:
+        return spelled, blank
     labeled = _with_one_spelling(spelled, source)
     _check_labels(labeled, source)
     return labeled, blank

@@ -1,9 +1,7 @@
 """Loads a data set: finds its rows, removes overlaps between its sides, and limits its size."""
 
 import logging
-import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import chain
@@ -17,13 +15,13 @@ from text_uda.data.columns import LABEL, TEXT, Columns, Names
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.files import read_labeled, read_texts
 from text_uda.data.held_out_test import hold_out_test, without_overlap
-from text_uda.data.hub import KNOWN, class_order, from_parts, load_hub
-from text_uda.data.in_memory import as_table, class_names, parts_of
+from text_uda.data.hub import KNOWN, class_order, load_hub
+from text_uda.data.in_memory import as_table, class_names, parts_of, refuse_names_of_files
 from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplicate
-from text_uda.data.lines import STDIN, open_lines, read_stdin
+from text_uda.data.lines import STDIN, read_stdin
 from text_uda.data.named import EMBEDDED, hint
 from text_uda.data.near_copies import have_near_copy
-from text_uda.data.tables import Record, Table, data_name, kind_of, names_files, open_table
+from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
 from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
@@ -77,8 +75,11 @@ def load(
         MissingPartError: the source of the data set is not on this machine and cannot be downloaded.
     """
     columns = Columns.named(text_column, label_column)
+    folder = Path(source) if isinstance(source, str | Path) and is_saved_dataset_dict(Path(source)) else None
+    if folder is not None:
+        source = load_saved(folder)
     if isinstance(source, Mapping):
-        parts = _usable_parts(parts_of(source), columns)
+        parts = _usable_parts(parts_of(source), columns, with_labels=with_labels)
         source, beside = parts["train"], {"test": test, "dev": dev, "unlabeled": unlabeled}
         test, dev, unlabeled = (parts.get(part) if given is None else given for part, given in beside.items())
     corpus = _corpus(source, columns, needs_test=test is None, with_labels=with_labels)
@@ -93,29 +94,40 @@ def load(
     more = keep(chain(corpus.unlabeled, *(_more_texts(part, columns) for part in _each(unlabeled))))
     if len(more):
         corpus = replace(corpus, unlabeled=_without_test(corpus, more))
+    if folder is not None:
+        corpus = replace(corpus, name=data_name(folder), description=f"the folder {folder}")
     return corpus if limit is None else _limited(corpus, limit)
 
 
 def texts_of(data: Any) -> Sequence[str]:
-    """The texts of an object: texts, a pandas Series or DataFrame, a `datasets.Dataset`, ...; see `load`.
+    """The texts of an object: texts, a pandas Series or DataFrame, a `datasets.Dataset`, ..., or of a file; see `load`.
 
     All its rows count, also those that `load` holds out. Of a dict of splits it is the training split, and of a Corpus
     the training side.
 
     Raises:
-        DataError: it has no text column, or a text is invalid.
+        DataError: it has no text column, a text is invalid, or a string is no name of a file.
     """
     if isinstance(data, Corpus):
         return data.training_texts()
     if isinstance(data, Mapping):
         data = parts_of(data)["train"]
-    if isinstance(data, MappedTexts) or (isinstance(data, Sequence) and all(isinstance(text, str) for text in data)):
+    columns = Columns.named(None, None)
+    if isinstance(data, str) and not names_files(data):
+        raise DataError(f"{data!r:.80} is no file; give a list of texts, or text_uda.data.load(NAME) for a data set")
+    if isinstance(data, str | Path):
+        table = _opened(data, columns)
+    elif isinstance(data, MappedTexts):
         return data
-    table = as_table(data)
-    return keep(read_texts(table, text_column=Columns.named(None, None).text_of_data(table)))
+    elif isinstance(data, Sequence) and all(isinstance(text, str) for text in data):
+        refuse_names_of_files(data)
+        return data
+    else:
+        table = as_table(data)
+    return keep(read_texts(table, text_column=columns.text_of_data(table)))
 
 
-def _usable_parts(parts: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+def _usable_parts(parts: Mapping[str, Any], columns: Columns, *, with_labels: bool) -> dict[str, Any]:
     """The parts of a dict of splits: test and dev rows only with labels; dev rows are test rows if there are none."""
 
     def has_labels(part: str) -> bool:
@@ -123,10 +135,10 @@ def _usable_parts(parts: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
             return False
         table = _opened(parts[part], columns)
         label = columns.label_of_data(table, columns.text_of_data(table))
-        return label is not None and any(record[label] is not None for _, record in table.records([label]))
+        return label is not None and any(record[label] not in (None, -1) for _, record in table.records([label]))
 
     usable = {part: data for part, data in parts.items() if part in ("train", "unlabeled")}
-    if has_labels("train"):
+    if with_labels and has_labels("train"):
         usable |= {part: parts[part] for part in ("test", "dev") if has_labels(part)}
         if unlabeled := {"test", "dev"} & parts.keys() - usable.keys():
             log.warning("left out the %s rows: they have no labels", " and ".join(sorted(unlabeled)))
@@ -140,16 +152,6 @@ def _corpus(source: Any, columns: Columns, *, needs_test: bool, with_labels: boo
     name = str(source) if isinstance(source, str | Path) else None
     if name in EMBEDDED:
         return EMBEDDED[name][1]()
-    if name is not None and is_saved_dataset_dict(Path(name)):
-        text, label = columns.only_name(TEXT), columns.only_name(LABEL)
-        description = f"the folder {name}"
-        return from_parts(
-            data_name(Path(name)),
-            load_saved(Path(name)),
-            text=(text,) if text else None,
-            label=label,
-            description=description,
-        )
     if name is None or name == STDIN or names_files(name):
         table = _opened(source, columns)
         text = columns.text_of_data(table)
@@ -167,9 +169,8 @@ def _opened(source: Any, columns: Columns) -> Table:
     if not isinstance(source, str | Path):
         return as_table(source)
     if str(source) == STDIN:
-        return read_stdin()
-    path = Path(source)
-    return open_lines(path) if kind_of(path) == ".txt" else open_table(path, named=(*columns.texts, *columns.labels))
+        return Table(Path("standard input"), *read_stdin())
+    return open_table(Path(source), named=(*columns.texts, *columns.labels))
 
 
 def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Sequence[str] | None) -> Corpus:
@@ -178,9 +179,8 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
         needs_test: False if other rows replace the test side.
         order: the names of the classes in their order, None to sort them.
     """
-    table = _refusing_nan(table, label)
     rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled")
-    labeled, blank = collect_parts(rows, table.path)
+    labeled, blank = collect_parts(rows, table.path, classes=order)
     if not len(labeled):
         return _texts_alone(table, blank.texts, f"no label in {label!r}")
     classes = _classes(table, labeled, order)
@@ -196,22 +196,6 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
     return Corpus(
         data_name(table.path), _described(table), classes, train, test, unlabeled=blank.texts, unused=repeated
     )
-
-
-def _refusing_nan(table: Table, label: str) -> Table:
-    """The table, whose records raise DataError at a label NaN: in a file it can be a fault."""
-
-    def records(columns: Sequence[str]) -> Iterator[Record]:
-        for number, record in table.records(columns):
-            value = record.get(label)
-            if isinstance(value, float) and math.isnan(value):
-                raise DataError(
-                    f"{table.where(number)}: no label in {label!r} (it is NaN); add one, or leave it empty (null)"
-                    " for an unlabeled text"
-                )
-            yield number, record
-
-    return Table(table.path, table.columns, records, table.where)
 
 
 def _described(table: Table) -> str:
@@ -275,7 +259,7 @@ def _read_beside(corpus: Corpus, source: Any, columns: Columns) -> tuple[Labeled
     text = columns.text_of_other(table)
     label = columns.label_of_other(table, text)
     rows = read_labeled(table, text_column=text, label_column=label, classes=corpus.classes)
-    labeled = collect(rows, table.path)
+    labeled = collect(rows, table.path, classes=corpus.classes)
     _warn_of_conflicts(table.path, labeled, "all rows count")
     return labeled, table.path
 
@@ -286,7 +270,9 @@ def _each(unlabeled: Any) -> Sequence[Any]:
         return ()
     if not isinstance(unlabeled, list | tuple):
         return (unlabeled,)
-    files = all(isinstance(part, Path) or (isinstance(part, str) and os.path.isfile(part)) for part in unlabeled)
+    if not all(isinstance(part, str | Path) for part in unlabeled):
+        return (unlabeled,)
+    files = any(isinstance(part, Path) for part in unlabeled) or not unlabeled or are_names_of_files(unlabeled)
     return unlabeled if files else (unlabeled,)
 
 

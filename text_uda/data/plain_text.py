@@ -16,10 +16,11 @@ from typing import IO
 from text_uda.errors import DataError
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 
 _BLOCK_BYTES = 1 << 20
 _ARROW_CODECS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
-_SPREADSHEETS = ("xl/", "word/", "content.xml")
+_SPREADSHEET_MEMBERS = ("xl/", "word/", "content.xml")
 _SAVE_AS_CSV = "save the sheet as csv (UTF-8) in your spreadsheet program"
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -42,13 +43,19 @@ class PlainText:
         return io.TextIOWrapper(unpacked(self.path), encoding=self.encoding, newline="")
 
 
-def is_blank(path: Path) -> bool:
-    """Whether the file has no bytes. Raises DataError if it cannot be opened."""
+def refuse_no_bytes(path: Path) -> None:
+    """Raises DataError if the file has no bytes, or cannot be opened."""
     try:
         with path.open("rb") as file:
-            return not file.read(1)
+            if not file.read(1):
+                raise empty_file(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its name and permissions") from error
+
+
+def empty_file(path: Path) -> DataError:
+    lines = ".txt" in map(str.lower, path.suffixes)
+    return DataError(f"{path} is empty; {'give one text a line' if lines else 'use a file with a header and rows'}")
 
 
 def check_plain_text(path: Path) -> PlainText:
@@ -78,7 +85,7 @@ def check_plain_text(path: Path) -> PlainText:
     except UnicodeError as error:
         raise DataError(f"{path} begins like {encoding.upper()} and is not ({error}); save it as UTF-8") from error
     if blank:
-        raise DataError(f"{path} is empty; use a file with a header and rows")
+        raise empty_file(path)
     return PlainText(path, encoding, size, quotes)
 
 
@@ -117,7 +124,7 @@ def member_name(path: Path) -> str:
             names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: the zip file is damaged or incomplete ({error}); copy or pack it again") from error
-    if any(name.startswith(_SPREADSHEETS) for name in names):
+    if any(name.startswith(_SPREADSHEET_MEMBERS) for name in names):
         raise DataError(f"{path} is a spreadsheet; {_SAVE_AS_CSV}")
     if len(names) != 1:
         raise DataError(f"{path} is a zip archive of {len(names)} files; unpack it and name one, or the folder")
@@ -125,7 +132,7 @@ def member_name(path: Path) -> str:
 
 
 def refuse_spreadsheet(path: Path) -> None:
-    if path.suffix.lower() in (".xlsx", ".xlsm", ".xls", ".ods", ".numbers"):
+    if path.suffix.lower() in SPREADSHEETS:
         raise DataError(f"{path} is a spreadsheet, which is not read; {_SAVE_AS_CSV} and name that file")
 
 

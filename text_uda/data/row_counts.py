@@ -3,15 +3,19 @@
 from text_uda.data.corpus import Corpus, Split
 
 
-def describe_counts(corpus: Corpus, split: Split | None = None) -> str:
-    """The rows of each side; with a split, also the training texts that it leaves out."""
+def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool = False) -> str:
+    """The rows of each side; with a split, also the training texts that it leaves out.
+
+    Args:
+        limited: the rows are a part of those that were read.
+    """
     dev = () if corpus.dev is None else corpus.dev.texts
     sides = {"training": corpus.train.texts, "test": corpus.test.texts, "development": dev}
     parts = [f"{len(texts):,} for {side}" for side, texts in sides.items() if len(texts)]
     if len(corpus.unused):
         parts.append(f"{len(corpus.unused):,} unused")
     read = sum(map(len, sides.values())) + len(corpus.unused)
-    sentence = f"{read:,} labeled rows read: {', '.join(parts)}"
+    sentence = f"{read:,} labeled rows {'used' if limited else 'read'}: {', '.join(parts)}"
     if len(corpus.unlabeled):
         sentence += f"; {len(corpus.unlabeled):,} unlabeled texts"
     if split is not None:

@@ -2,28 +2,36 @@
 
 import glob
 import logging
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from text_uda.data.arrow_records import is_saved_dataset, is_saved_dataset_dict, read_parquet, read_saved_dataset
 from text_uda.data.delimited import Delimited
 from text_uda.data.json_records import read_json
-from text_uda.data.plain_text import PACKED, check_plain_text, is_blank, member_name, refuse_spreadsheet
+from text_uda.data.lines import read_lines
+from text_uda.data.plain_text import (
+    PACKED,
+    SPREADSHEETS,
+    check_plain_text,
+    member_name,
+    refuse_no_bytes,
+    refuse_spreadsheet,
+)
+from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
 
 log = logging.getLogger("text_uda")
 
-KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")
 _SAME_KIND = {".ndjson": ".jsonl", ".tab": ".tsv", ".pq": ".parquet"}
-_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+_MOST_FILES = 1000  # in a list; longer ones are texts
 _SPLIT_NAME = re.compile(r"(?:^|[^a-z])(train|test|dev|valid|validation|eval)(?:[^a-z]|$)")
-
-Record = tuple[int, dict[str, Any]]  # (row number from 1, the header included; fields)
-Read = Callable[[Sequence[str]], Iterator[Record]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class Table:
     columns: list[str]
     _read: Read
     _where: Callable[[int], str] | None = None
+    files: tuple[Path, ...] = ()
+    """The files and folders that are read; none for objects of Python and standard input."""
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         """(row number, fields) of each row from the first.
@@ -53,7 +63,29 @@ class Table:
 def names_files(source: str) -> bool:
     """Whether this is the name of a file, a folder or a glob, present or not, rather than of a known data set."""
     path = Path(source)
-    return kind_of(path) in (*KINDS, *_SPREADSHEETS) or _is_glob(path) or path.exists()
+    return kind_of(path) in (*KINDS, *SPREADSHEETS) or _is_glob(path) or path.exists()
+
+
+def names_table(source: str) -> bool:
+    """Whether this names one table; a saved `DatasetDict` has several, which `load` reads."""
+    return names_files(source) and not is_saved_dataset_dict(Path(source))
+
+
+def are_names_of_files(strings: Sequence[Any]) -> bool:
+    """Whether a list of strings names files rather than holds texts.
+
+    One that is a file is enough, so that a misspelled name beside it is no text. Otherwise all of them have to look
+    like names, since a text can end in "see data.csv" or hold a question mark.
+    """
+    if not 0 < len(strings) <= _MOST_FILES or not all(isinstance(string, str) for string in strings):
+        return False
+    return any(map(os.path.isfile, strings)) or all(map(_looks_like_file, strings))
+
+
+def _looks_like_file(string: str) -> bool:
+    path = Path(string)
+    has_ending = kind_of(path) in (*KINDS, *SPREADSHEETS) and not any(map(str.isspace, string))
+    return has_ending or os.path.exists(string) or bool(glob.has_magic(string) and glob.glob(string, recursive=True))
 
 
 def kind_of(path: Path) -> str:
@@ -72,7 +104,7 @@ def data_name(path: Path) -> str:
     if _is_glob(path):
         return path.parent.name or "files"
     name = path.resolve().name if path.is_dir() else path.name
-    for ending in (*PACKED, *KINDS, ".txt", *_SAME_KIND) if not path.is_dir() else ():
+    for ending in (*PACKED, *KINDS, *_SAME_KIND) if not path.is_dir() else ():
         if name.lower().endswith(ending) and len(name) > len(ending):
             name = name[: -len(ending)]
     return name
@@ -100,8 +132,7 @@ def open_table(path: Path, *, named: Sequence[str | None] = ()) -> Table:
 
 def _open_file(path: Path, named: Sequence[str | None]) -> Table:
     refuse_spreadsheet(path)
-    if is_blank(path):
-        raise DataError(f"{path} is empty; use a file with a header and rows")
+    refuse_no_bytes(path)
     kind = kind_of(path)
     if kind not in KINDS:
         raise DataError(
@@ -110,21 +141,24 @@ def _open_file(path: Path, named: Sequence[str | None]) -> Table:
     if kind == ".parquet":
         if path.suffix.lower() in PACKED:
             raise DataError(f"{path}: a packed Parquet file cannot be read; unpack it, it is compressed inside")
-        return Table(path, *read_parquet(path))
+        return Table(path, *read_parquet(path), files=(path,))
     text = check_plain_text(path)
+    if kind == ".txt":
+        return Table(path, *read_lines(text), files=(path,))
     if kind in (".json", ".jsonl"):
-        return Table(path, *read_json(text))
+        return Table(path, *read_json(text), files=(path,))
     delimited = Delimited(text, "\t" if kind == ".tsv" else ",", named)
-    return Table(path, delimited.columns, delimited.records)
+    return Table(path, delimited.columns, delimited.records, files=(path,))
 
 
 def _open_folder(path: Path, named: Sequence[str | None]) -> Table:
     if is_saved_dataset(path):
-        return Table(path, *read_saved_dataset(path))
+        return Table(path, *read_saved_dataset(path), files=(path,))
     if is_saved_dataset_dict(path):
         raise DataError(f"{path} holds a data set with several splits; name the folder of one of them in it")
     visible = sorted(file for file in path.iterdir() if not file.name.startswith((".", "_")))
     files = [file for file in visible if file.is_file() and kind_of(file) in KINDS]
+    files = [file for file in files if kind_of(file) != ".txt"] or files  # a README.txt beside tables is not read
     if not files:
         inside = ", ".join(file.name for file in visible[:5]) or "nothing"
         raise DataError(f"{path} is a folder without a file in {', '.join(KINDS)} (it holds {inside}); name a file")
@@ -174,7 +208,25 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
         files[0].name,
         files[-1].name,
     )
-    return Table(path, first.columns, records, where)
+    return Table(path, first.columns, records, where, tuple(files))
+
+
+def would_read(source: Path, file: Path) -> bool:
+    """Whether `open_table` of a folder or a glob reads this file, once it is there."""
+    path = Path(os.path.abspath(file))
+    if _is_glob(source):
+        return _matches(path.parts, Path(os.path.abspath(source)).parts)
+    hidden = path.name.startswith((".", "_"))
+    return source.is_dir() and path.parent.resolve() == source.resolve() and not hidden
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**" and _matches(parts, pattern[1:]):
+        return True
+    here = bool(parts) and fnmatch(parts[0], pattern[0])
+    return here and _matches(parts[1:], pattern if pattern[0] == "**" else pattern[1:])
 
 
 def _is_glob(path: Path) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from text_uda.data.files import text_column_of
+from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import label_of
 from text_uda.data.tables import Record, Table, open_table
 from text_uda.errors import DataError
@@ -28,6 +28,8 @@ class TextTable:
     """Rows whose text is missing or blank."""
     first_blank: int | None
     """The row number of the first of them."""
+    skipped: int
+    """Rows that `is_read` leaves out."""
     is_read: Callable[[dict[str, Any]], bool]
 
     @staticmethod
@@ -41,17 +43,17 @@ class TextTable:
         Raises:
             DataError: no column of texts, or a row whose text is no text.
         """
-        only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
-        column = only or text_column_of(table, text_column)
-        rows, blank, first_blank = 0, 0, None
+        column = Columns.named(text_column, None).text_of_data(table)
+        rows, blank, first_blank, skipped = 0, 0, None, 0
         for number, fields in table.records():
             if not is_read(fields):
+                skipped += 1
                 continue
             rows += 1
             if _text(table, number, fields, column) is None:
                 blank += 1
                 first_blank = first_blank or number
-        return TextTable(table, column, rows, blank, first_blank, is_read)
+        return TextTable(table, column, rows, blank, first_blank, skipped, is_read)
 
     @staticmethod
     def open(path: Path, text_column: str | None) -> "TextTable":
@@ -77,6 +79,10 @@ class TextTable:
                 chunk, characters = [], 0
         if chunk:
             yield chunk
+
+    def blocks(self) -> Iterator[list[dict[str, Any]]]:
+        """The fields of the rows of `chunks`."""
+        return ([fields for _, fields in chunk] for chunk in self.chunks())
 
 
 def _text(table: Table, number: int, fields: dict[str, Any], column: str) -> str | None:

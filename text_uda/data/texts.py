@@ -5,6 +5,7 @@ and 34 times for single texts, with up to 40 MB more memory (datasets 5, one thr
 """
 
 import hashlib
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -23,6 +24,7 @@ _STRING_BYTES = 64  # overhead of a Python string
 _BLOCK_TEXTS = 1 << 13  # texts that are Python strings at the same time,
 _BLOCK_CHARACTERS = 1 << 24  # fewer if they are long
 _SORTED_AT_ONCE = 1 << 26  # characters
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _SCHEMA = pa.schema({"text": pa.large_string()})
 
 
@@ -161,6 +163,11 @@ def joined(*parts: Sequence[str]) -> Sequence[str]:
         return tuple(chain.from_iterable(parts))
     mapped = [part if isinstance(part, MappedTexts) else MappedTexts(_written(in_blocks(part))) for part in parts]
     return MappedTexts.joined(mapped)
+
+
+def has_half_pair(text: str) -> bool:
+    """Whether the text holds half a surrogate pair, which UTF-8 cannot encode."""
+    return not text.isascii() and _HALF_PAIR.search(text) is not None
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:
