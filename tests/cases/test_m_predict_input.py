@@ -219,3 +219,11 @@ def test_what_is_no_run_is_told_before_anything_is_loaded(trained, tmp_path):
         for verb in (["predict"], ["pseudo-label", "x.csv", "--out", "y.csv"]):
             result = CliRunner().invoke(main, [verb[0], str(folder), *verb[1:]], input="a text\n")
             assert result.exit_code == 2 and words in result.stderr, result.stderr
+
+
+def test_a_csv_with_semicolons_gives_one(predict, tmp_path):
+    (tmp_path / "in.csv").write_text("id;text\n1;great, really\n2;awful\n")
+    predict(tmp_path / "in.csv", "--out", tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "id;text;label;probability;probability_bad;probability_good"
+    assert lines[1].startswith("1;great, really;")

@@ -279,3 +279,22 @@ def test_columns_without_a_name_stay_if_they_hold_something(tmp_path: Path, capl
         {"id": "2", "text": "dull", "column 3": "", "column 4": "m2"},
     ]
     assert "columns without a name that are not blank are called column 3, column 4" in caplog.text
+
+
+def test_rows_are_counted_as_a_spreadsheet_counts_them(tmp_path: Path):
+    """A text with line breaks is in one row; a blank line counts."""
+    rows = ['"a\nb\nc",good', "fine,bad", '"two\nlines",good', "", " ,bad", "x,good", ",bad", "y,good"]
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"data\.csv, row 6: the text \('text'\) is empty or blank; so are 2 of 7 rows"):
+        load(path)
+    path.write_text("text,label\n" + '"a\nb",good\n' * 3 + "fine,zzz\n")
+    with pytest.raises(DataError, match=r"data\.csv, row 5: label 'zzz' is not one of the classes"):
+        list(read_labeled(path, text_column=None, label_column=None, classes=["good"]))
+
+
+def test_a_column_that_is_mostly_blank_is_asked_about(tmp_path: Path):
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\n" + ",good\n" * 3 + "fine,bad\n")
+    with pytest.raises(DataError, match=r"so are 3 of 4 rows: is it the right --text-column\?"):
+        load(path)

@@ -88,7 +88,10 @@ BAD = {
         ("text,label\n ,good\n", "row 2: the text .* is empty or blank"),
         ("text,label\nfine,\n", "row 2: no label"),
         ('text,label\n"never closed,good\nfine,bad\n', "row 2: unexpected end of data.*quotes"),
-        ('text,label\n"two\nlines",good\n\nfine,good\n"never closed,bad\n', "row 6: unexpected end of data"),
+        (
+            'text,label\n"two\nlines",good\n\nfine,good\n"never closed,bad\n',
+            r"row 5 \(line 6\): unexpected end of data",
+        ),
         ("text,label\na,b\na,b\na,b\na,b\na\0,b\n", "row 6: a NUL"),
         ("text,text\na,b\n", "'text' occurs twice"),
         ("x,y\na,b\n", "which column is the text.*x, y.*--text-column"),
@@ -153,7 +156,7 @@ def test_rows_come_as_they_are_read(tmp_path: Path, ending: str):
     """What is wrong far down is found when it is reached, so nothing has to be held until then."""
     rows = read_texts(write(tmp_path / f"a{ending}", [*ROWS, (" ", "blank")]), text_column=None)
     assert [next(rows) for _ in ROWS] == [text for text, _ in ROWS]
-    number = 6 if ending in (".csv", ".tsv") else 4  # a header, and a text of two lines
+    number = 5 if ending in (".csv", ".tsv") else 4  # after a header; a text of two lines is one row
     with pytest.raises(DataError, match=f"row {number}: the text .* is empty or blank"):
         next(rows)
 

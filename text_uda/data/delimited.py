@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 
 Row = tuple[list[str], int]  # (fields, number of its last line)
+NumberedRow = tuple[int, list[str]]
 
 
 class _Dialect(NamedTuple):
@@ -52,7 +53,7 @@ class Delimited:
         )
         if self._dialect.drops_blanks and self._reading != "literal":
             log.warning("%s: blanks after a delimiter are dropped, because quotes follow them", text.path)
-        sample = [row for row, _ in self._rows(_SAMPLE_ROWS)]
+        sample = [row for _, row in self._rows(_SAMPLE_ROWS)]
         self._has_header = _has_header(text, sample, named)
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
         self._places = list(range(len(header)))
@@ -72,11 +73,15 @@ class Delimited:
                 ", ".join(self.columns),
             )
 
+    @property
+    def delimiter(self) -> str:
+        return self._dialect.delimiter
+
     def records(self, _columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         all_places = len(self._places) == self.width
         rows = self._rows()
-        header = next(rows, ([], 0))[0] if self._has_header else None
-        for row, number in rows:
+        header = next(rows, (0, []))[1] if self._has_header else None
+        for number, row in rows:
             if row == header and self.width > 1:  # files joined one after the other
                 if number not in self._repeated_headers:  # one warning in all passes
                     self._repeated_headers.add(number)
@@ -97,7 +102,7 @@ class Delimited:
         unnamed = {place for place, name in enumerate(header) if not name}
         filled = {
             place
-            for row, _ in islice(self._rows(), 1, None)
+            for _, row in islice(self._rows(), 1, None)
             if len(row) == len(header)
             for place in unnamed
             if row[place].strip()
@@ -111,7 +116,7 @@ class Delimited:
             )
         return names
 
-    def _rows(self, limit: int | None = None) -> Iterator[Row]:
+    def _rows(self, limit: int | None = None) -> Iterator[NumberedRow]:
         try:
             yield from islice(_rows(self._text, self._dialect, self._reading), limit)
         except csv.Error as error:
@@ -129,7 +134,7 @@ def row_blocks(
         csv.Error: the quotes are invalid; the message names the row.
     """
     quoting = csv.QUOTE_NONE if reading == "literal" else csv.QUOTE_MINIMAL
-    last_line = 0  # of the last complete row
+    last_line = rows = 0  # of the complete rows
     with text.open() as file:
         source: Iterator[str] = file
         if reading == "escaped":
@@ -155,21 +160,22 @@ def row_blocks(
             finally:
                 csv.field_size_limit(before)
             if block:
-                last_line = block[-1][1]
+                last_line, rows = block[-1][1], rows + len(block)
                 if block[0] == (["sep=", ""], 1):  # Excel's first line names the delimiter
                     block[0] = ([], 1)
                 yield block
             if error is not None:
                 # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
-                raise csv.Error(f"row {last_line + 1}: {error}") from error
+                line = f" (line {last_line + 1})" if last_line > rows else ""
+                raise csv.Error(f"row {rows + 1}{line}: {error}") from error
             if not block:
                 return
 
 
-def _rows(text: PlainText, dialect: _Dialect, reading: QuoteReading) -> Iterator[Row]:
-    """The rows without blank lines."""
-    blocks = row_blocks(text, dialect, reading)
-    return (numbered for block in blocks for numbered in block if numbered[0])
+def _rows(text: PlainText, dialect: _Dialect, reading: QuoteReading) -> Iterator[NumberedRow]:
+    """The rows without blank ones, numbered as a spreadsheet does: a text with line breaks is in one row."""
+    rows = chain.from_iterable(row_blocks(text, dialect, reading))
+    return ((number, fields) for number, (fields, _line) in enumerate(rows, start=1) if fields)
 
 
 def _dialect(text: PlainText, delimiter: str) -> _Dialect:
@@ -215,7 +221,7 @@ def _sample(text: PlainText, delimiter: str) -> list[list[str]]:
     dialect = _dialect(text, delimiter)
     for reading in readings:
         with suppress(csv.Error):
-            rows = [row for row, _ in islice(_rows(text, dialect, reading), _SAMPLE_ROWS)]
+            rows = [row for _, row in islice(_rows(text, dialect, reading), _SAMPLE_ROWS)]
             if _are_equal(rows):
                 break
     return rows

@@ -94,12 +94,25 @@ def _text(table: Table, number: int, record: dict[str, Any], name: str) -> str:
     if text is not None and not isinstance(text, str):
         raise DataError(f"{table.where(number)}: {name!r} is {text!r:.40}, not a text; choose another --text-column")
     if text is None or not text.strip():
-        raise DataError(f"{table.where(number)}: the text ({name!r}) is empty or blank; remove the row")
+        raise _blank(table, number, name)
     if has_half_pair(text):
         raise DataError(
             f"{table.where(number)}: the text holds half a surrogate pair, which is not a character; correct it"
         )
     return text
+
+
+def _blank(table: Table, number: int, name: str) -> DataError:
+    """The error of the first row without a text; it counts them all, so that they can be removed at once."""
+    total = blank = 0
+    for _, record in table.records([name]):
+        text = record.get(name)
+        total, blank = total + 1, blank + (text is None or (isinstance(text, str) and not text.strip()))
+    if blank > total / 2:
+        remedy = f"so are {blank:,} of {total:,} rows: is it the right --text-column?"
+    else:
+        remedy = "remove the row" if blank == 1 else f"so are {blank:,} of {total:,} rows: remove them"
+    return DataError(f"{table.where(number)}: the text ({name!r}) is empty or blank; {remedy}")
 
 
 def _label(table: Table, number: int, record: dict[str, Any], name: str) -> str | None:

@@ -19,7 +19,8 @@ def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool
     if len(corpus.unlabeled):
         sentence += f"; {len(corpus.unlabeled):,} unlabeled texts"
     if split is not None:
-        drawn = len(split.labeled) + len(split.unlabeled) + (len(split.dev) if corpus.dev is None else 0)
+        labeled = 0 if split.label_sampling is None else len(split.labeled)  # all labels: they are unlabeled texts too
+        drawn = labeled + len(split.unlabeled) + (len(split.dev) if corpus.dev is None else 0)
         left_out = len(corpus.train) + len(corpus.unlabeled) - drawn
         if left_out:
             sentence += f"; the split leaves out {left_out:,} training texts (near copies of others, or beyond a limit)"

@@ -41,12 +41,13 @@ def table_kind(path: Path) -> tuple[str, str | None]:
 
 
 @contextmanager
-def table_writer(path: Path, schema: pa.Schema) -> Iterator[WriteBlock]:
+def table_writer(path: Path, schema: pa.Schema, *, delimiter: str = ",") -> Iterator[WriteBlock]:
     """A function that writes a block of records; the file appears at the end of the block of this manager.
 
     Args:
         schema: the columns in order. Only Parquet keeps their types: in csv and tsv a list or an object is JSON and
             None an empty field.
+        delimiter: between the columns of a csv file.
     Raises:
         DataError: the name of the file has no known ending.
     """
@@ -62,7 +63,7 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[WriteBlock]:
         if kind == ".jsonl":
             yield lambda block: file.writelines(json_line(record) + "\n" for record in block)
         else:
-            yield _delimited(file, schema.names, "\t" if kind == ".tsv" else ",")
+            yield _delimited(file, schema.names, "\t" if kind == ".tsv" else delimiter)
 
 
 def _delimited(file: io.TextIOBase, columns: Sequence[str], delimiter: str) -> WriteBlock:

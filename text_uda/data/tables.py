@@ -44,6 +44,8 @@ class Table:
     _where: Callable[[int], str] | None = None
     files: tuple[Path, ...] = ()
     """The files and folders that are read; none for objects of Python and standard input."""
+    delimiter: str = ","
+    """Between the columns of a csv file."""
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         """(row number, fields) of each row from the first.
@@ -148,7 +150,8 @@ def _open_file(path: Path, named: Sequence[str | None]) -> Table:
     if kind in (".json", ".jsonl"):
         return Table(path, *read_json(text), files=(path,))
     delimited = Delimited(text, "\t" if kind == ".tsv" else ",", named)
-    return Table(path, delimited.columns, delimited.records, files=(path,))
+    delimiter = delimited.delimiter if kind == ".csv" else ","
+    return Table(path, delimited.columns, delimited.records, files=(path,), delimiter=delimiter)
 
 
 def _open_folder(path: Path, named: Sequence[str | None]) -> Table:

@@ -62,7 +62,7 @@ def predict_file(
     label_counts = Counter({name: 0 for name in classifier.classes})
     types = {name: pa.string() if name == "label" else pa.float32() for name in names}
     schema = output_schema(texts, out, {prefix + name: kind for name, kind in types.items()})
-    with table_writer(out, schema) as write:
+    with table_writer(out, schema, delimiter=texts.table.delimiter) as write:
         for chunk, probabilities in predicted_chunks(classifier, texts, progress=progress):
             block = []
             for (_, fields), values in zip(chunk, _columns(probabilities, classifier.classes), strict=True):

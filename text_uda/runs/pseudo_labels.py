@@ -87,7 +87,7 @@ def pseudo_label(
         records = _most_probable(records, per_class, label_name=label_name, probability_name=probability_name)
     counts = Counter({name: 0 for name in classifier.classes})
     schema = output_schema(texts, out, {label_name: pa.string(), probability_name: pa.float32()})
-    with table_writer(out, schema) as write:
+    with table_writer(out, schema, delimiter=texts.table.delimiter) as write:
         for block in _blocks(records):
             counts.update(record[label_name] for record in block)
             write(block)
