@@ -9,6 +9,7 @@ import pytest
 
 from text_uda.data import arrow_records, delimited, json_records, load, plain_text, texts
 from text_uda.data.files import read_labeled, read_texts
+from text_uda.data.tables import open_table
 from text_uda.errors import DataError
 
 ROWS = [('a fine, "quoted" text', "good"), ("tab\tand\nline", "bad"), ("naïve 🙂", "good")]
@@ -288,3 +289,11 @@ def test_limit(tmp_path: Path):
 def test_a_name_that_is_none(name: str, said: str):
     with pytest.raises(DataError, match=said):
         load(name)
+
+
+def test_a_table_names_the_files_that_it_reads(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("text,label\ngood,1\n")
+    files = (tmp_path / "a.csv", tmp_path / "b.csv")
+    assert open_table(tmp_path).files == open_table(tmp_path / "*.csv").files == files
+    assert open_table(files[0]).files == files[:1]

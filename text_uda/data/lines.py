@@ -29,7 +29,7 @@ def open_lines(path: Path) -> Table:
         with text.open() as lines:
             yield from _records(lines, str(path))
 
-    return Table(path, ["text"], records)
+    return Table(path, ["text"], records, files=(path,))
 
 
 def read_stdin() -> Table:

@@ -211,7 +211,7 @@ def _refusing_nan(table: Table, label: str) -> Table:
                 )
             yield number, record
 
-    return Table(table.path, table.columns, records, table.where)
+    return replace(table, _read=records)
 
 
 def _described(table: Table) -> str:

@@ -34,6 +34,8 @@ class Table:
     columns: list[str]
     _read: Read
     _where: Callable[[int], str] | None = None
+    files: tuple[Path, ...] = ()
+    """The files and folders that are read; none for objects of Python and standard input."""
 
     def records(self, columns: Sequence[str] | None = None) -> Iterator[Record]:
         """(row number, fields) of each row from the first.
@@ -110,17 +112,17 @@ def _open_file(path: Path, named: Sequence[str | None]) -> Table:
     if kind == ".parquet":
         if path.suffix.lower() in PACKED:
             raise DataError(f"{path}: a packed Parquet file cannot be read; unpack it, it is compressed inside")
-        return Table(path, *read_parquet(path))
+        return Table(path, *read_parquet(path), files=(path,))
     text = check_plain_text(path)
     if kind in (".json", ".jsonl"):
-        return Table(path, *read_json(text))
+        return Table(path, *read_json(text), files=(path,))
     delimited = Delimited(text, "\t" if kind == ".tsv" else ",", named)
-    return Table(path, delimited.columns, delimited.records)
+    return Table(path, delimited.columns, delimited.records, files=(path,))
 
 
 def _open_folder(path: Path, named: Sequence[str | None]) -> Table:
     if is_saved_dataset(path):
-        return Table(path, *read_saved_dataset(path))
+        return Table(path, *read_saved_dataset(path), files=(path,))
     if is_saved_dataset_dict(path):
         raise DataError(f"{path} holds a data set with several splits; name the folder of one of them in it")
     visible = sorted(file for file in path.iterdir() if not file.name.startswith((".", "_")))
@@ -174,7 +176,7 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
         files[0].name,
         files[-1].name,
     )
-    return Table(path, first.columns, records, where)
+    return Table(path, first.columns, records, where, tuple(files))
 
 
 def _is_glob(path: Path) -> bool:
