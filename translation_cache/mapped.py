@@ -16,9 +16,8 @@ import pyarrow as pa
 from translation_cache.errors import CacheError
 
 _MOST_PARTS = 512  # files open at once
-_WINDOWS = (
-    os.name == "nt"
-)  # a mapped file cannot be deleted there: it stays until the folder for temporary files is emptied
+# A mapped file cannot be deleted on Windows: it stays until the folder for temporary files is emptied.
+_WINDOWS = os.name == "nt"
 
 
 def mapped_table(

@@ -108,3 +108,21 @@ def test_both_files_count_with_all_rows(evaluate, data, tmp_path):
     test = write(tmp_path / "test.jsonl", [{"text": f"a late film, {i}", "label": "neg"} for i in range(3)])
     assert record(evaluate(data, "--test", test, "--json"))["rows"] == 3
     assert record(evaluate(data, "--test", test, "--rows", "all", "--json"))["rows"] == 83
+
+
+def test_a_limit_changes_which_rows_count_and_nothing_else(evaluate, tmp_path):
+    new = write(tmp_path / "new.jsonl", [{"text": f"a new film, {i}", "label": "pos"} for i in range(30)])
+    assert "10 rows (--limit) of all 30 labeled rows" in evaluate(new, "--rows", "all", "--limit", 10).stdout
+    assert record(evaluate(new, "--rows", "all", "--limit", 10, "--json"))["rows"] == 10
+    assert record(evaluate(new, "--limit", 10, "--json"))["rows"] == 6
+    assert record(evaluate(new, "--test", new, "--limit", 10, "--rows", "all", "--json"))["rows"] == 20
+
+
+def test_a_limit_takes_the_rows_that_load_takes(data):
+    from text_uda.data.evaluation_rows import file_rows, limited
+
+    assert limited(file_rows(data, CLASSES, part="test"), 5).rows == load(data, limit=5).test
+
+
+def test_unlabeled_texts_are_no_rows_to_evaluate(evaluate, data):
+    assert "--unlabeled" in evaluate(data, "--unlabeled", data, code=2).stderr

@@ -1,6 +1,7 @@
 """The confident unlabeled rows, as a file to hand on."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,24 @@ def test_the_command_says_counts_and_the_expected_error(command, trained, ticket
 def test_a_file_without_labels_is_unlabeled_as_a_whole(trained, tmp_path):
     (tmp_path / "texts.csv").write_text("text\na good film\na bad film\n")
     assert pseudo_label(trained, tmp_path / "texts.csv", tmp_path / "out.csv", threshold=0)["rows"] == 2
+
+
+def test_a_row_is_warned_of_once(trained, tickets, tmp_path, caplog):
+    tickets.write_text(tickets.read_text() + "id,text,label\n77,a last film,\n")
+    record = pseudo_label(trained, tickets, tmp_path / "out.parquet", threshold=0)
+    assert (record["unlabeled_rows"], record["labeled_rows"]) == (22, 4)
+    assert [line.message for line in caplog.records if "the header occurs again" in line.message] == [
+        f"{tickets}, row 27: the header occurs again; the row is left out"
+    ]
+
+
+def test_a_run_without_development_rows_says_so(trained, tickets, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run" / "dev_predictions.jsonl").write_text("")
+    words = ["pseudo-label", str(tmp_path / "run"), str(tickets), "--out", str(tmp_path / "out.csv"), "--threshold"]
+    said = CliRunner().invoke(main, [*words, "0"]).stdout
+    assert "the run kept no development predictions" in said and "of 0" not in said
+    assert pseudo_label(tmp_path / "run", tickets, tmp_path / "out.csv", threshold=0)["dev"] is None
 
 
 def test_errors(command, trained, tickets, tmp_path):

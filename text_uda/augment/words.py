@@ -16,9 +16,8 @@ _WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
 _NOT = re.compile(rf"n[{_APOSTROPHES}]t$")
 _NOT_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # addresses, tags, paths, code
 _SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*$")
-_TITLE = re.compile(
-    r"[(\[\"'“‘]*(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Rev|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep)\."
-)  # a name follows
+# A name follows.
+_TITLE = re.compile(r"[(\[\"'“‘]*(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Rev|Gen|Col|Capt|Lt|Sgt|Gov|Sen|Rep)\.")
 _CLAUSE_END = re.compile(r"[,;:()\[\]–—]['\"”’»]*$|^[-–—]+$")
 _JOINTS = _APOSTROPHES + "-*‑\u200d\u200c\u00ad"
 

@@ -26,12 +26,8 @@ IN_STEP = tuple(name for name, declared in _DECLARED.items() if declared.methods
 
 # What RandAugment draws from by default; with a translator, back-translation too.
 _OPERATIONS = ("synonym", "tfidf", "switchout", "insertion", "swap", "deletion", "aeda", "typos")
-_OF_WORDS = (
-    "protect",
-    "language",
-    "part_of_speech",
-    "mlm_model",
-)  # the options that RandAugment passes on to each operation
+# The options that RandAugment passes on to each operation.
+_OF_WORDS = ("protect", "language", "part_of_speech", "mlm_model")
 
 
 @dataclass(frozen=True, kw_only=True)

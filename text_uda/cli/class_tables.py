@@ -12,7 +12,7 @@ FREQUENT = 8  # confusions that are listed where the matrix is too wide
 
 def scores_table(per_class: Sequence[dict[str, Any]]) -> str:
     """Precision, recall and F1 in percent, and the rows of each class."""
-    names = short_names([scores["class"] for scores in per_class], NAME_WIDTH)
+    names = _short([scores["class"] for scores in per_class], NAME_WIDTH)
     lines = [
         (name, *(_percent(scores[figure]) for figure in ("precision", "recall", "f1")), f"{scores['support']:,}")
         for name, scores in zip(names, per_class, strict=True)
@@ -24,7 +24,7 @@ def confusion_lines(classes: Sequence[str], confusion: Sequence[Sequence[int]]) 
     """The confusion matrix, or its most frequent errors where it is wider than the terminal."""
     width = get_terminal_size().columns
     for name_width in (NAME_WIDTH, 12):
-        names = short_names(classes, name_width)
+        names = _short(classes, name_width)
         lines = [
             (name, *(f"{count:,}" if count else "." for count in row))
             for name, row in zip(names, confusion, strict=True)
@@ -32,7 +32,7 @@ def confusion_lines(classes: Sequence[str], confusion: Sequence[Sequence[int]]) 
         matrix = table([("true \\ predicted", *names), *lines])
         if max(map(len, matrix.splitlines())) <= width:
             return [matrix]
-    return _frequent_errors(short_names(classes, NAME_WIDTH), confusion)
+    return _frequent_errors(_short(classes, NAME_WIDTH), confusion)
 
 
 def _frequent_errors(names: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
@@ -51,19 +51,12 @@ def _frequent_errors(names: Sequence[str], confusion: Sequence[Sequence[int]]) -
     return [table([("true", "predicted", "rows"), *lines]), *more]
 
 
-def short_names(names: Sequence[str], width: int) -> list[str]:
-    """The names, printable, the longer ones cut to `width` characters; two that would be cut alike get a number."""
-    shown: dict[str, int] = {}
-    result = []
-    for name in names:
-        short = printable(name, width)
-        while short in shown:
-            shown[short] += 1
-            ending = f"…{shown[short]}"
-            short = printable(name)[: max(1, width - len(ending))] + ending
-        shown[short] = 1
-        result.append(short)
-    return result
+def _short(names: Sequence[str], width: int) -> list[str]:
+    from text_uda.report.short_labels import short_labels
+
+    shown = [printable(name) for name in names]
+    short = short_labels(shown, width)
+    return [short[name] for name in shown]
 
 
 def _percent(share: float | None) -> str:

@@ -108,8 +108,15 @@ def _is_at_most_one(value: object) -> bool:
     return isinstance(value, tuple) and len(value) < 2
 
 
-def data_options(*, required: bool = True, as_option: bool = False, limit: str = "") -> Callable[[Verb], Verb]:
-    """DATA and how to read it, handed over as `data: DataChoice`. `limit`: the default of --limit in words."""
+def data_options(
+    *, required: bool = True, as_option: bool = False, limit: str = "", leave_out: Sequence[str] = ()
+) -> Callable[[Verb], Verb]:
+    """DATA and how to read it, handed over as `data: DataChoice`.
+
+    Args:
+        limit: the default of --limit in words.
+        leave_out: fields that the verb does not read, and has no options for.
+    """
     source = option(
         "--data", "source", group="Data", required=True, metavar="DATA", help="A name, a hub id, or a file."
     )
@@ -119,7 +126,7 @@ def data_options(*, required: bool = True, as_option: bool = False, limit: str =
         into=DataChoice,
         under="data",
         group="Data",
-        leave_out=("source", "dev"),
+        leave_out=("source", "dev", *leave_out),
         metavars={"text_column": "NAME", "label_column": "NAME"},
         default_words=lambda field: (limit if field.name == "limit" else "") or default_of(field),
     )

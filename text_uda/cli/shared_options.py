@@ -47,6 +47,22 @@ max_minutes_option = option(
     help="Stop after M minutes with a checkpoint; a rerun resumes.",
     default_words="no limit",
 )
+precision_option = option(
+    "--precision",
+    group="Precision and memory",
+    type=click.Choice(("auto", "fp32", "bf16")),
+    default="fp32",
+    show_default=True,
+    help="Of the forward passes. fp32 gives the labels of transformers' pipeline; auto takes bf16 where it is faster,"
+    " which can change the label of a text between two classes.",
+)
+text_column_option = option(
+    "--text-column",
+    group="Data",
+    metavar="NAME",
+    help="Column of the text.",
+    default_words="the only one, or the one with a usual name",
+)
 _encoder = declared_class("text_uda.training.settings", "TrainSettings").fields["encoder"]
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @verb()
 @run_argument
-@data_options()
+@data_options(leave_out=("unlabeled",))
 @option(
     "--rows",
     "part",
@@ -96,16 +96,20 @@ def _with_training(record: dict[str, Any], data_name: str, run: Path) -> dict[st
 def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     """The rows with the class numbers of the run, by the names of the classes."""
     classes = run_classes(run)
-    from text_uda.data.evaluation_rows import both, file_rows
+    from text_uda.data.evaluation_rows import both, file_rows, limited
     from text_uda.data.tables import data_name, names_files
 
-    if not names_files(data.source) or data.limit is not None:
+    if not names_files(data.source):
         return _of_data_set(run, classes, data, part)
-    columns = {"text_column": data.text_column, "label_column": data.label_column}
+
+    def read(path: Path, part: "Part") -> "EvaluationRows":
+        columns = {"text_column": data.text_column, "label_column": data.label_column}
+        return limited(file_rows(path, classes, part=part, **columns), data.limit)
+
     if data.test is None:
-        return file_rows(Path(data.source), classes, part=part, **columns)
-    test = replace(file_rows(data.test, classes, part="all", **columns), name=data_name(Path(data.source)))
-    return test if part == "test" else both(file_rows(Path(data.source), classes, part="all", **columns), test)
+        return read(Path(data.source), part)
+    test = replace(read(data.test, "all"), name=data_name(Path(data.source)))
+    return test if part == "test" else both(read(Path(data.source), "all"), test)
 
 
 def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") -> "EvaluationRows":

@@ -13,29 +13,12 @@ import click
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
 from text_uda.cli.parameter_types import COUNT
-from text_uda.cli.shared_options import ends, run_argument
+from text_uda.cli.shared_options import ends, precision_option, run_argument, text_column_option
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from text_uda.model.precision import Precision
-
-precision_option = option(
-    "--precision",
-    group="Precision and memory",
-    type=click.Choice(("auto", "fp32", "bf16")),
-    default="fp32",
-    show_default=True,
-    help="Of the forward passes. fp32 gives the labels of transformers' pipeline; auto takes bf16 where it is faster,"
-    " which can change the label of a text between two classes.",
-)
-text_column_option = option(
-    "--text-column",
-    group="Data",
-    metavar="NAME",
-    help="Column of the text.",
-    default_words="the only one, or the one with a usual name",
-)
 
 
 @verb()

@@ -8,8 +8,7 @@ import click
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable, table
 from text_uda.cli.parameter_types import COUNT, FILE
-from text_uda.cli.shared_options import ends, run_argument
-from text_uda.cli.verb_predict import precision_option, text_column_option
+from text_uda.cli.shared_options import ends, precision_option, run_argument, text_column_option
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 
@@ -106,7 +105,7 @@ def _expected_error(dev: dict[str, Any] | None, threshold: float) -> str:
     if dev is None:
         return "the expected error is unknown: the run kept no development predictions (an earlier version, or no rows)"
     if not dev["rows"]:
-        return f"the expected error is unknown: no development row has a probability of {threshold:g}"
+        return f"the expected error is unknown: no development row has a probability of at least {threshold:g}"
     low, high = dev["interval"]
     return (
         f"expect {dev['error']:.1f}% wrong labels (95% interval {low:.1f} to {high:.1f}, Wilson): {dev['errors']:,} of"

@@ -57,6 +57,7 @@ class Delimited:
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
         # A spreadsheet exports empty columns without a name.
         self._places = [place for place, name in enumerate(header) if name or header.count(name) == 1]
+        self._repeated_headers: set[int] = set()
         self.width, self.columns = len(header), [header[place] for place in self._places]
         if len(set(self.columns)) < len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
@@ -75,7 +76,9 @@ class Delimited:
         header = next(rows, ([], 0))[0] if self._has_header else None
         for row, number in rows:
             if row == header and self.width > 1:  # files joined one after the other
-                log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
+                if number not in self._repeated_headers:  # one warning in all passes
+                    self._repeated_headers.add(number)
+                    log.warning("%s, row %d: the header occurs again; the row is left out", self._text.path, number)
                 continue
             if len(row) != self.width:
                 raise DataError(

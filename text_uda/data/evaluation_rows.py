@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from text_uda.data.columns import Columns, Names
 from text_uda.data.corpus import Rows
@@ -13,6 +16,7 @@ from text_uda.data.label_spelling import class_finder
 from text_uda.data.labeled_rows import LabeledRow, collect
 from text_uda.data.tables import data_name, open_table
 from text_uda.errors import DataError
+from text_uda.keyed_random import keyed_seed
 
 Part = Literal["test", "all"]
 
@@ -73,6 +77,16 @@ def file_rows(
         raise DataError(f"{path}: {len(rows)} labeled rows are too few for a test fifth; give --rows all")
     words = f"the test fifth of {path}: {len(test):,} of {len(rows):,} labeled rows; --rows all for every row"
     return EvaluationRows(test, data_name(path), words, unlabeled)
+
+
+def limited(selected: EvaluationRows, limit: int | None) -> EvaluationRows:
+    """At most so many of the rows, those of the smallest hashes as `load` takes them, in their order; None for all."""
+    rows = selected.rows
+    if limit is None or limit >= len(rows):
+        return selected
+    keys = [keyed_seed("limit", text) for text in rows.texts]
+    places = sorted(nsmallest(limit, range(len(rows)), key=keys.__getitem__))
+    return replace(selected, rows=rows.take(np.array(places)), part=f"{limit:,} rows (--limit) of {selected.part}")
 
 
 def both(first: EvaluationRows, second: EvaluationRows) -> EvaluationRows:

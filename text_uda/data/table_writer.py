@@ -1,6 +1,5 @@
 """Writes tables as csv, tsv, jsonl or parquet, block by block; a file appears whole or not at all."""
 
-import contextlib
 import csv
 import io
 import json
@@ -112,32 +111,66 @@ def _finite(value: Any) -> Any:
             return value
 
 
-def inferred_schema(columns: Sequence[str], blocks: Iterable[Sequence[Record]], *, known: Path | None) -> pa.Schema:
-    """A schema for the records of all blocks. Values of a column that have no common type become texts (JSON).
+def inferred_schema(
+    columns: Sequence[str], blocks: Callable[[], Iterable[Sequence[Record]]], *, known: Path | None
+) -> pa.Schema:
+    """A schema that keeps the values of all blocks; values that no type keeps, such as 1.5 and "x", become JSON texts.
 
     Args:
+        blocks: called again where a later block widens the type of a column, to see that it keeps the earlier values.
         known: a file that the records are from; if it is Parquet, its types are kept where the values have them.
     """
     types: dict[str, pa.DataType] = dict.fromkeys(columns, pa.null())
     if known is not None and kind_of(known) == ".parquet" and known.is_file():
         types |= {field.name: field.type for field in pq.read_schema(known) if field.name in types}
-    for block in blocks:
-        for column in columns:
-            types[column] = _common_type(types[column], [record.get(column) for record in block])
-    return pa.schema([(column, pa.string() if pa.types.is_null(kind) else kind) for column, kind in types.items()])
+    widened: set[str] = set()
+    for block in blocks():
+        for column, kind in types.items():
+            types[column] = _common_type(kind, [record.get(column) for record in block])
+            if types[column] != kind and not pa.types.is_null(kind):
+                widened.add(column)
+    if widened := {column for column in widened if not pa.types.is_string(types[column])}:
+        for block in blocks():
+            for column in widened:
+                if not _keeps(types[column], [record.get(column) for record in block]):
+                    types[column] = pa.string()
+    untyped = [column for column, kind in types.items() if pa.types.is_null(kind) or not _is_writable(kind)]
+    return pa.schema([*(types | dict.fromkeys(untyped, pa.string())).items()])
 
 
 def _common_type(kind: pa.DataType, values: list[Any]) -> pa.DataType:
-    if pa.types.is_string(kind):
-        return kind
-    with contextlib.suppress(pa.ArrowException, OverflowError):
-        pa.array(values, type=kind)
+    if pa.types.is_string(kind) or _keeps(kind, values):
         return kind
     try:
         parts = [pa.schema([("", part)]) for part in (kind, pa.array(values).type)]
-        return pa.unify_schemas(parts, promote_options="permissive").field(0).type
+        wider = pa.unify_schemas(parts, promote_options="permissive").field(0).type
     except (pa.ArrowException, OverflowError):
         return pa.string()
+    return wider if _keeps(wider, values) else pa.string()
+
+
+def _keeps(kind: pa.DataType, values: list[Any]) -> bool:
+    """Whether the values come back from a column of this type: Arrow itself cuts 1.5 to 1 for a column of integers."""
+    try:
+        back = pa.array(values, type=kind).to_pylist()
+    except (pa.ArrowException, OverflowError):
+        return False
+    return back == values or all(map(_is_same, back, values))
+
+
+def _is_same(back: Any, value: Any) -> bool:
+    """Equality in which NaN is NaN, and a key that an object lacks is None, as Parquet stores it."""
+    if isinstance(value, dict) and isinstance(back, dict):
+        return value.keys() <= back.keys() and all(_is_same(inner, value.get(key)) for key, inner in back.items())
+    if isinstance(value, list | tuple) and isinstance(back, list | tuple):
+        return len(value) == len(back) and all(map(_is_same, back, value))
+    return back == value or (back != back and value != value)
+
+
+def _is_writable(kind: pa.DataType) -> bool:
+    """Whether Parquet has the type: it has no objects without keys."""
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    return all(map(_is_writable, inner)) if inner else not pa.types.is_struct(kind)
 
 
 def _arrow_table(block: Sequence[Record], schema: pa.Schema) -> pa.Table:

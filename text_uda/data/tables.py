@@ -2,10 +2,12 @@
 
 import glob
 import logging
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,24 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
         files[-1].name,
     )
     return Table(path, first.columns, records, where, tuple(files))
+
+
+def would_read(source: Path, file: Path) -> bool:
+    """Whether `open_table` of a folder or a glob reads this file, once it is there."""
+    path = Path(os.path.abspath(file))
+    if _is_glob(source):
+        return _matches(path.parts, Path(os.path.abspath(source)).parts)
+    hidden = path.name.startswith((".", "_"))
+    return source.is_dir() and path.parent.resolve() == source.resolve() and not hidden
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**" and _matches(parts, pattern[1:]):
+        return True
+    here = bool(parts) and fnmatch(parts[0], pattern[0])
+    return here and _matches(parts[1:], pattern if pattern[0] == "**" else pattern[1:])
 
 
 def _is_glob(path: Path) -> bool:

@@ -28,6 +28,8 @@ class TextTable:
     """Rows whose text is missing or blank."""
     first_blank: int | None
     """The row number of the first of them."""
+    skipped: int
+    """Rows that `is_read` leaves out."""
     is_read: Callable[[dict[str, Any]], bool]
 
     @staticmethod
@@ -43,15 +45,16 @@ class TextTable:
         """
         only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
         column = only or text_column_of(table, text_column)
-        rows, blank, first_blank = 0, 0, None
+        rows, blank, first_blank, skipped = 0, 0, None, 0
         for number, fields in table.records():
             if not is_read(fields):
+                skipped += 1
                 continue
             rows += 1
             if _text(table, number, fields, column) is None:
                 blank += 1
                 first_blank = first_blank or number
-        return TextTable(table, column, rows, blank, first_blank, is_read)
+        return TextTable(table, column, rows, blank, first_blank, skipped, is_read)
 
     @staticmethod
     def open(path: Path, text_column: str | None) -> "TextTable":
@@ -77,6 +80,10 @@ class TextTable:
                 chunk, characters = [], 0
         if chunk:
             yield chunk
+
+    def blocks(self) -> Iterator[list[dict[str, Any]]]:
+        """The fields of the rows of `chunks`."""
+        return ([fields for _, fields in chunk] for chunk in self.chunks())
 
 
 def _text(table: Table, number: int, fields: dict[str, Any], column: str) -> str | None:

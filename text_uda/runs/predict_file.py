@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from text_uda.data.table_writer import inferred_schema, table_kind, table_writer
-from text_uda.data.tables import Record
+from text_uda.data.tables import Record, Table, open_table, would_read
 from text_uda.data.text_table import TextTable
 from text_uda.errors import DataError
 from text_uda.model.precision import Precision
@@ -50,8 +50,10 @@ def predict_file(
     """
     started = time.monotonic()
     file, out = Path(file), Path(out)
-    check_output(out, inputs=(file,))
-    texts = TextTable.open(file, text_column)
+    check_output(out)
+    table = open_table(file, named=(text_column,))
+    check_replaces_no_input(out, table)
+    texts = TextTable.of(table, text_column)
     classifier = TrainedClassifier.open(run, precision=precision)
     names = {"label": "label", "probability": "probability"} | {
         f"probability_{name}": f"probability_{name}" for name in classifier.classes
@@ -114,14 +116,23 @@ def predicted_chunks(
             progress(done, texts.rows)
 
 
-def check_output(out: Path, *, inputs: Sequence[Path]) -> None:
-    """Raise DataError if the file name says no format, is a folder, or is an input, before any row is classified."""
+def check_output(out: Path) -> None:
+    """Raise DataError if the file name says no format or is a folder, before any row is read."""
     table_kind(out)
     if out.is_dir():
         raise DataError(f"{out} is a folder; name a file in it")
-    for path in inputs:
-        if out.exists() and path.exists() and out.samefile(path):
+
+
+def check_replaces_no_input(out: Path, table: Table) -> None:
+    """Raise DataError if `out` is a file that is read, or would be one the next time, before any row is classified."""
+    for path in table.files:
+        if out.exists() and out.samefile(path):
             raise DataError(f"{out} is the input: writing it would lose the original; name another --out")
+    if table.files and would_read(table.path, out):
+        raise DataError(
+            f"{out} lies among the files of {table.path}, and the same command would read it the next time; name an"
+            " --out in another folder"
+        )
 
 
 def free_prefix(columns: Collection[str], names: Collection[str]) -> str:
@@ -131,11 +142,10 @@ def free_prefix(columns: Collection[str], names: Collection[str]) -> str:
 
 
 def output_schema(texts: TextTable, out: Path, new: dict[str, pa.DataType]) -> pa.Schema:
-    """The columns of the table, and new ones. Parquet needs their types, which takes one more pass over the file."""
+    """The columns of the table, and new ones. Parquet needs their types: one more pass over the file, or two."""
     table = texts.table
     if table_kind(out)[0] == ".parquet":
-        blocks = ([fields for _, fields in chunk] for chunk in texts.chunks())
-        kept = inferred_schema(table.columns, blocks, known=table.path)
+        kept = inferred_schema(table.columns, texts.blocks, known=table.path)
     else:
         kept = pa.schema([(column, pa.string()) for column in table.columns])
     return pa.schema([*(field for field in kept if field.name not in new), *new.items()])

@@ -22,7 +22,13 @@ from text_uda.model.tokenized import OnProgress
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.intervals import wilson_interval
 from text_uda.runs.kept_predictions import errors_above
-from text_uda.runs.predict_file import check_output, free_prefix, output_schema, predicted_chunks
+from text_uda.runs.predict_file import (
+    check_output,
+    check_replaces_no_input,
+    free_prefix,
+    output_schema,
+    predicted_chunks,
+)
 from text_uda.runs.prediction import TrainedClassifier
 from text_uda.runs.seen_texts import training_labels_among
 
@@ -69,8 +75,8 @@ def pseudo_label(
     if per_class is not None and per_class < 1:
         raise SettingsError(f"per_class={per_class}: keep at least one row of each class")
     out = Path(out)
-    check_output(out, inputs=[Path(data)] if names_files(str(data)) else [])
-    texts, label_name, labeled_rows = _unlabeled_rows(run, data, text_column, label_column)
+    check_output(out)
+    texts, label_name, labeled_rows = _unlabeled_rows(run, data, text_column, label_column, out=out)
     classifier = TrainedClassifier.open(run, precision=precision)
     probability_name = free_prefix(texts.table.columns, ("probability",)) + "probability"
     confident = _Confident(threshold, classifier.classes)
@@ -146,20 +152,20 @@ def _blocks(records: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def _unlabeled_rows(
-    run: str | Path, data: str | Path, text_column: str | None, label_column: str | None
+    run: str | Path, data: str | Path, text_column: str | None, label_column: str | None, *, out: Path
 ) -> tuple[TextTable, str, int]:
     """(the unlabeled rows, the column for their labels, number of labeled rows)."""
     if not names_files(str(data)):
         return _unlabeled_texts(run, str(data), text_column, label_column)
     table = open_table(Path(data), named=(text_column, label_column))
+    check_replaces_no_input(out, table)
     only = table.columns[0] if len(table.columns) == 1 and text_column is None else None
     text_name = only or text_column_of(table, text_column)
     label_name = label_column_of(table, label_column, text_column=text_name)
     if label_name is None:
         return _not_empty(TextTable.of(table, text_name)), "label", 0
-    labeled_rows = sum(label_of(fields.get(label_name)) is not None for _, fields in table.records())
     texts = TextTable.of(table, text_name, is_read=lambda fields: label_of(fields.get(label_name)) is None)
-    return _not_empty(texts, f"every row has a label in {label_name!r}"), label_name, labeled_rows
+    return _not_empty(texts, f"every row has a label in {label_name!r}"), label_name, texts.skipped
 
 
 def _unlabeled_texts(
@@ -191,7 +197,10 @@ def _dev_error(run: Path, threshold: float) -> dict[str, Any] | None:
     path = RunDirectory(run).dev_predictions
     if not path.exists():
         return None
-    errors, rows = errors_above(path.read_text("utf-8").splitlines(), threshold)
+    lines = path.read_text("utf-8").splitlines()
+    if not lines:
+        return None
+    errors, rows = errors_above(lines, threshold)
     if not rows:
         return {"rows": 0, "errors": 0, "error": None, "interval": None}
     interval = list(wilson_interval(errors, rows))
