@@ -231,6 +231,42 @@ def test_data_that_changed_are_refused(reviews, head, tmp_path):
         run_study(some(head)[:3:2], {"source": str(copy)}, out=tmp_path / "study")
 
 
+def test_data_and_encoder_that_moved_resume_the_study(reviews, head, tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        shutil.copytree(head.encoder, tmp_path / name / "encoder")
+        shutil.copy(reviews, tmp_path / name / "own.csv")
+    (tmp_path / "copy.csv").write_bytes(reviews.read_bytes())
+
+    def study(source: str, encoder: str, **other) -> tuple[Path, ...]:
+        trials = some(replace(head, encoder=encoder, **other), seeds=(0,))
+        return run_study(trials, {"source": source}, out=tmp_path / "study", fill=True, workers=1).finished
+
+    monkeypatch.chdir(tmp_path / "first")
+    finished = study("own.csv", "encoder")
+    (finished[1] / "result.json").unlink()
+    shutil.rmtree(tmp_path / "first" / "encoder")
+    for source, encoder in (("own.csv", "../second/encoder"), ("../copy.csv", str(tmp_path / "second" / "encoder"))):
+        assert study(source, encoder) == finished
+    with pytest.raises(SettingsError, match="holds none-seed-0 with other settings"):
+        study("own.csv", "../second/encoder", steps=7)
+    weights = load_file(tmp_path / "second" / "encoder" / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"] += 0.5
+    save_file(weights, tmp_path / "second" / "encoder" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SettingsError, match="holds none-seed-0 with other settings"):
+        study("own.csv", "../second/encoder")
+    (tmp_path / "copy.csv").write_text("text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(60)))
+    with pytest.raises(SettingsError, match="holds a study of"):
+        study("../copy.csv", "../second/encoder")
+
+
+def test_a_study_of_an_earlier_version_resumes(reviews, head, tmp_path):
+    data, out, trials = {"source": str(reviews)}, tmp_path / "study", some(head, seeds=(0,))[:1]
+    run_study(trials, data, out=out)
+    content = json.loads((out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps({name: content[name] for name in ("data", "trials", "digest")}))
+    assert len(run_study([*trials, replace(trials[0], name="more")], data, out=out, workers=1).finished) == 2
+
+
 def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / ".study.json.abc").write_text("{")

@@ -13,7 +13,7 @@ OUT/
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def run_study(
             "with a shard, every share would make the paraphrases of all texts: leave out --fill; the error about "
             "missing paraphrases names the command that makes them, which has its own --shard"
         )
-    _open(out, data, trials)
+    _open(out, runner, trials)
     selected = select_share(trials, shard)
     todo: list[Trial] = []
     failed: dict[str, str] = {}
@@ -155,9 +155,12 @@ def _check_names(trials: Sequence[Trial]) -> None:
         raise SettingsError(f"two trials are called {twice}: change the name or the seed of one")
 
 
-def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
-    """Start the folder, or check that it holds this study, possibly with further trials."""
-    arguments = {name: value for name, value in data.items() if value is not None}
+def _open(out: Path, runner: TrialRunner, trials: Sequence[Trial]) -> None:
+    """Start the folder, or check that it holds this study, possibly with further trials.
+
+    Contents decide, not where they lie: the data and the encoder can have moved.
+    """
+    arguments = {name: value for name, value in runner.data.items() if value is not None}
     arguments = json.loads(json.dumps(arguments, default=str))
     digests = {trial.folder: trial.digest() for trial in trials}
     file = out / "study.json"
@@ -171,14 +174,34 @@ def _open(out: Path, data: Mapping[str, Any], trials: Sequence[Trial]) -> None:
         content: dict[str, Any] = {"data": arguments, "trials": {}}
     else:
         content = _read(file)
-    if content["data"] != arguments:
+    if content["data"] != arguments and content.get("digest") != runner.corpus.digest:
         raise SettingsError(f"{out} holds a study of {content['data']}, not of {arguments}; name another folder")
-    for name, digest in digests.items():
-        if content["trials"].get(name, digest) != digest:
+    encoders = content.setdefault("encoders", {})  # missing in studies of earlier versions
+    for trial in trials:
+        name, before = trial.folder, content["trials"].get(trial.folder)
+        if before not in (None, digests[name]) and before != _digest_at(trial, encoders.get(name)):
             raise SettingsError(f"{out} holds {name} with other settings (another --size?); name another folder")
     if new := digests.keys() - content["trials"].keys():
         content["trials"] |= {name: digests[name] for name in sorted(new)}
+        encoders |= {trial.folder: at for trial in trials if trial.folder in new and (at := _encoder_at(trial))}
         write_whole(file, json.dumps(content, indent=1) + "\n")
+
+
+def _encoder_at(trial: Trial) -> list[str] | None:
+    """[path, digest] of an encoder in a folder; None for a name or a hub id, which do not move."""
+    from text_uda.model.encoder_content import encoder_digest
+
+    encoder = trial.settings.encoder
+    digest = encoder_digest(encoder) if Path(encoder).is_dir() else None
+    return None if digest is None else [encoder, digest]
+
+
+def _digest_at(trial: Trial, encoder: Sequence[str] | None) -> str | None:
+    """The digest of the trial by the earlier path of its encoder, if that had the same content."""
+    now = _encoder_at(trial)
+    if encoder is None or now is None or encoder[1] != now[1]:
+        return None
+    return replace(trial, settings=replace(trial.settings, encoder=encoder[0])).digest()
 
 
 def _check_corpus(out: Path, runner: TrialRunner) -> None:
