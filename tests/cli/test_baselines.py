@@ -75,3 +75,25 @@ def test_a_refit_is_told_in_a_line_and_reads_like_a_run(run, record, words, tmp_
 def test_options_that_say_nothing_are_refused(refused, words, given, said, tmp_path):
     line = refused(*words, "--objective", "logistic-regression", *given, "--out", tmp_path / "run")
     assert said in line and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--unlabeled-ratio", 7), "supervised reads no unlabeled texts and ignores --unlabeled-ratio; omit it"),
+        (("--objective", "supcon", "--unlabeled-ratio", 7), "supcon reads no unlabeled texts"),
+        (("--objective", "fast-swa", "--schedule", "cosine"), "fast-swa has its own learning rate cycles"),
+    ],
+)
+def test_an_option_that_the_method_ignores_is_refused(refused, words, tmp_path, options, expected):
+    assert expected in refused(*words, "--tune", "head", *options, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unlabeled_texts_that_no_step_reads_are_named(run, words, tmp_path):
+    (tmp_path / "more.txt").write_text("one more text\nand another\n")
+    options = ("--unlabeled", tmp_path / "more.txt", "--unlabeled-texts", 5, "--steps", 2)
+    said = run(*words, *options, "--tune", "head", "--out", tmp_path / "run").stderr
+    assert "--objective supervised reads no unlabeled texts: --unlabeled and --unlabeled-texts change no result" in said
+    said = run(*words, *options, "--objective", "vat", "--tune", "last:1", "--out", tmp_path / "vat").stderr
+    assert "reads no unlabeled" not in said

@@ -1,5 +1,6 @@
 """`train`: from a few labels and cached pairs to a run directory."""
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,10 @@ from text_uda.errors import SettingsError
 from text_uda.runs.directory import REFIT, RunDirectory
 
 if TYPE_CHECKING:
+    from text_uda.objectives import Preset
     from text_uda.paraphrasing.filters import Filters
+
+log = logging.getLogger("text_uda")
 
 TRACKERS = choices("text_uda.training.trackers", "Tracker")
 ACCEPTABLE = choices("text_uda.paraphrasing.filters", "ACCEPTABLE")
@@ -149,6 +153,7 @@ def train(
     preset, chosen_filters = objective.build(augmentation.method), _filters(filters, augmentation.method)
     if not preset.losses:
         _check_baseline_reads(training, objective.objective)
+    _check_is_read(preset, objective.objective or "supervised", training, data, unlabeled_texts)
     from text_uda.data import split
     from text_uda.data.row_counts import describe_counts, describe_unused
     from text_uda.model.precision import describe_precision
@@ -233,6 +238,30 @@ def _check_baseline_reads(training: dict[str, Any], objective: str | None) -> No
     if unread := training.keys() - set(BASELINE_SETTINGS):
         name = min(unread).replace("_", "-")
         raise SettingsError(f"--objective {objective} is fitted without training steps and ignores --{name}; omit it")
+
+
+def _check_is_read(
+    preset: "Preset", name: str, training: dict[str, Any], data: DataChoice, unlabeled_texts: int | None
+) -> None:
+    """Raise SettingsError for an option that the method ignores; warn where it still decides which runs compare."""
+    from text_uda.objectives import all_needs
+    from text_uda.objectives.weight_averaging import FastSWA
+
+    if "schedule" in training and isinstance(preset.averaging, FastSWA):
+        raise SettingsError(f"--objective {name} has its own learning rate cycles and ignores --schedule; omit it")
+    if all_needs(preset.objectives).unlabeled_rows:
+        return
+    if "unlabeled_ratio" in training:
+        raise SettingsError(f"--objective {name} reads no unlabeled texts and ignores --unlabeled-ratio; omit it")
+    options = ["--unlabeled"] * bool(data.unlabeled) + ["--unlabeled-texts"] * (unlabeled_texts is not None)
+    if options and is_main_process():
+        log.warning(
+            "--objective %s reads no unlabeled texts: %s %s no result, but the run compares with those "
+            "on the same texts",
+            name,
+            " and ".join(options),
+            "change" if len(options) > 1 else "changes",
+        )
 
 
 def _without_rows(result: dict[str, Any]) -> dict[str, Any]:
