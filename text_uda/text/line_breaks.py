@@ -2,22 +2,15 @@ r"""Line breaks that are written out: the two characters \n of Yelp and Amazon, 
 
 import re
 
-from text_uda.text.spans import TYPESET_COMMAND, WINDOWS_PATH
+from text_uda.text.spans import NO_WORD_AFTER_N, TYPESET_COMMAND, WINDOWS_PATH
 
-# \n before a lower-case word is an escape if no English word starts so: \nservice, \nand, but not \next or \none.
-_NO_WORD = r"""
-    (?: (?!(?:ba|bc|caa|fl|hl)\b) (?:[b-df-hj-np-tvwxz]|y[aeou])
-      | (?:a|after|again|all|also|although|always|an|and|another|any|are|around|as|at|even|every\w*|excellent|i|if|in
-          |into|is|it|it['’]s|its|of|on|our|out|over|overall|under|unless|until|up|us|i['’]\w+)\b
-    )
-"""
 _NO_ABBREVIATION = r"(?<![A-Z]\.)(?<!(?:Inc|Ltd)\.)(?<!Co\.)(?<!Corp\.)"
 _WRITTEN = re.compile(
     rf"""(?x)
     (?P<kept>{WINDOWS_PATH}|{TYPESET_COMMAND})
   | (?P<tag>(?i:</?(?:br|p|hr|div|li|ul|ol|tr|td|h[1-6])(?:\s[^<>]{{0,99}})?/?>))
   | (?P<escape>(?<!\\)\\++(?:r\\++n|[nrt](?![a-z])) | (?<![\w,;.)\"'”’\\-])\\++[rt]
-      | (?<![\w,;)\"'”’\\-]){_NO_ABBREVIATION}\\++n | (?<!\\)\\++n(?={_NO_WORD}))
+      | (?<![\w,;)\"'”’\\-]){_NO_ABBREVIATION}\\++n | (?<!\\)\\++n(?={NO_WORD_AFTER_N}))
   | (?P<unclear>(?<!\\)\\++[nrt])  # the escape \n and a word, or a \ and a word that starts with n
     """
 )
