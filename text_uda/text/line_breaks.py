@@ -39,7 +39,7 @@ def mask_line_breaks(text: str, first: str, rest: str) -> str:
     """
     if "\\" not in text and "<" not in text:
         return text
-    kinds = {match.lastgroup for match in _WRITTEN.finditer(text)}
+    kinds = {match.lastgroup for match in _WRITTEN.finditer(text)} if "\\" in text else set()
     wrapped = "\\" in text and "escape" not in kinds and bool(_BETWEEN_WORDS.search(text))
     masked = {"tag", "escape"} | ({"unclear"} if "escape" in kinds else set())
     text = _WRITTEN.sub(lambda match: _fill(match, first, rest) if match.lastgroup in masked else match[0], text)
