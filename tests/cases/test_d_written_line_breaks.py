@@ -26,6 +26,8 @@ YELP = r"The mechanic was rude.\n\nThe bill was high.\n\nMy wife was sad."
         (r"Good food\nservice was slow\r\n\tThe end", ["Good food", "service was slow", "The end"]),
         (r"so sad D:\nThe end\\nNow", ["so sad D:", "The end", "Now"]),
         ("A film.<br /><br />The end<BR>of it<p class='x'>Now</p>", ["A film.", "The end", "of it", "Now"]),
+        (r"Grade B:\nthe best\nGood", ["Grade B:", "the best", "Good"]),
+        (r"Open C:\next\table.txt or C:\nginx\x or C:\temp or C:\nsis.exe", None),
         (r"Open C:\new\table.txt, please.\nThe end", [r"Open C:\new\table.txt, please.", "The end"]),
         (r"The angle \theta and \nu(x) are small", [r"The angle \theta and \nu(x) are small"]),
         (
@@ -34,9 +36,9 @@ YELP = r"The mechanic was rude.\n\nThe bill was high.\n\nMy wife was sad."
         ),
     ],
 )
-def test_a_sentence_ends(text: str, sentences: list[str]):
+def test_a_sentence_ends(text: str, sentences: list[str] | None):
     pieces = split_sentences(text)
-    assert list(pieces.sentences) == sentences
+    assert list(pieces.sentences) == (sentences or [text])
     assert pieces.join(pieces.sentences) == text
 
 
@@ -46,6 +48,45 @@ def test_words_see_the_end_too():
     assert [word.text for word in words if word.starts_sentence] == ["The", "The", "My"]
     assert all(YELP[word.start : word.end] == word.text and word.editable for word in words if word.text.islower())
     assert [word.text for word in find_words(r"Not good\nbut cheap<br/>Then") if word.negated] == ["good"]
+
+
+AG_NEWS = (
+    r"AFP - Tearaway world oil prices, toppling\records and straining wallets, present a new economic menace\barely"
+    r" three months before the\next elections.\The north, in\new York, is\to follow,\not this week.\\Reuters - Oil."
+)
+
+
+def test_a_bare_backslash_is_a_line_break_of_ag_news():
+    words = find_words(AG_NEWS)
+    assert {"records", "barely", "next", "The", "new", "to", "not", "Reuters"} <= {word.text for word in words}
+    assert [word.text for word in words if word.starts_sentence] == ["AFP", "The", "Reuters"]
+    assert all(word.editable for word in words if word.text in ("records", "barely"))
+    pieces = split_sentences(AG_NEWS)
+    assert [sentence.split()[0] for sentence in pieces.sentences] == ["AFP", "The", "Reuters"]
+    assert pieces.join(pieces.sentences) == AG_NEWS
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (r"good\nservice was fast", r"good.|service was fast"),
+        (r"good\nand cheap", r"good.|and cheap"),
+        (r"rude.\nit was\nice cold", r"rude..|it was.|ice cold"),  # the first is sure, so the second is one too
+        (r"was\nice\n\nIt", r"was.|ice.|.|It"),
+        (r"the\next week, in\never", r"the\next week, in\never"),
+        (r"the\record and a\treat", r"the\record and a\treat"),
+        (r"for the\nba and the\nfl", r"for the\nba and the\nfl"),
+        (r"oil export\flows could\target the\north", r"oil export flows could target the north"),
+        (r"oil export\flows to U.S.\troops and Dell Inc.\now", r"oil export flows to U.S. troops and Dell Inc. now"),
+        (r'flows of "oil"\never, export\flows (AP)\too', 'flows of "oil" never, export flows (AP) too'),
+        (r"and\or, but good\nThe end", r"and\or, but good.|The end"),
+        (r"see src\main\new.py", r"see src\main\new.py"),
+        (r"see docs\build.txt for\next", r"see docs\build.txt for\next"),
+        (r"dwindling\band at C:\new\table.txt", r"dwindling band at C:\new\table.txt"),
+    ],
+)
+def test_one_style_of_breaks_in_a_text(text: str, masked: str):
+    assert mask_line_breaks(text, ".", "|") == masked
 
 
 @unhurried
@@ -58,7 +99,7 @@ def test_every_break_stays(parts: list[str]):
         assert changed.count(written) == text.count(written)
 
 
-@pytest.mark.parametrize("unit", ["\\", r"\n", "<", "<br", "<br ", r"C:\a", "\\r"])
+@pytest.mark.parametrize("unit", ["\\", r"\n", "<", "<br", "<br ", r"C:\a", "\\r", r"ab\c", r"ab\c ", "ab,", ".\\"])
 def test_time_is_linear(unit: str):
     text = unit * (100_000 // len(unit))
     start = time.process_time()

@@ -19,10 +19,13 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 MARKS = """~4.5/5 ~100 ~$5 *really* _very_ **bold** __so__ ~~old~~ `code` snake_case _private s**t f***ing ****
     /usr/bin ~/notes ./a/b.txt src/main.py C:\\dir\\file.txt \\\\host\\share https://x.org/a_b a.b@c.org @user #tag
     :-) <3 ¯\\_(ツ)_/¯ 😀 👩‍👩‍👧 🇩🇪 👍🏽 <br /> <b> &amp; &#39; quot; #39; {name} %s $HOME $x^2$
+    ^great^ |bold| +very+ ++so++ ==important== £5–£7 $1,000–$2,000 Mon–Fri 9am–5pm 10:30–11:00 5%–7% --help --dry-run
     \\alpha \\frac{a}{b} \\$ 1999–2000 Z\u0308a\u0323lgo soft\u00adhyphen zero\u200bwidth ▁""".split()
 
 
-@pytest.mark.parametrize("mark", ["<br />", "~", "*very good*", *(mark for mark in MARKS if mark not in ("<br", "/>"))])
+@pytest.mark.parametrize(
+    "mark", ["<br />", "~", "*very good*", "==very good==", *(mark for mark in MARKS if mark not in ("<br", "/>"))]
+)
 def test_a_mark_is_one_span(mark: str):
     assert protect(f"it was {mark} here").spans == (mark,)
     assert Filters().rejection(f"it was {mark} here now", "it was so here") == "protected"
@@ -34,6 +37,8 @@ def test_a_mark_is_one_span(mark: str):
         "It is 5*6 and a * b, 10 / 2, and/or.",
         "It cost $5 and $6 (he/she).",
         "5 _ 6 - 7 | 8",
+        "a=b=c, 1 + 2 + 3 = 6 | a ^ b; (+) and (+) and fast–paced",
+        "It was long --and it was dull -- and well--made.",
         "Créme, naïve and cafe\u0301",
     ],
 )
@@ -53,6 +58,9 @@ def test_what_is_no_mark(sentence: str):
         ("the cafe\u0301 bru\u0302le\u0301e", "the café brûlée", "a café brûlée", "a cafe\u0301 bru\u0302le\u0301e"),
         ("\u1112\u1161\u11ab word", "\ud55c word", "\ud55c term", "\u1112\u1161\u11ab term"),
         ("the boys' 6\" toy isn't", "the boys' 6\" toy isn't", "a boys' 6\" toy isn't", "a boys' 6\" toy isn't"),
+        ("a ``wow'' and ‚gut‘ now", 'a "wow" and "gut" now', 'a " wow " and "good" now', "a ``wow'' and ‚good‘ now"),
+        ("a ‹good› film", 'a "good" film', 'a " good " movie', "a ‹good› movie"),
+        ("fast–paced, well-known", "fast–paced, well-known", "fast-paced, well-known", "fast–paced, well-known"),
         ("plain, simple.", "plain, simple.", "plain - simple...", "plain - simple..."),
     ],
 )  # fmt: skip
@@ -89,12 +97,20 @@ def test_the_cases():
         "It was *really* good and _very_ cheap.",
         "The cafe\u0301 was good and the creme bru\u0302le\u0301e too.",
         "The 'masterpiece' was long.",
+        "The train costs £5–£7 on Mon–Fri from 9am–5pm on the New York–London line.",
+        "It was ^great^ and |bold| and +very+ and ==important== here.",
+        "The film was ``wonderful'' and very ‚good‘ there.",
+        "Run it with --help or --verbose to see more.",
     ]
-    texts = [made.text or "" for made in BackTranslation()(sources, [0] * 4)]
+    texts = [made.text or "" for made in BackTranslation()(sources, [0] * len(sources))]
     assert "~4.5/5" in texts[0] and "~100" in texts[0]
     assert "*really*" in texts[1] and "_very_" in texts[1]
     assert "bru\u0302le\u0301e" in texts[2] and unicodedata.normalize("NFC", texts[2]).count("é") == 2
     assert "'masterpiece'" in texts[3]
+    assert all(mark in texts[4] for mark in ("£5–£7", "Mon–Fri", "9am–5pm", "York–London"))
+    assert all(mark in texts[5] for mark in ("^great^", "|bold|", "+very+", "==important=="))
+    assert all(texts[6].count(mark) == 1 for mark in ("``", "''", "‚", "‘"))
+    assert "--help" in texts[7] and "--verbose" in texts[7]
     assert Apertium("spa-eng")(["bru\u0302le\u0301e"])[0].text == "brûlée"
 
 

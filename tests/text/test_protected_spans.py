@@ -132,7 +132,7 @@ def test_untouched_it_comes_back_byte_for_byte(sentence: str):
     [
         *"a @ < { . - # % $ [ & ( 1 _ : A- A1- a1 aA XQ www. http://( a. a@ a.a/ <a {{ 😀a %(a x".split(),
         *"* / ~ \\ ` ▁ /a ./ a/ a-/ \\a a* *a `a _a a_ ~1 1– $_ C:\\ C:\\a- e\u0301 a\u00ad \\a{".split(),
-        *("x q", "<a ="),
+        *("x q", "<a =", "|a", "+a ", "^a", "=a ", "--a", "A–", "£1–", "--the"),
     ],
 )
 def test_time_is_linear(unit: str):

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 
-# A sign and a decimal point before the digits count only where no word or number precedes them: 3-5 has no -5. The
+# A sign and a decimal point count only where no word or number precedes them: 3-5 and 3 -5 have no -5. The
 # first group skips the characters that begin no number, since lookbehinds are slow.
-_NUMBER = re.compile(r"(?=[-−.\d])(?:(?<![^\s(\[$€£¥])[-−])?(?:(?<![\w.])\.)?\d+(?:[.,:/]\d+)*")
+_NUMBER = re.compile(r"(?=[-−.\d])(?:(?<![^\s(\[$€£¥])(?<!\d\s)[-−])?(?:(?<![\w.])\.)?\d+(?:[.,:/]\d+)*")
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 

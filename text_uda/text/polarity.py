@@ -18,6 +18,7 @@ _TOKEN = re.compile(
         (?:{_NT}|\bnot?)\s(?:only|just|merely|simply|solely)\b | \bnot?\sto\s(?:mention|speak\sof)\b
       | \bno\s(?:matter|doubt|wonder|question|less)\b | \bwithout\s(?:an?\s|any\s)?(?:doubt|question)\b
       | \b(?:none|never)\sthe\sless\b | \bnone\sother\b | \bnot\sleast\b | \bin\sno\stime\b | \bno\.\s?\d
+      | \bnothing\sbut\b | \bmore\soften\sth(?:an|at)\snot?\b | \bwhy\snot\b(?!\s(?:all|every\w*|many|much)\b)
       | \b(?:whether|if)\sor\snot?\b | (?:\bor|\bthan)\snot{_END} | ,\sneither{_END}
       | ,\s(?:{_NT})\s(?:i|you|he|she|it|we|they|there|this|that)\s?\? | ,\sno\s?\?
     )
@@ -33,6 +34,9 @@ _TOKEN = re.compile(
 )
 
 
+_NEAR = 20  # clauses before and after, so that a long text takes linear time
+
+
 class _Clause(NamedTuple):
     negations: int
     words: frozenset[str]  # in lower case
@@ -43,11 +47,15 @@ def has_other_polarity(source: str, text: str) -> bool:
 
     Clauses end at punctuation marks, conjunctions and relative pronouns. Each `not` counts. Words such as `nothing` and
     `never` count where they are the first negation of their clause: "did not see nothing" is "saw nothing", and "nobody
-    did not laugh" has two. `hardly`, `rarely` and `without` are negations; "not only", "no doubt", "whether or not" and
-    the question "isn't it?" are not.
+    did not laugh" has two. `hardly`, `rarely` and `without` are negations; "not only", "nothing but", "no doubt",
+    "whether or not" and the question "isn't it?" are not.
 
-    Measured on 9,399 sentences of movie-snippets and their back-translations (Apertium eng-spa): true for 462, and
-    right for 37 of 40 of them that were read. 2,700 pairs a second on one core.
+    Clauses of two texts are compared by their words. If their numbers differ, a negation has moved where most words of
+    its clause stand in one without a negation.
+
+    Measured on 11,783 sentences of movie-snippets and their back-translations (Apertium eng-spa): true for 560. An
+    earlier version was right for 37 of 40 that were read; 3 pairs are rejected for different numbers of clauses, 1 of
+    them rightly. 2,700 pairs a second on one core.
     """
     if source == text:
         return False
@@ -55,15 +63,38 @@ def has_other_polarity(source: str, text: str) -> bool:
     counts, new_counts = [clause.negations for clause in old], [clause.negations for clause in new]
     if sum(counts) != sum(new_counts):
         return True
-    return len(old) == len(new) and counts != new_counts and counts != [new_counts[n] for n in _partners(old, new)]
+    if not sum(counts) or counts == new_counts:
+        return False
+    if len(old) == len(new):
+        return counts != [new_counts[partner] for partner in _partners(old, new)]
+    return _moved(old, new) or _moved(new, old)
+
+
+def _moved(old: tuple[_Clause, ...], new: tuple[_Clause, ...]) -> bool:
+    """Whether a negated clause has most of its words, at least two, in a clause without a negation.
+
+    It has not if a negated clause of `new` is a part of it.
+    """
+    parts = {index for clause, index in zip(new, _partners(new, old), strict=True) if clause.negations}
+    return any(
+        clause.negations
+        and index not in parts
+        and not new[partner].negations
+        and len(clause.words & new[partner].words) >= max(2, len(clause.words) * 2 / 3)
+        for index, (clause, partner) in enumerate(zip(old, _partners(old, new), strict=True))
+    )
 
 
 def _partners(old: tuple[_Clause, ...], new: tuple[_Clause, ...]) -> list[int]:
-    """For each old clause the index of the new one that shares most words with it, the nearest of several."""
-    return [
-        max(range(len(new)), key=lambda other: (len(clause.words & new[other].words), -abs(other - index)))
-        for index, clause in enumerate(old)
-    ]
+    """For each old clause the index of the new one near its place that shares most words with it."""
+    scale = max(len(new) - 1, 1) / max(len(old) - 1, 1)
+
+    def partner(index: int, words: frozenset[str]) -> int:
+        place = index * scale
+        near = range(max(0, int(place) - _NEAR), min(len(new), int(place) + _NEAR + 1))
+        return max(near, key=lambda other: (len(words & new[other].words), -abs(other - place)), default=len(new) - 1)
+
+    return [partner(index, clause.words) for index, clause in enumerate(old)]
 
 
 @lru_cache(maxsize=1 << 12)  # the samples of a sentence have one source

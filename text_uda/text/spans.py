@@ -22,8 +22,16 @@ _MARKUP = r"""
   | &(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#x[0-9A-Fa-f]{1,6});
   | (?<![\w&])(?:quot|amp|lt|gt|nbsp|apos|\#\d{1,7});
 """
-# A drive letter is not the D of a smiley before an escaped line break, D:\\nThe.
-WINDOWS_PATH = r"(?<!\w)[A-Za-z]:(?!\\[nrt](?:\\|[A-Z]|\s|$))(?:\\[\w.$~-]*\w)+\\?"
+# After an n these begin no English word, so \nservice and \nand start with an escape, \next and \none may not.
+NO_WORD_AFTER_N = (
+    r"(?:(?!(?:ba|bc|caa|fl|hl)\b)(?:[b-df-hj-np-tvwxz]|y[aeou])"
+    r"|(?:a|after|again|all|also|although|always|an|and|another|any|are|around|as|at|even|every\w*|excellent|i|if|in|into"
+    r"|is|it|it['’]s|its|of|on|our|out|over|overall|under|unless|until|up|us|i['’]\w+)\b)"
+)
+# A drive letter is not the D of a smiley or grade before an escaped line break, D:\\nThe, B:\\nthe best.
+WINDOWS_PATH = (
+    rf"(?<!\w)[A-Za-z]:(?!\\[nrt](?:\\|[A-Z]|\s|$))(?!\\n(?={NO_WORD_AFTER_N})\w*+(?!\\\w|\.\w))(?:\\[\w.$~-]*\w)+\\?"
+)
 # Commands of LaTeX that start as an escape does.
 TYPESET_COMMAND = (
     r"(?<![\w\\])\\(?:nu|neq?|not(?:in)?|nabla|newline|newcommand|noindent|nonumber|rho|right\w*|rangle|ref"
@@ -35,12 +43,17 @@ _PATHS = rf"""
   | (?<![\w./\\-])(?:[\w-]++/)+[\w-]++\.[A-Za-z]\w{{0,4}}(?![\w/])
 """
 _FORMULA = r"(?<![\w\\$])\$(?=[^$\n]{0,98}[\\^_={])[^\s$](?:[^$\n]{0,97}[^\s$])?\$(?![\w$])"  # $x^2$, before $x
-# Words between marks, with marks inside or about numbers: *really*, `x`, snake_case, s**t, ~100, 1999–2000, \\alpha.
-_MARKED = r"""
-    (?<![\w*_~`])(?P<emphasis>\*{1,3}|_{1,3}|~{1,2}|`{1,3})(?=\S)(?:(?!(?P=emphasis)).){1,98}(?<=\S)(?P=emphasis)(?![\w*~`])
-  | (?<!\w)(?:[^\W_]++_\w*+|_++[^\W_]\w*+) | (?<![\w*])\w*[^\W\d_]\*++\w*+ | \*{2,}+
-  | ~++[$€£]?\d++(?:[.,:/]\d++)*\w*+%? | ~++ | ▁++ | (?<![\w.,])\d++[–—]\d++(?!\w)
-  | (?<![\w\\])\\[A-Za-z]++(?:\{[^{}]{0,99}\}|\[[^\[\]]{0,99}\])* | \\[^\w\s"'\\]
+_RANGE_END = r"(?:[$€£]?\d++(?:[.,:]\d++)*\w*+%?|[A-ZÀ-ÖØ-Þ]\w++)"
+# Words between marks, with marks inside or about numbers: *really*, +x+, snake_case, s**t, ~100, £5–£7, --help.
+_MARKED = rf"""
+    (?<![\w*_~`])(?P<emphasis>\*{{1,3}}|_{{1,3}}|~{{1,2}}|`{{1,3}})(?=\S)(?:(?!(?P=emphasis)).){{1,98}}(?<=\S)(?P=emphasis)(?![\w*~`])
+  | (?<![\w^|+=])(?P<mark>\^|\||\+{{1,3}}|={{1,3}})(?=\w)(?:(?!(?P=mark)).){{1,98}}(?<=[\w.,!?…])(?P=mark)(?![\w^|+=])
+  | (?<!\S)--(?!(?:an?|and|as|at|but|by|for|from|he|if|in|is|it|not?|of|on|or|she|so|th\w+|to|we|wh\w+|with|you)\b)
+    [a-z][\w-]*+
+  | (?<!\w)(?:[^\W_]++_\w*+|_++[^\W_]\w*+) | (?<![\w*])\w*[^\W\d_]\*++\w*+ | \*{{2,}}+
+  | ~++[$€£]?\d++(?:[.,:/]\d++)*\w*+%? | ~++ | ▁++ | (?<![\w.,])\d++—\d++(?!\w)
+  | (?<![\w.,$€£–]){_RANGE_END}(?:–{_RANGE_END})+
+  | (?<![\w\\])\\[A-Za-z]++(?:\{{[^{{}}]{{0,99}}\}}|\[[^\[\]]{{0,99}}\])* | \\[^\w\s"'\\]
 """
 # A word whose accents no composed letter has, or with an invisible character inside.
 _ACCENTED = r"(?P<accented>(?<!\w)[^\W_]++(?:[\u0300-\u036f\u00ad\u200b\u2060\ufeff]++[^\W_]*+)+)"

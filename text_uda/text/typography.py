@@ -4,11 +4,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_QUOTES = re.compile(r"(?<!\\)\\*+\"+|''|[“”„‟«»]")
-_SINGLE_QUOTED = re.compile(r"(?<!\w)(['‘‚])(?=\w)(?:[^'‘’‚\"\n]|(?<=\w)['’](?=\w)){1,200}(['’])(?!\w)")
+_QUOTES = re.compile(r"(?<!\\)\\*+\"+|''|``|[“”„‟«»‹›]")
+_SINGLE_QUOTED = re.compile(r"(?<!\w)(['‘‚])(?=\w)(?:[^'‘’‚\"\n]|(?<=\w)['’](?=\w)){1,200}(['’‘])(?!\w)")
 _OUTPUT_QUOTES = re.compile(rf"(\s*)({_QUOTES.pattern})(\s*)")
 _LONG_DASHES = re.compile(r"(?:(?<!\s)\s++)?(?:[—―]|(?<!-)--(?!-))\s*|\s–\s")
 _DASHES = re.compile(rf"{_LONG_DASHES.pattern}|\s-\s")
+_JOINTS = re.compile(r"(?<=\w)[-–](?=\w)")
 _DOTS = re.compile(r"…|\.{3,}")
 _WORDS = re.compile(r"(?:\w|[\u0300-\u036f\u3099\u309a])+")
 
@@ -34,6 +35,8 @@ def restore_marks(source: str, text: str) -> str:
         marks = iter([(source[start - 1 : start], source[start:end], source[end : end + 1]) for start, end in quotes])
         text = _OUTPUT_QUOTES.sub(lambda match: _quote(match, *next(marks)), text)
     text = _in_order(_DASHES, source, _in_order(_DOTS, source, text))
+    if "–" in source:
+        text = _in_order(_JOINTS, source, text)
     if "’" in source and "'" not in source:
         text = re.sub(r"(?<=\w)'(?=\w)", "’", text)
     if source.isascii():
