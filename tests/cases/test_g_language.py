@@ -16,9 +16,10 @@ from text_uda.augment import (
     Swap,
     Synonym,
     TfIdf,
+    Typos,
 )
 from text_uda.augment.back_translation import BackTranslation
-from text_uda.augment.words import words_in
+from text_uda.augment.words import find_words, words_in
 from text_uda.cli import main
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
@@ -121,6 +122,42 @@ def test_tfidf_of_german_texts():
     assert method(["We did not like the old film at all."], [0])[0].status == "source-language"
     with pytest.raises(SettingsError, match="statistics are of language 'en'"):
         TfIdf(statistics=Statistics.of(texts), language="de")
+
+
+@pytest.mark.parametrize("language", ["de", "deu", "any"])
+@pytest.mark.parametrize("kind", [Swap, Deletion])
+def test_swap_and_deletion_of_german_texts(kind, language: str):
+    """Words change, and the negation stays between the same clauses."""
+    text = "das essen war leider nicht besonders gut, aber der kellner war freundlich und hilfsbereit"
+    made = kind(rate=0.3, language=language)([text] * 50, range(50))
+    assert "ok" in {each.status for each in made} <= {"ok", "unchanged"}
+    assert all("nicht" in str(each.text).split(",")[0].split() for each in made)
+    assert kind(language=language).settings()["language"] == two_letters(language)
+    assert "language" not in kind().settings(), "caches of English texts stay"
+
+
+def test_no_word_moves_across_a_negation_of_its_language():
+    text = "la comida estaba buena no estaba fría"
+    for made in Swap(rate=1.0, language="es")([text] * 50, range(50)):
+        before, _, after = str(made.text).partition(" no ")
+        assert sorted(before.split()) == ["buena", "comida", "estaba", "la"] and "fría" in after
+
+
+@pytest.mark.parametrize("word", ["n'est", "n’ose", "pas"])
+def test_french_negations(word: str):
+    *_, negation, last = find_words(f"le film {word} bon", "fr")
+    assert last.negated and not negation.negated and not find_words(f"le film {word} bon")[-1].negated
+
+
+def test_typos_can_be_limited_to_a_language():
+    text = "Das Hotel war leider wirklich schmutzig und laut."
+    assert Typos()([text], [0])[0].status == "ok" and "language" not in Typos().settings()
+    assert Typos(language="en")([text], [0])[0].status == "source-language"
+
+
+def test_eda_passes_the_language_on():
+    with pytest.raises(SettingsError, match="name one language"):
+        EDA(language="any")
 
 
 def test_a_language_is_named_by_a_code():

@@ -112,9 +112,7 @@ def test_a_folder_that_cannot_be_used_is_refused(damage, message, encoder):
     assert str(encoder) in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["{folder}/missing", "{folder}/no/such/one", "./missing", "runs/missing", "../missing"]
-)
+@pytest.mark.parametrize("name", ["{folder}/missing", "{folder}/no/one", "./missing", "runs/missing", "../missing"])
 def test_a_missing_folder_is_called_so(name, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -59,10 +59,6 @@ class Synonym(WordEdit):
         parts = [part for part in PARTS_OF_SPEECH if part in self.part_of_speech]
         return super().settings() | versions_of(self.texts_language) | {"part_of_speech": parts}
 
-    @property
-    def texts_language(self) -> str:
-        return two_letters(self.language)
-
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         language = self.texts_language
         replaceable: list[tuple[int, Candidates]] = []

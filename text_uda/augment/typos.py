@@ -41,9 +41,8 @@ class Typos(WordEdit):
     rate: float = 0.1
     """Share of the words with a typo, in (0, 1]; at least one per text."""
 
-    @property
-    def texts_language(self) -> None:
-        return None
+    language: str = "any"
+    """Of the texts, such as en or de; sentences in another one stay. Words with other letters than a to z stay."""
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
@@ -53,7 +52,10 @@ class Typos(WordEdit):
         eligible = [
             word
             for word in words
-            if word.editable and len(word.text) >= _MIN_LETTERS and word.lowercase not in self.kept_words
+            if word.editable
+            and word.text.isascii()
+            and len(word.text) >= _MIN_LETTERS
+            and word.lowercase not in self.kept_words
         ]
         if not eligible or all(word.lowercase in STOP_WORDS for word in words):
             return EditedText(text, 0.0)
