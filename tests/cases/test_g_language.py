@@ -23,7 +23,7 @@ from text_uda.augment.words import find_words, words_in
 from text_uda.cli import main
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
-from text_uda.text.language import is_in, sentences_in, two_letters
+from text_uda.text.language import sentence_is_in, sentences_in, two_letters
 from text_uda.text.wordnet import DEBIAN
 from text_uda.translate.apertium import MODES
 from translation_cache import Job
@@ -42,6 +42,7 @@ FOREIGN = [
     "Kamera pracuje świetnie, ale scenariusz jest słaby.",
     "Фильм был очень скучный.",
     "这部电影拍得非常非常好。",
+    "DAS ESSEN WAR SEHR GUT UND DER KELLNER WAR FREUNDLICH.",
 ]
 ENGLISH = [
     "A taut, intelligent psychological drama.",
@@ -51,6 +52,11 @@ ENGLISH = [
     "Amélie is a très charming film, and I liked it.",
     "Great phone, bad battery, fair price",
     "Not bad.",
+    "Juan Carlos Ferrero defeats Andre Agassi",
+    "Roma Lazio derby postponed",
+    "Hugo Chavez, Fidel Castro sign pact",
+    "Sony VAIO laptop, Intel Centrino, DVD",
+    "Los Angeles San Diego San Francisco",
 ]
 ENGLISH_AND_GERMAN = "The movie was cheap. Das Essen war sehr gut und der Kellner freundlich. The story was good."
 
@@ -95,7 +101,7 @@ def test_a_mixed_text_changes_in_its_english_sentences():
 
 def test_a_short_sentence_follows_the_others():
     english, german, short = ["we", "liked", "the", "film"], "das essen war sehr gut".split(), ["sehr", "gut"]
-    assert is_in("en", short) is None
+    assert sentence_is_in("en", short) is None
     assert sentences_in("en", [german, short]) == [False, False]
     assert sentences_in("en", [english, german, short]) == [True, False, True]
     assert sentences_in("en", [short]) == [True]
@@ -103,7 +109,7 @@ def test_a_short_sentence_follows_the_others():
 
 def test_invented_words_are_in_no_language():
     words = [f"word{letter}x" for letter in "abcdefghijklmnopqrst"]
-    assert is_in("en", words) is True
+    assert sentence_is_in("en", words) is True
 
 
 def test_no_word_of_another_language_comes_into_a_text():
@@ -186,6 +192,21 @@ def test_back_translation_knows_its_source(tmp_path: Path):
     made = [samples[0] for samples in read_paraphrases(texts, method, tmp_path)]
     assert [each.status for each in made[:2]] == ["source-language"] * 2
     assert FOREIGN[3] in str(made[2].text or texts[2])
+
+
+@needs_apertium
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nie wieder. War gut. Das Hotel hat leider sehr schlechte Zimmer und keine Klimaanlage.",
+        "Die Art war gut. Das Essen war leider sehr schlecht und der Kellner war nicht freundlich.",
+    ],
+)
+def test_short_sentences_of_a_foreign_text_are_not_translated(text: str, tmp_path: Path):
+    method = BackTranslation(translator="apertium:eng-spa")
+    paraphrase([text], method, tmp_path)
+    assert [made[0].status for made in read_paraphrases([text], method, tmp_path)] == ["source-language"]
+    assert RandAugment(operations=(method,), number=1)([text], [0])[0].text == text
 
 
 @needs_apertium

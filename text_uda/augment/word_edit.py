@@ -88,7 +88,7 @@ def edit_texts(
     for source, sample in zip(sources, samples, strict=True):
         words = find_words(source) if language is None else words_in(source, language)
         if words is None:
-            paraphrases.append(in_other_language(source))
+            paraphrases.append(reject_language(source))
             continue
         text, change_rate = edit(source, words, key.draws(source, sample))
         if text == source:
@@ -98,7 +98,7 @@ def edit_texts(
     return paraphrases
 
 
-def in_other_language(source: str) -> Paraphrase:
+def reject_language(source: str) -> Paraphrase:
     """The paraphrase of a text in another language than the method's: the text, rejected."""
     return Paraphrase(source, "source-language", scores={"change_rate": 0.0})
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from text_uda.text.language import ANY, is_in, sentences_in
+from text_uda.text.language import ANY, sentence_is_in, sentences_in
 from text_uda.text.line_breaks import mask_line_breaks
 
 _APOSTROPHES = "'’‘ʼ`´′＇"
@@ -116,7 +116,7 @@ def find_words(text: str, language: str = "en") -> list[Word]:
     return _protect_tags(text, words) if "<" in text else words
 
 
-_LOWERCASE, _STARTS_SENTENCE = (itemgetter(Word._fields.index(name)) for name in ("lowercase", "starts_sentence"))
+_STARTS_SENTENCE = itemgetter(Word._fields.index("starts_sentence"))
 
 
 def words_in(text: str, language: str) -> list[Word] | None:
@@ -131,10 +131,10 @@ def words_in(text: str, language: str) -> list[Word] | None:
     if language == ANY or not words:
         return words
     if language == "en" and [*map(_STARTS_SENTENCE, words)].count(True) == 1:  # most texts: no need to divide them
-        return None if is_in(language, [*map(_LOWERCASE, words)]) is False else words
+        return None if sentence_is_in(language, _judged(words)) is False else words
     starts = [index for index, word in enumerate(words) if word.starts_sentence]
     sentences = [words[start:end] for start, end in pairwise([*starts, len(words)])]
-    verdicts = sentences_in(language, [[word.lowercase for word in sentence] for sentence in sentences])
+    verdicts = sentences_in(language, [*map(_judged, sentences)])
     if all(verdicts) and language == "en":
         return words
     if not any(verdicts):
@@ -145,6 +145,13 @@ def words_in(text: str, language: str) -> list[Word] | None:
     if language != "en":
         words = [word._replace(editable=False) if word.lowercase in ("a", "an") else word for word in words]
     return words
+
+
+def _judged(sentence: Sequence[Word]) -> list[str]:
+    """The words that tell the language of a sentence: without those that its capitals make names."""
+    if not any(word.text.islower() or word.text.istitle() for word in sentence):  # all in capitals
+        return [word.lowercase for word in sentence]
+    return [word.lowercase for word in sentence if word.starts_sentence or not word.text[0].isupper()]
 
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")

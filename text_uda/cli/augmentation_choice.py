@@ -55,7 +55,7 @@ class AugmentationChoice:
     """A word (a name, in back-translation) that stays; can be repeated. None: no word."""
 
     language: str | None = None
-    """Language of the texts that an augmentation of words changes, such as en, es or deu; sentences in another one stay.
+    """Language of the texts that an augmentation of words changes, such as en or deu; sentences in another one stay.
     Also `any`, except for synonym, insertion and eda."""
 
     part_of_speech: "tuple[PartOfSpeech, ...]" = ()

@@ -55,6 +55,7 @@ _ENGLISH_IN_PART = {
 }
 
 
+@cache
 def two_letters(code: str) -> str:
     """The ISO 639-1 code of a language that can be identified, of its code or that of ISO 639-3; ANY stays.
 
@@ -80,7 +81,7 @@ def three_letters(code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([code, *same] if len(code) == 3 else same)) or (code,)
 
 
-def is_in(language: str, words: Sequence[str]) -> bool | None:
+def sentence_is_in(language: str, words: Sequence[str]) -> bool | None:
     """Whether a sentence, given by its words in lower case, is in the language; None if it is too short to tell.
 
     It is in another one if that has log odds of at least 10 over the expected one, and over no language, by py3langid's
@@ -91,7 +92,16 @@ def is_in(language: str, words: Sequence[str]) -> bool | None:
     """
     if language == "en" and _is_english(words):
         return True
-    return _is_in(language, " ".join(dict.fromkeys(words)))
+    lag = _lag(language, " ".join(dict.fromkeys(words)))
+    return None if lag is None else lag < _DECISIVE
+
+
+def text_is_in(language: str, text: str) -> bool:
+    """Whether no language is likelier; False if the text is too short to tell."""
+    words = _words(text)
+    if language == ANY or (language == "en" and _is_english(words)):
+        return True
+    return _lag(language, " ".join(dict.fromkeys(words))) == 0
 
 
 def _is_english(words: Sequence[str]) -> bool:
@@ -102,7 +112,8 @@ def _is_english(words: Sequence[str]) -> bool:
 
 
 @lru_cache(maxsize=1 << 13)  # the samples of a text ask again
-def _is_in(language: str, text: str) -> bool | None:
+def _lag(language: str, text: str) -> float | None:
+    """The log odds of the likeliest language over the expected one, at least 0; None for a short text."""
     size = len(text.encode("utf-8", "replace"))
     other_script = size > 1.5 * len(text)  # Cyrillic, Greek, Arabic, Chinese, ...
     if size < _MIN_SENTENCE_BYTES or (text.count(" ") + 1 < _MIN_SENTENCE_WORDS and not other_script):
@@ -112,12 +123,12 @@ def _is_in(language: str, text: str) -> bool | None:
     if language == "en":
         expected = max(expected, scores["pcm"])  # Nigerian Pidgin, whose words are English
     expected = max(expected, scores[_NO_LANGUAGE])  # invented words and codes are in no other language
-    return max(scores.values()) - expected < _DECISIVE
+    return max(scores.values()) - expected
 
 
 def sentences_in(language: str, sentences: Sequence[Sequence[str]]) -> list[bool]:
     """For each sentence of a text whether it is in the language; one that is too short to tell follows the others."""
-    verdicts = [is_in(language, words) for words in sentences]
+    verdicts = [sentence_is_in(language, words) for words in sentences]
     return [(True in verdicts or False not in verdicts) if verdict is None else verdict for verdict in verdicts]
 
 
