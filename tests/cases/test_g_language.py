@@ -168,6 +168,8 @@ def test_eda_passes_the_language_on():
 
 def test_a_language_is_named_by_a_code():
     assert [two_letters(code) for code in ("deu", "ger", "de", "eng", "any")] == ["de", "de", "de", "en", "any"]
+    regional = [two_letters(code) for code in ("nb", "pt-br", "pt_BR", "en-US", "fil", "hbs", "sh")]
+    assert regional == ["no", "pt", "pt", "en", "tl", "hr", "hr"]
     for kind in (Synonym, Insertion, MaskedLanguageModel):
         with pytest.raises(SettingsError, match="language='german' is unknown"):
             kind(language="german")

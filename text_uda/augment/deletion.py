@@ -34,6 +34,7 @@ class Deletion(WordEdit):
     where the text would be damaged: negations, names, numbers, contractions, addresses, protected words and punctuation
     stay; a sentence keeps at least one word and its initial capital; articles are adapted; a text of stop words alone
     stays. A word that limits a negation (not only) stays, and so does the word after a negation.
+    A capitalised first word may be deleted, also if it is a name: list such names in `protect`.
     """
 
     method = "deletion"

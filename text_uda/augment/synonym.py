@@ -88,7 +88,7 @@ class Synonym(WordEdit):
 _AFTER_PLURALS = frozenset("are were have do aren't weren't haven't don't".split())
 
 
-def candidates_at(words: Sequence[Word], index: int, language: str = "en") -> Candidates | None:
+def candidates_at(words: Sequence[Word], index: int, language: str) -> Candidates | None:
     """The synonyms that can replace a word in its context, None if there are none.
 
     A first word with a capital has none, because it may be a name, unless it is an adverb in -ly or a plural before a

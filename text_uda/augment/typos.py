@@ -33,6 +33,7 @@ class Typos(WordEdit):
     Source: Belinkov & Bisk 2018 (arXiv 1711.02173), Section 3, keyboard typos and swaps; Pruthi et al. 2019 (arXiv
     1905.11268), Section 3, all four, on inner letters, in words of four letters or more. Negations and words that would
     become one stay, as do protected words, names, numbers, contractions, addresses, and a text of stop words alone.
+    A capitalised first word may change, also if it is a name: list such names in `protect`.
     """
 
     method = "typos"

@@ -27,8 +27,10 @@ _TWO_LETTERS: dict[str, str] = {
     for pair in """afr:af sqi:sq als:sq ara:ar arb:ar eus:eu bul:bg cat:ca zho:zh cmn:zh hrv:hr ces:cs dan:da nld:nl
         eng:en epo:eo est:et fin:fi fra:fr glg:gl deu:de ell:el heb:he hin:hi hun:hu isl:is ind:id gle:ga ita:it jpn:ja
         kor:ko lav:lv lit:lt msa:ms zsm:ms nor:no nob:no nno:nn oci:oc fas:fa pol:pl por:pt ron:ro rus:ru srp:sr slk:sk
-        slv:sl spa:es swa:sw swe:sv tha:th tur:tr ukr:uk urd:ur vie:vi cym:cy ger:de fre:fr dut:nl""".split()
+        slv:sl spa:es swa:sw swe:sv tha:th tur:tr ukr:uk urd:ur vie:vi cym:cy ger:de fre:fr dut:nl
+        fil:tl tgl:tl hbs:hr""".split()
 }
+_SYNONYMOUS = {"nb": "no", "sh": "hr"}  # codes of two letters that py3langid lacks
 _DECISIVE = 10.0  # log odds of another language over the expected one
 _MIN_SENTENCE_BYTES = 12
 _MIN_SENTENCE_WORDS = 3  # distinct ones; a script without spaces needs one
@@ -64,7 +66,8 @@ def two_letters(code: str) -> str:
     """
     if code in (ANY, "en"):
         return code
-    language = _TWO_LETTERS.get(code, code)
+    language = code.replace("_", "-").split("-")[0]  # pt-BR: without the region
+    language = _TWO_LETTERS.get(language) or _SYNONYMOUS.get(language, language)
     if language not in map(str, _identifier().nb_classes):
         raise SettingsError(f"language={code!r} is unknown: give a code of ISO 639, such as en, de or deu, or {ANY}")
     return language
