@@ -20,10 +20,11 @@ def hub_may_answer(name: str | os.PathLike[str]) -> bool:
     If the hub does not answer within TIMEOUT_S (or HF_HUB_ETAG_TIMEOUT, if it is set), the process goes offline, so
     that files downloaded earlier are used at once and others are errors, and a warning says so.
     """
-    return Path(name).exists() or not _is_hub_id(os.fspath(name)) or _reachable()
+    return Path(name).exists() or not is_hub_id(os.fspath(name)) or _reachable()
 
 
-def _is_hub_id(name: str) -> bool:
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form of a hub id; a relative path with one separator has it too."""
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     try:

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, pipeline
 from text_uda.data import Rows, Split
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import LogisticRegression, SelfTraining, Supervised
-from text_uda.runs.evaluation import predict
+from text_uda.runs.prediction import predict
 from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train

@@ -16,13 +16,14 @@ from text_uda.augment import (
     Swap,
     Synonym,
     TfIdf,
+    Typos,
 )
 from text_uda.augment.back_translation import BackTranslation
-from text_uda.augment.words import words_in
+from text_uda.augment.words import find_words, words_in
 from text_uda.cli import main
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
-from text_uda.text.language import is_in, sentences_in, two_letters
+from text_uda.text.language import sentence_is_in, sentences_in, two_letters
 from text_uda.text.wordnet import DEBIAN
 from text_uda.translate.apertium import MODES
 from translation_cache import Job
@@ -41,6 +42,7 @@ FOREIGN = [
     "Kamera pracuje świetnie, ale scenariusz jest słaby.",
     "Фильм был очень скучный.",
     "这部电影拍得非常非常好。",
+    "DAS ESSEN WAR SEHR GUT UND DER KELLNER WAR FREUNDLICH.",
 ]
 ENGLISH = [
     "A taut, intelligent psychological drama.",
@@ -50,6 +52,11 @@ ENGLISH = [
     "Amélie is a très charming film, and I liked it.",
     "Great phone, bad battery, fair price",
     "Not bad.",
+    "Juan Carlos Ferrero defeats Andre Agassi",
+    "Roma Lazio derby postponed",
+    "Hugo Chavez, Fidel Castro sign pact",
+    "Sony VAIO laptop, Intel Centrino, DVD",
+    "Los Angeles San Diego San Francisco",
 ]
 ENGLISH_AND_GERMAN = "The movie was cheap. Das Essen war sehr gut und der Kellner freundlich. The story was good."
 
@@ -94,7 +101,7 @@ def test_a_mixed_text_changes_in_its_english_sentences():
 
 def test_a_short_sentence_follows_the_others():
     english, german, short = ["we", "liked", "the", "film"], "das essen war sehr gut".split(), ["sehr", "gut"]
-    assert is_in("en", short) is None
+    assert sentence_is_in("en", short) is None
     assert sentences_in("en", [german, short]) == [False, False]
     assert sentences_in("en", [english, german, short]) == [True, False, True]
     assert sentences_in("en", [short]) == [True]
@@ -102,7 +109,7 @@ def test_a_short_sentence_follows_the_others():
 
 def test_invented_words_are_in_no_language():
     words = [f"word{letter}x" for letter in "abcdefghijklmnopqrst"]
-    assert is_in("en", words) is True
+    assert sentence_is_in("en", words) is True
 
 
 def test_no_word_of_another_language_comes_into_a_text():
@@ -123,8 +130,46 @@ def test_tfidf_of_german_texts():
         TfIdf(statistics=Statistics.of(texts), language="de")
 
 
+@pytest.mark.parametrize("language", ["de", "deu", "any"])
+@pytest.mark.parametrize("kind", [Swap, Deletion])
+def test_swap_and_deletion_of_german_texts(kind, language: str):
+    """Words change, and the negation stays between the same clauses."""
+    text = "das essen war leider nicht besonders gut, aber der kellner war freundlich und hilfsbereit"
+    made = kind(rate=0.3, language=language)([text] * 50, range(50))
+    assert "ok" in {each.status for each in made} <= {"ok", "unchanged"}
+    assert all("nicht" in str(each.text).split(",")[0].split() for each in made)
+    assert kind(language=language).settings()["language"] == two_letters(language)
+    assert "language" not in kind().settings(), "caches of English texts stay"
+
+
+def test_no_word_moves_across_a_negation_of_its_language():
+    text = "la comida estaba buena no estaba fría"
+    for made in Swap(rate=1.0, language="es")([text] * 50, range(50)):
+        before, _, after = str(made.text).partition(" no ")
+        assert sorted(before.split()) == ["buena", "comida", "estaba", "la"] and "fría" in after
+
+
+@pytest.mark.parametrize("word", ["n'est", "n’ose", "pas"])
+def test_french_negations(word: str):
+    *_, negation, last = find_words(f"le film {word} bon", "fr")
+    assert last.negated and not negation.negated and not find_words(f"le film {word} bon")[-1].negated
+
+
+def test_typos_can_be_limited_to_a_language():
+    text = "Das Hotel war leider wirklich schmutzig und laut."
+    assert Typos()([text], [0])[0].status == "ok" and "language" not in Typos().settings()
+    assert Typos(language="en")([text], [0])[0].status == "source-language"
+
+
+def test_eda_passes_the_language_on():
+    with pytest.raises(SettingsError, match="name one language"):
+        EDA(language="any")
+
+
 def test_a_language_is_named_by_a_code():
     assert [two_letters(code) for code in ("deu", "ger", "de", "eng", "any")] == ["de", "de", "de", "en", "any"]
+    regional = [two_letters(code) for code in ("nb", "pt-br", "pt_BR", "en-US", "fil", "hbs", "sh")]
+    assert regional == ["no", "pt", "pt", "en", "tl", "hr", "hr"]
     for kind in (Synonym, Insertion, MaskedLanguageModel):
         with pytest.raises(SettingsError, match="language='german' is unknown"):
             kind(language="german")
@@ -149,6 +194,21 @@ def test_back_translation_knows_its_source(tmp_path: Path):
     made = [samples[0] for samples in read_paraphrases(texts, method, tmp_path)]
     assert [each.status for each in made[:2]] == ["source-language"] * 2
     assert FOREIGN[3] in str(made[2].text or texts[2])
+
+
+@needs_apertium
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Nie wieder. War gut. Das Hotel hat leider sehr schlechte Zimmer und keine Klimaanlage.",
+        "Die Art war gut. Das Essen war leider sehr schlecht und der Kellner war nicht freundlich.",
+    ],
+)
+def test_short_sentences_of_a_foreign_text_are_not_translated(text: str, tmp_path: Path):
+    method = BackTranslation(translator="apertium:eng-spa")
+    paraphrase([text], method, tmp_path)
+    assert [made[0].status for made in read_paraphrases([text], method, tmp_path)] == ["source-language"]
+    assert RandAugment(operations=(method,), number=1)([text], [0])[0].text == text
 
 
 @needs_apertium

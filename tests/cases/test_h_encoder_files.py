@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertTokenizer
 
 from text_uda.cli.app import main
 from text_uda.errors import SettingsError
+from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.pretrained import load_classifier, load_masked_language_model, load_tokenizer
 
 CLASSES = ("bad", "good")
@@ -109,6 +110,16 @@ def test_a_folder_that_cannot_be_used_is_refused(damage, message, encoder):
     with pytest.raises(SettingsError, match=message) as error:
         load_classifier(str(encoder), CLASSES, seed=0)
     assert str(encoder) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["{folder}/missing", "{folder}/no/one", "./missing", "runs/missing", "../missing"])
+def test_a_missing_folder_is_called_so(name, tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    name = name.format(folder=tmp_path)
+    with pytest.raises(SettingsError, match=r"there is no folder [^ ]*(missing|one);"):
+        load_classifier(name, CLASSES, seed=0)
+    assert encoder_digest(name) is None
 
 
 @pytest.mark.parametrize("damage", [not_finite, of_another_type])

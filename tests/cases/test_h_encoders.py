@@ -1,6 +1,8 @@
 """Encoders with other positions, padding sides and layer groups: each trains and opens again with the same logits, or
 is refused by name before the first step."""
 
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +23,9 @@ from text_uda.model.capabilities import check_accepts_embeddings, check_layers_c
 from text_uda.model.classifier import is_packed, logits
 from text_uda.model.inputs import Tokens
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.pretrained import check_tune, load_classifier, max_positions
+from text_uda.model.pretrained import check_tune, load_classifier, load_masked_language_model, max_positions
 from text_uda.objectives import LogisticRegression, Supervised
-from text_uda.runs.evaluation import predict
+from text_uda.runs.prediction import predict
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
@@ -74,7 +76,7 @@ FAMILIES = {
     "deberta": Family(SIZES | {"pooler_hidden_size": 16}),
     "deberta-v2": Family(SIZES | RELATIVE | {"pooler_hidden_size": 16, "position_biased_input": False}),
     "xlnet": Family({"d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 16}, positions=None, head=False, mixes=False),
-    "big_bird": Family(SIZES | {"attention_type": "original_full"}),
+    "big_bird": Family(SIZES | {"block_size": 2, "num_random_blocks": 1}),
 }
 
 
@@ -228,6 +230,38 @@ def test_an_encoder_whose_padding_decides_is_refused_by_name(name, sizes, folder
     settings = settings_for(folder_of(name, sizes), "all")
     with pytest.raises(SettingsError, match=f"'{name}' model.*(padding|cannot classify)"):
         train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("load", [load_classifier, load_masked_language_model])
+def test_an_encoder_without_a_table_of_words_is_refused_by_name(load, folder_of):
+    folder = folder_of("canine", SIZES)
+    arguments = (str(folder), ("a", "b")) if load is load_classifier else (str(folder),)
+    with pytest.raises(SettingsError, match=r"canine"):
+        load(*arguments, seed=0)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_side_of_the_padding_is_the_model_s_whatever_its_tokenizer_says(name, folder_of, split, tmp_path):
+    """The saved folder carries it: batches of `pipeline` give the predictions of `predict`."""
+    encoder, run = tmp_path / "encoder", tmp_path / "run"
+    shutil.copytree(folder_of(name), encoder)
+    path = encoder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config | {"padding_side": "right" if config["padding_side"] == "left" else "left"}))
+    train(split, objectives=(Supervised(),), settings=settings_for(encoder, "all"), out=run)
+    check_opens_again(run, split.test.texts, length=min(30, FAMILIES[name].positions or 30))
+
+
+def test_predictions_of_block_sparse_attention_do_not_depend_on_earlier_texts(folder_of, tmp_path):
+    """A BigBird changes its attention for good at the first short batch."""
+    loaded = load_classifier(str(folder_of("big_bird")), ("a", "b"), seed=0)
+    loaded.model.save_pretrained(tmp_path / "model")
+    loaded.tokenizer.save_pretrained(tmp_path / "model")
+    classify: Any = pipeline("text-classification", str(tmp_path / "model"), top_k=None)
+    text = " ".join(WORDS[(i * i) % len(WORDS)] for i in range(POSITIONS - 2))
+    before = classify(text)
+    classify("a")
+    assert classify(text) == before
 
 
 def test_too_many_layers_are_refused_from_the_configuration_alone(folder_of):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from text_uda.augment import Insertion, Synonym
-from text_uda.errors import MissingPartError
+from text_uda.errors import MissingPartError, SettingsError
 from text_uda.text import open_wordnet as module
-from text_uda.text.open_wordnet import open_wordnet
+from text_uda.text.open_wordnet import OpenWordNet, open_wordnet
 from text_uda.text.wordnet import DEBIAN
 from text_uda.text.wordnet_tables import WordNetTables
 
@@ -93,3 +93,8 @@ def test_the_data_decide_the_settings(installed: Path):
     spanish = Synonym(language="spa").settings()
     assert spanish == Synonym(language="es").settings() and spanish["open_wordnet"] == open_wordnet("es").digest
     assert "language" not in Synonym().settings()
+
+
+def test_a_malformed_line_is_named():
+    with pytest.raises(SettingsError, match=r"wn-data-spa\.tab, line 2: 'casa' is no offset"):
+        OpenWordNet(b"00001740-n\tlemma\tentidad\ncasa\tlemma\tcasa\n", "wn-data-spa.tab")

@@ -30,7 +30,8 @@ class BackTranslation(Job):
     2004.12239). The paper replaces a bad translation by the original. Here it is drawn again, and finally rejected with
     a reason, because a text paired with itself carries no signal.
 
-    A sentence in another language than the one that the translators read is `source-language`, not translated.
+    A sentence in another language than the one that the translators read is `source-language`, not translated; nor is
+    any other sentence of its text, unless one of them is clearly in the translators' language.
 
     Sample k uses pivot k modulo their number. The samples of a sentence differ: sample k is its first draw that passes
     the filters and equals no lower sample. If there is none, it gets the rejection reason of its first draw, or
@@ -136,13 +137,15 @@ class BackTranslation(Job):
         return [selected[source][sample] for source, sample in zip(sources, samples, strict=True)]
 
     @cached_property
-    def _source_language(self) -> str:
+    def texts_language(self) -> str:
         """The language that all forward translators read, `any` if it is unknown or they differ."""
         languages = {source_language(forward) for forward, _ in self._round_trips}
         return languages.pop() if len(languages) == 1 else ANY
 
     def _in_other_language(self, source: str) -> bool:
-        return bool(source.strip()) and words_in(source, self._source_language) is None
+        if self.texts_language == ANY or not source.strip():
+            return False
+        return words_in(source, self.texts_language) is None
 
     def _missing_draws(self, attempts: "dict[str, _Attempts]", max_attempts: int) -> "list[_Draw]":
         return [

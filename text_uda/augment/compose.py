@@ -12,7 +12,7 @@ from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Key
-from text_uda.paraphrasing.documents import join_paraphrases
+from text_uda.paraphrasing.documents import join_paraphrases, language_of
 from text_uda.text.sentences import change_rate, split_sentences
 from translation_cache import Job, Paraphrase, fingerprint
 
@@ -224,7 +224,11 @@ def apply(operation: Job, texts: Sequence[str], samples: Sequence[int]) -> list[
     sentence_rows = [(sentence, sample) for text, sample in rows for sentence in pieces[text].sentences]
     paraphrases = _call_once(operation, sentence_rows)
     return [
-        join_paraphrases(pieces[text], [paraphrases[sentence, sample] for sentence in pieces[text].sentences])
+        join_paraphrases(
+            pieces[text],
+            [paraphrases[sentence, sample] for sentence in pieces[text].sentences],
+            language=language_of(operation),
+        )
         for text, sample in rows
     ]
 

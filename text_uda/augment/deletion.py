@@ -8,12 +8,12 @@ from functools import cached_property
 from text_uda.augment.word_edit import EditedText, WordEdit, lower_case
 from text_uda.augment.words import (
     LIMITING_WORDS,
-    NEGATIONS,
     STOP_WORDS,
     Edit,
     Word,
     apply_edits,
     is_negation,
+    negations_of,
     repair_articles,
 )
 from text_uda.keyed_random import Draws
@@ -34,6 +34,7 @@ class Deletion(WordEdit):
     where the text would be damaged: negations, names, numbers, contractions, addresses, protected words and punctuation
     stay; a sentence keeps at least one word and its initial capital; articles are adapted; a text of stop words alone
     stays. A word that limits a negation (not only) stays, and so does the word after a negation.
+    A capitalised first word may be deleted, also if it is a name: list such names in `protect`.
     """
 
     method = "deletion"
@@ -44,7 +45,7 @@ class Deletion(WordEdit):
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
-        return NEGATIONS | lower_case(self.protect)
+        return negations_of(self.texts_language) | lower_case(self.protect)
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         if all(word.lowercase in STOP_WORDS for word in words):
@@ -53,7 +54,9 @@ class Deletion(WordEdit):
         deleted_to = 0
         for index, word in enumerate(words):
             limits_negation = word.negated and word.lowercase in LIMITING_WORDS
-            follows_negation = is_negation(word.previous)  # without this word the next one would be negated
+            follows_negation = is_negation(
+                word.previous, self.texts_language
+            )  # without this word the next one would be negated
             stays = not word.editable or word.lowercase in self.kept_words or limits_negation or follows_negation
             if stays or draws.uniform() >= self.rate:
                 continue
@@ -63,7 +66,9 @@ class Deletion(WordEdit):
                 deleted_to = deletion.end
         capitals = [edit for sentence in _sentences(words) for edit in _keep_start(words, sentence, deletions, draws)]
         new_text = apply_edits(text, sorted([*deletions.values(), *capitals]))
-        return EditedText(repair_articles(new_text, words), len(deletions) / len(words))
+        if self.texts_language == "en":
+            new_text = repair_articles(new_text, words)
+        return EditedText(new_text, len(deletions) / len(words))
 
 
 def _delete_with_space(text: str, word: Word, deleted_to: int) -> Edit | None:

@@ -29,15 +29,20 @@ class EDA(Job):
     protect: tuple[str, ...] = ()
     """Words to leave alone, such as those that carry the label; list each form, in any case."""
 
+    language: str = "en"
+    """Of the texts, such as es or spa; sentences in another one stay. Not for `any`; other languages than English need
+    their Open Multilingual WordNet."""
+
     def __post_init__(self) -> None:
-        _ = self._one_of  # the operations check rate and protect
+        _ = self._one_of  # the operations check rate, protect and language
 
     @cached_property
     def _one_of(self) -> OneOf:
         operations = (Synonym, Insertion, Swap, Deletion)
         return OneOf(
             operations=tuple(
-                operation(rate=self.rate, seed=self.seed, protect=self.protect) for operation in operations
+                operation(rate=self.rate, seed=self.seed, protect=self.protect, language=self.language)
+                for operation in operations
             ),
             seed=self.seed,
         )

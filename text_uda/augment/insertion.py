@@ -7,9 +7,8 @@ from typing import Any
 from text_uda.augment.lexicon import Candidates
 from text_uda.augment.synonym import candidates_at, check_lexicon_language, versions_of
 from text_uda.augment.word_edit import EditedText, WordEdit
-from text_uda.augment.words import NEGATIONS, Edit, Word, apply_edits, repair_articles
+from text_uda.augment.words import Edit, Word, apply_edits, is_negation, repair_articles
 from text_uda.keyed_random import Draws
-from text_uda.text.language import two_letters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +38,11 @@ class Insertion(WordEdit):
         super().__post_init__()
         check_lexicon_language(self.language)
 
-    @property
-    def texts_language(self) -> str:
-        return two_letters(self.language)
-
     def settings(self) -> dict[str, Any]:
         return super().settings() | versions_of(self.texts_language)
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
-        affirmable = [word for word in words if word.editable and word.lowercase not in NEGATIONS]
+        affirmable = [word for word in words if word.editable and not is_negation(word.lowercase, self.texts_language)]
         all_ends = [word.end for word in affirmable]
         affirmed_ends = [word.end for word in affirmable if not word.negated]
         insertable: list[Candidates] = []

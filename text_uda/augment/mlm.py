@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from text_uda.augment.word_edit import check_protect, check_rate, in_other_language, lower_case
+from text_uda.augment.word_edit import check_protect, check_rate, lower_case, reject_language
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
 from text_uda.errors import SettingsError
 from text_uda.hub_connection import hub_may_answer
@@ -196,7 +196,7 @@ class _Window:
     positions: list[int] = field(default_factory=list)
 
 
-def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str = "en") -> _EncodedText:
+def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str) -> _EncodedText:
     words = words_in(text, language)
     stays = STOP_WORDS | kept_words
     editable = [word for word in words or () if word.editable and word.lowercase not in stays and not may_be_name(word)]
@@ -243,7 +243,7 @@ def _windows(text: _EncodedText, masks: list[_Mask], model: "_Model", max_tokens
 
 def _paraphrase(source: str, words: list[Word] | None, masks: list[_Mask], model: "_Model") -> Paraphrase:
     if words is None:
-        return in_other_language(source)
+        return reject_language(source)
     if not masks:
         return Paraphrase(source, "unchanged", scores={"change_rate": 0.0})
     edits = []

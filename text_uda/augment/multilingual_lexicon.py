@@ -10,18 +10,9 @@ from functools import lru_cache
 from itertools import accumulate
 
 from text_uda.augment.lexicon import Candidates, shared_lexicon
-from text_uda.augment.words import Word
+from text_uda.augment.words import Word, negations_of
 from text_uda.text.open_wordnet import Sense, open_wordnet
 
-_NEGATIONS = {
-    "de": "nicht kein keine keinen keinem keiner keines nie niemals nichts niemand ohne kaum weder noch",
-    "es": "no nunca jamás nada nadie ningún ninguna ninguno sin tampoco ni apenas",
-    "fr": "ne n pas jamais rien personne aucun aucune sans ni plus guère",
-    "it": "non mai niente nulla nessun nessuno nessuna senza né neanche nemmeno neppure",
-    "nl": "niet geen nooit niets niemand zonder noch nauwelijks",
-    "pt": "não nunca jamais nada ninguém nenhum nenhuma sem nem tampouco",
-    "ca": "no mai res ningú cap sense ni tampoc",
-}
 _MIN_SHARED_SENSE = 0.5  # as in `lexicon`
 
 
@@ -37,17 +28,9 @@ def candidates_in(language: str, words: Sequence[Word], index: int) -> Candidate
     if not word.editable or word.text != word.lowercase:
         return None
     candidates = _candidates(language, word.text)
-    if candidates is None or (candidates.has_antonym and _may_be_negated(language, words, index)):
+    if candidates is None or (candidates.has_antonym and (word.negated or not negations_of(language))):
         return None
     return candidates
-
-
-def _may_be_negated(language: str, words: Sequence[Word], index: int) -> bool:
-    if language not in _NEGATIONS:
-        return True
-    negations, segment = _NEGATIONS[language].split(), words[index].segment
-    before = [word.lowercase for word in words[max(0, index - 8) : index] if word.segment == segment]
-    return words[index].negated or any(word in negations for word in before)
 
 
 @lru_cache(maxsize=1 << 16)

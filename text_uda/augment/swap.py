@@ -8,11 +8,11 @@ from functools import cached_property
 from text_uda.augment.word_edit import EditedText, WordEdit, lower_case
 from text_uda.augment.words import (
     LIMITING_WORDS,
-    NEGATIONS,
     STOP_WORDS,
     Edit,
     Word,
     apply_edits,
+    negations_of,
     repair_articles,
     with_capital_of,
 )
@@ -41,7 +41,7 @@ class Swap(WordEdit):
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
-        return NEGATIONS | lower_case(self.protect)
+        return negations_of(self.texts_language) | lower_case(self.protect)
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         segments: dict[int, list[int]] = {}
@@ -58,7 +58,9 @@ class Swap(WordEdit):
             for first, second in _random_pairs(segments[segment], number, draws):
                 if words[first].lowercase != words[second].lowercase:
                     edits += [_replace(words[first], words[second]), _replace(words[second], words[first])]
-        new_text = repair_articles(apply_edits(text, sorted(edits)), words)
+        new_text = apply_edits(text, sorted(edits))
+        if self.texts_language == "en":
+            new_text = repair_articles(new_text, words)
         return EditedText(new_text, len(edits) / len(words))
 
 

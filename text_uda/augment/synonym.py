@@ -59,10 +59,6 @@ class Synonym(WordEdit):
         parts = [part for part in PARTS_OF_SPEECH if part in self.part_of_speech]
         return super().settings() | versions_of(self.texts_language) | {"part_of_speech": parts}
 
-    @property
-    def texts_language(self) -> str:
-        return two_letters(self.language)
-
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         language = self.texts_language
         replaceable: list[tuple[int, Candidates]] = []
@@ -92,7 +88,7 @@ class Synonym(WordEdit):
 _AFTER_PLURALS = frozenset("are were have do aren't weren't haven't don't".split())
 
 
-def candidates_at(words: Sequence[Word], index: int, language: str = "en") -> Candidates | None:
+def candidates_at(words: Sequence[Word], index: int, language: str) -> Candidates | None:
     """The synonyms that can replace a word in its context, None if there are none.
 
     A first word with a capital has none, because it may be a name, unless it is an adverb in -ly or a plural before a

@@ -14,12 +14,12 @@ import numpy as np
 
 from text_uda.augment.word_edit import EditedText, WordEdit, lower_case
 from text_uda.augment.words import (
-    NEGATIONS,
     Edit,
     Word,
     article_before,
     find_words,
     may_be_name,
+    negations_of,
     replace_words,
     with_capital_of,
     words_in,
@@ -149,8 +149,7 @@ class TfIdf(WordEdit):
     """Words neither to replace nor to draw, such as those that carry the label; list each form, in any case."""
 
     language: str = "en"
-    """Of the texts and of the statistics, such as de or deu, or `any`; sentences in another one stay. Negations are
-    known in English alone."""
+    """Of the texts and of the statistics, such as de or deu, or `any`; sentences in another one stay."""
 
     keep_negations: bool = True
     """Neither replace nor draw negations; the paper treats them as any other word."""
@@ -165,18 +164,12 @@ class TfIdf(WordEdit):
                 f"give Statistics.of(texts, language={self.language!r})"
             )
 
-    @property
-    def texts_language(self) -> str:
-        return two_letters(self.language)
-
     @cached_property
     def kept_words(self) -> frozenset[str]:
-        return lower_case(self.protect) | (NEGATIONS if self.keep_negations else frozenset())
+        return lower_case(self.protect) | (negations_of(self.texts_language) if self.keep_negations else frozenset())
 
     def settings(self) -> dict[str, Any]:
         further = {"digest_of_texts": self.statistics.digest, "keep_negations": self.keep_negations}
-        if self.texts_language != "en":
-            further["language"] = self.texts_language
         return super().settings() | further
 
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:

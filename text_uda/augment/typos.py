@@ -33,6 +33,7 @@ class Typos(WordEdit):
     Source: Belinkov & Bisk 2018 (arXiv 1711.02173), Section 3, keyboard typos and swaps; Pruthi et al. 2019 (arXiv
     1905.11268), Section 3, all four, on inner letters, in words of four letters or more. Negations and words that would
     become one stay, as do protected words, names, numbers, contractions, addresses, and a text of stop words alone.
+    A capitalised first word may change, also if it is a name: list such names in `protect`.
     """
 
     method = "typos"
@@ -41,9 +42,8 @@ class Typos(WordEdit):
     rate: float = 0.1
     """Share of the words with a typo, in (0, 1]; at least one per text."""
 
-    @property
-    def texts_language(self) -> None:
-        return None
+    language: str = "any"
+    """Of the texts, such as en or de; sentences in another one stay. Words with other letters than a to z stay."""
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
@@ -53,7 +53,10 @@ class Typos(WordEdit):
         eligible = [
             word
             for word in words
-            if word.editable and len(word.text) >= _MIN_LETTERS and word.lowercase not in self.kept_words
+            if word.editable
+            and word.text.isascii()
+            and len(word.text) >= _MIN_LETTERS
+            and word.lowercase not in self.kept_words
         ]
         if not eligible or all(word.lowercase in STOP_WORDS for word in words):
             return EditedText(text, 0.0)

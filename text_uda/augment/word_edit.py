@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from text_uda.augment.words import Word, find_words, words_in
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws, Key
+from text_uda.text.language import two_letters
 from translation_cache import Job, Paraphrase, fingerprint
 
 
@@ -34,21 +35,23 @@ class WordEdit(Job):
     protect: tuple[str, ...] = ()
     """Words to leave alone, such as those that carry the label; list each form, in any case."""
 
+    language: str = "en"
+    """Of the texts, such as de or deu, or `any`; sentences in another one stay. Negations are known in ca, de, en, es,
+    fr, it, nl and pt: list those of another language in `protect`."""
+
     def __post_init__(self) -> None:
         check_rate(self.rate)
         check_protect(self.protect)
+        two_letters(self.language)
 
     @abstractmethod
     def edit(self, text: str, words: Sequence[Word], draws: Draws) -> EditedText:
         """The text after the edits that the draws select."""
 
     @property
-    def texts_language(self) -> str | None:
-        """The language that the method knows, by its two-letter code, or `any`; sentences in another one stay.
-
-        None if the language does not matter.
-        """
-        return "en"
+    def texts_language(self) -> str:
+        """`language` by its two-letter code, or `any`."""
+        return two_letters(self.language)
 
     @cached_property
     def kept_words(self) -> frozenset[str]:
@@ -58,6 +61,8 @@ class WordEdit(Job):
     def settings(self) -> dict[str, Any]:
         """Raises MissingPartError if the method needs WordNet and there is none."""
         fields = {"rate": self.rate, "seed": self.seed, "protect": sorted(lower_case(self.protect))}
+        if self.texts_language != type(self).language:  # the default
+            fields["language"] = self.texts_language
         return {"method": self.method, "version": self.version, "unit": "text"} | fields
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
@@ -83,7 +88,7 @@ def edit_texts(
     for source, sample in zip(sources, samples, strict=True):
         words = find_words(source) if language is None else words_in(source, language)
         if words is None:
-            paraphrases.append(in_other_language(source))
+            paraphrases.append(reject_language(source))
             continue
         text, change_rate = edit(source, words, key.draws(source, sample))
         if text == source:
@@ -93,7 +98,7 @@ def edit_texts(
     return paraphrases
 
 
-def in_other_language(source: str) -> Paraphrase:
+def reject_language(source: str) -> Paraphrase:
     """The paraphrase of a text in another language than the method's: the text, rejected."""
     return Paraphrase(source, "source-language", scores={"change_rate": 0.0})
 

@@ -4,16 +4,18 @@ import re
 import unicodedata
 from bisect import bisect
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
 
-from text_uda.text.language import ANY, is_in, sentences_in
+from text_uda.text.language import ANY, sentence_is_in, sentences_in
 from text_uda.text.line_breaks import mask_line_breaks
 
 _APOSTROPHES = "'’‘ʼ`´′＇"
 _WORD = re.compile(rf"[^\W\d_]+(?:[{_APOSTROPHES}][^\W\d_]+)*")
 _NOT = re.compile(rf"n[{_APOSTROPHES}]t$")
+_ELIDED_NOT = re.compile(rf"n[{_APOSTROPHES}]")  # n'est
 _NOT_PROSE = re.compile(r"://|www\.|[@#_/\\<>{}=|&$%+^~]|\w\.\w|\d[^\W\d]|[^\W\d]\d")  # addresses, tags, paths, code
 _SENTENCE_END = re.compile(r"[.!?…]['\"”’»)\]]*$")
 # A name follows.
@@ -25,6 +27,19 @@ NEGATIONS = frozenset(
     """no nor not none never nothing nobody nowhere neither cannot without hardly scarcely barely aint arent cant
     rarely seldom couldnt didnt doesnt dont hadnt hasnt havent isnt mustnt shouldnt wasnt werent wont wouldnt""".split()
 )
+_NEGATIONS_OF = {
+    language: frozenset(words.split())
+    for language, words in {
+        "en": " ".join(NEGATIONS),
+        "de": "nicht kein keine keinen keinem keiner keines nie niemals nichts niemand ohne kaum weder noch",
+        "es": "no nunca jamás nada nadie ningún ninguna ninguno sin tampoco ni apenas",
+        "fr": "ne n pas jamais rien personne aucun aucune sans ni plus guère",
+        "it": "non mai niente nulla nessun nessuno nessuna senza né neanche nemmeno neppure",
+        "nl": "niet geen nooit niets niemand zonder noch nauwelijks",
+        "pt": "não nunca jamais nada ninguém nenhum nenhuma sem nem tampouco",
+        "ca": "no mai res ningú cap sense ni tampoc",
+    }.items()
+}
 
 # They end the scope of a negation: not dull but touching.
 CONTRAST_WORDS = frozenset("but because though although while whereas yet since".split())
@@ -68,13 +83,14 @@ class Word(NamedTuple):
     """Number of the run of words that no clause end, no negation and, in its scope, no contrast word divides."""
 
 
-def find_words(text: str, *, any_letters: bool = False) -> list[Word]:
+def find_words(text: str, language: str = "en") -> list[Word]:
     """The words of a text, in order, in linear time.
 
     Args:
-        any_letters: words with letters other than those of English are editable, too.
+        language: whose negations to know, by its two-letter code, or `any`; for another one than English, words with
+            letters other than those of English are editable, too.
     """
-    chunks = _CHUNKS_OF_ANY_LETTERS if any_letters else _CHUNKS
+    chunks = _chunks_of(language)
     words: list[Word] = []
     make, append = tuple.__new__, words.append  # Word(...) takes twice the time
     previous, starts_sentence, negated, segment = "", True, False, 0
@@ -99,7 +115,7 @@ def find_words(text: str, *, any_letters: bool = False) -> list[Word]:
     return _protect_tags(text, words) if "<" in text else words
 
 
-_LOWERCASE, _STARTS_SENTENCE = (itemgetter(Word._fields.index(name)) for name in ("lowercase", "starts_sentence"))
+_STARTS_SENTENCE = itemgetter(Word._fields.index("starts_sentence"))
 
 
 def words_in(text: str, language: str) -> list[Word] | None:
@@ -110,14 +126,14 @@ def words_in(text: str, language: str) -> list[Word] | None:
     Args:
         language: a two-letter code, or `any`.
     """
-    words = find_words(text, any_letters=language != "en")
+    words = find_words(text, language)
     if language == ANY or not words:
         return words
     if language == "en" and [*map(_STARTS_SENTENCE, words)].count(True) == 1:  # most texts: no need to divide them
-        return None if is_in(language, [*map(_LOWERCASE, words)]) is False else words
+        return None if sentence_is_in(language, _judged(words)) is False else words
     starts = [index for index, word in enumerate(words) if word.starts_sentence]
     sentences = [words[start:end] for start, end in pairwise([*starts, len(words)])]
-    verdicts = sentences_in(language, [[word.lowercase for word in sentence] for sentence in sentences])
+    verdicts = sentences_in(language, [*map(_judged, sentences)])
     if all(verdicts) and language == "en":
         return words
     if not any(verdicts):
@@ -128,6 +144,13 @@ def words_in(text: str, language: str) -> list[Word] | None:
     if language != "en":
         words = [word._replace(editable=False) if word.lowercase in ("a", "an") else word for word in words]
     return words
+
+
+def _judged(sentence: Sequence[Word]) -> list[str]:
+    """The words that tell the language of a sentence: without those that its capitals make names."""
+    if not any(word.text.islower() or word.text.istitle() for word in sentence):  # all in capitals
+        return [word.lowercase for word in sentence]
+    return [word.lowercase for word in sentence if word.starts_sentence or not word.text[0].isupper()]
 
 
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
@@ -151,22 +174,21 @@ _Chunk = tuple[tuple[_Part, ...], bool, bool]
 class _Chunks(dict[str, _Chunk]):
     """Parsed chunks, cached: most chunks of a text occur in other texts too."""
 
-    def __init__(self, *, any_letters: bool) -> None:
+    def __init__(self, language: str) -> None:
         super().__init__()
-        self.any_letters = any_letters
+        self.language = language
 
     def __missing__(self, chunk: str) -> _Chunk:
         if len(self) >= 1 << 17:
             self.clear()
-        self[chunk] = parsed = _parse_chunk(chunk, any_letters=self.any_letters)
+        self[chunk] = parsed = _parse_chunk(chunk, self.language)
         return parsed
 
 
-_CHUNKS = _Chunks(any_letters=False)
-_CHUNKS_OF_ANY_LETTERS = _Chunks(any_letters=True)
+_chunks_of = cache(_Chunks)
 
 
-def _parse_chunk(chunk: str, *, any_letters: bool) -> _Chunk:
+def _parse_chunk(chunk: str, language: str) -> _Chunk:
     """The words of a chunk of non-space characters, whether it ends a sentence, and whether it ends a clause.
 
     Each word is (start, end, text, lower case, editable at the start of a sentence, editable elsewhere, negation); a
@@ -181,16 +203,28 @@ def _parse_chunk(chunk: str, *, any_letters: bool) -> _Chunk:
         joined = any(character in _JOINTS or _combines(character) for character in neighbours)
         lowercase = word.lower()
         editable = prose and not joined and word.isalpha() and (word.islower() or word.istitle())
-        editable = editable and (any_letters or word.isascii())
-        negation = is_negation(lowercase)
+        editable = editable and (language != "en" or word.isascii())
+        negation = is_negation(lowercase, language)
         parts.append((start, end, word, lowercase, editable, editable and not word[0].isupper(), negation))
     ends_sentence = not title and bool(_SENTENCE_END.search(chunk))
     return tuple(parts), ends_sentence, bool(_CLAUSE_END.search(chunk))
 
 
-def is_negation(word: str) -> bool:
-    """Whether a word in lower case negates."""
-    return word in NEGATIONS or bool(_NOT.search(word))
+def is_negation(word: str, language: str = "en") -> bool:
+    """Whether a word in lower case negates; in `any` language if it does in one."""
+    if word in negations_of(language):
+        return True
+    if language in ("en", ANY) and _NOT.search(word):
+        return True
+    return language in ("fr", ANY) and bool(_ELIDED_NOT.match(word))
+
+
+@cache
+def negations_of(language: str) -> frozenset[str]:
+    """The listed negations of a language, those of all languages for `any`; none for a language without a list."""
+    if language == ANY:
+        return frozenset().union(*_NEGATIONS_OF.values())
+    return _NEGATIONS_OF.get(language, frozenset())
 
 
 def _combines(character: str) -> bool:

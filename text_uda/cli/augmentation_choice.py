@@ -51,8 +51,8 @@ class AugmentationChoice:
     """A word (a name, in back-translation) that stays; can be repeated. None: no word."""
 
     language: str | None = None
-    """Language of the texts that synonym, insertion, tfidf or mlm changes, such as en, es or deu; sentences in another
-    one stay. Of tfidf and mlm also `any`."""
+    """Language of the texts that an augmentation of words changes, such as en or deu; sentences in another one stay.
+    Also `any`, except for synonym, insertion and eda."""
 
     part_of_speech: "tuple[PartOfSpeech, ...]" = ()
     """Replace only these by synonyms; can be repeated. None: all of them."""

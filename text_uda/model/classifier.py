@@ -37,7 +37,7 @@ HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 # Encoders whose rows end at the last position: their head reads the last state, and padding comes first.
-_PADDED_LEFT = {"xlnet"}
+PADDED_LEFT = {"xlnet"}
 
 
 class ClassifierOutput(NamedTuple):
@@ -191,7 +191,7 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
     if isinstance(inputs, Features):
         head = linear_logits if is_linear(model) else HEADS[model.config.model_type]
         return head(model, inputs.values)
-    if model.config.model_type in _PADDED_LEFT:
+    if model.config.model_type in PADDED_LEFT:
         inputs = pad_left(inputs)
     values = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
     with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():

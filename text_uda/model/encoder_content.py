@@ -29,12 +29,7 @@ def encoder_digest(encoder: str) -> str | None:
     Returns:
         None where there are no weights to read: loading the encoder says why.
     """
-    path_of = partial(
-        cached_file,
-        encoder_path(encoder),
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    path_of = partial(_file_of, encoder_path(encoder))
     weights = next((name for name in _WEIGHTS if path_of(name)), None)
     if weights is None:
         return None
@@ -48,6 +43,18 @@ def encoder_digest(encoder: str) -> str | None:
             state = Path(path).stat()
             digest.update(f"{name}:{_file_digest(path, state.st_size, state.st_mtime_ns)} ".encode())
     return digest.hexdigest()
+
+
+def _file_of(folder: str, name: str) -> str | None:
+    try:
+        return cached_file(
+            folder,
+            name,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except OSError:  # no such folder or hub repository
+        return None
 
 
 @cache

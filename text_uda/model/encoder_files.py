@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging as transformers_logging
 
 from text_uda.errors import MissingPartError, SettingsError
-from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
+from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id
 from text_uda.runs.directory import RunDirectory
 
 log = logging.getLogger("text_uda")
@@ -99,8 +99,12 @@ def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
     except Exception as error:
         if not isinstance(error, _FAILURES) and not _is_unpickling(error):
             raise
-        missing = not reachable and isinstance(error, OSError)
-        reason = f"{NOT_DOWNLOADED}; {_ADVICE}" if missing else _reason(error, Path(path))
+        if _is_missing_folder(path):
+            reason = f"there is no folder {path}; {_ADVICE}"
+        elif not reachable and isinstance(error, OSError):
+            reason = f"{NOT_DOWNLOADED}; {_ADVICE}"
+        else:
+            reason = _reason(error, Path(path))
         raise SettingsError(f"cannot open the encoder {encoder!r} ({reason})") from error
 
 
@@ -158,6 +162,12 @@ def _reason(error: Exception, folder: Path) -> str:
     if isinstance(error, ImportError):
         return f"a package is missing: {' '.join(content.split())}"
     return f"{_first_line(error)}; {_ADVICE}"
+
+
+def _is_missing_folder(name: str) -> bool:
+    """Whether a name that cannot be opened is meant as a folder: no hub id has its form, or its parent exists."""
+    path = Path(name)
+    return not path.exists() and (not is_hub_id(name) or (len(path.parts) > 1 and path.parent.is_dir()))
 
 
 def _is_unpickling(error: Exception) -> bool:

@@ -25,7 +25,7 @@ from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
 from text_uda.model.capabilities import check_rows_are_independent
-from text_uda.model.classifier import depth, layers, shares_layers
+from text_uda.model.classifier import PADDED_LEFT, depth, layers, shares_layers
 from text_uda.model.encoder_files import check_weights, encoder_path, load_config, load_tokenizer, open_part
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import can_be_linear, is_saved_linear, make_linear
@@ -78,6 +78,7 @@ def load_classifier(
             num_labels=len(labels),
             dtype=torch.float32,
             output_loading_info=True,
+            **_attention_fields(encoder),
             **_dropout_fields(encoder, dropout),
         )
     check_weights(encoder, model, loading)
@@ -122,7 +123,11 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
         )
     with seeded_torch(seed):
         model, loading = open_part(
-            AutoModelForMaskedLM.from_pretrained, encoder, dtype=torch.float32, output_loading_info=True
+            AutoModelForMaskedLM.from_pretrained,
+            encoder,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **_attention_fields(encoder),
         )
     check_weights(encoder, model, loading)
     _check_vocabulary(encoder, model, tokenizer)
@@ -249,13 +254,22 @@ def _load_padding_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
         # XLNet marks <cls> as a segment of its own. Models here get no segments, so a saved tokenizer makes none.
         names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
+    # Saved, so that any program pads as the batches here do, whatever the encoder's own files say.
+    side = "left" if load_config(encoder).model_type in PADDED_LEFT else "right"
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = side
     return tokenizer
 
 
 def _check_vocabulary(encoder: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Raise SettingsError if the tokenizer has tokens that the model has no embeddings for."""
-    embeddings: Any = model.get_input_embeddings()  # torch has no types for submodules
-    rows = embeddings.weight.shape[0]
+    """Raise SettingsError if the tokenizer has tokens that the model has no embeddings for, or no table of them."""
+    try:
+        embeddings: Any = model.get_input_embeddings()  # torch has no types for submodules
+        rows = embeddings.weight.shape[0]
+    except (NotImplementedError, AttributeError) as error:  # CANINE hashes characters
+        raise SettingsError(
+            f"the encoder {encoder!r} is a {model.config.model_type!r} model, which has no table of word embeddings; "
+            "choose another encoder (BERT, RoBERTa, DeBERTa, ModernBERT)"
+        ) from error
     largest = max(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids))
     if largest >= rows:
         raise SettingsError(
@@ -277,6 +291,16 @@ def _check_classes(encoder: str, classes: Sequence[str]) -> None:
             f"has {len(classes)} ({', '.join(classes[:10])}); choose the encoder that it was trained from, or data "
             "with its classes"
         )
+
+
+def _attention_fields(encoder: str) -> dict[str, str]:
+    """Full attention for a model with block-sparse attention (BigBird).
+
+    transformers changes such a model to full attention for good at its first short batch, so the logits of a text
+    would depend on the texts before it.
+    """
+    sparse = getattr(load_config(encoder), "attention_type", None) == "block_sparse"
+    return {"attention_type": "original_full"} if sparse else {}
 
 
 def _dropout_fields(encoder: str, dropout: float | None) -> dict[str, float]:

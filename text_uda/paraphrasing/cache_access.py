@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ from text_uda.data.loading import texts_of
 from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
-from text_uda.paraphrasing.documents import Documents, join_paraphrases
+from text_uda.paraphrasing.documents import Documents, join_paraphrases, language_of
 from text_uda.paraphrasing.filters import Filters
 from text_uda.text.sentences import Pieces
 from translation_cache import Cache, FillReport, Job, Paraphrase, check_job, count_others, fill, join, missing
@@ -117,13 +118,18 @@ def read_paraphrases(
             f"not every text has its {settings['method']} paraphrases: {cache.explain(settings)}. Run `text-uda "
             f"paraphrase DATA --method {settings['method']} --cache {cache}` with the same data and settings first"
         )
-    return _read_documents(documents, rows, filters, samples=samples, by_sentence=by_sentence)
+    join_units = partial(join_paraphrases, language=language_of(augmentation)) if by_sentence else _only_unit
+    return _read_documents(documents, rows, filters, samples=samples, join_units=join_units)
 
 
 def _read_documents(
-    documents: Documents, rows: pa.Table, filters: Filters | None, *, samples: int, by_sentence: bool
+    documents: Documents,
+    rows: pa.Table,
+    filters: Filters | None,
+    *,
+    samples: int,
+    join_units: Callable[[Pieces, list[Paraphrase]], Paraphrase],
 ) -> Iterator[list[Paraphrase]]:
-    join_units = join_paraphrases if by_sentence else _only_unit
     for starts, documents_pieces in documents.blocks():
         block = rows.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
         paraphrases = _read_units(block, filters, samples)  # the samples of a unit are adjacent

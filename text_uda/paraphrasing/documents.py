@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from text_uda.text.language import ANY, text_is_in
 from text_uda.text.sentences import Pieces, split_sentences
-from translation_cache import CacheError, Paraphrase, mapped_table
+from translation_cache import CacheError, Job, Paraphrase, mapped_table
 
 _BLOCK = 4096  # texts in memory at one time
 _STRINGS = pa.list_(pa.large_string())
@@ -64,15 +65,22 @@ def _to_table(documents: Iterator[Pieces]) -> pa.Table:
         ) from error
 
 
-def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase]) -> Paraphrase:
+def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase], *, language: str = ANY) -> Paraphrase:
     """The paraphrase of a text from the paraphrases of its sentences; a sentence without a usable one stays as it is.
 
-    The score fallback_rate is the share of such sentences; change_rate averages over the words of the text.
+    A text with a sentence in another language, and none that is clearly in `language`, is `source-language`: its short
+    sentences, which are not judged alone, are in that language too.
+
+    The score fallback_rate is the share of sentences that stay; change_rate averages over the words of the text.
     """
     usable = np.array([sentence.status == "ok" for sentence in of_sentences], dtype=bool)
     if not usable.any():
         reasons = Counter(sentence.status for sentence in of_sentences).most_common(1)
         return Paraphrase(None, reasons[0][0] if reasons else "empty")
+    is_foreign = [sentence.status == "source-language" for sentence in of_sentences]
+    judged = (sentence for sentence, foreign in zip(pieces.sentences, is_foreign, strict=True) if not foreign)
+    if any(is_foreign) and not any(text_is_in(language, sentence) for sentence in judged):
+        return Paraphrase(None, "source-language")
     new = [sentence.text if ok else None for sentence, ok in zip(of_sentences, usable, strict=True)]
     text = pieces.join([part or source for part, source in zip(new, pieces.sentences, strict=True)])
     words = np.array([len(sentence.split()) for sentence in pieces.sentences])
@@ -80,3 +88,8 @@ def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase]) -> Para
     scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
     pivots = [sentence.pivot for sentence in of_sentences if sentence.pivot]
     return Paraphrase(text, "ok", " ".join(pivots) or None, scores)
+
+
+def language_of(augmentation: Job) -> str:
+    """The language of the texts that an augmentation changes, `any` if it names none."""
+    return getattr(augmentation, "texts_language", ANY)

@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from text_uda.errors import SettingsError
-from translation_cache import Job, check_job
+from translation_cache import Job, Paraphrase, check_job
 
 
 @dataclass(frozen=True)
 class AugmentColumn:
     """Adds a column of augmented texts: `dataset.map(AugmentColumn(Synonym()), batched=True)`.
 
-    Where the augmentation leaves a text unchanged, the new text is None; the column `<to>_status` says why. Equal
-    settings have an equal fingerprint, so `datasets` finds its cached result again, and `num_proc` works.
+    Where the augmentation leaves a text unchanged or the text is None, the new text is None; the column `<to>_status`
+    says why. Equal settings have an equal fingerprint, so `datasets` finds its cached result again, and `num_proc`
+    works.
 
     Raises:
         SettingsError: the augmentation works on sentences (back-translation): fill a cache and call `write_pairs`.
@@ -40,12 +41,16 @@ class AugmentColumn:
                 "then write_pairs, which returns a datasets.Dataset"
             )
 
-    def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[str | None]]:
+    def __call__(self, batch: Mapping[str, Sequence[str | None]]) -> dict[str, list[str | None]]:
         """The new columns of a batch of rows, column -> values."""
         texts = batch[self.column]
         if isinstance(texts, str):
             raise SettingsError("AugmentColumn reads batches: call map with batched=True")
-        paraphrases = self.augmentation(texts, [self.sample] * len(texts))
+        rows = [row for row, text in enumerate(texts) if text is not None]
+        augmented = self.augmentation([text for text in texts if text is not None], [self.sample] * len(rows))
+        paraphrases = [Paraphrase(None, "empty")] * len(texts)
+        for row, paraphrase in zip(rows, augmented, strict=True):
+            paraphrases[row] = paraphrase
         return {
             self.to: [paraphrase.text if paraphrase.status == "ok" else None for paraphrase in paraphrases],
             f"{self.to}_status": [paraphrase.status for paraphrase in paraphrases],

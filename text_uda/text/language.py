@@ -27,8 +27,10 @@ _TWO_LETTERS: dict[str, str] = {
     for pair in """afr:af sqi:sq als:sq ara:ar arb:ar eus:eu bul:bg cat:ca zho:zh cmn:zh hrv:hr ces:cs dan:da nld:nl
         eng:en epo:eo est:et fin:fi fra:fr glg:gl deu:de ell:el heb:he hin:hi hun:hu isl:is ind:id gle:ga ita:it jpn:ja
         kor:ko lav:lv lit:lt msa:ms zsm:ms nor:no nob:no nno:nn oci:oc fas:fa pol:pl por:pt ron:ro rus:ru srp:sr slk:sk
-        slv:sl spa:es swa:sw swe:sv tha:th tur:tr ukr:uk urd:ur vie:vi cym:cy ger:de fre:fr dut:nl""".split()
+        slv:sl spa:es swa:sw swe:sv tha:th tur:tr ukr:uk urd:ur vie:vi cym:cy ger:de fre:fr dut:nl
+        fil:tl tgl:tl hbs:hr""".split()
 }
+_SYNONYMOUS = {"nb": "no", "sh": "hr"}  # codes of two letters that py3langid lacks
 _DECISIVE = 10.0  # log odds of another language over the expected one
 _MIN_SENTENCE_BYTES = 12
 _MIN_SENTENCE_WORDS = 3  # distinct ones; a script without spaces needs one
@@ -55,6 +57,7 @@ _ENGLISH_IN_PART = {
 }
 
 
+@cache
 def two_letters(code: str) -> str:
     """The ISO 639-1 code of a language that can be identified, of its code or that of ISO 639-3; ANY stays.
 
@@ -63,7 +66,8 @@ def two_letters(code: str) -> str:
     """
     if code in (ANY, "en"):
         return code
-    language = _TWO_LETTERS.get(code, code)
+    language = code.replace("_", "-").split("-")[0]  # pt-BR: without the region
+    language = _TWO_LETTERS.get(language) or _SYNONYMOUS.get(language, language)
     if language not in map(str, _identifier().nb_classes):
         raise SettingsError(f"language={code!r} is unknown: give a code of ISO 639, such as en, de or deu, or {ANY}")
     return language
@@ -80,7 +84,7 @@ def three_letters(code: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([code, *same] if len(code) == 3 else same)) or (code,)
 
 
-def is_in(language: str, words: Sequence[str]) -> bool | None:
+def sentence_is_in(language: str, words: Sequence[str]) -> bool | None:
     """Whether a sentence, given by its words in lower case, is in the language; None if it is too short to tell.
 
     It is in another one if that has log odds of at least 10 over the expected one, and over no language, by py3langid's
@@ -91,7 +95,16 @@ def is_in(language: str, words: Sequence[str]) -> bool | None:
     """
     if language == "en" and _is_english(words):
         return True
-    return _is_in(language, " ".join(dict.fromkeys(words)))
+    lag = _lag(language, " ".join(dict.fromkeys(words)))
+    return None if lag is None else lag < _DECISIVE
+
+
+def text_is_in(language: str, text: str) -> bool:
+    """Whether no language is likelier; False if the text is too short to tell."""
+    words = _words(text)
+    if language == ANY or (language == "en" and _is_english(words)):
+        return True
+    return _lag(language, " ".join(dict.fromkeys(words))) == 0
 
 
 def _is_english(words: Sequence[str]) -> bool:
@@ -102,7 +115,8 @@ def _is_english(words: Sequence[str]) -> bool:
 
 
 @lru_cache(maxsize=1 << 13)  # the samples of a text ask again
-def _is_in(language: str, text: str) -> bool | None:
+def _lag(language: str, text: str) -> float | None:
+    """The log odds of the likeliest language over the expected one, at least 0; None for a short text."""
     size = len(text.encode("utf-8", "replace"))
     other_script = size > 1.5 * len(text)  # Cyrillic, Greek, Arabic, Chinese, ...
     if size < _MIN_SENTENCE_BYTES or (text.count(" ") + 1 < _MIN_SENTENCE_WORDS and not other_script):
@@ -112,12 +126,12 @@ def _is_in(language: str, text: str) -> bool | None:
     if language == "en":
         expected = max(expected, scores["pcm"])  # Nigerian Pidgin, whose words are English
     expected = max(expected, scores[_NO_LANGUAGE])  # invented words and codes are in no other language
-    return max(scores.values()) - expected < _DECISIVE
+    return max(scores.values()) - expected
 
 
 def sentences_in(language: str, sentences: Sequence[Sequence[str]]) -> list[bool]:
     """For each sentence of a text whether it is in the language; one that is too short to tell follows the others."""
-    verdicts = [is_in(language, words) for words in sentences]
+    verdicts = [sentence_is_in(language, words) for words in sentences]
     return [(True in verdicts or False not in verdicts) if verdict is None else verdict for verdict in verdicts]
 
 

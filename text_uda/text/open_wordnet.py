@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from text_uda.cache_dir import home
-from text_uda.errors import MissingPartError
+from text_uda.errors import MissingPartError, SettingsError
 from text_uda.text.language import three_letters
 
 CORPORA = ("omw-1.4", "omw", "extended_omw")  # the last one has Wiktionary's words, for more languages
@@ -25,16 +25,22 @@ Sense = tuple[str, int]
 class OpenWordNet:
     """The words of a language, in the order of its file; those of several words are left out."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, name: str = "") -> None:
+        """Raises SettingsError if a line has no offset; `name` is that of the file, for the message."""
         self.digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         self.senses: dict[str, tuple[Sense, ...]] = {}
         self.words: dict[Sense, tuple[str, ...]] = {}
-        for line in content.decode("utf-8").splitlines():
+        for number, line in enumerate(content.decode("utf-8").splitlines(), 1):
             fields = line.split("\t")
             if line.startswith("#") or len(fields) < 3 or not fields[1].endswith("lemma"):
                 continue  # a comment, a definition or an example
             offset, _, part = fields[0].partition("-")
             word = fields[2].strip()
+            if not offset.isdecimal():
+                raise SettingsError(
+                    f"{name}, line {number}: {fields[0]!r:.80} is no offset with a part of speech, such as 00001740-n; "
+                    "download the Open Multilingual WordNet again"
+                )
             if word.isalpha() and part in _PARTS:
                 sense = (_PARTS[part], int(offset))
                 self.senses[word] = (*self.senses.get(word, ()), sense)
@@ -58,7 +64,7 @@ def _loaded(language: str) -> OpenWordNet:
     for corpus in CORPORA:
         for name, read in _files(corpus):
             if PurePosixPath(name).stem in [f"wn-{kind}-{code}" for code in codes for kind in ("data", "wikt")]:
-                return OpenWordNet(read())
+                return OpenWordNet(read(), name)
     raise MissingPartError(
         f"the Open Multilingual WordNet of language {language!r} is not installed: python -m nltk.downloader omw-1.4 "
         f"(or extended_omw, which has more languages), or set NLTK_DATA to a folder with "
