@@ -1,6 +1,7 @@
 """Random swap: whole words change places, and nothing else does."""
 
 from collections import Counter
+from importlib.metadata import version
 
 import pytest
 
@@ -71,6 +72,7 @@ def test_settings_out_of_range(settings: dict):
 def test_settings_decide():
     assert Swap().settings() == {
         "method": "swap", "version": 2, "unit": "text", "rate": 0.1, "seed": 0, "protect": [],
+        "py3langid": version("py3langid"),
     }  # fmt: skip
     text = "red green blue grey black white"
     assert len({Swap(seed=seed)([text], [0])[0].text for seed in range(20)}) > 5

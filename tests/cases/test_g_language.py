@@ -1,6 +1,7 @@
 """Case G: a text in another language than the method's is left alone and counted; English loses nothing."""
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,9 @@ def test_the_command_line_says_how_many(tmp_path: Path):
     assert "texts are in another language than synonym changes, and left alone; --language names" in output
     stats = CliRunner().invoke(main, ["cache", "stats", str(tmp_path / "cache")], catch_exceptions=False).output
     assert "source-language" in stats
+
+
+@pytest.mark.parametrize("kind", [Swap, Deletion, Typos])
+def test_the_version_of_the_language_data_is_in_the_settings(kind):
+    assert kind(language="en").settings()["py3langid"] == version("py3langid")
+    assert "py3langid" not in kind(language="any").settings()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from text_uda.augment.words import words_in
 from text_uda.errors import SettingsError
 from text_uda.paraphrasing.filters import Filters, normalised_words
-from text_uda.text.language import ANY
+from text_uda.text.language import ANY, language_versions
 from text_uda.text.protected_spans import Protected, protect
 from text_uda.text.sentences import change_rate
 from text_uda.text.typography import plain, restore_marks
@@ -117,7 +117,8 @@ class BackTranslation(Job):
         engines = round_trips[0] if len(round_trips) == 1 else {"pivots": round_trips}
         sampling = {} if self.temperature is None else {"retries": self.retries}
         names = {"protect": sorted(self.protect)} if self.protect else {}
-        return {"method": "back-translation", "version": 4, "unit": "sentence"} | engines | sampling | names
+        method = {"method": "back-translation", "version": 4, "unit": "sentence"}
+        return method | engines | sampling | names | language_versions(self.texts_language)
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         largest_sample: dict[str, int] = {}  # a sample must differ from all lower ones, so those are drawn too

@@ -13,7 +13,7 @@ from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_
 from text_uda.errors import SettingsError
 from text_uda.hub_connection import hub_may_answer
 from text_uda.keyed_random import Key
-from text_uda.text.language import two_letters
+from text_uda.text.language import language_versions, two_letters
 from translation_cache import Job, Paraphrase, fingerprint
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class MaskedLanguageModel(Job):
         named = {"method": "mlm", "version": 2, "unit": "text"} | _open_model(self.model).identity
         draw = {"rate": self.rate, "top_k": self.top_k, "temperature": self.temperature, "seed": self.seed}
         words = {"protect": sorted(lower_case(self.protect)), "language": two_letters(self.language)}
-        return named | {"precision": self.precision} | draw | words
+        return named | {"precision": self.precision} | draw | words | language_versions(words["language"])
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:
         """Raises SettingsError if the model cannot be opened, or lacks a tokenizer or the head."""
@@ -196,7 +196,7 @@ class _Window:
     positions: list[int] = field(default_factory=list)
 
 
-def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str) -> _EncodedText:
+def _encode(text: str, model: "_Model", kept_words: frozenset[str], language: str = "en") -> _EncodedText:
     words = words_in(text, language)
     stays = STOP_WORDS | kept_words
     editable = [word for word in words or () if word.editable and word.lowercase not in stays and not may_be_name(word)]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from text_uda.augment.words import Word, find_words, words_in
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import Draws, Key
-from text_uda.text.language import two_letters
+from text_uda.text.language import language_versions, two_letters
 from translation_cache import Job, Paraphrase, fingerprint
 
 
@@ -63,6 +63,7 @@ class WordEdit(Job):
         fields = {"rate": self.rate, "seed": self.seed, "protect": sorted(lower_case(self.protect))}
         if self.texts_language != type(self).language:  # the default
             fields["language"] = self.texts_language
+        fields |= language_versions(self.texts_language)
         return {"method": self.method, "version": self.version, "unit": "text"} | fields
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:

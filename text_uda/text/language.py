@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from importlib.metadata import version
 
 from text_uda.errors import SettingsError
 
@@ -82,6 +83,11 @@ def three_letters(code: str) -> tuple[str, ...]:
     language = two_letters(code)
     same = [three for three, two in _TWO_LETTERS.items() if two == language]
     return tuple(dict.fromkeys([code, *same] if len(code) == 3 else same)) or (code,)
+
+
+def language_versions(language: str) -> dict[str, str]:
+    """The version of the data that decide which sentences are in a language, for the settings of a method."""
+    return {} if language == ANY else {"py3langid": version("py3langid")}
 
 
 def sentence_is_in(language: str, words: Sequence[str]) -> bool | None:
