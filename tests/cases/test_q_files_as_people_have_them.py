@@ -43,14 +43,14 @@ def archive(**members: bytes) -> bytes:
 
 
 PACKED = {
-    "a.tsv.gz": gzip.compress(TSV),
-    "A.TSV.GZ": gzip.compress(TSV[:100]) + gzip.compress(TSV[100:]),
+    "a.tsv.gz": gzip.compress(TSV, mtime=0),
+    "A.TSV.GZ": gzip.compress(TSV[:100], mtime=0) + gzip.compress(TSV[100:], mtime=0),
     "a.tsv.bz2": bz2.compress(TSV),
     "a.tsv.xz": lzma.compress(TSV),
     "a.tsv.zst": pa.compress(TSV, "zstd", asbytes=True),
     "a.tsv.zip": archive(**{"a.tsv": TSV, "__MACOSX/._a.tsv": b"x"}),
     "a.zip": archive(**{"inner.tsv": TSV}),
-    "without-ending.tsv": gzip.compress(TSV),
+    "without-ending.tsv": gzip.compress(TSV, mtime=0),
 }
 
 
@@ -76,8 +76,8 @@ def test_an_incomplete_compressed_file(tmp_path: Path, name: str):
         ("a.csv", archive(**{"xl/workbook.xml": b"x"}), "is a spreadsheet; save the sheet as csv"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "is a spreadsheet, .* save the sheet as csv"),
         ("a.ods", b"PK", "is a spreadsheet, .* save the sheet as csv"),
-        ("a.gz", gzip.compress(TSV), "file name has to end in one of"),
-        ("a.parquet.gz", gzip.compress(TSV), "a packed Parquet file"),
+        ("a.gz", gzip.compress(TSV, mtime=0), "file name has to end in one of"),
+        ("a.parquet.gz", gzip.compress(TSV, mtime=0), "a packed Parquet file"),
         ("a.csv", csv_text().encode("utf-16")[:-1], "begins like UTF-16 and is not"),
         ("a.csv", csv_text().encode("latin1"), "row 2: byte 0xef is not UTF-8.*iconv -f latin1"),
         ("a.csv", "text,label\n“so”,good\n".encode("cp1252"), "row 2: byte 0x93 .*iconv -f windows-1252"),

@@ -144,7 +144,7 @@ def test_what_is_paraphrased_is_explained(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"a text\n"), "is a gzip file, not lines of text; name the file itself"),
+        (gzip.compress(b"a text\n", mtime=0), "is a gzip file, not lines of text; name the file itself"),
         ("a text\n".encode("utf-16"), "is UTF-16; convert it first"),
     ],
 )
