@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from text_uda import LogisticRegression, TrainSettings, load, pretrain, split, train
 from text_uda.cli import main
-from text_uda.cli.data_options import DataChoice
 from text_uda.errors import SettingsError
 from text_uda.training.pretrain_settings import PretrainSettings
 
@@ -44,7 +43,6 @@ def call(*, data="data.jsonl", encoder="encoder", dev="dev.jsonl", test="test.js
     options = {"--labels": "6", "--objective": "supervised", "--steps": "3"} | dict(pairwise_of(more))
     words = ["train", data, "--dev", dev, "--test", test, "--encoder", encoder, "--out", "run"]
     words += [word for option in options.items() for word in option]
-    DataChoice.load_any.cache_clear()  # of the call before, in this process
     return CliRunner().invoke(main, [str(word) for word in words])
 
 

@@ -6,12 +6,6 @@ import json
 import pytest
 
 from text_uda import LogisticRegression, TrainSettings, load, split, train
-from text_uda.cli.data_options import DataChoice
-
-
-@pytest.fixture(autouse=True)
-def _reads_files_anew():
-    DataChoice.load_any.cache_clear()
 
 
 def digest(run_directory):
@@ -74,7 +68,6 @@ def test_data_and_encoder_that_changed_since_are_told_before_the_training(run, r
     config["encoder_digest"] = "0" * 32
     config["versions"]["torch"] = "1.0"
     (tmp_path / "first" / "config.json").write_text(json.dumps(config))
-    DataChoice.load_any.cache_clear()
     again = run("train", "--config", tmp_path / "first", "--out", tmp_path / "second")
     assert again.exit_code == 0
     warnings = [line for line in again.stderr.splitlines() if "config.json: " in line]
