@@ -67,13 +67,15 @@ def test_a_class_of_another_data_set_is_refused_with_its_row(evaluate, tmp_path)
 
 
 def test_rows_without_a_label_are_left_out_and_counted(evaluate, tmp_path):
-    rows = [{"text": f"film {i}", "label": label} for i, label in enumerate(["pos", None, "neg", " ", float("nan")])]
+    rows = [{"text": f"film {i}", "label": label} for i, label in enumerate(["pos", None, "neg", " ", ""])]
     new = write(tmp_path / "new.jsonl", rows)
     assert "3 rows have no label and are left out" in evaluate(new, "--rows", "all").stdout
     result = record(evaluate(new, "--rows", "all", "--json"))
     assert (result["rows"], result["unlabeled_rows"]) == (2, 3)
     nothing = write(tmp_path / "nothing.jsonl", [{"text": "a film", "label": None}])
     assert "text-uda predict" in evaluate(nothing, "--rows", "all", code=2).stderr
+    damaged = write(tmp_path / "damaged.jsonl", [*rows, {"text": "a film", "label": float("nan")}])
+    assert "row 6: no label in 'label' (it is NaN)" in evaluate(damaged, "--rows", "all", code=2).stderr
 
 
 def test_a_file_without_labels_is_sent_to_predict(evaluate, tmp_path):
