@@ -138,6 +138,18 @@ def test_damaged_cache_is_never_read_as_data(run, refused, record, tmp_path):
     assert shard.name in str(json.loads(result.stdout)["damaged"])
 
 
+@pytest.fixture
+def echo(tmp_path, monkeypatch):
+    """A finished run whose labels are the texts."""
+    monkeypatch.setattr(
+        import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
+    )
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    for name in ("config.json", "result.json"):
+        (tmp_path / "run" / name).write_text("{}")
+    return tmp_path / "run"
+
+
 @pytest.mark.parametrize(
     ("stdin", "said"),
     [
@@ -147,18 +159,12 @@ def test_damaged_cache_is_never_read_as_data(run, refused, record, tmp_path):
         (b"good\nna\xefve\n", "line 2: byte 3 (0xef) is not UTF-8"),
     ],
 )
-def test_predict_names_the_line_after_it_answered_the_earlier_ones(refused, tmp_path, monkeypatch, stdin, said):
-    monkeypatch.setattr(
-        import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
-    )
-    assert said in refused("predict", tmp_path, input=stdin)
+def test_predict_names_the_line_after_it_answered_the_earlier_ones(refused, echo, stdin, said):
+    assert said in refused("predict", echo, input=stdin)
 
 
-def test_predict_reads_texts_without_byte_order_mark_and_line_ends(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
-    )
-    result = run("predict", tmp_path, input="\ufeffgood \r\nbad\ufeff\n".encode())
+def test_predict_reads_texts_without_byte_order_mark_and_line_ends(run, echo):
+    result = run("predict", echo, input="\ufeffgood \r\nbad\ufeff\n".encode())
     assert [json.loads(line)["label"] for line in result.stdout.splitlines()] == ["good ", "bad\ufeff"]
 
 
