@@ -154,13 +154,16 @@ def _training(config: Mapping[str, Any]) -> str:
         "settings": {name: value for name, value in settings.items() if name != "encoder"},
     }
     lines = [f"{name}: {json.dumps(value)}" for name, value in method.items() if value is not None]
+    others = ", ".join(  # a run of an earlier version has fewer
+        f"{data[side]:,} {side}" for side in ("unlabeled", "dev", "test") if side in data
+    )
     versions = ", ".join(f"{package} {version}" for package, version in config["versions"].items())
     return "\n".join(
         [
             "## Training",
             "",
             f"- Data: {_plain(data['name'])}, digest `{data['digest']}`: {data['labeled']:,} labeled ({sampling}),"
-            f" {data['unlabeled']:,} unlabeled, {data['dev']:,} dev and {data['test']:,} test texts.",
+            f" {others} texts.",
             f"- Encoder: {_plain(_encoder_name(config['encoder']))}, tuned: {_plain(settings['tune'])}.",
             f"- Versions: {versions}.",
             "",
