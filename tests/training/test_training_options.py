@@ -261,7 +261,7 @@ def test_a_run_of_a_version_that_wrote_less_goes_on(split, settings, tmp_path):
     assert train(split, **call)["steps"] == settings.steps
     file.write_text(json.dumps(config | {"data": config["data"] | {"digest": "another"}}))
     (tmp_path / "run" / "result.json").unlink()
-    with pytest.raises(SettingsError, match="digest"):
+    with pytest.raises(SettingsError, match="data: other texts or labels than when the run began"):
         train(split, **call)
 
 
