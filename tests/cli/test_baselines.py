@@ -83,11 +83,18 @@ def test_options_that_say_nothing_are_refused(refused, words, given, said, tmp_p
         (("--unlabeled-ratio", 7), "supervised reads no unlabeled texts and ignores --unlabeled-ratio; omit it"),
         (("--objective", "supcon", "--unlabeled-ratio", 7), "supcon reads no unlabeled texts"),
         (("--objective", "fast-swa", "--schedule", "cosine"), "fast-swa has its own learning rate cycles"),
+        (("--compile",), "compile has no effect"),
     ],
 )
 def test_an_option_that_the_method_ignores_is_refused(refused, words, tmp_path, options, expected):
     assert expected in refused(*words, "--tune", "head", *options, "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_label_sampling_of_all_labels_is_refused(refused, words, tmp_path):
+    every = ["all" if word == 6 else word for word in words]
+    line = refused(*every, "--tune", "head", "--label-sampling", "proportional", "--out", tmp_path / "run")
+    assert "--labels all labels every text, so --label-sampling proportional has no effect" in line
 
 
 def test_unlabeled_texts_that_no_step_reads_are_named(run, words, tmp_path):

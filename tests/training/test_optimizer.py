@@ -203,6 +203,7 @@ def test_more_new_layers_than_there_are(tiny_bert):
         ({"layer_decay": 1.5}, "layer_decay=1.5"),
         ({"layer_decay": float("nan")}, "layer_decay=nan"),
         ({"layer_decay": 0.9, "tune": "head"}, "layer_decay has no effect"),
+        ({"compile": True, "tune": "head"}, "compile has no effect"),
         ({"dropout": 1.0}, r"dropout=1.0: give a number in \[0, 1\)"),
         ({"dropout": -0.1}, "dropout=-0.1"),
         ({"dropout": float("nan")}, "dropout=nan"),

@@ -17,13 +17,14 @@ def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool
     read = sum(map(len, sides.values())) + len(corpus.unused)
     sentence = f"{read:,} labeled rows {'used' if limited else 'read'}: {', '.join(parts)}"
     if len(corpus.unlabeled):
-        sentence += f"; {len(corpus.unlabeled):,} unlabeled texts"
+        sentence += f"; {len(corpus.unlabeled):,} unlabeled {'text' if len(corpus.unlabeled) == 1 else 'texts'}"
     if split is not None:
         labeled = 0 if split.label_sampling is None else len(split.labeled)  # all labels: they are unlabeled texts too
         drawn = labeled + len(split.unlabeled) + (len(split.dev) if corpus.dev is None else 0)
         left_out = len(corpus.train) + len(corpus.unlabeled) - drawn
         if left_out:
-            sentence += f"; the split leaves out {left_out:,} training texts (near copies of others, or beyond a limit)"
+            texts = "text" if left_out == 1 else "texts"
+            sentence += f"; the split leaves out {left_out:,} training {texts} (near copies of others, or beyond a limit)"
     return sentence
 
 

@@ -138,6 +138,8 @@ class TrainSettings:
     def _check_fine_tuning(self) -> None:
         if self.layer_decay is not None and self.layer_decay < 1 and self.tune == "head":
             raise SettingsError("layer_decay has no effect with tune='head', which trains no layer: leave it out")
+        if self.compile and self.tune == "head":
+            raise SettingsError("compile has no effect with tune='head', which trains no layer: leave it out")
         trained = {"head": "0", "all": None}.get(self.tune, self.tune.removeprefix("last:"))
         if trained is not None and self.reinit_layers > int(trained):
             raise SettingsError(
