@@ -24,7 +24,8 @@ def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool
         left_out = len(corpus.train) + len(corpus.unlabeled) - drawn
         if left_out:
             texts = "text" if left_out == 1 else "texts"
-            sentence += f"; the split leaves out {left_out:,} training {texts} (near copies of others, or beyond a limit)"
+            why = "near copies of others, or beyond a limit"
+            sentence += f"; the split leaves out {left_out:,} training {texts} ({why})"
     return sentence
 
 
