@@ -1,10 +1,10 @@
 """How a failure ends: the line, the code, the traceback for who asks for it."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -47,24 +47,37 @@ def test_ctrl_c_says_what_is_kept(run, monkeypatch):
     assert explain(click.Abort()) == ("interrupted", 130)
 
 
-def test_ctrl_c_in_paraphrasing_keeps_the_rows(record, tmp_path):
-    path, cache = tmp_path / "many.tsv", tmp_path / "cache"
-    rows = [f"the large house number {n} was a beautiful place to live in\t{n % 2}" for n in range(100_000)]
-    path.write_text("text\tlabel\n" + "\n".join(rows), encoding="utf-8")
-    command = [sys.executable, "-m", "text_uda.cli", "paraphrase", str(path)]
-    command += ["--method", "synonym", "--cache", str(cache)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()  # what it is going to do
-    while not list(cache.rglob("*.parquet")) and process.poll() is None:  # while it imports, Python can lose a Ctrl-C
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    last = errors.splitlines()[-1]
-    assert last.startswith("interrupted: ") and str(cache) in last and "Traceback" not in errors
+@pytest.mark.parametrize("moment", ["in the second batch", "after the last row", "at the report"])
+def test_ctrl_c_in_paraphrasing_says_what_is_kept(run, record, reviews, tmp_path, monkeypatch, moment):
+    import translation_cache.filling
+    from text_uda.augment.synonym import Synonym
+    from text_uda.cli import verb_paraphrase
+
+    place, name, call = {
+        "in the second batch": (Synonym, "__call__", 2),
+        "after the last row": (translation_cache.filling, "compact_small", 1),
+        "at the report": (verb_paraphrase, "_echo_report", 1),
+    }[moment]
+    original, calls = getattr(place, name), itertools.count(1)
+
+    def interrupted(*words, **options):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return original(*words, **options)
+
+    monkeypatch.setattr(Synonym, "batch_size", 100)  # of 360 texts
+    cache = tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, interrupted)
+        result = run("paraphrase", reviews, "--method", "synonym", "--cache", cache)
+    assert result.exit_code == 130, result.output
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("interrupted: finished paraphrases are kept") and str(cache) in last
     assert record("cache", "verify", cache)["damaged"] == []
-    assert record("cache", "stats", cache)["rows"] > 0
+    rows = record("cache", "stats", cache)["rows"]
+    again = record("paraphrase", reviews, "--method", "synonym", "--cache", cache)
+    assert (rows == 100) == (moment == "in the second batch") and rows == again["present"] > 0
+    assert (again["made"] > 0) == (moment == "in the second batch")
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -18,7 +18,7 @@ from text_uda.progress import followed
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
-    from translation_cache import Job
+    from translation_cache import FillReport, Job
 
 
 def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
@@ -106,35 +106,38 @@ def paraphrase(
     if preview is not None:
         _preview(texts, job, preview)
     from text_uda.paraphrasing.cache_access import paraphrase as fill
+
+    with keeps(f"finished paraphrases are kept in {cache_path}; rerun the same command to resume"):
+        with followed(augmentation.method, "rows") as progress:
+            report = fill(
+                texts,
+                job,
+                cache_path,
+                samples=augmentation.samples,
+                engine=engine,
+                workers=workers,
+                shard=shard,
+                progress=progress,
+            )
+        if as_json:
+            emit_json(
+                {
+                    "requested": report.requested,
+                    "present": report.present,
+                    "made": report.computed,
+                    "rejected": dict(report.rejected),
+                    "seconds": round(report.seconds, 3),
+                    "texts": len(texts),
+                    "cache": cache_path,
+                }
+            )
+        else:
+            _echo_report(report, augmentation, job, cache_path)
+
+
+def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "Job", cache_path: str) -> None:
     from translation_cache import fingerprint
 
-    with (
-        keeps(f"finished paraphrases are kept in {cache_path}; rerun the same command to resume"),
-        followed(augmentation.method, "rows") as progress,
-    ):
-        report = fill(
-            texts,
-            job,
-            cache_path,
-            samples=augmentation.samples,
-            engine=engine,
-            workers=workers,
-            shard=shard,
-            progress=progress,
-        )
-    if as_json:
-        emit_json(
-            {
-                "requested": report.requested,
-                "present": report.present,
-                "made": report.computed,
-                "rejected": dict(report.rejected),
-                "seconds": round(report.seconds, 3),
-                "texts": len(texts),
-                "cache": cache_path,
-            }
-        )
-        return
     if job.settings()["unit"] == "sentence":
         sentences = report.requested // augmentation.samples
         click.echo(f"the texts have {sentences:,} distinct sentences; each is paraphrased and cached once")
