@@ -140,10 +140,6 @@ def train(
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
       text-uda train --config run/config.json --seed 1 --out run-1
     """
-    if labels == "all" and label_sampling != "balanced":
-        raise SettingsError(
-            f"--labels all labels every text, so --label-sampling {label_sampling} has no effect: leave it out"
-        )
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
             f"--augment {augmentation.method} reads the paraphrases of `text-uda paraphrase`; give --cache DIR"
