@@ -274,14 +274,15 @@ def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
 
 
 def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, tmp_path, monkeypatch):
-    monkeypatch.setattr("text_uda.experiment.trial._LOCK_TIMEOUT_S", 0.1)
-    locks = tmp_path / "study" / "runs" / ".locks"
+    monkeypatch.setattr("text_uda.runs.run_lock.WAIT_S", 0.1)
+    run = tmp_path / "study" / "runs" / "none-seed-1"
     trials = some(head)[:3:2]
     assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
-    with exclusive_lock(locks / trials[1].folder, wait_s=0) as locked:
+    run.mkdir()
+    with exclusive_lock(run / ".lock", wait_s=0) as locked:
         assert locked
         outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
-    assert "another process runs none-seed-1" in outcome.failed["none-seed-1"]
+    assert f"another process writes to {run}" in outcome.failed["none-seed-1"]
 
 
 def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path, monkeypatch):

@@ -345,13 +345,17 @@ def test_a_loss_that_is_no_number_ends_the_run(settings, tmp_path, monkeypatch):
     assert rows and set(rows) <= set(range(len(TEXTS)))
 
 
-def test_a_damaged_checkpoint_is_told(settings, tmp_path):
+def test_a_damaged_checkpoint_is_told_and_not_read(settings, tmp_path, caplog):
+    settings = replace(settings, steps=2)
     with pytest.raises(Interrupted):
         pretrain(TEXTS, settings=settings, out=tmp_path / "run", max_minutes=1e-9)
     (file,) = (tmp_path / "run" / "checkpoints").glob("*/weights.safetensors")
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(SettingsError, match="is damaged"):
-        pretrain(TEXTS, settings=settings, out=tmp_path / "run")
+    resumed = pretrain(TEXTS, settings=settings, out=tmp_path / "run")
+    assert "step-00000001 is damaged (weights.safetensors does not match its digest)" in caplog.text
+    assert "training goes on from the start" in caplog.text
+    whole = pretrain(TEXTS, settings=settings, out=tmp_path / "whole")
+    assert resumed["model_files"] == whole["model_files"] and not (tmp_path / "run" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ def model_folder(run: str | Path) -> Path:
     directory = RunDirectory(Path(run))
     refit = RunDirectory(directory.path / REFIT)
     for one in (directory, *([refit] if refit.path.exists() else [])):
-        one.check_whole()
+        one.check_finished()
         directory = one
+    directory.check_model()
     return directory.model
 
 

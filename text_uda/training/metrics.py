@@ -79,8 +79,8 @@ class Metrics:
     """Appends one line to metrics.jsonl for each logged step and each evaluation on the development rows.
 
     Of several processes the main one writes. The file is appended to and flushed, not written whole like the others: it
-    grows with the run. It is synced before each checkpoint. A resumed run drops the lines after its checkpoint, also one
-    that a kill cut short.
+    grows with the run. It is synced before each checkpoint. A resumed run drops the lines after its checkpoint, also
+    one that a kill cut short.
 
     Args:
         accelerator: its trackers receive the same values.
