@@ -1,6 +1,7 @@
 """The run directory: what is refused, what is kept."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,90 @@ def test_a_folder_of_other_files_is_never_written_to(tmp_path, resume):
     with pytest.raises(SettingsError, match="is a file"):
         RunDirectory(tmp_path / "thesis.tex").open(CONFIG, resume=resume)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("config", [{"name": "app", "version": "2"}, {"model_type": "bert"}, {}])
+def test_a_config_of_another_program_is_no_run(tmp_path, config, resume):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "src").mkdir()
+    for _ in range(2):
+        with pytest.raises(SettingsError, match=r"no run of text-uda wrote its config\.json"):
+            RunDirectory(tmp_path).open(CONFIG, resume=resume)
+    assert json.loads((tmp_path / "config.json").read_text()) == config and (tmp_path / "src").exists()
+
+
+def test_a_run_of_an_earlier_version_is_a_run(tmp_path):
+    earlier = CONFIG | {"method": "uda"}
+    (tmp_path / "config.json").write_text(json.dumps(earlier))
+    (tmp_path / "result.json").write_text("{}")
+    assert not RunDirectory(tmp_path).open(earlier, resume=True)
+    assert RunDirectory(tmp_path).open(earlier, resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert RunDirectory(tmp_path).config() == earlier | {"text_uda_run": 1}
+
+
+def test_a_run_of_a_later_version_is_not_misread(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"text_uda_run": 99}))
+    for resume in (True, False):
+        with pytest.raises(SettingsError, match=r"format 99, here 1\): update text-uda"):
+            RunDirectory(tmp_path).open(CONFIG, resume=resume)
+
+
+def test_files_beside_a_run_are_named_and_nothing_is_removed(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(CONFIG, resume=True)
+    (run.path / "result.json").write_text("{}")
+    (run.path / "model").mkdir()
+    (run.path / "notes.txt").write_text("years of work")
+    (run.path / "model" / "labels.csv").write_text("")
+    with pytest.raises(SettingsError, match=r"which are not removed \(model/labels\.csv, notes\.txt\): move them"):
+        run.open(CONFIG, resume=False)
+    assert (run.path / "result.json").exists()
+    assert not run.open(CONFIG, resume=True), "a run goes on beside them"
+    (run.path / "result.json").unlink()
+    with pytest.raises(SettingsError, match=r"\(model/labels\.csv\)"):  # the end of the run replaces model/
+        run.open(CONFIG, resume=True)
+
+
+def test_an_input_inside_the_run_is_not_removed(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(CONFIG, resume=True)
+    run.model.mkdir()
+    (tmp_path / "link").symlink_to(run.model)
+    for encoder in (run.model, run.path / ".." / "run" / "model", tmp_path / "link", run.path):
+        with pytest.raises(SettingsError, match="is an input of this call"):
+            run.open(CONFIG, resume=False, inputs=[encoder])
+    assert run.model.exists()
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_kill_while_a_run_is_removed_leaves_a_run_without_a_result(tmp_path, monkeypatch, steps):
+    run = RunDirectory(tmp_path / "run")
+    run.open(CONFIG, resume=True)
+    for name in ("result.json", "examples.jsonl", "metrics.jsonl", "checkpoints/step-1/state.json"):
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("{}")
+    left = iter([None] * steps)
+
+    def until_killed(remove):
+        def call(path, *arguments, **options):
+            if next(left, 0) == 0:
+                raise KeyboardInterrupt
+            return remove(path, *arguments, **options)
+
+        return call
+
+    other = CONFIG | {"settings": {"steps": 20, "seed": 0}}
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "rmdir"):
+            patch.setattr(Path, name, until_killed(getattr(Path, name)))
+        with pytest.raises(KeyboardInterrupt):
+            run.open(other, resume=False)
+    assert not (run.path / "result.json").exists() or not steps
+    assert run.config()["settings"]["steps"] == 10
+    assert run.open(other, resume=False)
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\udcff"])
