@@ -112,6 +112,17 @@ def test_no_reader_takes_a_run_whose_model_is_damaged(call, tmp_path):
     assert call(run, resume=False)["model_files"] == result["model_files"]
 
 
+def test_a_run_of_an_earlier_version_needs_its_vocabulary(call, tmp_path):
+    run = tmp_path / "run"
+    result = call(run)
+    RunDirectory(run).write("result.json", {key: value for key, value in result.items() if key != "model_files"})
+    list(predict(run, ["good"]))
+    (run / "model" / "tokenizer.json").unlink()
+    for read in (lambda: list(predict(run, ["good"])), lambda: evaluate(run, ROWS)):
+        with pytest.raises(SettingsError, match=r"model has no vocabulary: its tokenizer\.json is missing"):
+            read()
+
+
 def test_nan_weights_are_an_error_not_an_answer(call, tmp_path):
     run = tmp_path / "run"
     call(run)

@@ -84,15 +84,20 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
     """The tokenizer of an encoder.
 
     Raises:
-        SettingsError: there is none. transformers then returns a tokenizer whose only tokens are special ones.
+        SettingsError: there is none.
     """
     tokenizer: PreTrainedTokenizerBase = open_part(AutoTokenizer.from_pretrained, encoder)
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+    if not has_vocabulary(tokenizer):
         raise SettingsError(
             f"the encoder {encoder!r} has no vocabulary: its files lack the tokenizer (tokenizer.json, vocab.txt, "
             "spiece.model, ...); put them beside the weights, for example with tokenizer.save_pretrained"
         )
     return tokenizer
+
+
+def has_vocabulary(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether it has other tokens than special ones: without its files, transformers returns one that has not."""
+    return not set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens)
 
 
 def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:

@@ -19,6 +19,7 @@ from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
+from text_uda.model.encoder_files import has_vocabulary
 from text_uda.model.packing import pack
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
@@ -85,6 +86,11 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     restore_averaging_layer(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    if not has_vocabulary(tokenizer):  # the files of a run of an earlier version have no digests
+        raise SettingsError(
+            f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
+            " train the run again with --no-resume (resume=False)"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), tokenizer
 
