@@ -285,6 +285,29 @@ def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, t
     assert f"another process writes to {run}" in outcome.failed["none-seed-1"]
 
 
+def test_a_finished_trial_whose_model_is_damaged_is_named_and_not_passed_for_finished(reviews, head, tmp_path):
+    trials, data, out = some(head)[:3:2], {"source": str(reviews)}, tmp_path / "study"
+    first, second = run_study(trials, data, out=out, workers=1).finished
+    weights = second / "model" / "model.safetensors"
+    weights.write_bytes(b"\0" * weights.stat().st_size)
+    outcome = run_study(trials, data, out=out, workers=1)
+    assert outcome.finished == (first,)
+    assert f"{weights} is not as the run wrote it" in outcome.failed[second.name]
+    shutil.rmtree(second)
+    assert run_study(trials, data, out=out, workers=1).finished == (first, second)
+
+
+def test_a_trial_whose_folder_holds_files_of_somebody_else_fails_and_keeps_them(reviews, head, tmp_path):
+    trial, data, out = some(head)[0], {"source": str(reviews)}, tmp_path / "study"
+    theirs = out / "runs" / trial.folder / "precious.txt"
+    run_study([replace(trial, name="other")], data, out=out, workers=1)
+    theirs.parent.mkdir()
+    theirs.write_text("years of work")
+    outcome = run_study([trial], data, out=out, workers=1)
+    assert "holds files that are not of a run (precious.txt)" in outcome.failed[trial.folder]
+    assert [path.name for path in theirs.parent.iterdir()] == ["precious.txt"]
+
+
 def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path, monkeypatch):
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)  # as while a process imports the script
     with pytest.raises(SettingsError, match='under if __name__ == "__main__"'):

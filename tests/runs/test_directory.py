@@ -1,13 +1,20 @@
 """The run directory: what is refused, what is kept."""
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
+from text_uda.objectives import Supervised
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.provenance import code_versions
+from text_uda.training.settings import TrainSettings
+from text_uda.training.stop_signals import Interrupted
+from text_uda.training.train_classifier import train
 from translation_cache.atomic import unfinished_name
 
 CONFIG = {"name": "a", "settings": {"steps": 10, "seed": 0}, "versions": {"torch": "1"}, "code_revision": "x"}
@@ -84,6 +91,29 @@ def test_files_beside_a_run_are_named_and_nothing_is_removed(tmp_path):
     (run.path / "result.json").unlink()
     with pytest.raises(SettingsError, match=r"\(model/labels\.csv\)"):  # the end of the run replaces model/
         run.open(CONFIG, resume=True)
+
+
+@pytest.mark.parametrize("mask", [0o002, 0o027])
+def test_everything_that_a_run_writes_follows_the_umask(tiny_bert, tmp_path, mask):
+    rows = Rows(("good film", "bad plot"), (0, 1))
+    split = Split("test", ("good", "bad"), rows, ("fine",), rows, rows, "0" * 32)
+    settings = TrainSettings(encoder=str(tiny_bert), tune="last:1", steps=2, max_tokens=16, evaluate_every=1)
+    modes: dict[str, int] = {}
+
+    def look() -> None:
+        modes.update({str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")})
+
+    before = os.umask(mask)
+    try:
+        for minutes in (1e-9, None):
+            with suppress(Interrupted):
+                train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run", max_minutes=minutes)
+            look()
+    finally:
+        os.umask(before)
+    assert {"run/checkpoints/step-00000001/best.safetensors", "run/model/model.safetensors", "run/.lock"} <= set(modes)
+    for name, mode in modes.items():
+        assert mode == (0o666 if "." in Path(name).name else 0o777) & ~mask, (name, oct(mode))
 
 
 def test_an_input_inside_the_run_is_not_removed(tmp_path):
