@@ -46,6 +46,9 @@ def test_a_folder_of_other_files_is_never_written_to(tmp_path, resume):
         RunDirectory(tmp_path).open(CONFIG, resume=resume)
     with pytest.raises(SettingsError, match="is a file"):
         RunDirectory(tmp_path / "thesis.tex").open(CONFIG, resume=resume)
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    with pytest.raises(SettingsError, match="is a symbolic link to nothing"):
+        RunDirectory(tmp_path / "link").open(CONFIG, resume=resume)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 

@@ -84,6 +84,8 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
         if not self.path.exists():
+            if self.path.is_symlink():
+                raise SettingsError(f"{self.path} is a symbolic link to nothing; name a folder for the run")
             return
         own, others = sort_entries(self.path)
         if not (self.path / "config.json").exists():
