@@ -18,7 +18,8 @@ LAYERS = [
     {"errors", "progress", "distributed", "keyed_random", "cache_dir", "ranges", "lazy_imports", "hub_connection"},
     {"text"},
     {"data", "translate"},
-    {"model", "runs.directory", "runs.decisive_settings", "runs.provenance"},  # a pretraining run is an encoder
+    {"runs.run_files", "runs.model_files", "runs.decisive_settings", "runs.provenance"},
+    {"model", "runs.directory"},  # a pretraining run is an encoder
     {"paraphrasing", "augment"},
     {"objectives"},
     {"runs"},

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = ".unfinished-"  # hidden, so that no reader takes an unfinished entry for a finished one
-_REPLACED = ".replaced-"  # the earlier folder while a new one takes its place
+REPLACED = ".replaced-"  # the earlier folder while a new one takes its place
 _DAY_S = 24 * 3600.0
 _WINDOWS = os.name == "nt"
 
@@ -96,9 +96,9 @@ def remove_leftovers(folder: Path, *, of: str | None = None, older_than_s: float
         older_than_s: leave younger ones, which another process may be writing; None removes all.
     """
     name = "*" if of is None else glob.escape(of)
-    for path in folder.glob(f"{_REPLACED}{name}"):
+    for path in folder.glob(f"{REPLACED}{name}"):
         with contextlib.suppress(OSError):
-            target = folder / path.name.removeprefix(_REPLACED)
+            target = folder / path.name.removeprefix(REPLACED)
             shutil.rmtree(path) if target.exists() else path.rename(target)
     for path in folder.glob(f"{PREFIX}*" if of is None else f"{PREFIX}{name}.*"):
         with contextlib.suppress(OSError):  # another process may remove it too
@@ -112,6 +112,16 @@ def make_folder(path: Path) -> None:
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         sync(path.parent)
+
+
+def set_aside(path: Path, name: str) -> Path:
+    """Rename an entry that is damaged to `name` in its folder, where an earlier one of that name is replaced."""
+    target = path.parent / name
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(path, target)
+    sync(path.parent)
+    return target
 
 
 def sync(path: Path) -> None:
@@ -136,7 +146,7 @@ def _set_permissions(path: Path, permissions: int) -> None:
 
 def _replace_folder(path: Path, by: Path) -> None:
     """A kill between the two renames leaves the earlier folder under another name; `remove_leftovers` puts it back."""
-    old = path.parent / f"{_REPLACED}{path.name}"
+    old = path.parent / f"{REPLACED}{path.name}"
     os.rename(path, old)
     try:
         os.rename(by, path)

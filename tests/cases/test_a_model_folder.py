@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, pipeline
 from text_uda.data import Rows, Split
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import LogisticRegression, SelfTraining, Supervised
+from text_uda.runs.directory import RunDirectory
 from text_uda.runs.prediction import predict
 from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.settings import TrainSettings
@@ -91,6 +92,8 @@ def test_a_run_of_an_earlier_version_reads_the_tokens_of_its_configuration(split
     tokenizer.model_max_length = 128
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.save_pretrained(run / "model")
+    result = RunDirectory(run).result() or {}
+    RunDirectory(run).write("result.json", {name: value for name, value in result.items() if name != "model_files"})
     assert list(predict(run, split.test.texts)) == expected
 
 

@@ -274,14 +274,38 @@ def test_what_a_kill_left_is_no_file_of_another(reviews, head, tmp_path):
 
 
 def test_a_run_that_another_process_is_at_work_on_is_left_to_it(reviews, head, tmp_path, monkeypatch):
-    monkeypatch.setattr("text_uda.experiment.trial._LOCK_TIMEOUT_S", 0.1)
-    locks = tmp_path / "study" / "runs" / ".locks"
+    monkeypatch.setattr("text_uda.runs.run_lock.WAIT_S", 0.1)
+    run = tmp_path / "study" / "runs" / "none-seed-1"
     trials = some(head)[:3:2]
     assert len(run_study(trials[:1], {"source": str(reviews)}, out=tmp_path / "study").finished) == 1
-    with exclusive_lock(locks / trials[1].folder, wait_s=0) as locked:
+    run.mkdir()
+    with exclusive_lock(run / ".lock", wait_s=0) as locked:
         assert locked
         outcome = run_study(trials, {"source": str(reviews)}, out=tmp_path / "study", workers=1)
-    assert "another process runs none-seed-1" in outcome.failed["none-seed-1"]
+    assert f"another process writes to {run}" in outcome.failed["none-seed-1"]
+
+
+def test_a_finished_trial_whose_model_is_damaged_is_named_and_not_passed_for_finished(reviews, head, tmp_path):
+    trials, data, out = some(head)[:3:2], {"source": str(reviews)}, tmp_path / "study"
+    first, second = run_study(trials, data, out=out, workers=1).finished
+    weights = second / "model" / "model.safetensors"
+    weights.write_bytes(b"\0" * weights.stat().st_size)
+    outcome = run_study(trials, data, out=out, workers=1)
+    assert outcome.finished == (first,)
+    assert f"{weights} is not as the run wrote it" in outcome.failed[second.name]
+    shutil.rmtree(second)
+    assert run_study(trials, data, out=out, workers=1).finished == (first, second)
+
+
+def test_a_trial_whose_folder_holds_files_of_somebody_else_fails_and_keeps_them(reviews, head, tmp_path):
+    trial, data, out = some(head)[0], {"source": str(reviews)}, tmp_path / "study"
+    theirs = out / "runs" / trial.folder / "precious.txt"
+    run_study([replace(trial, name="other")], data, out=out, workers=1)
+    theirs.parent.mkdir()
+    theirs.write_text("years of work")
+    outcome = run_study([trial], data, out=out, workers=1)
+    assert "holds files that are not of a run (precious.txt)" in outcome.failed[trial.folder]
+    assert [path.name for path in theirs.parent.iterdir()] == ["precious.txt"]
 
 
 def test_a_script_without_a_guard_is_told_so(reviews, head, tmp_path, monkeypatch):

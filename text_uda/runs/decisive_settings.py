@@ -8,8 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from text_uda.runs.run_files import MARKER
+
 # Top-level entries that record where and with what a run was computed.
-PROVENANCE = ("name", "versions", "code_revision", "command", "machine")
+PROVENANCE = (MARKER, "name", "versions", "code_revision", "command", "machine")
 
 # Settings that do not affect the result, except for rounding and, with tokens_per_pass, which units dropout draws.
 WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")

@@ -1,30 +1,44 @@
-"""The run directory: everything that a run leaves, and the only input of reports.
+"""The run directory: everything that a run leaves, and the only input of reports. `run_files` lists the names.
 
-config.json           the configuration and its provenance: settings, digests, versions, code revision
+config.json           a marker and the configuration and its provenance: settings, digests, versions, code revision
 metrics.jsonl         one line for each logged step and for each evaluation on the development rows
 examples.jsonl        some of the unlabeled pairs
 test_examples.jsonl   some of the test rows with the predictions of the chosen weights
 dev_predictions.jsonl label, predicted class and its probability of each development row
 seen_texts.npz        a hash of each text that the run used
 diverged.json         the step, terms and rows of a loss or gradient that was not finite, if there was one
-result.json           errors, scores of classes, confusion, calibration, coverage; only of a finished run
+result.json           errors, scores of classes, confusion, calibration, coverage, digests of model/; written last
 checkpoints/          the newest checkpoint, until the run is finished
 tokens/               token ids of data sets too large for memory, until the run is finished
 model/                an ordinary transformers folder with the chosen weights
 refit/                the run directory of a refit, a model trained on every label, where one was requested
+.lock                 held while a call writes here
+
+A run that has a result.json is finished: all its other files are durable before that one.
 """
 
 import json
 import logging
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import OtherRunError, SettingsError
 from text_uda.runs.decisive_settings import changes, has_earlier_head
-from translation_cache.atomic import make_folder, remove_leftovers, whole_folder, write_whole
+from text_uda.runs.model_files import check_model, digests
+from text_uda.runs.run_files import (
+    FORMAT,
+    LOCK,
+    MARKER,
+    inputs_among,
+    is_config_of_run,
+    remove_folder,
+    remove_own,
+    remove_unfinished,
+    sort_entries,
+)
+from translation_cache.atomic import make_folder, sync, whole_folder, write_whole
 
 log = logging.getLogger("text_uda")
 
@@ -61,35 +75,107 @@ class RunDirectory:
     def dev_predictions(self) -> Path:
         return self.path / "dev_predictions.jsonl"
 
-    def open(self, config: Mapping[str, Any], *, resume: bool) -> bool:
-        """Start or resume the run with this configuration. Returns whether it starts here.
+    def check_place(self, *, resume: bool) -> None:
+        """Raise SettingsError where the folder is not one to write this run to; writes nothing itself.
 
-        Raises:
-            SettingsError: the folder holds other files.
-            OtherRunError: it holds a run with other settings.
+        It is new or empty, or a run directory. Beside a run that resumes, other files may lie, but not in model/, which
+        the end of the run replaces.
         """
         if self.path.exists() and not self.path.is_dir():
             raise SettingsError(f"{self.path} is a file; name a folder for the run")
-        remove_leftovers(self.path)
-        earlier = self.config() if (self.path / "config.json").exists() else None
-        if earlier is None and self.path.exists() and any(self.path.iterdir()):
-            raise SettingsError(f"{self.path} holds files that are not of a run; name an empty folder for the run")
-        if earlier is not None and not resume:
-            shutil.rmtree(self.path)
-        elif earlier is not None:
-            if different := changes(earlier, json.loads(json.dumps(config))):
-                raise OtherRunError(self.path, different)
-            if earlier.get("machine") not in (None, config.get("machine")):
-                log.warning(
-                    "%s started with %s and resumes with %s: the results will not be the same to the bit",
-                    self.path,
-                    _listed(earlier["machine"]),
-                    _listed(config.get("machine") or {}),
+        if not self.path.exists():
+            if self.path.is_symlink():
+                raise SettingsError(f"{self.path} is a symbolic link to nothing; name a folder for the run")
+            return
+        own, others = sort_entries(self.path)
+        if not (self.path / "config.json").exists():
+            hidden = [path for path in own if path.parent == self.path and path.name.startswith(".")]
+            others += [path for path in own if not any(path.is_relative_to(one) for one in hidden)]
+            if others:
+                raise SettingsError(
+                    f"{self.path} holds files that are not of a run ({_names(others, self.path)}); name an empty folder"
+                    " for the run"
                 )
+            return
+        if not is_config_of_run(self.config()):
+            raise SettingsError(
+                f"{self.path} holds files that are not of a run (no run of text-uda wrote its config.json); name an"
+                " empty folder for the run"
+            )
+        if resume:
+            others = [path for path in others if path.is_relative_to(self.model) and not self._has_result()]
+        if others:
+            raise SettingsError(
+                f"{self.path} holds files that no run wrote, which are not removed ({_names(others, self.path)}): move"
+                " them elsewhere, or name another folder for the run"
+            )
+
+    def is_finished(self, config: Mapping[str, Any], *, resume: bool) -> bool:
+        """Whether there is nothing to do: with `resume`, the folder holds this run, finished, and its model is whole.
+
+        It writes nothing, so that a finished run can be in a folder that is read only.
+
+        Raises:
+            OtherRunError: the folder holds a run with other settings.
+            SettingsError: it holds other files, or the model is damaged.
+        """
+        self.check_place(resume=resume)
+        if not resume or not self._has_result():
             return False
-        make_folder(self.path)
-        self.write("config.json", config)
+        self._check_same(config)
+        self.check_model()
         return True
+
+    def open(self, config: Mapping[str, Any], *, resume: bool, inputs: Iterable[Path] = ()) -> bool:
+        """Start or resume the run with this configuration. Returns whether it starts here.
+
+        Args:
+            inputs: files and folders that the call reads. Without `resume`, none of them is removed.
+        Raises:
+            SettingsError: the folder holds other files, or an input.
+            OtherRunError: it holds a run with other settings.
+        """
+        self.check_place(resume=resume)
+        is_run = (self.path / "config.json").exists()
+        if is_run and resume:
+            self._check_same(config)
+        if self.path.exists():
+            remove_unfinished(self.path)
+        if is_run and resume:
+            return False
+        if is_run:
+            self._remove_run(inputs)
+        make_folder(self.path)
+        self.write("config.json", {MARKER: FORMAT, **config})
+        return True
+
+    def discard(self) -> None:
+        """Remove a run that has not begun, so that a corrected call does not meet its settings."""
+        remove_own(self.path, keep=(LOCK,))
+
+    def _check_same(self, config: Mapping[str, Any]) -> None:
+        earlier = self.config()
+        if different := changes(earlier, json.loads(json.dumps(config))):
+            raise OtherRunError(self.path, different)
+        if not self._has_result() and earlier.get("machine") not in (None, config.get("machine")):
+            log.warning(
+                "%s started with %s and resumes with %s: the results will not be the same to the bit",
+                self.path,
+                _listed(earlier["machine"]),
+                _listed(config.get("machine") or {}),
+            )
+
+    def _remove_run(self, inputs: Iterable[Path]) -> None:
+        """Remove the files of the run but its config.json, which the next one replaces: a kill leaves a run."""
+        own, _ = sort_entries(self.path)
+        if read := inputs_among(own, inputs, self.path):
+            raise SettingsError(
+                f"{read[0]} is an input of this call and lies in the run {self.path}, which --no-resume (resume=False)"
+                " would remove: name another folder for the run"
+            )
+        (self.path / "result.json").unlink(missing_ok=True)
+        sync(self.path)  # so that no power cut leaves the result beside the next run's configuration
+        remove_own(self.path, keep=("config.json", LOCK))
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
         """Raise OtherRunError where an earlier version started the run with a head that this version does not make.
@@ -130,8 +216,28 @@ class RunDirectory:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_text(content, "utf-8")
 
+    def finish(self, result: Mapping[str, Any]) -> dict[str, str]:
+        """Write result.json, the last file of a run, then remove checkpoints and token ids; returns the digests of
+        model/. Everything else of the run is written before."""
+        sync(self.metrics)
+        model_files = digests(self.model)
+        self.write("result.json", {**result, "model_files": model_files})
+        remove_folder(self.path, "checkpoints")
+        remove_folder(self.path, "tokens")
+        return model_files
+
     def config(self) -> dict[str, Any]:
-        return self._read("config.json")
+        """The content of config.json.
+
+        Raises:
+            SettingsError: it cannot be read, or a later version of text_uda wrote it.
+        """
+        config = self._read("config.json")
+        if isinstance(later := config.get(MARKER), int) and later > FORMAT:
+            raise SettingsError(
+                f"{self.path} is a run of a later version of text-uda (format {later}, here {FORMAT}): update text-uda"
+            )
+        return config
 
     def resolved_precision(self, precision: "Precision", width: int | None, *, resume: bool) -> "ResolvedPrecision":
         """The precision of the forward passes. With "auto", a resumed run keeps the precision that it started with."""
@@ -145,7 +251,17 @@ class RunDirectory:
 
     def result(self) -> dict[str, Any] | None:
         """The result of a finished run, else None."""
-        return self._read("result.json") if (self.path / "result.json").exists() else None
+        return self._read("result.json") if self._has_result() else None
+
+    def _has_result(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    def is_run(self) -> bool:
+        """Whether a run, finished or not, wrote the configuration of this folder."""
+        try:
+            return is_config_of_run(self.config())
+        except SettingsError:  # there is no configuration, or it is no JSON object
+            return False
 
     def holds_pretraining(self) -> bool:
         """Whether this is a run of `text-uda pretrain`, finished or not: it leaves an encoder, not a classifier."""
@@ -177,6 +293,15 @@ class RunDirectory:
         if self.result() is None or not self.model.is_dir():
             raise SettingsError(f"the run {self.path} is not finished: rerun the same `text-uda train` command")
 
+    def check_whole(self) -> None:
+        """`check_finished`, and the files of the model are those that the run wrote (DamagedModelError)."""
+        self.check_finished()
+        self.check_model()
+
+    def check_model(self) -> None:
+        """Check the files of the model of a finished run; see `model_files.check_model`."""
+        check_model(self.path, self._read("result.json"))
+
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
@@ -197,7 +322,7 @@ class RunDirectory:
         if not self.metrics.exists():
             return []
         records = []
-        for line in self.metrics.read_text("utf-8").splitlines():
+        for line in self.metrics.read_text("utf-8", errors="replace").splitlines():
             try:
                 records.append(json.loads(line))
             except ValueError:
@@ -226,6 +351,12 @@ def _set_truncation(tokenizer: "PreTrainedTokenizerBase") -> None:
         backend.enable_truncation(tokenizer.model_max_length, direction=tokenizer.truncation_side)
     else:
         backend.no_truncation()
+
+
+def _names(paths: Iterable[Path], folder: Path) -> str:
+    """At most five paths, relative to the folder."""
+    names = [f"{path.relative_to(folder)}{' (a symbolic link)' if path.is_symlink() else ''}" for path in paths]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _listed(machine: Mapping[str, Any]) -> str:

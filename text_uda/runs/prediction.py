@@ -16,8 +16,10 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.errors import SettingsError
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
+from text_uda.model.encoder_files import has_vocabulary
 from text_uda.model.packing import pack
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
@@ -43,6 +45,8 @@ def probabilities(
     Args:
         max_tokens_per_batch: including padding; a batch has rows of similar length.
         precision: of the forward pass; the softmax is in float32.
+    Raises:
+        SettingsError: a logit is not a finite number.
     """
     was_training = model.training
     model.eval()
@@ -53,12 +57,20 @@ def probabilities(
     with torch.inference_mode(), autocast(model.device, precision):
         batches = batches_by_tokens(rows, max_tokens_per_batch)
         for indices in batches[distributed.rank() :: distributed.processes()]:  # other rows stay 0 here
-            result[indices] = logits(model, rows.batch(indices).to(model.device)).float().softmax(dim=-1).cpu().numpy()
+            values = logits(model, rows.batch(indices).to(model.device)).float()
+            values = values.masked_fill(~values.isfinite(), torch.nan)  # -inf alone would give finite probabilities
+            result[indices] = values.softmax(dim=-1).cpu().numpy()
             done += len(indices)
             if progress is not None:
                 progress(done, len(rows))
     model.train(was_training)
-    return distributed.summed(torch.from_numpy(result)).numpy()
+    result = distributed.summed(torch.from_numpy(result)).numpy()
+    if not np.isfinite(result).all():
+        raise SettingsError(
+            f"the model {model.name_or_path} gives logits that are not finite numbers, so its weights are damaged:"
+            " restore it from a copy, or train it again"
+        )
+    return result
 
 
 def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -66,13 +78,19 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
     Raises:
         SettingsError: the run is not finished, or the folder is not a run.
+        DamagedModelError: a file of the model is missing or altered.
     """
     directory = RunDirectory(run)
-    directory.check_finished()
+    directory.check_whole()
     model = AutoModelForSequenceClassification.from_pretrained(directory.model)
     restore_averaging_layer(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    if not has_vocabulary(tokenizer):  # the files of a run of an earlier version have no digests
+        raise SettingsError(
+            f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
+            " train the run again with --no-resume (resume=False)"
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), tokenizer
 

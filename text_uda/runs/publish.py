@@ -33,13 +33,14 @@ def model_folder(run: str | Path) -> Path:
     """The model for use of a finished run: that of its refit, where there is one.
 
     Raises:
-        SettingsError: the run or its refit is not finished, or there is no run.
+        SettingsError: the run or its refit is not finished, its model is damaged, or there is no run.
     """
     directory = RunDirectory(Path(run))
     refit = RunDirectory(directory.path / REFIT)
     for one in (directory, *([refit] if refit.path.exists() else [])):
         one.check_finished()
         directory = one
+    directory.check_model()
     return directory.model
 
 

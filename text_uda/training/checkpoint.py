@@ -2,11 +2,13 @@
 state of the objectives.
 
 Nothing else needs to be kept: rows, random draws and schedules are pure functions of (seed, step). Only safetensors and
-JSON are read; nothing is unpickled. A checkpoint appears whole or not at all; only then is the previous one removed.
+JSON are read; nothing is unpickled. A checkpoint appears whole or not at all; only then is the previous one removed. It
+has digests of its files and of the metrics up to it, so that a disk that lost some of them is noticed.
 """
 
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,9 @@ from torch import Tensor, nn
 from text_uda.errors import SettingsError
 from text_uda.objectives.weight_averaging import Averaged
 from text_uda.training.elapsed import NO_TIME, Elapsed
-from translation_cache.atomic import remove_leftovers, whole_folder
+from translation_cache.atomic import remove_leftovers, set_aside, whole_folder
+
+log = logging.getLogger("text_uda")
 
 
 @dataclass
@@ -63,8 +67,13 @@ def save(
     done: int,
     best: Best | None,
     elapsed: Elapsed = NO_TIME,
+    metrics: Path | None = None,
 ) -> Path:
-    """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older checkpoints."""
+    """Write the state after `done` steps to folder/step-XXXXXXXX, then remove the older checkpoints.
+
+    Args:
+        metrics: metrics.jsonl of these steps, durable.
+    """
     final = folder / f"step-{done:08d}"
     if final.exists():
         return final
@@ -89,11 +98,36 @@ def save(
             "best": best and {"criterion": best.criterion, "step": best.step},
             "spent": elapsed._asdict(),
             "files": files,
+            "metrics": metrics and {"bytes": metrics.stat().st_size, "digest": _file_digest(metrics)},
         }
         (unfinished / "state.json").write_text(json.dumps(state | {"digest": _state_digest(state)}), "utf-8")
     for older in sorted(folder.glob("step-*"))[:-1]:
         shutil.rmtree(older)
     return final
+
+
+def set_damaged_aside(folder: Path, metrics: Path) -> None:
+    """Rename checkpoints that are not whole, or whose metrics are not, to damaged-step-XXXXXXXX, with a warning each.
+
+    Training goes on from the checkpoint before, or from the start; either way it comes to the same weights.
+
+    Args:
+        metrics: metrics.jsonl of the run.
+    """
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            _check_metrics(metrics, _verified_state(path))
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            kept = set_aside(path, f"damaged-{path.name}")
+            earlier = max((other.name for other in folder.glob("step-*")), default=None)
+            log.warning(
+                "the checkpoint %s is damaged (%s) and kept as %s: training goes on from %s",
+                path,
+                error,
+                kept.name,
+                f"the checkpoint {earlier}" if earlier else "the start",
+            )
 
 
 def load(
@@ -111,12 +145,7 @@ def load(
         return 0, None, NO_TIME
     newest = checkpoints[-1]
     try:
-        state: dict[str, Any] = json.loads((newest / "state.json").read_text("utf-8"))
-        if state.pop("digest") != _state_digest(state):
-            raise ValueError("state.json does not match its digest")
-        for name, digest in state["files"].items():
-            if _file_digest(newest / name) != digest:
-                raise ValueError(f"{name} does not match its digest")
+        state = _verified_state(newest)
         weights = load_file(newest / "weights.safetensors")
         moments = load_file(newest / "optimizer.safetensors")
         elapsed = Elapsed(**state.get("spent", {}))
@@ -146,6 +175,26 @@ def load(
             f"the checkpoint {newest} is damaged ({error}); remove that folder, or start again with --no-resume"
         ) from error
     return int(state["step"]), best, elapsed
+
+
+def _verified_state(checkpoint: Path) -> dict[str, Any]:
+    """The content of state.json. Raises ValueError where it or a file does not match its digest."""
+    state: dict[str, Any] = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    if state.pop("digest") != _state_digest(state):
+        raise ValueError("state.json does not match its digest")
+    for name, digest in state["files"].items():
+        if _file_digest(checkpoint / name) != digest:
+            raise ValueError(f"{name} does not match its digest")
+    return state
+
+
+def _check_metrics(path: Path, state: dict[str, Any]) -> None:
+    """Raise ValueError unless the file begins with the metrics that the checkpoint knows."""
+    if (known := state.get("metrics")) is None:  # of an earlier version
+        return
+    content = path.read_bytes()[: known["bytes"]]
+    if hashlib.blake2b(content).hexdigest() != known["digest"]:
+        raise ValueError(f"{path.name} no longer begins with the {known['bytes']:,} bytes of its steps")
 
 
 def _state_digest(state: dict[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """The end of a run: evaluates the last and the chosen weights, and writes the model and result.json."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from text_uda.runs.kept_predictions import dev_lines, examples_of, packed
 from text_uda.runs.model_card import model_card
 from text_uda.runs.per_class import named
 from text_uda.runs.prediction import probabilities
+from text_uda.runs.run_files import CARD
 from text_uda.runs.seen_texts import write_seen_texts
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
@@ -90,17 +90,14 @@ def write_result(
         **more,
     }
 
-    def write() -> None:
-        directory.write_model(model, tokenizer, {"README.md": model_card(directory.config(), result)})
+    def write() -> dict[str, str]:
+        directory.write_model(model, tokenizer, {CARD: model_card(directory.config(), result)})
         directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
         directory.write_dev_predictions(dev_lines(split.dev, split.classes, chosen.dev))
         write_seen_texts(directory.path, split, unlabeled)
-        directory.write("result.json", result)
-        shutil.rmtree(directory.checkpoints, ignore_errors=True)
-        shutil.rmtree(directory.tokens, ignore_errors=True)
+        return directory.finish(result)
 
-    distributed.on_main(write)
-    return result
+    return result | {"model_files": distributed.on_main(write)}
 
 
 def _figures(evaluation: Evaluation | None, prefix: str) -> dict[str, float | None]:

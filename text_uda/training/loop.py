@@ -107,6 +107,7 @@ def train_loop(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
 
 def _train(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
     settings, directory = run.settings, run.directory
+    distributed.on_main(lambda: checkpoint.set_damaged_aside(directory.checkpoints, directory.metrics))
     done, run.best, before = checkpoint.load(directory.checkpoints, run.module, run.optimizer, run.averaged)
     stopwatch = Stopwatch(before)
     last_kept = done if done > 0 else -1  # without a checkpoint the evaluation before the first step is made again
@@ -141,18 +142,19 @@ def _train(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
             bar.advance()
 
             if distributed.any_of(stop.is_set()):
-                _save(run, done, stopwatch.elapsed())
+                _save(run, metrics, done, stopwatch.elapsed())
                 raise Interrupted(stop.message(done, run.steps, directory.path))
             if is_last:
                 break
             if done % settings.checkpoint_every == 0:
                 with throughput.paused():
-                    _save(run, done, stopwatch.elapsed())
+                    _save(run, metrics, done, stopwatch.elapsed())
         return run.finish(done, stopwatch.elapsed())
 
 
-def _save(run: TrainingRun, done: int, elapsed: Elapsed) -> None:
+def _save(run: TrainingRun, metrics: Metrics, done: int, elapsed: Elapsed) -> None:
     def save() -> None:
+        metrics.sync()
         checkpoint.save(
             run.directory.checkpoints,
             run.module,
@@ -161,6 +163,7 @@ def _save(run: TrainingRun, done: int, elapsed: Elapsed) -> None:
             done=done,
             best=run.best,
             elapsed=elapsed,
+            metrics=run.directory.metrics,
         )
 
     distributed.on_main(save)

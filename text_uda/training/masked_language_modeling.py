@@ -6,7 +6,6 @@ Departures: no next-sentence prediction (as RoBERTa), and the size of a step is 
 """
 
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -238,16 +237,13 @@ class MaskedLanguageModeling:
             "seconds": round(elapsed.seconds, 2),
         }
 
-        def write() -> None:
+        def write() -> dict[str, str]:
             note = averaging_note(encoder)
             notes = {} if note is None else {AVERAGING_NOTE: note}
             # The encoder's own length, not max_tokens: fine-tuning may read more of a text than pretraining.
             tokenizer = load_tokenizer(encoder)
             limit_tokens(tokenizer, max_positions(self.module))
             directory.write_model(self.module, tokenizer, notes)
-            directory.write("result.json", result)
-            shutil.rmtree(directory.checkpoints, ignore_errors=True)
-            shutil.rmtree(directory.tokens, ignore_errors=True)
+            return directory.finish(result)
 
-        distributed.on_main(write)
-        return result
+        return result | {"model_files": distributed.on_main(write)}

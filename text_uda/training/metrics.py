@@ -17,6 +17,7 @@ from text_uda import distributed
 from text_uda.model.classifier import TokenCounts
 from text_uda.runs.directory import RunDirectory
 from text_uda.training.run_warnings import RunWarnings
+from translation_cache.atomic import sync
 
 MACHINE_METRICS = ("rows_per_s", "tokens_per_s", "peak_memory_gb")  # they differ between machines for the same run
 
@@ -78,7 +79,8 @@ class Metrics:
     """Appends one line to metrics.jsonl for each logged step and each evaluation on the development rows.
 
     Of several processes the main one writes. The file is appended to and flushed, not written whole like the others: it
-    grows with the run, and a resumed run drops the lines after its checkpoint, also one that a kill cut short.
+    grows with the run. It is synced before each checkpoint. A resumed run drops the lines after its checkpoint, also
+    one that a kill cut short.
 
     Args:
         accelerator: its trackers receive the same values.
@@ -92,6 +94,7 @@ class Metrics:
             for record in directory.read_metrics():
                 list(self._warnings.read(record))  # they were logged before the run stopped
             self._file = directory.metrics.open("a", encoding="utf-8")
+        self._path = directory.metrics
 
     def __enter__(self) -> "Metrics":
         return self
@@ -107,6 +110,11 @@ class Metrics:
 
     def evaluation(self, done: int, figures: Mapping[str, float]) -> None:
         self._append({"kind": "dev", "step": done} | dict(figures))
+
+    def sync(self) -> None:
+        """Make the lines so far durable."""
+        if self._file is not None:
+            sync(self._path)
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._accelerator.trackers:

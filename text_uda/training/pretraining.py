@@ -1,8 +1,7 @@
 """`pretrain`: checks the arguments, writes the configuration, and trains a masked language model."""
 
 import hashlib
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import hidden_width
 from text_uda.runs.directory import PRETRAINING, RunDirectory
 from text_uda.runs.provenance import code_versions, machine
+from text_uda.runs.run_files import paths_in
+from text_uda.runs.run_lock import claimed
 from text_uda.training.loop import train_loop
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretrain_settings import PretrainSettings
@@ -34,6 +35,7 @@ def pretrain(
     name: str | None = None,
     resume: bool = True,
     max_minutes: float | None = None,
+    command: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train an encoder to predict masked tokens of `texts`, and write the run directory `out`.
 
@@ -51,12 +53,14 @@ def pretrain(
         name: of the run.
         resume: False starts again and discards what an earlier run left in `out`.
         max_minutes: stop after this time with a checkpoint; the same call resumes from it.
+        command: for config.json: the options of `text-uda pretrain`.
     Returns:
         the content of result.json: run, model, start_dev_loss, start_perplexity, dev_loss, perplexity (on masked tokens
         of the held-out texts, before and after training), steps, texts, held_out, tokens (seen in training), new_head,
-        seconds.
+        seconds, model_files (the SHA-256 of each file of the model).
     Raises:
-        SettingsError: the encoder does not predict masked tokens, or the folder holds another run.
+        SettingsError: the encoder does not predict masked tokens, the folder holds another run or other files, another
+            process writes there, or the model of the finished run is damaged.
         DataError: fewer than two texts have a token that can be masked.
         NonFiniteError: the loss is not finite.
         Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
@@ -78,20 +82,21 @@ def pretrain(
         "data": {"texts": len(texts), "digest": _digest(texts)},
         "settings": asdict(settings),
         "encoder_digest": encoder_digest(settings.encoder),
+        **({} if command is None else {"command": dict(command)}),
         **code_versions(),
         "machine": machine(accelerator, precision),
     }
-    is_new = distributed.on_main(lambda: directory.open(config, resume=resume))
-    if (finished := directory.result()) is not None:
-        return finished
-    try:
-        run = MaskedLanguageModeling(texts, replace(settings, precision=precision), directory, accelerator)
-    except (SettingsError, DataError):
-        accelerator.wait_for_everyone()  # no process may still write into the folder that is removed
-        if is_new and distributed.is_main():  # a corrected call must not find a run with other settings
-            shutil.rmtree(directory.path)
-        raise
-    return train_loop(run, stop)
+    with claimed(directory, config, resume=resume, inputs=paths_in([settings.encoder, command])) as is_new:
+        if (finished := directory.result()) is not None:
+            return finished
+        try:
+            run = MaskedLanguageModeling(texts, replace(settings, precision=precision), directory, accelerator)
+        except (SettingsError, DataError):
+            accelerator.wait_for_everyone()  # no process may still write into the folder
+            if is_new and distributed.is_main():
+                directory.discard()
+            raise
+        return train_loop(run, stop)
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """`train`: checks the arguments, writes the configuration, and fine-tunes a classifier or fits a baseline."""
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 from text_uda.runs.directory import REFIT, RunDirectory
 from text_uda.runs.provenance import code_versions, machine
+from text_uda.runs.run_files import paths_in
+from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.fit_baseline import BaselineFit
@@ -107,11 +109,12 @@ def train(
         encoding); augmentation, warnings; per_class (of dev, test, last_dev and last_test: precision, recall, f1 and
         support of each class); of the chosen weights on the test rows also confusion, calibration (see
         `calibration_error`) and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic
-        regression on the labels, for a run that reads unlabeled texts. With `refit` also refit: the content of
-        `out`/refit/result.json.
+        regression on the labels, for a run that reads unlabeled texts; model_files, the SHA-256 of each file of the
+        model. With `refit` also refit: the content of `out`/refit/result.json.
     Raises:
-        SettingsError: settings that contradict each other, a folder that holds another run, or a refit without
-            development rows, whose labels it adds.
+        SettingsError: settings that contradict each other, a folder that holds another run or other files or in which
+            another process writes, a finished run whose model is damaged, or a refit without development rows, whose
+            labels it adds.
         NonFiniteError: the loss is not finite.
         Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
     """
@@ -150,11 +153,12 @@ def train(
         frozen=frozen,
         command=command,
     )
-    result = run.on(split, Path(out))
-    if every_label is None:
-        return result
-    refit_of = {"digest": split.digest, "steps": result["best_step"], "label_share": split.label_share}
-    return result | {"refit": run.on(every_label, Path(out) / REFIT, refit_of=refit_of)}
+    with ExitStack() as locks:  # the run stays locked while its refit is trained in it
+        result = run.on(split, Path(out), locks)
+        if every_label is None:
+            return result
+        refit_of = {"digest": split.digest, "steps": result["best_step"], "label_share": split.label_share}
+        return result | {"refit": run.on(every_label, Path(out) / REFIT, locks, refit_of=refit_of)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,10 +181,13 @@ class _Run:
     frozen: FrozenEncoder | None
     command: Mapping[str, Any] | None
 
-    def on(self, split: Split, out: Path, *, refit_of: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def on(
+        self, split: Split, out: Path, locks: ExitStack, *, refit_of: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Start or resume the run in the folder `out`; returns the content of result.json.
 
         Args:
+            locks: takes the lock of the folder.
             refit_of: for a refit, the split digest, the label shares and the best step of the first run, whose folder
                 contains `out`.
         """
@@ -206,7 +213,8 @@ class _Run:
         if baseline is not None:
             steps = 0
         config = self._config(split, steps, refit_of) | {"machine": machine(accelerator, precision)}
-        is_new = distributed.on_main(lambda: directory.open(config, resume=self.resume))
+        inputs = paths_in([settings.encoder, config["augmentation"], str(self.cache), self.command])
+        is_new = locks.enter_context(claimed(directory, config, resume=self.resume, inputs=inputs))
         if (finished := directory.result()) is not None:
             return finished
         resolved = replace(settings, precision=precision)
@@ -228,9 +236,9 @@ class _Run:
                 else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen)
             )
         except SettingsError:
-            accelerator.wait_for_everyone()  # no process may still write into the folder that is removed
-            if is_new and distributed.is_main():  # a corrected call must not find a run with other settings
-                shutil.rmtree(directory.path)
+            accelerator.wait_for_everyone()  # no process may still write into the folder
+            if is_new and distributed.is_main():
+                directory.discard()
             raise
         if track:
             tracked = {"run": config["name"], "method": config["method"], **asdict(settings)}
