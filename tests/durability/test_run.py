@@ -1,4 +1,4 @@
-"""A power cut at each step of a training: a run that says it is finished is whole, any other resumes to the same end."""
+"""A power cut at each step of a training: a run that says it is finished is whole, all others resume to the same end."""
 
 import json
 from dataclasses import replace
