@@ -3,26 +3,41 @@
 from pathlib import Path
 
 import pytest
-import test_cache
+from cache_scenario import check, early_compaction, record
 from exploring import CrashStates
+from run_scenario import Training, train_and_refit
 
+from text_uda.training.metrics import Metrics
 from translation_cache import atomic
 
 
-def leave_out(patch: pytest.MonkeyPatch, *, folders: bool) -> None:
-    """Take out the sync of each file, or of each folder, in the module that writes."""
-    sync = atomic.sync
-    patch.setattr(atomic, "sync", lambda path: None if path.is_dir() == folders else sync(path))
+def leave_out(patch: pytest.MonkeyPatch, kind: str) -> None:
+    """Take out the sync of each file or of each folder in the module that writes, or that of the metrics."""
+    if kind == "metrics":
+        patch.setattr(Metrics, "sync", lambda metrics: None)
+    else:
+        sync = atomic.sync
+        patch.setattr(atomic, "sync", lambda path: None if path.is_dir() == (kind == "folders") else sync(path))
 
 
-@pytest.mark.parametrize(("folders", "loss"), [(False, "damaged"), (True, "an acknowledged row is lost")])
-def test_the_cache_without_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: bool, loss: str) -> None:
-    monkeypatch.setattr(test_cache.compaction, "MIN_SMALL_FILES", 3)
+@pytest.mark.parametrize("kind", ["files", "folders"])
+def test_the_cache_without_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    early_compaction(monkeypatch)
     with monkeypatch.context() as patch:
-        leave_out(patch, folders=folders)
-        recorder, acknowledged = test_cache.record(tmp_path / "disk")
+        leave_out(patch, kind)
+        recorder, acknowledged = record(tmp_path / "disk")
     exploration = CrashStates(recorder).explore(
-        "cache", lambda disk, count: test_cache.check(disk, acknowledged, count), tmp_path, stop_at=1
+        "cache", lambda disk, count: check(disk, acknowledged, count), tmp_path, stop_at=1
     )
+    print(*exploration.violations)
+    assert exploration.violations
+
+
+@pytest.mark.parametrize("kind", ["files", "folders", "metrics"])
+def test_a_run_without_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    with monkeypatch.context() as patch:
+        leave_out(patch, kind)
+        training = Training.record(train_and_refit, tmp_path / "disk", runs=("run", "run/refit"))
+    exploration = CrashStates(training.recorder).explore("run", training.check, tmp_path, stop_at=1)
     print(*exploration.violations)
     assert exploration.violations

@@ -1,0 +1,137 @@
+"""Training, and what has to be there of it after a power cut."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from disk_model import Tree
+from make_fixtures import OBJECTIVES, SETTINGS, TEXTS, Reversed, split
+from recording import Recorder
+
+from text_uda.runs.directory import RunDirectory
+from text_uda.training import checkpoint
+from text_uda.training.metrics import MACHINE_METRICS
+from text_uda.training.pretrain_settings import PretrainSettings
+from text_uda.training.pretraining import pretrain
+from text_uda.training.train_classifier import train
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "format-0"
+_TIMES = ("seconds", "cpu_seconds", "model_files")  # the model card has the seconds
+
+Work = Callable[[], Any]  # writes the run directory `run` in the working directory
+
+
+def train_and_refit() -> None:
+    train(
+        split(),
+        objectives=OBJECTIVES,
+        augmentation=Reversed(),
+        cache=FIXTURE / "cache",
+        settings=replace(SETTINGS, encoder=str(FIXTURE / "encoder"), steps=6, checkpoint_every=2, evaluate_every=3),
+        out="run",
+        refit=True,
+    )
+
+
+def pretrain_encoder() -> None:
+    settings = PretrainSettings(
+        encoder=str(FIXTURE / "encoder"), steps=6, tokens_per_step=64, checkpoint_every=2, evaluate_every=3, log_every=1
+    )
+    pretrain(list(TEXTS), settings=settings, out="run")
+
+
+def _in(folder: Path, work: Work) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)  # the path of a run is part of its files
+        work()
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that came to its end undisturbed, and its record.
+
+    Args:
+        root: the folder that holds it.
+        runs: the paths of the run directories that it leaves there.
+        saved: what was acknowledged: the run and the step of each checkpoint, and None for the end.
+    """
+
+    work: Work
+    root: Path
+    runs: tuple[str, ...]
+    recorder: Recorder
+    saved: list[tuple[str, int] | None]
+
+    @staticmethod
+    def record(work: Work, root: Path, *, runs: tuple[str, ...] = ("run",)) -> "Training":
+        root.mkdir()
+        recorder, saved, save = Recorder(root), list[tuple[str, int] | None](), checkpoint.save
+
+        def acknowledged(folder: Path, *arguments: Any, done: int, **options: Any) -> Path:
+            path = save(folder, *arguments, done=done, **options)
+            saved.append((str(folder.parent), done))
+            recorder.acknowledge()
+            return path
+
+        with recorder.recording(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoint, "save", acknowledged)
+            _in(root, work)
+            saved.append(None)
+            recorder.acknowledge()
+        return Training(work, root, runs, recorder, saved)
+
+    def check(self, disk: Path, acknowledged: int) -> None:
+        """What says that it is finished is whole; every checkpoint is whole, and none that was saved is lost."""
+        saved = self.saved[:acknowledged]
+        for name in self.runs:
+            run = RunDirectory(disk / name)
+            if run.result() is not None:
+                self._check_whole(disk, name)
+                continue
+            assert None not in saved, "a finished run is lost"
+            checkpoint.set_damaged_aside(run.checkpoints, run.metrics)
+            steps = [int(path.name.removeprefix("step-")) for path in run.checkpoints.glob("step-*")]
+            damaged = [path.name for path in run.checkpoints.glob("damaged-*")]
+            assert not damaged, "a checkpoint is damaged"
+            last = max((step for entry, step in filter(None, saved) if entry == name), default=0)
+            assert max(steps, default=0) >= last, "a checkpoint is lost"
+
+    def _check_whole(self, disk: Path, name: str) -> None:
+        RunDirectory(disk / name).check_model()
+        present = _files(disk / name)
+        for file, content in _files(self.root / name).items():
+            assert file.startswith("refit/") or present.get(file) == content, f"{file} is not whole"
+
+    def check_rerun(self, disk: Path, acknowledged: int) -> None:
+        """The same command ends with the same files as without the power cut."""
+        self.check(disk, acknowledged)
+        _in(disk, self.work)
+        for name in self.runs:
+            run, undisturbed = disk / name, self.root / name
+            assert _result(run) == _result(undisturbed), "another result"
+            assert _metrics(run) == _metrics(undisturbed), "other metrics"
+            present, expected = _files(run), _files(undisturbed)
+            assert present.keys() == expected.keys(), f"other files: {present.keys() ^ expected.keys()}"
+            for file in expected:
+                if file.startswith("model/") and file != "model/README.md":  # it has the seconds
+                    assert present[file] == expected[file], f"{file} is not the same"
+
+
+def says_finished(tree: Tree) -> bool:
+    return any(path.endswith("/result.json") for path in tree)
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _result(run: Path) -> dict[str, Any]:
+    return {name: value for name, value in json.loads((run / "result.json").read_text()).items() if name not in _TIMES}
+
+
+def _metrics(run: Path) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name not in MACHINE_METRICS} for record in records]
