@@ -38,7 +38,13 @@ def train_and_refit() -> None:
 
 def pretrain_encoder() -> None:
     settings = PretrainSettings(
-        encoder=str(FIXTURE / "encoder"), steps=6, tokens_per_step=64, checkpoint_every=2, evaluate_every=3, log_every=1
+        encoder=str(FIXTURE / "encoder"),
+        steps=6,
+        tokens_per_step=64,
+        max_tokens=16,
+        checkpoint_every=2,
+        evaluate_every=3,
+        log_every=1,
     )
     pretrain(list(TEXTS), settings=settings, out="run")
 
