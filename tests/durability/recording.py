@@ -37,6 +37,8 @@ class Recorder:
         for folder in list(self.disk.folders):
             self.disk.sync(folder)
         self.disk.durable |= self.disk.content
+        self.steps.clear()
+        self.snapshots.clear()
 
     def acknowledge(self) -> None:
         """What was called has returned: from here on its result must survive."""

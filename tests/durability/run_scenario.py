@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from disk_model import Tree
 from make_fixtures import OBJECTIVES, SETTINGS, TEXTS, Reversed, split
 from recording import Recorder
 
@@ -24,7 +23,7 @@ _TIMES = ("seconds", "cpu_seconds", "model_files")  # the model card has the sec
 Work = Callable[[], Any]  # writes the run directory `run` in the working directory
 
 
-def train_and_refit() -> None:
+def train_and_refit(*, resume: bool = True) -> None:
     train(
         split(),
         objectives=OBJECTIVES,
@@ -33,7 +32,12 @@ def train_and_refit() -> None:
         settings=replace(SETTINGS, encoder=str(FIXTURE / "encoder"), steps=6, checkpoint_every=2, evaluate_every=3),
         out="run",
         refit=True,
+        resume=resume,
     )
+
+
+def train_again() -> None:
+    train_and_refit(resume=False)
 
 
 def pretrain_encoder() -> None:
@@ -61,19 +65,29 @@ class Training:
 
     Args:
         root: the folder that holds it.
+        rerun: what a user calls after a power cut.
         runs: the paths of the run directories that it leaves there.
         saved: what was acknowledged: the run and the step of each checkpoint, and None for the end.
+        before: the files of the runs before the training.
     """
 
-    work: Work
     root: Path
+    rerun: Work
     runs: tuple[str, ...]
     recorder: Recorder
     saved: list[tuple[str, int] | None]
+    before: dict[str, dict[str, bytes]]
 
     @staticmethod
-    def record(work: Work, root: Path, *, runs: tuple[str, ...] = ("run",)) -> "Training":
+    def record(work: Work, root: Path, *, rerun: Work | None = None) -> "Training":
+        """
+        Args:
+            rerun: what was called before, and is called after a power cut, if it is not `work`.
+        """
         root.mkdir()
+        if rerun is not None:
+            _in(root, rerun)
+        before = {name: _files(root / name) for name in _runs_in(root)}
         recorder, saved, save = Recorder(root), list[tuple[str, int] | None](), checkpoint.save
 
         def acknowledged(folder: Path, *arguments: Any, done: int, **options: Any) -> Path:
@@ -87,7 +101,7 @@ class Training:
             _in(root, work)
             saved.append(None)
             recorder.acknowledge()
-        return Training(work, root, runs, recorder, saved)
+        return Training(root, rerun or work, _runs_in(root), recorder, saved, before)
 
     def check(self, disk: Path, acknowledged: int) -> None:
         """What says that it is finished is whole; every checkpoint is whole, and none that was saved is lost."""
@@ -108,13 +122,15 @@ class Training:
     def _check_whole(self, disk: Path, name: str) -> None:
         RunDirectory(disk / name).check_model()
         present = _files(disk / name)
-        for file, content in _files(self.root / name).items():
-            assert file.startswith("refit/") or present.get(file) == content, f"{file} is not whole"
+        wholes = [_files(self.root / name), *([self.before[name]] if name in self.before else [])]
+        differences = [{file for file in whole if present.get(file) != whole[file]} for whole in wholes]
+        differences = [{file for file in files if not file.startswith("refit/")} for files in differences]
+        assert not all(differences), f"it says that it is finished, and these are not whole: {differences}"
 
     def check_rerun(self, disk: Path, acknowledged: int) -> None:
         """The same command ends with the same files as without the power cut."""
         self.check(disk, acknowledged)
-        _in(disk, self.work)
+        _in(disk, self.rerun)
         for name in self.runs:
             run, undisturbed = disk / name, self.root / name
             assert _result(run) == _result(undisturbed), "another result"
@@ -126,8 +142,8 @@ class Training:
                     assert present[file] == expected[file], f"{file} is not the same"
 
 
-def says_finished(tree: Tree) -> bool:
-    return any(path.endswith("/result.json") for path in tree)
+def _runs_in(root: Path) -> tuple[str, ...]:
+    return tuple(str(path.parent.relative_to(root)) for path in sorted(root.rglob("result.json")))
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -4,14 +4,22 @@ from pathlib import Path
 
 import pytest
 from exploring import CrashStates
-from run_scenario import Training, Work, pretrain_encoder, train_and_refit
+from run_scenario import Training, Work, pretrain_encoder, train_again, train_and_refit
 
 
 @pytest.mark.parametrize(
-    ("work", "runs"), [(train_and_refit, ("run", "run/refit")), (pretrain_encoder, ("run",))], ids=lambda value: ""
+    ("work", "rerun", "most"),
+    [(train_and_refit, None, (150, 6)), (train_again, train_and_refit, (100, 4)), (pretrain_encoder, None, (60, 4))],
+    ids=["train", "train again", "pretrain"],
 )
-def test_a_run_survives_a_power_cut_at_each_step(tmp_path: Path, work: Work, runs: tuple[str, ...]) -> None:
-    training = Training.record(work, tmp_path / "disk", runs=runs)
+def test_a_run_survives_a_power_cut_at_each_step(
+    tmp_path: Path, work: Work, rerun: Work | None, most: tuple[int, int]
+) -> None:
+    training = Training.record(work, tmp_path / "disk", rerun=rerun)
     states = CrashStates(training.recorder)
-    states.explore(f"{work.__name__}, as it lies", training.check, tmp_path, most=200).assert_whole()
-    states.explore(f"{work.__name__}, rerun", training.check_rerun, tmp_path, most=8, exhaustive=400).assert_whole()
+    as_it_lies = states.explore(f"{work.__name__}, as it lies", training.check, tmp_path, most=most[0])
+    as_it_lies.assert_whole()
+    rerun_after = states.explore(
+        f"{work.__name__}, rerun", training.check_rerun, tmp_path, most=most[1], exhaustive=400
+    )
+    rerun_after.assert_whole()
