@@ -173,8 +173,10 @@ class RunDirectory:
                 f"{read[0]} is an input of this call and lies in the run {self.path}, which --no-resume (resume=False)"
                 " would remove: name another folder for the run"
             )
-        (self.path / "result.json").unlink(missing_ok=True)
-        sync(self.path)  # so that no power cut leaves the result beside the next run's configuration
+        for path in own:
+            if path.name == "result.json":  # of the refit and of the run: first, so that no cut leaves one without a run
+                path.unlink()
+                sync(path.parent)
         remove_own(self.path, keep=("config.json", LOCK))
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
