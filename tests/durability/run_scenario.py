@@ -23,7 +23,7 @@ _TIMES = ("seconds", "cpu_seconds", "model_files")  # the model card has the sec
 Work = Callable[[], Any]  # writes the run directory `run` in the working directory
 
 
-def train_and_refit(*, resume: bool = True) -> None:
+def train_and_refit(*, resume: bool = True, refit: bool = True) -> None:
     train(
         split(),
         objectives=OBJECTIVES,
@@ -31,9 +31,13 @@ def train_and_refit(*, resume: bool = True) -> None:
         cache=FIXTURE / "cache",
         settings=replace(SETTINGS, encoder=str(FIXTURE / "encoder"), steps=6, checkpoint_every=2, evaluate_every=3),
         out="run",
-        refit=True,
+        refit=refit,
         resume=resume,
     )
+
+
+def train_alone() -> None:
+    train_and_refit(refit=False)
 
 
 def train_again() -> None:
@@ -103,13 +107,23 @@ class Training:
             recorder.acknowledge()
         return Training(root, rerun or work, _runs_in(root), recorder, saved, before)
 
-    def check(self, disk: Path, acknowledged: int) -> None:
-        """What says that it is finished is whole; every checkpoint is whole, and none that was saved is lost."""
+    def call(self, disk: Path) -> None:
+        _in(disk, self.rerun)
+
+    def check(self, disk: Path, acknowledged: int, *, same_process: bool = True) -> None:
+        """What says that it is finished is whole; every checkpoint is whole, and none that was saved is lost.
+
+        Args:
+            same_process: whether the files are of the recorded training, with its times.
+        """
         saved = self.saved[:acknowledged]
         for name in self.runs:
             run = RunDirectory(disk / name)
             if run.result() is not None:
-                self._check_whole(disk, name)
+                if same_process:
+                    self._check_whole(disk, name)
+                else:
+                    self._check_equal(disk, name)
                 continue
             assert None not in saved, "a finished run is lost"
             checkpoint.set_damaged_aside(run.checkpoints, run.metrics)
@@ -130,16 +144,26 @@ class Training:
     def check_rerun(self, disk: Path, acknowledged: int) -> None:
         """The same command ends with the same files as without the power cut."""
         self.check(disk, acknowledged)
-        _in(disk, self.rerun)
+        self.call_and_check(disk)
+
+    def call_and_check(self, disk: Path) -> None:
+        self.call(disk)
         for name in self.runs:
-            run, undisturbed = disk / name, self.root / name
-            assert _result(run) == _result(undisturbed), "another result"
-            assert _metrics(run) == _metrics(undisturbed), "other metrics"
-            present, expected = _files(run), _files(undisturbed)
-            assert present.keys() == expected.keys(), f"other files: {present.keys() ^ expected.keys()}"
-            for file in expected:
-                if file.startswith("model/") and file != "model/README.md":  # it has the seconds
-                    assert present[file] == expected[file], f"{file} is not the same"
+            self._check_equal(disk, name)
+            other_files = _files(disk / name).keys() ^ _files(self.root / name).keys()
+            assert not other_files, f"other files: {other_files}"
+
+    def _check_equal(self, disk: Path, name: str) -> None:
+        """The run is finished, with the same files but for times."""
+        run, undisturbed = disk / name, self.root / name
+        RunDirectory(run).check_model()
+        assert _result(run) == _result(undisturbed), "another result"
+        assert _metrics(run) == _metrics(undisturbed), "other metrics"
+        present = _files(run)
+        for file, content in _files(undisturbed).items():
+            if file.startswith("model/") and file != "model/README.md":  # it has the seconds
+                assert present.get(file) == content, f"{file} is not the same"
+            assert file in present or file.startswith("refit/"), f"{file} is missing"
 
 
 def _runs_in(root: Path) -> tuple[str, ...]:

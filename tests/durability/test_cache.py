@@ -11,7 +11,7 @@ def test_the_cache_survives_a_power_cut_at_each_step(tmp_path: Path, monkeypatch
     early_compaction(monkeypatch)
     recorder, acknowledged = record(tmp_path / "disk")
     exploration = CrashStates(recorder).explore(
-        "cache", lambda disk, count: check(disk, acknowledged, count), tmp_path, most=100
+        "cache", lambda disk, count: check(disk, acknowledged, count), tmp_path, most=40
     )
     exploration.assert_whole()
     assert exploration.steps > 100 and exploration.states > 1000, "too little was recorded to show anything"

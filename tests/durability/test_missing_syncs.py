@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cache_scenario import check, early_compaction, record
 from exploring import CrashStates
-from run_scenario import Training, train_and_refit
+from run_scenario import Training, train_alone
 
 from text_uda.training.metrics import Metrics
 from translation_cache import atomic
@@ -37,7 +37,7 @@ def test_the_cache_without_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_run_without_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     with monkeypatch.context() as patch:
         leave_out(patch, kind)
-        training = Training.record(train_and_refit, tmp_path / "disk")
+        training = Training.record(train_alone, tmp_path / "disk")
     exploration = CrashStates(training.recorder).explore("run", training.check, tmp_path, stop_at=1)
     print(*exploration.violations)
     assert exploration.violations

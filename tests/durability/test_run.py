@@ -9,7 +9,7 @@ from run_scenario import Training, Work, pretrain_encoder, train_again, train_an
 
 @pytest.mark.parametrize(
     ("work", "rerun", "most"),
-    [(train_and_refit, None, (150, 6)), (train_again, train_and_refit, (100, 4)), (pretrain_encoder, None, (60, 4))],
+    [(train_and_refit, None, (150, 4)), (train_again, train_and_refit, (100, 3)), (pretrain_encoder, None, (60, 2))],
     ids=["train", "train again", "pretrain"],
 )
 def test_a_run_survives_a_power_cut_at_each_step(
