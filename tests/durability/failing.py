@@ -1,6 +1,10 @@
-"""Lets one call to the disk fail: the N-th that opens a file for writing, writes, syncs, renames, makes or removes."""
+"""Lets one call to the disk fail: the N-th that opens a file for writing, writes, syncs, renames, makes or removes.
+
+Native code (safetensors, Arrow) fails with its own errors: a full disk is /dev/full.
+"""
 
 import builtins
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -8,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import torch
 from safetensors import SafetensorError
+from transformers import modeling_utils
 
 from text_uda.training import checkpoint
 
@@ -50,7 +56,10 @@ class Failure:
                 patch.setattr(os, name, self._counted(name, getattr(os, name)))
             for module in (io, builtins):
                 patch.setattr(module, "open", self._open(io.open))
-            patch.setattr(checkpoint, "save_file", self._save_file(checkpoint.save_file))
+            for module, name in ((checkpoint, "save_file"), (modeling_utils, "safe_save_file")):
+                patch.setattr(module, name, self._safetensors(getattr(module, name)))
+            for module, name in ((pa, "output_stream"), (pa, "OSFile"), (pq, "ParquetWriter")):
+                patch.setattr(module, name, self._arrow(getattr(module, name)))
             yield self
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,13 +93,26 @@ class Failure:
 
         return opened
 
-    def _save_file(self, call: Callable[..., None]) -> Callable[..., None]:
-        def saved(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    def _safetensors(self, call: Callable[..., None]) -> Callable[..., None]:
+        def saved(tensors: Any, path: Any, *arguments: Any, **options: Any) -> None:
             try:
                 self.count("native write", str(path))
             except OSError as error:
-                path.write_bytes(b"half")
+                Path(path).write_bytes(b"half")
                 raise SafetensorError(f"I/O error: {error.strerror} (os error {error.errno})") from None
-            call(tensors, path)
+            call(tensors, path, *arguments, **options)
 
         return saved
+
+    def _arrow(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: Any, *arguments: Any, **options: Any) -> Any:
+            try:
+                self.count("native write", str(path))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    return call("/dev/full", *arguments, **options)
+                detail = f"Detail: [errno {error.errno}] {error.strerror}"
+                raise OSError(error.errno, f"Failed to open local file '{path}'. {detail}") from None
+            return call(path, *arguments, **options)
+
+        return opened

@@ -101,7 +101,7 @@ def test_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         work(disk)
         assert rows(disk) == expected
 
-    fail_each("cache", work, check, check_rerun, tmp_path, most=8)
+    fail_each("cache", work, check, check_rerun, tmp_path, most=16)
 
 
 def test_training(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_training(tmp_path: Path) -> None:
         lambda disk: training.check(disk, 0, same_process=False),
         training.call_and_check,
         tmp_path,
-        most=6,
+        most=5,
     )
 
 
