@@ -135,7 +135,8 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot sync folders
-            error.filename = os.fspath(path)
+            if error.errno is not None:
+                error.filename = os.fspath(path)
             raise
     finally:
         os.close(descriptor)
@@ -146,7 +147,8 @@ def _name_target(error: BaseException, unfinished: Path, path: Path) -> None:
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
         name = os.fspath(error.filename)
         if name == str(unfinished) or name.startswith(f"{unfinished}{os.sep}"):
-            error.filename, error.filename2 = str(path) + name.removeprefix(str(unfinished)), None
+            error.filename = str(path) + name.removeprefix(str(unfinished))
+            del error.filename2  # the target of a rename
 
 
 def _set_permissions(path: Path, permissions: int) -> None:
