@@ -9,13 +9,13 @@ content, all of the new one, half of it, or zeros to its full length.
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 Entry = int  # a file or a folder, whatever its name is
 Tree = dict[str, bytes | None]  # path below the root -> content, None for a folder
-Torn = Literal["kept", "lost", "zeros", "half", "empty"]
+Torn = str  # kept, or one of `TORN`
 
-TORN: tuple[Torn, ...] = ("lost", "zeros", "half", "empty")
+TORN = ("lost", "zeros", "half", "empty")
 _SAMPLED = 8  # combinations a snapshot, where there are more
 
 
