@@ -42,20 +42,23 @@ def fail_each(
     scratch: Path,
     *,
     most: int,
+    exhaustive: int | None = None,
 ) -> Attempts:
     """Run the work in a fresh folder for each failure, or a sample of them.
 
     Args:
         check: raises where something is torn.
         check_rerun: runs the work again, and raises where its result is another one.
+        most, exhaustive: failures to try, as a sample of all, in the suite and in the exhaustive mode.
     """
     disk = scratch / "counted"
     disk.mkdir()
     with Failure(disk).in_calls() as counted:
         work(disk)
     failures = list(itertools.product(range(len(counted.calls)), CODES))
-    if not EXHAUSTIVE and len(failures) > most:
-        failures = sorted(random.Random(0).sample(failures, most))
+    limit = exhaustive if EXHAUSTIVE else most
+    if limit is not None and len(failures) > limit:
+        failures = sorted(random.Random(0).sample(failures, limit))
     attempts = Attempts(name, len(counted.calls))
     shutil.rmtree(disk)
     unclear = []
@@ -112,7 +115,8 @@ def test_training(tmp_path: Path) -> None:
         lambda disk: training.check(disk, 0, same_process=False),
         training.call_and_check,
         tmp_path,
-        most=5,
+        most=4,
+        exhaustive=200,
     )
 
 

@@ -20,6 +20,6 @@ def test_a_run_survives_a_power_cut_at_each_step(
     as_it_lies = states.explore(f"{work.__name__}, as it lies", training.check, tmp_path, most=most[0])
     as_it_lies.assert_whole()
     rerun_after = states.explore(
-        f"{work.__name__}, rerun", training.check_rerun, tmp_path, most=most[1], exhaustive=400
+        f"{work.__name__}, rerun", training.check_rerun, tmp_path, most=most[1], exhaustive=200
     )
     rerun_after.assert_whole()
