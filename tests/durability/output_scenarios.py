@@ -5,6 +5,7 @@ Each is a generator: what was written before it yields is acknowledged.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,7 @@ from text_uda.model.feature_store import FeatureStore, keys_of
 from text_uda.report import drawing, page
 from text_uda.report.table_files import to_markdown
 from text_uda.runs.predict_file import predict_file
+from text_uda.runs.prediction import TrainedClassifier
 from text_uda.text import wordnet
 from text_uda.translate import ctranslate2
 
@@ -106,8 +108,10 @@ WRITES: tuple[Writes, ...] = (
 
 @contextmanager
 def same_bytes() -> Iterator[None]:
-    """The page of a report has the date, and drawing takes time: the simulation writes a page of tables only."""
+    """The page of a report has the date, and drawing takes time: the simulation writes a page of tables only. The model
+    is opened once."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainedClassifier, "open", cache(TrainedClassifier.open))
         patch.setattr(page, "render", lambda comparisons, left_out: to_markdown(comparisons, left_out) * 20)
         patch.setattr(drawing, "paper_files", lambda chart: dict.fromkeys(("svg", "pdf"), chart.name.encode() * 100))
         yield

@@ -13,7 +13,7 @@ from cache_scenario import RERUN, early_compaction, rows
 from exploring import EXHAUSTIVE
 from failing import Failure
 from output_scenarios import files, same_bytes, write_predictions, write_report
-from run_scenario import Training, train_and_refit
+from run_scenario import Training, train_alone
 
 from text_uda.cli.failures import USAGE, explain
 
@@ -108,7 +108,7 @@ def test_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_training(tmp_path: Path) -> None:
-    training = Training.record(train_and_refit, tmp_path / "whole")
+    training = Training.record(train_alone, tmp_path / "whole")
     fail_each(
         "train",
         training.call,
