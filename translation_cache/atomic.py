@@ -39,7 +39,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         _set_permissions(unfinished, permissions)
         sync(unfinished)
         os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
+        _name_target(error, unfinished, path)
         with contextlib.suppress(OSError):  # the error that is raised matters more
             unfinished.unlink(missing_ok=True)
         raise
@@ -75,7 +76,8 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 if not path.is_dir():
                     raise
                 shutil.rmtree(unfinished)
-    except BaseException:
+    except BaseException as error:
+        _name_target(error, unfinished, path)
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     sync(path.parent)
@@ -133,9 +135,20 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot sync folders
+            if error.errno is not None:
+                error.filename = os.fspath(path)
             raise
     finally:
         os.close(descriptor)
+
+
+def _name_target(error: BaseException, unfinished: Path, path: Path) -> None:
+    """Let the error name the file that was to be written, not the unfinished one, which is removed."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        name = os.fspath(error.filename)
+        if name == str(unfinished) or name.startswith(f"{unfinished}{os.sep}"):
+            error.filename = str(path) + name.removeprefix(str(unfinished))
+            del error.filename2  # the target of a rename
 
 
 def _set_permissions(path: Path, permissions: int) -> None:

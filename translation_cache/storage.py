@@ -65,7 +65,7 @@ class Storage(Protocol):
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Move the file, if it exists. Missing folders are created."""
+        """Move the file, if it exists; durable on return. Missing folders are created."""
         ...
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[bool]:
@@ -202,10 +202,13 @@ class LocalStorage:
             (self._root / path).unlink(missing_ok=True)
 
     def move(self, path: str, to: str) -> None:
-        with _explained(f"cannot move {self._root / path}"):
-            make_folder((self._root / to).parent)
+        source, target = self._root / path, self._root / to
+        with _explained(f"cannot move {source}"):
+            make_folder(target.parent)
             with contextlib.suppress(FileNotFoundError):
-                os.replace(self._root / path, self._root / to)
+                os.replace(source, target)
+                sync(target.parent)
+                sync(source.parent)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[bool]:

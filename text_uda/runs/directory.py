@@ -173,8 +173,9 @@ class RunDirectory:
                 f"{read[0]} is an input of this call and lies in the run {self.path}, which --no-resume (resume=False)"
                 " would remove: name another folder for the run"
             )
-        (self.path / "result.json").unlink(missing_ok=True)
-        sync(self.path)  # so that no power cut leaves the result beside the next run's configuration
+        for result in (path for path in own if path.name == "result.json"):  # before the files that it stands for
+            result.unlink()
+            sync(result.parent)
         remove_own(self.path, keep=("config.json", LOCK))
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
@@ -222,9 +223,17 @@ class RunDirectory:
         sync(self.metrics)
         model_files = digests(self.model)
         self.write("result.json", {**result, "model_files": model_files})
+        self.remove_scratch()
+        return model_files
+
+    def holds_scratch(self) -> bool:
+        """Whether there are checkpoints or token ids; in a finished run, a kill has left them."""
+        return self.checkpoints.is_dir() or self.tokens.is_dir()
+
+    def remove_scratch(self) -> None:
+        """Remove checkpoints and token ids."""
         remove_folder(self.path, "checkpoints")
         remove_folder(self.path, "tokens")
-        return model_files
 
     def config(self) -> dict[str, Any]:
         """The content of config.json.
