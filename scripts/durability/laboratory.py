@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ def _child(target: Callable[..., None], arguments: tuple[Any, ...], log: Path, h
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
     os.environ["TEXT_UDA_HOME"] = str(home / "home")
     if not synced:
         os.fsync = lambda fd: None
@@ -60,7 +62,7 @@ class Laboratory:
 
     def __init__(self, folder: Path, *, seed: int, synced: bool) -> None:
         self.folder, self.chance, self._synced = folder, random.Random(seed), synced
-        self.root, self._log, self._blank = folder / "disk", folder / "log", folder / "blank"
+        self.root, self._blank = folder / "disk", folder / "blank"
         self.cuts, self.in_a_sync, self.violations = Counter[str](), 0, list[str]()
         self._images = self._disks = 0
         self._context = get_context("forkserver")  # forks of a process with the imports done start fast
@@ -86,20 +88,24 @@ class Laboratory:
         self._images += 1
         return self.folder / f"image-{self._images}"
 
-    def start(self, target: Callable[..., None], *arguments: Any) -> Any:
-        process = self._context.Process(target=_child, args=(target, arguments, self._log, self.root, self._synced))
+    def start(self, target: Callable[..., None], *arguments: Any, log: str = "log") -> Any:
+        parameters = (target, arguments, self.folder / log, self.root, self._synced)
+        process = self._context.Process(target=_child, args=parameters)
         process.start()
         return process
+
+    def pipe(self) -> tuple[Any, Any]:
+        return self._context.Pipe()
 
     def command(self, words: Sequence[object]) -> Any:
         """Start `text-uda`."""
         return self.start(run_command, [str(word) for word in words])
 
-    def finish(self, process: Any, label: str) -> bool:
+    def finish(self, process: Any, label: str, *, log: str = "log") -> bool:
         """Wait for a process; a failure is a violation."""
         process.join()
         if process.exitcode:
-            last_line = self._log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+            last_line = (self.folder / log).read_text("utf-8", "replace").strip().splitlines()[-1:]
             self.violation(f"{label}: exit code {process.exitcode}: {' '.join(last_line)}")
         return not process.exitcode
 
