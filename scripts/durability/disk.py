@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,8 +67,16 @@ class Disk:
             stop.set()
             if neighbour:
                 thread.join()
-            shell("umount", self.root)
+            self._unmount(lazily=sys.exc_info()[0] is not None)
         shell("e2fsck", "-f", "-n", self.image)  # else the copy is no state of a disk
+
+    def _unmount(self, *, lazily: bool) -> None:
+        """Lazily after an exception: processes that still run must not hide it."""
+        for _ in range(100):  # threads of Arrow close files a little later
+            if not subprocess.run(["umount", *["--lazy"] * lazily, self.root], capture_output=True).returncode:
+                return
+            time.sleep(0.1)
+        raise SystemExit(f"{self.root} is in use")
 
     def _neighbour(self, stop: threading.Event) -> None:
         with (self.root / "neighbour").open("wb") as file:
