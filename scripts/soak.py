@@ -52,11 +52,12 @@ def resident(folder: Path, inputs: Path, ledgers: Path, seed: int, orders: Any) 
         operations = Operations(epoch_folder(folder, epoch), epoch, ledger, chance)
         while not orders.poll():
             if chance.random() < 0.01:
-                out = epoch_folder(folder, epoch) / f"run-{runs}"
-                in_process(training_words(inputs, METHODS[runs % len(METHODS)], out))
-                ledger.add("did", "train")
-                in_process(["report", out, "--out", out.with_suffix(".html")])
-                ledger.add("did", "report")
+                out, method = epoch_folder(folder, epoch) / f"run-{runs}", METHODS[runs % len(METHODS)]
+                in_process(training_words(inputs, method, out))
+                ledger.add("did", method)
+                if method != "pretrain":
+                    in_process(["report", out, "--out", out.with_suffix(".html")])
+                    ledger.add("did", "report")
                 runs += 1
             operations.do(ALL)
         ledger.close()

@@ -66,7 +66,9 @@ class Laboratory:
         self.cuts, self.in_a_sync, self.violations = Counter[str](), 0, list[str]()
         self._images = self._disks = 0
         self._context = get_context("forkserver")  # forks of a process with the imports done start fast
-        self._context.set_forkserver_preload(["text_uda.training.train_classifier", "text_uda.training.pretraining"])
+        # Arrow imports pandas when it first needs it, and loses a Ctrl-C during that import.
+        preload = ["pandas", "text_uda.training.train_classifier", "text_uda.training.pretraining"]
+        self._context.set_forkserver_preload(preload)
         self.root.mkdir()
         with self._blank.open("wb") as file:
             file.truncate(128 << 20)
@@ -105,8 +107,8 @@ class Laboratory:
         """Wait for a process; a failure is a violation."""
         process.join()
         if process.exitcode:
-            last_line = (self.folder / log).read_text("utf-8", "replace").strip().splitlines()[-1:]
-            self.violation(f"{label}: exit code {process.exitcode}: {' '.join(last_line)}")
+            lines = (self.folder / log).read_text("utf-8", "replace").strip().splitlines()[-3:]
+            self.violation(f"{label}: exit code {process.exitcode}: {' / '.join(lines)}")
         return not process.exitcode
 
     def violation(self, text: str) -> None:
