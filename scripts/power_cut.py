@@ -61,6 +61,7 @@ def main() -> None:
             "in_a_sync": laboratory.in_a_sync,
             "acknowledged_rows": acknowledged,
             "folders": folders,
+            "left_over": dict(laboratory.left_over),
             "violations": laboratory.violations,
             "seconds": round(time.monotonic() - started, 1),
         }

@@ -64,6 +64,7 @@ class Laboratory:
         self.folder, self.chance, self._synced = folder, random.Random(seed), synced
         self.root, self._blank = folder / "disk", folder / "blank"
         self.cuts, self.in_a_sync, self.violations = Counter[str](), 0, list[str]()
+        self.left_over = Counter[str]()  # names in a run that an undisturbed one does not have; harmless
         self._images = self._disks = 0
         self._context = get_context("forkserver")  # forks of a process with the imports done start fast
         # Arrow imports pandas when it first needs it, and loses a Ctrl-C during that import.

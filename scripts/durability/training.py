@@ -56,8 +56,7 @@ def outcome(out: Path) -> dict[str, Any]:
     except ValueError:
         result = {"torn": True}
     model = {name: digest for name, digest in tree(out / "model").items() if name != "README.md"}  # has the time
-    names = {path.name for path in out.iterdir()}
-    return {"result.json": result, "metrics.jsonl": metrics(out), "model": model, "files": names}
+    return {"result.json": result, "metrics.jsonl": metrics(out), "model": model}
 
 
 def newest_checkpoint(out: Path) -> int:
@@ -142,6 +141,8 @@ def cut_training(laboratory: Laboratory, goals: dict[str, int]) -> None:
             moments = [moment(out, chance, seconds[method]) for _ in range(cuts)]
             new = laboratory.cut_while_running("training", disk, process, moments, lambda: (False, durable_step(out)))
             if laboratory.finish(process, label):
+                names = {path.name for path in out.iterdir()}
+                laboratory.left_over.update(names - set(os.listdir(folder / f"undisturbed-{method}")))
                 actual = outcome(out)
                 if differences := [name for name, value in undisturbed[method].items() if actual.get(name) != value]:
                     laboratory.violation(f"{label}: after the rerun, {', '.join(differences)} differ")
