@@ -17,11 +17,14 @@ from .disk import MOUNTS, Disk, copy_sparse, shell
 AFTER_S = 30.0
 
 
-def _child(target: Callable[..., None], arguments: tuple[Any, ...], log: Path, home: Path, synced: bool) -> None:
+def _child(
+    begun: Any, target: Callable[..., None], arguments: tuple[Any, ...], log: Path, home: Path, synced: bool
+) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    begun.set()
     os.environ["TEXT_UDA_HOME"] = str(home / "home")
     if not synced:
         os.fsync = lambda fd: None
@@ -92,9 +95,12 @@ class Laboratory:
         return self.folder / f"image-{self._images}"
 
     def start(self, target: Callable[..., None], *arguments: Any, log: str = "log") -> Any:
-        parameters = (target, arguments, self.folder / log, self.root, self._synced)
+        """A process; on return it no longer ignores signals, as its fork does."""
+        begun = self._context.Event()
+        parameters = (begun, target, arguments, self.folder / log, self.root, self._synced)
         process = self._context.Process(target=_child, args=parameters)
         process.start()
+        begun.wait()
         return process
 
     def pipe(self) -> tuple[Any, Any]:
