@@ -67,13 +67,12 @@ class Disk:
             stop.set()
             if neighbour:
                 thread.join()
-            self._unmount(lazily=sys.exc_info()[0] is not None)
+            self._unmount()
         shell("e2fsck", "-f", "-n", self.image)  # else the copy is no state of a disk
 
-    def _unmount(self, *, lazily: bool) -> None:
-        """Lazily after an exception: processes that still run must not hide it."""
+    def _unmount(self) -> None:
         for _ in range(100):  # threads of Arrow close files a little later
-            if not subprocess.run(["umount", *["--lazy"] * lazily, self.root], capture_output=True).returncode:
+            if not subprocess.run(["umount", self.root], capture_output=True, check=False).returncode:
                 return
             time.sleep(0.1)
         raise SystemExit(f"{self.root} is in use")

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,7 +87,13 @@ class Laboratory:
             self._disks += 1
         disk = Disk(image, self.root, MOUNTS[self._disks % len(MOUNTS)] if snapshot is None else snapshot.options)
         with disk.mounted(neighbour=neighbour):
-            yield disk
+            try:
+                yield disk
+            except BaseException:  # also SIGTERM: nobody goes on writing
+                for process in active_children():
+                    process.kill()
+                    process.join()
+                raise
         image.unlink()
 
     def _new_image(self) -> Path:
