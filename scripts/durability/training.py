@@ -43,7 +43,7 @@ def metrics(out: Path, until: int = STEPS) -> list[dict[str, Any]]:
 def without_times(record: dict[str, Any]) -> dict[str, Any]:
     from text_uda.training.metrics import MACHINE_METRICS
 
-    left_out = {*MACHINE_METRICS, "seconds", "cpu_seconds", "run", "model_files"}
+    left_out = {*MACHINE_METRICS, "seconds", "cpu_seconds", "run", "model", "model_files"}  # some are paths
     return {name: value for name, value in record.items() if name not in left_out}
 
 
