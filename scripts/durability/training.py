@@ -146,7 +146,7 @@ def cut_training(laboratory: Laboratory, goals: dict[str, int]) -> None:
                 actual = outcome(out)
                 if differences := [name for name, value in undisturbed[method].items() if actual.get(name) != value]:
                     laboratory.violation(f"{label}: after the rerun, {', '.join(differences)} differ")
-                count = min(5, goals["finished"] - laboratory.cuts["finished"]) if snapshot is None else 0
+                count = min(3, goals["finished"] - laboratory.cuts["finished"]) if snapshot is None else 0
                 if count:
                     new += laboratory.cut_afterwards("finished", disk, count, (True, 0))
         waiting += [(method, copy) for copy in new]
