@@ -1,6 +1,6 @@
 """Cut the power under the commands: an ext4 image is copied while they write to it, and the copy is mounted.
 
-    sudo python scripts/power_cut.py --json                   57 cuts, about 8 minutes on 2 cores
+    sudo python scripts/power_cut.py --json                   57 cuts, 11 minutes on 2 busy cores
 
 The copy holds only what the file system has submitted to its device (see durability/disk.py). The mounts alternate:
 ordered data; without ext4's heuristics for programs that do not sync; names in the journal before their data. A
