@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.hub_connection import loading_options
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
@@ -69,10 +70,11 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """
     directory = RunDirectory(run)
     directory.check_finished()
-    model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    options = loading_options(directory.model)
+    model = AutoModelForSequenceClassification.from_pretrained(directory.model, **options)
     restore_averaging_layer(model)
     pack(model)
-    tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    tokenizer = AutoTokenizer.from_pretrained(directory.model, **options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval(), tokenizer
 
