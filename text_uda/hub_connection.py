@@ -80,10 +80,12 @@ def _reachable() -> bool:
         get_session().head(constants.ENDPOINT, timeout=timeout)
     except Exception as error:  # the client of the hub has its own kinds of exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        from translation_cache.credentials import without_secrets
+
         _log.warning(
             "the hub %s does not answer (%s; asked for %g s, HF_HUB_ETAG_TIMEOUT sets another time): only files that "
             "were downloaded earlier can be used",
-            *(constants.ENDPOINT, reason, timeout),
+            *(without_secrets(constants.ENDPOINT), without_secrets(reason), timeout),
         )
         constants.HF_HUB_OFFLINE = True  # read at each request, by transformers too
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that are imported later, and for worker processes

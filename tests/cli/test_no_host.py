@@ -64,7 +64,7 @@ def test_no_command_opens_a_socket(record, run, reviews, tiny_bert, tmp_path, mo
     os.symlink(tiny_bert, "encoder", target_is_directory=True)
     rate = ("--method", "synonym", "--rate", 0.3, "--cache", "cache")
     record("paraphrase", reviews, *rate)
-    record("paraphrase", reviews, "--method", "switchout", "--tokenizer", "encoder", "--cache", "other")
+    record("paraphrase", reviews, "--method", "switchout", "--encoder", "encoder", "--cache", "other")
     for words in (("stats", "cache"), ("verify", "cache"), ("compact", "cache"), ("merge", "all", "cache", "other")):
         record("cache", *words)
     assert run("cache", "show", "cache").exit_code == 0
@@ -77,10 +77,11 @@ def test_no_command_opens_a_socket(record, run, reviews, tiny_bert, tmp_path, mo
     record("train", reviews, *small, "--encoder", "encoder", "--tune", "head", "--out", "head")
     record("evaluate", "run", reviews)
     assert run("predict", "run", input="a fine film\n").exit_code == 0
-    record("pseudo-label", "run", reviews, "--out", "labeled.jsonl", "--threshold", 0.1)
-    study = ("table2", "--data", reviews, "--encoder", "encoder", "--size", "smoke", "--fill", "--out", "study")
-    result = run("ablate", *study, "--help")
-    assert result.exit_code == 0
+    Path("more.tsv").write_text("review\nIt was a wonderful film.\nIt is a boring book.\n")
+    record("pseudo-label", "run", "more.tsv", "--out", "labeled.jsonl", "--threshold", 0.1)
+    study = ("--size", "smoke", "--seeds", 1, "--labels", 6, "--workers", 1, "--shard", "1/6", "--out", "study")
+    study = ("ablate", "tsa", "--data", reviews, "--encoder", "encoder", *study)
+    record(*study)
     assert run("report", "run", "head", "--out", "report.html").exit_code == 0
 
 
@@ -112,7 +113,7 @@ def test_a_missing_folder_is_one_line_and_asks_nobody(
     common = ("--labels", 12, "--out", "run")
     assert "there is no folder" in refused("train", reviews, *common, "--encoder", name)
     assert "there is no folder" in refused("pretrain", reviews, "--encoder", name, "--out", "run")
-    for method in (("mlm", "--model"), ("switchout", "--tokenizer")):
+    for method in (("mlm", "--mlm-model"), ("switchout", "--encoder")):
         assert "there is no folder" in refused(
             "paraphrase", reviews, "--method", method[0], method[1], name, "--cache", "cache"
         )
@@ -120,9 +121,9 @@ def test_a_missing_folder_is_one_line_and_asks_nobody(
     assert "there is no folder" in refused(
         "paraphrase", reviews, "--method", "back-translation", "--translator", translator, "--cache", "cache"
     )
-    assert name in refused("data", name)
-    assert name in refused("evaluate", name, reviews)
-    assert name in refused("predict", name)
+    assert repr(name) in refused("data", name)
+    assert "does not exist" in refused("evaluate", name, reviews)
+    assert "does not exist" in refused("predict", name)
 
 
 def test_a_run_without_a_model_asks_nobody(refused, tmp_path, monkeypatch, closed_sockets):
