@@ -8,6 +8,7 @@ entry that `remove_leftovers` removes. Permissions follow the umask.
 import contextlib
 import errno
 import glob
+import itertools
 import os
 import secrets
 import shutil
@@ -144,3 +145,12 @@ def _replace_folder(path: Path, by: Path) -> None:
         os.rename(old, path)
         raise
     shutil.rmtree(old)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder to a free name beside it that no reader takes for the whole one."""
+    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
+    aside = next(name for name in names if not name.exists())
+    os.rename(path, aside)
+    sync(path.parent)
+    return aside
