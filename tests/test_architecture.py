@@ -25,6 +25,7 @@ LAYERS = [
         "lazy_imports",
         "hub_connection",
         "checked_folder",
+        "file_names",
     },
     {"text"},
     {"data", "translate"},

@@ -36,7 +36,8 @@ def load_or_make(folder: Path, make: Callable[[Path], None]) -> None:
             if fault is None:
                 return
             if (folder / DIGESTS).exists():
-                log.warning("%s is damaged (%s): it is kept as %s and made again", folder, fault, set_aside(folder))
+                aside = set_aside(folder, f"{folder.name}.damaged")
+                log.warning("%s is damaged (%s): it is kept as %s and made again", folder, fault, aside)
         with whole_folder(folder, replace=True) as unfinished:
             make(unfinished)
             digests = {path.relative_to(unfinished).as_posix(): _digest(path) for path in _files(unfinished)}

@@ -8,7 +8,6 @@ entry that `remove_leftovers` removes. Permissions follow the umask.
 import contextlib
 import errno
 import glob
-import itertools
 import os
 import secrets
 import shutil
@@ -115,6 +114,16 @@ def make_folder(path: Path) -> None:
         sync(path.parent)
 
 
+def set_aside(path: Path, name: str) -> Path:
+    """Rename an entry that is damaged to `name` in its folder, where an earlier one of that name is replaced."""
+    target = path.parent / name
+    if target.is_dir():
+        shutil.rmtree(target)
+    os.replace(path, target)
+    sync(path.parent)
+    return target
+
+
 def sync(path: Path) -> None:
     """Make the content of a file, or the entries of a folder, durable."""
     if _WINDOWS and path.is_dir():
@@ -145,12 +154,3 @@ def _replace_folder(path: Path, by: Path) -> None:
         os.rename(old, path)
         raise
     shutil.rmtree(old)
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file or folder to a free name beside it that no reader takes for the whole one."""
-    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
-    aside = next(name for name in names if not name.exists())
-    os.rename(path, aside)
-    sync(path.parent)
-    return aside

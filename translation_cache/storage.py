@@ -271,10 +271,14 @@ class ObjectStorage:
         with _explained(f"cannot write {self.at(path)}"):
             if not puts_whole:  # hdfs, or a file system of fsspec: has folders, and a write is not atomic
                 self._fs.create_dir(str(target.parent), recursive=True)
-            with self._fs.open_output_stream(str(written)) as stream:
-                stream.write(content)
-            if (size := self._fs.get_file_info(str(written)).size) != len(content):
-                raise OSError(errno.EIO, f"{size} of {len(content)} bytes arrived")
+            for _ in range(_ATTEMPTS):
+                with self._fs.open_output_stream(str(written)) as stream:
+                    stream.write(content)
+                info = self._fs.get_file_info(str(written))
+                if info.type != fs.FileType.NotFound:  # else compacted away since: it may be written again
+                    break
+            if info.type == fs.FileType.NotFound or info.size != len(content):
+                raise OSError(errno.EIO, f"{info.size or 0} of {len(content)} bytes arrived")
             if not puts_whole:
                 self._fs.move(str(written), str(target))
 

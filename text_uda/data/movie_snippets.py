@@ -82,7 +82,8 @@ def _archive() -> Path:
     """
     path = home() / "data" / _ARCHIVE
     if path.exists() and not _is_whole(path):
-        log.warning("%s is damaged: it is kept as %s and downloaded again", path, set_aside(path))
+        aside = set_aside(path, f"{path.name}.damaged")
+        log.warning("%s is damaged: it is kept as %s and downloaded again", path, aside)
     if not path.exists():
         _fetch(path)
     return path

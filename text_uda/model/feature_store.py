@@ -125,7 +125,7 @@ class FeatureStore:
                         path.unlink()
                 except (SafetensorError, ValueError) as error:
                     with suppress(OSError):
-                        aside = set_aside(path)
+                        aside = set_aside(path, f"{path.name}.damaged")
                         log.warning("%s is damaged (%s): it is kept as %s, and encoded again", path, error, aside)
         self._shards += shards
         return shards
@@ -139,7 +139,7 @@ def _digest(features: Tensor, raw: Tensor) -> str:
     """Of features (N, D) and keys (N, 16)."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (features, raw):
-        digest.update(memoryview(part.contiguous().numpy()).cast("B") if part.numel() else b"")
+        digest.update(part.contiguous().view(torch.uint8).reshape(-1).numpy().data)
     return digest.hexdigest()
 
 

@@ -200,10 +200,21 @@ def limit_tokens(
 
 def limit_to_settings(tokenizer: PreTrainedTokenizerBase, max_tokens: int, keep: Literal["first", "last"]) -> None:
     """`limit_tokens` to the settings of a run; warns where the encoder reads fewer tokens than they ask for."""
+    check_room(tokenizer, max_tokens)
     limit = tokenizer.model_max_length
     if limit < max_tokens:
         log.warning("the encoder reads %d tokens at most: max_tokens=%d is lowered", limit, max_tokens)
     limit_tokens(tokenizer, max_tokens, keep)
+
+
+def check_room(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
+    """Raise SettingsError where the tokens that the encoder adds to a text leave no room for it."""
+    added = tokenizer.num_special_tokens_to_add()
+    if max_tokens <= added:
+        raise SettingsError(
+            f"max_tokens={max_tokens}: the encoder adds {added} tokens to each text, which leave no room for it; give "
+            f"{added + 1} or more"
+        )
 
 
 def check_tune(encoder: str, tune: str) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import OtherRunError, SettingsError
+from text_uda.file_names import check_name
 from text_uda.runs.decisive_settings import changes, has_earlier_head
 from translation_cache.atomic import make_folder, remove_leftovers, whole_folder, write_whole
 
@@ -40,6 +41,9 @@ REFIT = "refit"  # the folder of the refit inside the run directory
 @dataclass(frozen=True)
 class RunDirectory:
     path: Path
+
+    def __post_init__(self) -> None:
+        check_name(self.path)
 
     @property
     def model(self) -> Path:
