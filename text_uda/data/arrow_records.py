@@ -50,7 +50,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     return columns, records
 
 
-def _decoded(path: Path, batch: "pa.RecordBatch", done: int) -> list[Record]:
+def _decoded(path: Path, batch: "pa.RecordBatch", done: int) -> list[dict[str, Any]]:
     """The records of a batch after `done` others. Raises DataError for a text that is not UTF-8."""
     try:
         return batch.to_pylist()
@@ -62,7 +62,7 @@ def _decoded(path: Path, batch: "pa.RecordBatch", done: int) -> list[Record]:
                 except UnicodeDecodeError as error:
                     raise DataError(
                         f"{path}, row {done + index + 1}: {name!r} is not UTF-8 (byte "
-                        f"{error.object[error.start]:#04x}); decode the column with its encoding, such as latin-1, and write the file again"
+                        f"{error.object[error.start]:#04x}); decode it with its encoding, and write it again"
                     ) from error
         raise
 
