@@ -109,6 +109,21 @@ install_locked() {              # $1: a file of locks/. Builds nothing, since wh
     return 1
 }
 
+install_torch() {               # the build that pip takes without digests, if its digest is known
+    wheels=.venv/torch-wheel
+    rm -rf "$wheels"
+    env PIP_CONSTRAINT=constraints.txt .venv/bin/python -m pip --disable-pip-version-check download --no-input --quiet \
+        --no-deps --only-binary :all: --dest "$wheels" torch
+    digest=$(.venv/bin/python -m pip --disable-pip-version-check hash "$wheels"/torch-*.whl | grep '^--hash=')
+    if ! grep -qF -e "$digest" locks/torch.txt; then
+        say "error: $(cd "$wheels" && echo *.whl) has another digest than those of locks/torch.txt (${digest#*=});" \
+            "HASHES=no make setup installs it all the same"
+        return 1
+    fi
+    pip_install --no-deps "$wheels"/torch-*.whl
+    rm -rf "$wheels"
+}
+
 needs_cuda() {                  # true where the build of torch is one for CUDA, which has its libraries beside it
     .venv/bin/python - <<'END'
 import sys
@@ -141,6 +156,7 @@ make_environment() {
         pip_install --no-build-isolation --editable '.[demo,dev]'
     else
         install_locked setup
+        install_torch
         ! needs_cuda || install_locked cuda
         pip_install --quiet --no-deps --no-build-isolation --editable .
         .venv/bin/python -m pip --disable-pip-version-check check >&2

@@ -3,7 +3,8 @@
     pip install uv; python scripts/write_locks.py
 
 The locks hold the digests of all files on the package index, for any platform and Python, and of one build of torch for
-CPUs that is not there. scripts/setup.sh installs from them.
+CPUs that is not there. scripts/setup.sh installs from them. torch has a lock of its own, because pip with a lock takes
+the build of the index even where it takes another one without.
 """
 
 import re
@@ -19,10 +20,10 @@ _OF_CUDA = re.compile(r"(nvidia-|cuda-|triton=)")
 
 def main() -> None:
     setup, whole = _locked("demo", "dev"), _locked("demo", "dev", "docs")
-    torch = next(name for name in setup if name.startswith("torch=="))
-    setup[torch] += f" \\\n    --hash=sha256:{TORCH_FOR_CPUS}"
+    torch = {name: lines for name, lines in setup.items() if name.startswith("torch==")}
     cuda = {name: lines for name, lines in setup.items() if _OF_CUDA.match(name)}
-    _write("setup.txt", {name: lines for name, lines in setup.items() if name not in cuda})
+    _write("setup.txt", {name: lines for name, lines in setup.items() if name not in {**cuda, **torch}})
+    _write("torch.txt", {name: f"{lines} \\\n    --hash=sha256:{TORCH_FOR_CPUS}" for name, lines in torch.items()})
     _write("cuda.txt", cuda)
     _write("docs.txt", {name: lines for name, lines in whole.items() if name not in setup})
 
