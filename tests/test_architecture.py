@@ -15,7 +15,18 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # A part may reach, through whatever imports, its own line and those above.
 LAYERS = [
-    {"errors", "progress", "distributed", "keyed_random", "cache_dir", "ranges", "lazy_imports", "hub_connection"},
+    {
+        "errors",
+        "progress",
+        "distributed",
+        "keyed_random",
+        "cache_dir",
+        "ranges",
+        "lazy_imports",
+        "hub_connection",
+        "checked_folder",
+        "file_names",
+    },
     {"text"},
     {"data", "translate"},
     {"runs.run_files", "runs.model_files", "runs.decisive_settings", "runs.provenance"},

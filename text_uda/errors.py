@@ -5,7 +5,12 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """The user can correct it. The command line prints the message and exits with code 2."""
+    """The user can correct it. The command line prints the message and exits with code 2. It shows no secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        from translation_cache.credentials import without_secrets  # here, since it takes long to import
+
+        super().__init__(without_secrets(message))
 
 
 class DataError(UserError):

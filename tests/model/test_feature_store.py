@@ -123,14 +123,37 @@ def test_progress_is_one_for_all_blocks(tiny_bert, monkeypatch):
     assert (seen[0], seen[-1]) == ((0, 5), (5, 5)) and seen == sorted(seen)
 
 
-@pytest.mark.parametrize("content", [b"cut short", b""])
-def test_what_is_damaged_is_made_anew(tiny_bert, tmp_path, content):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"cut short",
+        lambda whole: b"",
+        lambda whole: whole[:-80],
+        lambda whole: bytes(len(whole)),
+        lambda whole: whole[:600] + bytes(len(whole) - 600),  # after a power cut: the header, then zeros
+        lambda whole: whole[:-300] + bytes([whole[-300] ^ 1]) + whole[-299:],
+    ],
+)
+def test_what_is_damaged_is_set_aside_and_made_anew(tiny_bert, tmp_path, damage, caplog):
     expected = values(encoder(tiny_bert, tmp_path))
     [file] = files(tmp_path)
-    file.write_bytes(content)
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     again = encoder(tiny_bert, tmp_path)
     assert torch.equal(values(again), expected) and again.encoded == 5
-    assert torch.equal(values(encoder(tiny_bert, tmp_path)), expected)
+    assert "is damaged" in caplog.text and [*file.parent.glob("*.damaged")]
+    assert file.read_bytes() == whole
+    last = encoder(tiny_bert, tmp_path)
+    assert torch.equal(values(last), expected) and last.encoded == 0
+
+
+def test_a_file_of_an_earlier_version_is_encoded_again(tiny_bert, tmp_path, caplog):
+    expected = values(encoder(tiny_bert, tmp_path))
+    [file] = files(tmp_path)
+    save_file(load_file(file), file)  # without a digest
+    again = encoder(tiny_bert, tmp_path)
+    assert torch.equal(values(again), expected) and again.encoded == 5
+    assert "damaged" not in caplog.text and not [*file.parent.glob("*.damaged")]
 
 
 def test_files_of_another_width_or_kind_are_not_ours(tmp_path):

@@ -62,7 +62,7 @@ def test_beams_are_different_draws(tiny_marian: Path):
 def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     made = CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32)
-    assert len(list((tmp_path / "ctranslate2").iterdir())) == 1
+    assert len([path for path in (tmp_path / "ctranslate2").iterdir() if path.is_dir()]) == 1
 
     def again(*_, **__):
         raise AssertionError("converted again")
@@ -122,14 +122,28 @@ def test_a_model_whose_weights_are_broken(tiny_marian: Path, tmp_path: Path, dam
     assert "\n" not in str(error.value)
 
 
-def test_a_converted_model_that_is_broken(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"no such format",
+        lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),  # it opens without an error
+        lambda whole: whole[:-100],
+    ],
+)
+def test_a_converted_model_that_is_damaged_is_converted_again(
+    tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage, caplog
+):
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
-    CTranslate2(str(tiny_marian))(["a"], [0])
-    [folder] = (tmp_path / "ctranslate2").iterdir()
-    (folder / "model.bin").write_bytes(b"no such format")
+    expected = CTranslate2(str(tiny_marian))(SENTENCES[:3], [0] * 3)
+    [folder] = (path for path in (tmp_path / "ctranslate2").iterdir() if path.is_dir())
+    whole = (folder / "model.bin").read_bytes()
+    (folder / "model.bin").write_bytes(damage(whole))
     engine._open.cache_clear()
-    with pytest.raises(SettingsError):
-        CTranslate2(str(tiny_marian))(["a"], [0])
+    engine._checked.clear()  # as in another process
+    assert CTranslate2(str(tiny_marian))(SENTENCES[:3], [0] * 3) == expected
+    assert "is damaged (the content of model.bin has changed)" in caplog.text
+    assert (folder / "model.bin").read_bytes() == whole
+    assert (folder.with_name(folder.name + ".damaged") / "model.bin").read_bytes() == damage(whole)
 
 
 def test_a_precision_that_does_not_exist():

@@ -41,10 +41,12 @@ class Application(LazyVerbs):
             click.echo(error.format_message(), err=True)
             code = 2
         except (Exception, KeyboardInterrupt) as error:
+            from translation_cache.credentials import without_secrets
+
             line, code = explain(error)
             if invocation.debug and not isinstance(error, click.ClickException):
-                traceback.print_exc()
-            click.echo(line, err=True)
+                click.echo(without_secrets(traceback.format_exc()), err=True)
+            click.echo(without_secrets(line), err=True)
             _drop_unwritable_output()
         sys.exit(code)
 

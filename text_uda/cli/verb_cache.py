@@ -141,7 +141,8 @@ def compact(folder: str, as_json: bool) -> None:
     """
     from translation_cache import Cache, compact
 
-    _outcome(compact(Cache(folder)), f"compacted {folder}", as_json)
+    cache = Cache(folder)
+    _outcome(compact(cache), f"compacted {cache}", as_json)
 
 
 @cache.command(short_help="Add the rows of other caches.")
@@ -157,7 +158,8 @@ def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
     """
     from translation_cache import Cache, merge
 
-    _outcome(merge(Cache(into), *(Cache(other) for other in others)), f"merged into {into}", as_json)
+    target = Cache(into)
+    _outcome(merge(target, *(Cache(other) for other in others)), f"merged into {target}", as_json)
 
 
 @cache.command(short_help="Write the rows to one file.")

@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 1024
@@ -31,7 +34,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
                     raise unreadable(error) from error
                 if batch is None:
                     return
-                for number, record in enumerate(batch.to_pylist(), start=done + 1):
+                for number, record in enumerate(_decoded(path, batch, done), start=done + 1):
                     yield number, _with_class_names(path, number, record, names)
                 done += len(batch)
 
@@ -45,6 +48,23 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
         twice = next(name for name in columns if columns.count(name) > 1)
         raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
     return columns, records
+
+
+def _decoded(path: Path, batch: "pa.RecordBatch", done: int) -> list[dict[str, Any]]:
+    """The records of a batch after `done` others. Raises DataError for a text that is not UTF-8."""
+    try:
+        return batch.to_pylist()
+    except UnicodeDecodeError:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for index in range(len(column)):
+                try:
+                    column[index].as_py()
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path}, row {done + index + 1}: {name!r} is not UTF-8 (byte "
+                        f"{error.object[error.start]:#04x}); decode it with its encoding, and write it again"
+                    ) from error
+        raise
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -65,10 +85,22 @@ def read_saved_dataset(path: Path) -> tuple[list[str], Read]:
     def records(needed: Sequence[str]) -> Iterator[Record]:
         columns = rows.select_columns(list(dict.fromkeys(needed)))
         number = 0
-        for block in columns.iter(_BLOCK_ROWS):
+        for block in _blocks(columns):
             for values in zip(*block.values(), strict=True):
                 number += 1
                 yield number, _with_class_names(path, number, dict(zip(block, values, strict=True)), names)
+
+    def _blocks(columns: Any) -> Iterator[Any]:
+        first = 1
+        try:
+            for block in columns.iter(_BLOCK_ROWS):
+                yield block
+                first += _BLOCK_ROWS
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}, one of the rows {first} to {first + _BLOCK_ROWS - 1}: a text is not UTF-8 (byte "
+                f"{error.object[error.start]:#04x}); decode it with its encoding, and save the data set again"
+            ) from error
 
     return list(rows.column_names), records
 

@@ -6,6 +6,7 @@ feed-forward layer, which is most of its arithmetic, in both precisions.
 """
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from torch.nn.functional import linear
 from text_uda.cache_dir import home
 from text_uda.errors import SettingsError
 from translation_cache.atomic import whole_file
+
+log = logging.getLogger("text_uda")
 
 Precision = Literal["auto", "fp32", "bf16"]
 """The setting."""
@@ -122,9 +125,14 @@ def autocast(device: torch.device | str, precision: ResolvedPrecision) -> torch.
 def _load_or_measure(path: Path, width: int) -> Bf16Measurement:
     try:
         stored = json.loads(path.read_text("utf-8"))
-        return Bf16Measurement(float(stored["speedup"]), float(stored["error"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        measurement = Bf16Measurement(float(stored["speedup"]), float(stored["error"]))
+        if 0 < measurement.speedup < float("inf") and 0 <= measurement.error < float("inf"):
+            return measurement
+        raise ValueError("numbers out of range")
+    except OSError:  # not there, or not readable
         pass
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s): bf16 is measured again", path, error)
     measurement = _measure(width)
     try:
         with whole_file(path) as unfinished:

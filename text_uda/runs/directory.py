@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import OtherRunError, SettingsError
+from text_uda.file_names import check_name
 from text_uda.runs.decisive_settings import changes, has_earlier_head
 from text_uda.runs.model_files import check_model, digests
 from text_uda.runs.run_files import (
@@ -54,6 +55,9 @@ REFIT = "refit"  # the folder of the refit inside the run directory
 @dataclass(frozen=True)
 class RunDirectory:
     path: Path
+
+    def __post_init__(self) -> None:
+        check_name(self.path)
 
     @property
     def model(self) -> Path:

@@ -26,6 +26,7 @@ from text_uda.model.precision import autocast, resolve_precision
 from text_uda.model.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
+    check_room,
     limit_tokens,
     load_masked_language_model,
     load_pooler,
@@ -69,6 +70,7 @@ class MaskedLanguageModeling:
         pretrained, self.new_head = load_masked_language_model(settings.encoder, seed=settings.seed)
         self.module = pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
         tokenizer = pretrained.tokenizer
+        check_room(tokenizer, settings.max_tokens)
         tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         self.vocabulary = Vocabulary.of(tokenizer)
         with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:

@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from text_uda import checked_folder
 from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -23,11 +24,11 @@ from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
-from translation_cache.atomic import whole_folder
 
 VERSION = 2  # of the decoding: increase it when outputs change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
 
+_checked: set[Path] = set()  # folders whose digests this process has read
 _seeding = threading.Lock()  # CTranslate2's seed is global to the process
 
 
@@ -144,14 +145,18 @@ class CTranslate2:
         library, identity = _library(), marian_checkpoint.identity(self.model)
         name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
         folder = home() / "ctranslate2" / name
-        if not folder.exists():
+
+        def convert(unfinished: Path) -> None:
             try:
-                with whole_folder(folder) as unfinished:
-                    converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
-                    converter.convert(str(unfinished), quantization=self.precision, force=True)
+                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
+                converter.convert(str(unfinished), quantization=self.precision, force=True)
             except Exception as error:  # any exception of transformers or safetensors on broken files
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
+
+        if folder not in _checked:
+            checked_folder.load_or_make(folder, convert)
+            _checked.add(folder)
         return folder
 
 
