@@ -1,6 +1,7 @@
 """Records of Parquet files, and of folders that `datasets` saved."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
     if len({*columns}) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
+        twice = Counter(columns).most_common(1)[0][0]
         raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
     return columns, records
 
@@ -89,7 +90,7 @@ def _stored_class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

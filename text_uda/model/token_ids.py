@@ -94,7 +94,7 @@ def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
         if metadata["key"] != key or header["offsets"]["shape"] != [rows + 1] or metadata["digest"] != _digest(path):
             return None
         return _mapped(path, header)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
