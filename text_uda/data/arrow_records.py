@@ -21,6 +21,13 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     def unreadable(error: Exception) -> DataError:
         return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
 
+    def values(batch: pa.RecordBatch, done: int) -> list[dict[str, Any]]:
+        if (bad := _first_invalid(batch)) is not None:
+            raise DataError(
+                f"{path}, row {done + bad + 1}: a value is no UTF-8 or damaged; correct it and write the file again"
+            )
+        return batch.to_pylist()
+
     def records(needed: Sequence[str]) -> Iterator[Record]:
         done = 0
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
@@ -32,7 +39,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
                     raise unreadable(error) from error
                 if batch is None:
                     return
-                for number, record in enumerate(batch.to_pylist(), start=done + 1):
+                for number, record in enumerate(values(batch, done), start=done + 1):
                     yield number, _with_class_names(path, number, record, names)
                 done += len(batch)
 
@@ -48,6 +55,23 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     return columns, records
 
 
+def _first_invalid(batch: Any) -> int | None:
+    """The index of the first row that Arrow's own check refuses, which the readers of Parquet do not make."""
+    if _is_valid(batch):
+        return None
+    return next((index for index in range(len(batch)) if not _is_valid(batch.slice(index, 1))), 0)
+
+
+def _is_valid(batch: Any) -> bool:
+    import pyarrow as pa
+
+    try:
+        batch.validate(full=True)
+    except pa.ArrowException:
+        return False
+    return True
+
+
 def is_saved_dataset(path: Path) -> bool:
     """Whether `Dataset.save_to_disk` wrote the folder."""
     return (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
@@ -61,6 +85,12 @@ def is_saved_dataset_dict(path: Path) -> bool:
 def read_saved_dataset(path: Path) -> tuple[list[str], Read]:
     """(columns, function that reads the records) of a folder of `Dataset.save_to_disk`."""
     rows = load_saved(path)
+    try:
+        rows.data.validate(full=True)  # `datasets` maps the file as it is: wrong offsets would end the process
+    except Exception as error:  # any exception of Arrow
+        raise DataError(
+            f"{path} is damaged ({(str(error) or type(error).__name__).splitlines()[0]}); save it again"
+        ) from error
     names = {name: feature.names for name, feature in rows.features.items() if hasattr(feature, "names")}
 
     def records(needed: Sequence[str]) -> Iterator[Record]:
