@@ -143,7 +143,8 @@ def run(folder: Path, *, rounds: int, texts: int, steps: int, samples: int) -> d
             if kind.outcome(path) != outcome:
                 counts["different"] += 1
                 counts["problems"].append(f"round {number}, {kind.name}: not the undisturbed bytes")
-        print(f"round {number + 1} of {rounds}: {how.name} at {share:.0%}", file=sys.stderr, flush=True)
+        so_far = ", ".join(f"{counts[name]} {name}" for name in ("orphans", "damaged", "different"))
+        print(f"round {number + 1} of {rounds}: {how.name} at {share:.0%}; {so_far}", file=sys.stderr, flush=True)
     return counts
 
 
