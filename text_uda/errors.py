@@ -1,7 +1,17 @@
 """Errors that the user can correct. Each message is one line that says how."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+_MOST_LETTERS = 60
+
+
+def listed(names: Iterable[object], *, most: int = 20) -> str:
+    """Names for a message: the first ones, each cut to 60 characters, and how many more there are."""
+    names = list(names)
+    words = [name if len(name) <= _MOST_LETTERS else name[:_MOST_LETTERS] + "…" for name in map(str, names[:most])]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(words) + more or "none"
 
 
 class UserError(Exception):

@@ -160,7 +160,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise click.UsageError(f"{path} cannot be read as {kind}: {error}") from error
     if not isinstance(content, dict):

@@ -1,13 +1,19 @@
-"""A failure as one line and an exit code: 2 for wrong usage or input, 1 for another failure, 130 for Ctrl-C."""
+"""A failure as one line and an exit code: 2 for wrong usage or input, 1 for another failure, 130 if interrupted.
+
+Ctrl-C, SIGTERM (a batch system, a shutdown) and SIGHUP (a closed terminal) all interrupt.
+"""
 
 import errno
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -33,8 +39,34 @@ class Interrupted(Exception):
 
 
 @contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """In this block SIGTERM and SIGHUP do what Ctrl-C does, so that finished work is kept.
+
+    Only the first one does: `timeout` and batch systems send several, and what is finished is being written. A signal
+    that is ignored (`nohup`) stays ignored.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
 def keeps(message: str | Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C inside the block into one line: the step's own message, or `message`, which says what is kept."""
+    """Turn an interruption in the block into one line: that of the step, or `message`, which says what is kept."""
     try:
         yield
     except KeyboardInterrupt as error:

@@ -27,7 +27,7 @@ from text_uda.cli.shared_options import (
     out_option,
     resume_option,
 )
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, listed
 from text_uda.runs.directory import REFIT, RunDirectory
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def train(
         )
         if label_sampling != "balanced" or labels == "all":
             counts = zip(parts.classes, parts.labels_per_class, strict=True)
-            click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
+            click.echo(printable(f"labeled: {listed([f'{name:.40} {count:,}' for name, count in counts], most=200)}"))
         with suppress(SettingsError):  # the training raises it, after the errors of the cache
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)

@@ -23,7 +23,7 @@ from text_uda.data.named import EMBEDDED, hint
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 from text_uda.hub_connection import is_local, why_local
 from text_uda.keyed_random import keyed_seed
 
@@ -206,7 +206,7 @@ def _described(table: Table) -> str:
 
 def _texts_alone(table: Table, texts: Sequence[str], why: str) -> Corpus:
     distinct = take_texts(texts, distinct_places(texts))
-    others = f"; columns: {', '.join(table.columns)}" if len(table.columns) > 1 else ""
+    others = f"; columns: {listed(table.columns)}" if len(table.columns) > 1 else ""
     repeated = f", {len(texts) - len(distinct):,} repeated" if len(distinct) < len(texts) else ""
     description = f"{_described(table)}: {len(texts):,} texts{repeated}, {why}{others}"
     return Corpus(data_name(table.path), description, (), Rows((), ()), Rows((), ()), unlabeled=distinct)

@@ -101,7 +101,7 @@ def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
         return _mapped(path, header)
     except OSError:  # not there, or not readable
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("%s is damaged (%s): its texts are tokenized again", path, error)
         return None
 

@@ -319,7 +319,7 @@ class RunDirectory:
         path = self.path / name
         try:
             content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SettingsError(f"{path} cannot be read ({error}); is {self.path} a run directory?") from error
         if not isinstance(content, dict):
             raise SettingsError(f"{path} is not in the format of a run; is {self.path} a run directory?")
@@ -338,7 +338,7 @@ class RunDirectory:
         for line in self.metrics.read_text("utf-8", errors="replace").splitlines():
             try:
                 records.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
         return records
 
