@@ -15,7 +15,17 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # A part may reach, through whatever imports, its own line and those above.
 LAYERS = [
-    {"errors", "progress", "distributed", "keyed_random", "cache_dir", "ranges", "lazy_imports", "hub_connection"},
+    {
+        "errors",
+        "progress",
+        "distributed",
+        "keyed_random",
+        "cache_dir",
+        "ranges",
+        "lazy_imports",
+        "hub_connection",
+        "cuda",
+    },
     {"text"},
     {"data", "translate"},
     {"model", "runs.directory", "runs.decisive_settings", "runs.provenance"},  # a pretraining run is an encoder

@@ -68,7 +68,7 @@ def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: py
         raise AssertionError("converted again")
 
     monkeypatch.setattr(engine._library().converters, "TransformersConverter", again)
-    engine._open.cache_clear()
+    engine.open_translator.cache_clear()
     assert CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32) == made
 
 
@@ -127,7 +127,7 @@ def test_a_converted_model_that_is_broken(tiny_marian: Path, tmp_path: Path, mon
     CTranslate2(str(tiny_marian))(["a"], [0])
     [folder] = (tmp_path / "ctranslate2").iterdir()
     (folder / "model.bin").write_bytes(b"no such format")
-    engine._open.cache_clear()
+    engine.open_translator.cache_clear()
     with pytest.raises(SettingsError):
         CTranslate2(str(tiny_marian))(["a"], [0])
 

@@ -79,7 +79,8 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
     """
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
-    frozen = encoder_of(pretrained.model, pretrained.tokenizer, SETTINGS)
+    model: Any = pretrained.model  # `to` is a wrapped method
+    frozen = encoder_of(model.to(default_device()), pretrained.tokenizer, SETTINGS)
     runs = []
     for seed, part in splits.items():
         settings = replace(SETTINGS, seed=seed)

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.cuda import default_device
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.packing import pack
@@ -73,8 +74,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     restore_averaging_layer(model)
     pack(model)
     tokenizer = AutoTokenizer.from_pretrained(directory.model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    return model.to(default_device()).eval(), tokenizer
 
 
 @dataclass(frozen=True)
