@@ -47,9 +47,9 @@ def pin_float32() -> None:
 
 
 @cache
-def has_flash_attention(index: int) -> bool:
-    """Whether GPU number `index` runs the attention kernel for rows of any lengths, in 16 bits."""
-    return torch.cuda.get_device_capability(index)[0] >= 8 and hasattr(torch.ops.aten, "_flash_attention_forward")
+def has_flash_attention(device: torch.device) -> bool:
+    """Whether this GPU runs the attention kernel for rows of any lengths, in 16 bits."""
+    return torch.cuda.get_device_capability(device)[0] >= 8 and hasattr(torch.ops.aten, "_flash_attention_forward")
 
 
 def product_in_float32(rows: Tensor, weights: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from text_uda.augment import BackTranslation, SwitchOut
+from text_uda.cuda import default_device
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError
 from text_uda.experiment.sizes import CONSISTENCY, SETTINGS

@@ -4,7 +4,7 @@ Shapes: B rows, T tokens, M masked positions, V tokens of the vocabulary, S spec
 D width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,7 +77,7 @@ def mask_tokens(tokens: Tokens, vocabulary: Vocabulary, *, rate: float, generato
     replacements = vocabulary.words[torch.randint(len(vocabulary.words), positions.shape, generator=generator)]
     ids[positions] = torch.where(draws < _TO_MASK + _TO_RANDOM, replacements, labels)
     ids[positions[draws < _TO_MASK]] = vocabulary.mask_id
-    return Masked(Tokens(ids.view_as(tokens.input_ids), tokens.attention_mask), positions, labels)
+    return Masked(replace(tokens, input_ids=ids.view_as(tokens.input_ids)), positions, labels)
 
 
 def masked_logits(
