@@ -36,6 +36,13 @@ class Masked:
         positions, order = (new * width + self.positions % all_columns)[new >= 0].sort()
         return Masked(self.tokens.take(indices, width), positions, self.labels[new >= 0][order])
 
+    def to(self, device: torch.device) -> "Masked":
+        positions, labels = (part.to(device, non_blocking=True) for part in (self.positions, self.labels))
+        return Masked(self.tokens.to(device), positions, labels)
+
+    def pin_memory(self) -> "Masked":
+        return Masked(self.tokens.pin_memory(), self.positions.pin_memory(), self.labels.pin_memory())
+
 
 @dataclass(frozen=True)
 class Vocabulary:
