@@ -25,6 +25,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
+
 TOTAL_S = 595.0
 START_S = 60.0  # to import the libraries
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +74,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=LIMITS_S, metavar="PART", help=f"of {', '.join(LIMITS_S)}")
     parser.add_argument("--out", type=Path, default=Path("gpu_check.json"), help="(default: %(default)s)")
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch sees no CUDA device here; --device cpu --small runs the same code on a CPU")
     options = ["--device", arguments.device, *(["--small"] if arguments.small else [])]
     results = dict[str, Any]()
     for name, result in _results(arguments.only or list(LIMITS_S), options):

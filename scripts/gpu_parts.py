@@ -32,6 +32,7 @@ from text_uda.training.step import Step
 from text_uda.translate.ctranslate2 import CTranslate2
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.marian import Marian
+from text_uda.translate.marian_checkpoint import most_tokens, vocabulary
 from text_uda.translate.marian_network import Network
 from text_uda.translate.token_sampling import DRAWS
 
@@ -347,15 +348,14 @@ def _decode(options: Options) -> dict[str, Any]:
 
 
 def _engine_rate(options: Options, engine: Marian | CTranslate2, sentences: Sequence[str]) -> float:
-    """Tokens of the outputs a second; the outputs of random weights are three times as long as their sources."""
-    from text_uda.translate.marian_checkpoint import vocabulary
-
-    engine(sentences[:64], [0] * len(sentences[:64]))
+    """Tokens a second. Random weights hardly ever end a translation, so each counts as long as its cap."""
+    known = vocabulary(engine.model)
+    tokens = sum(most_tokens(len(source.tokens), known.positions) for source in known.encode(sentences))
+    warm = sentences[: options.size(64, 2)]
+    engine(warm, [0] * len(warm))
     started = time.perf_counter()
-    outputs = engine(sentences, [1] * len(sentences))
-    seconds = time.perf_counter() - started
-    pieces = vocabulary(engine.model).tokenizer([output.text for output in outputs[:256]])["input_ids"]
-    return float(np.mean([len(row) for row in pieces])) * len(sentences) / seconds
+    engine(sentences, [1] * len(sentences))
+    return tokens / (time.perf_counter() - started)
 
 
 def _ctranslate2(options: Options) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def _choose_attention(query: Tensor, segments: Segments, options: AttentionOptio
         return attend_by_length
     in_16_bits = query.dtype in (torch.float16, torch.bfloat16)
     width = query.shape[-1]
-    has_kernel = query.device.type == "cuda" and width % 8 == 0 and width <= 256 and in_16_bits
+    has_kernel = query.device.type == "cuda" and width % 8 == 0 and width <= 192 and in_16_bits
     exact_window = options.sliding_window is None or segments.is_contiguous
     return attend_varlen if has_kernel and _kernel_works(query.device) and exact_window else attend_padded
 
