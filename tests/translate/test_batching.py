@@ -121,8 +121,9 @@ def test_one_sentence_is_tried_again_in_memory_that_was_freed():
         if calls.count([1]) == 1 and batch == [1]:
             raise torch.OutOfMemoryError("no")
 
-    list(Budget(4).run([4, 4], [1, 1], work))
-    assert calls == [[0], [1], [1]]
+    budget = Budget(4)
+    list(budget.run([4, 4], [1, 1], work))
+    assert calls == [[0], [1], [1]] and budget.max_tokens == 4
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", 2), ("cuda:0", 4)])

@@ -84,18 +84,20 @@ class Budget:
                     self._recover()
                     continue
                 # Not in the handler: there the traceback keeps the tensors of the batch.
-                if len(batch) == 1 and batch[0] == failed_alone:
+                free_memory()
+                if len(batch) > 1:
+                    self._halve(max(lengths[source] for source in batch) * sum(rows[source] for source in batch))
+                elif batch[0] == failed_alone:
                     raise SettingsError(
                         f"there is no memory for one sentence ({reason:.200}); use fewer samples or a smaller model"
                     )
-                failed_alone = batch[0] if len(batch) == 1 else None
-                self._halve(max(lengths[source] for source in batch) * sum(rows[source] for source in batch))
+                else:  # try again in the memory that is free now
+                    failed_alone = batch[0]
                 break
             todo = [source for source in todo if source not in finished]
 
     def _halve(self, size: int) -> None:
         self.max_tokens, self._successes = max(1, min(self.max_tokens, size) // 2), 0
-        free_memory()
 
     def _recover(self) -> None:
         self._successes += 1
