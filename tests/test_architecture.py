@@ -26,6 +26,7 @@ LAYERS = [
         "hub_connection",
         "checked_folder",
         "file_names",
+        "cuda",
     },
     {"text"},
     {"data", "translate"},

@@ -314,7 +314,7 @@ class _Model:
         return forbidden
 
     def network(self, device: Any, precision: Precision) -> "_Network":
-        return _network(self.name, device, precision)
+        return load_network(self.name, device, precision)
 
 
 @cache
@@ -369,7 +369,7 @@ class _Network:
         self.max_tokens = (max_positions(model) or 512) - len(checkpoint.prefix) - len(checkpoint.suffix)
         """Tokens of a text that fit in one input."""
         self._pad = checkpoint.tokenizer.pad_token_id or 0
-        self.budget = Budget(MAX_TOKENS[device.type])
+        self.budget = Budget(MAX_TOKENS[device.type], device)
 
     def on_device(self, values: np.ndarray) -> Any:
         import torch
@@ -395,5 +395,5 @@ class _Network:
 
 
 @cache
-def _network(name: str, device: Any, precision: Precision) -> _Network:
+def load_network(name: str, device: Any, precision: Precision) -> _Network:
     return _Network(name, device, precision)

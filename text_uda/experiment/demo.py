@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from text_uda.augment import BackTranslation, SwitchOut
+from text_uda.cuda import default_device
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
@@ -83,7 +84,8 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
     """
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
-    frozen = encoder_of(pretrained.model, pretrained.tokenizer, SETTINGS)
+    model: Any = pretrained.model  # `to` is a wrapped method
+    frozen = encoder_of(model.to(default_device()), pretrained.tokenizer, SETTINGS)
     runs = []
     for seed, part in splits.items():
         settings = replace(SETTINGS, seed=seed)

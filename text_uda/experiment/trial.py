@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from text_uda.cuda import default_device
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -144,8 +145,9 @@ class TrialRunner:
         if key not in self._encoders:
             self._encoders.clear()  # one at a time is enough: the trials of a study share it
             pretrained = load_classifier(settings.encoder, self.corpus.classes, seed=0)
+            model: Any = pretrained.model  # `to` is a wrapped method
             frozen = FrozenEncoder(
-                pretrained.model,
+                model.to(default_device()),
                 pretrained.tokenizer,
                 max_tokens=settings.max_tokens,
                 keep_tokens=settings.keep_tokens,

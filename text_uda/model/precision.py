@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate.utils import parse_flag_from_env
 from torch import Tensor
 from torch.nn.functional import linear
 
+from text_uda import cuda
 from text_uda.cache_dir import home
 from text_uda.errors import SettingsError
 from translation_cache.atomic import whole_file
@@ -68,17 +68,19 @@ def check_precision(precision: str) -> None:
 
 
 def resolve_precision(precision: Precision, *, width: int | None = None) -> ResolvedPrecision:
-    """The precision of an encoder's forward passes on this machine.
+    """The precision of an encoder's forward passes on this machine. On CUDA it also keeps float32 exact.
 
     "auto" is bf16 on CUDA from compute capability 8 on; on a CPU `measure_bf16` decides.
 
     Args:
         width: of the encoder's hidden states; None if unknown.
     """
+    if cuda.is_used():
+        cuda.pin_float32()
     if precision != "auto":
         return precision
     width = DEFAULT_WIDTH if width is None else width
-    if _uses_cuda():
+    if cuda.is_used():
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
     return "bf16" if width >= _MIN_WIDTH and measure_bf16(width).is_worthwhile else "fp32"
 
@@ -92,7 +94,7 @@ def describe_precision(precision: Precision, resolved: ResolvedPrecision, *, wid
     """
     if precision != "auto":
         return f"{resolved}, as set"
-    if _uses_cuda():
+    if cuda.is_used():
         return f"{resolved}, on {torch.cuda.get_device_name()}"
     width = DEFAULT_WIDTH if width is None else width
     if width < _MIN_WIDTH:
@@ -172,10 +174,6 @@ def _seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
-
-
-def _uses_cuda() -> bool:
-    return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
 
 
 def _file_stem(width: int) -> str:

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.cuda import default_device
 from text_uda.errors import SettingsError
 from text_uda.hub_connection import loading_options
 from text_uda.model.averaging_layer import restore_averaging_layer
@@ -93,8 +94,7 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
             " train the run again with --no-resume (resume=False)"
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    return model.to(default_device()).eval(), tokenizer
 
 
 @dataclass(frozen=True)

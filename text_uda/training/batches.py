@@ -1,8 +1,6 @@
 """The batches of a run. A batch is a pure function of the step: which rows, of which view, in which process."""
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -12,10 +10,9 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.model.tokenized import ModelRows
 from text_uda.paraphrasing.pairs import Originals, Pairs
+from text_uda.training.prefetch import prefetched
 from text_uda.training.row_sampling import RowStream
 from text_uda.training.settings import TrainSettings
-
-PREFETCHED = 2  # batches that a thread prepares while a step runs
 
 
 def check_divisible(settings: TrainSettings) -> None:
@@ -54,16 +51,8 @@ class BatchStream:
 
     def batches(self, first: int, last: int, device: torch.device) -> Iterator[Batch]:
         """The batches for steps [first, last); another thread prepares some ahead."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
-            prepared: deque[Future[Batch]] = deque()
-            try:
-                for step in range(first, last):
-                    while len(prepared) <= PREFETCHED and step + len(prepared) < last:
-                        prepared.append(thread.submit(self._pinned, step + len(prepared), device))
-                    yield prepared.popleft().result().to(device)
-            finally:  # also where the loop ends early
-                for future in prepared:
-                    future.cancel()
+        for batch in prefetched(lambda step: self._pinned(step, device), first, last):
+            yield batch.to(device)
 
     def _pinned(self, step: int, device: torch.device) -> Batch:
         """In memory that is copied to a GPU fast."""

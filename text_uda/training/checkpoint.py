@@ -41,7 +41,7 @@ def trained_weights(module: nn.Module, averaged: Averaged | None = None) -> dict
     """A copy of the weights that training changes, or of their averages. Frozen ones are loaded from the encoder."""
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     weights = trained if averaged is None else dict(zip(trained, averaged.trained, strict=True))
-    return {name: p.detach().cpu().clone() for name, p in weights.items()}
+    return {name: p.detach().to("cpu", copy=True) for name, p in weights.items()}
 
 
 @torch.no_grad()

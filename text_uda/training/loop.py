@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from text_uda import distributed
+from text_uda.cuda import is_out_of_memory
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import TokenCounts
 from text_uda.objectives.weight_averaging import Averaged
@@ -101,7 +102,9 @@ def train_loop(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
     """
     try:
         return _train(run, stop)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not is_out_of_memory(error):
+            raise
         raise _out_of_memory(run) from error
 
 

@@ -144,7 +144,7 @@ def network(model: str, device: torch.device, precision: Precision) -> tuple[Net
         )
     if not all(weight.isfinite().all() for weight in loaded.parameters()):
         raise SettingsError(f"the weights of {name!r} are damaged (some are not finite numbers): download them again")
-    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
+    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type], device)
 
 
 @cache
