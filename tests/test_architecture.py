@@ -24,7 +24,6 @@ LAYERS = [
         "ranges",
         "lazy_imports",
         "hub_connection",
-        "checked_folder",
         "file_names",
         "cuda",
     },

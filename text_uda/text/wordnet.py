@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from text_uda import checked_folder
 from text_uda.cache_dir import home
 from text_uda.errors import DataError, MissingPartError
+from translation_cache import checked_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # from the packages wordnet-base and wordnet-sense-index
 

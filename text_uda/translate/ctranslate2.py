@@ -22,7 +22,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from text_uda import checked_folder
 from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -31,6 +30,7 @@ from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.device import WorkerShare, block_on
 from text_uda.translate.translator import Translation
+from translation_cache import checked_folder
 
 VERSION = 2  # of the decoding: increase it when outputs change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]

@@ -15,7 +15,7 @@ from translation_cache.file_lock import exclusive_lock
 DIGESTS = "digests.json"
 """The file with the digests of the others."""
 
-log = logging.getLogger("text_uda")
+log = logging.getLogger("translation_cache")
 
 
 def load_or_make(folder: Path, make: Callable[[Path], None]) -> None:
