@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PYTHON = "3.11.5"  # the oldest that the packages of the documentation run on
+PYTHON = "3.11"
 TORCH_FOR_CPUS = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"  # of Linux, x86-64, Python 3.11
 _OF_CUDA = re.compile(r"(nvidia-|cuda-|triton=)")
 
