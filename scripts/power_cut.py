@@ -1,6 +1,6 @@
 """Cut the power under the commands: an ext4 image is copied while they write to it, and the copy is mounted.
 
-    sudo python scripts/power_cut.py --json                   57 cuts, 11 minutes on 2 busy cores
+    sudo python scripts/power_cut.py --json                   61 cuts, 12 minutes on 2 busy cores
 
 The copy holds only what the file system has submitted to its device (see durability/disk.py). The mounts alternate:
 ordered data; without ext4's heuristics for programs that do not sync; names in the journal before their data. A
@@ -11,6 +11,7 @@ training    `train` and `pretrain`; the copy has every checkpoint and metric tha
 finished    0 to 30 s after the command returned: the run is whole as it is
 cache       three writers that compact; every acknowledged row is in the copy, and the rerun gives the same rows
 folders     WordNet's copy and the conversion to CTranslate2: whole or absent
+outputs     `report`, `predict`, `pseudo-label` and `cache export` have returned: the file is whole
 
 Exit code 1 if a copy violates this. With --without-sync the commands do not sync: the script has to find violations.
 """
@@ -30,9 +31,10 @@ from durability.disk import enter_private_mounts
 from durability.folders import cut_folders
 from durability.inputs import write_inputs
 from durability.laboratory import Laboratory
+from durability.outputs import cut_outputs
 from durability.training import cut_training
 
-CUTS = {"training": 30, "finished": 10, "cache": 12, "folders": 5}
+CUTS = {"training": 30, "finished": 10, "cache": 12, "folders": 5, "outputs": 4}
 
 
 def main() -> None:
@@ -56,6 +58,8 @@ def main() -> None:
             cut_training(laboratory, goals)
         acknowledged = cut_cache(laboratory, goals["cache"]) if goals["cache"] else 0
         folders = cut_folders(laboratory, goals["folders"]) if goals["folders"] else []
+        if goals["outputs"]:
+            cut_outputs(laboratory, goals["outputs"])
         record = {
             "cuts": {part: laboratory.cuts[part] for part in goals},
             "in_a_sync": laboratory.in_a_sync,
