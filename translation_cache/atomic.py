@@ -101,7 +101,11 @@ def remove_leftovers(folder: Path, *, of: str | None = None, older_than_s: float
     for path in folder.glob(f"{REPLACED}{name}"):
         with contextlib.suppress(OSError):
             target = folder / path.name.removeprefix(REPLACED)
-            shutil.rmtree(path) if target.exists() else path.rename(target)
+            if target.exists():
+                sync(folder)  # see `_replace_folder`
+                shutil.rmtree(path)
+            else:
+                path.rename(target)
     for path in folder.glob(f"{PREFIX}*" if of is None else f"{PREFIX}{name}.*"):
         with contextlib.suppress(OSError):  # another process may remove it too
             if older_than_s is None or time.time() - path.stat().st_mtime > older_than_s:
@@ -166,4 +170,5 @@ def _replace_folder(path: Path, by: Path) -> None:
     except BaseException:
         os.rename(old, path)
         raise
+    sync(path.parent)  # else a power cut may undo the renames and not the removal
     shutil.rmtree(old)

@@ -25,6 +25,7 @@ from text_uda.runs.predict_file import predict_file
 from text_uda.runs.prediction import TrainedClassifier
 from text_uda.text import wordnet
 from text_uda.translate import ctranslate2
+from translation_cache.atomic import whole_folder
 
 Writes = Callable[[Path], Iterator[None]]
 
@@ -55,6 +56,7 @@ def convert_model(disk: Path) -> Iterator[None]:
         patch.setenv("TEXT_UDA_HOME", str(disk / "out"))
         patch.setattr(ctranslate2, "_library", lambda: SimpleNamespace(converters=_Converters))
         patch.setattr(ctranslate2.marian_checkpoint, "identity", lambda model: {"model": "tiny", "revision": "1"})
+        patch.setattr(ctranslate2, "_checked", set())  # of this process
         ctranslate2.CTranslate2("tiny")._folder()
         yield
 
@@ -74,8 +76,19 @@ def copy_wordnet(disk: Path) -> Iterator[None]:
     source.mkdir(exist_ok=True)
     for name in ("data.noun", "index.noun", "index.sense"):
         (source / name).write_text(f"{name} " * 100)
-    wordnet._copy(source, disk / "out" / "corpora" / "wordnet")
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wordnet, "DEBIAN", source)
+        wordnet._fill.__wrapped__(disk / "out" / "corpora" / "wordnet")
+        yield
+
+
+def replace_folder(disk: Path) -> Iterator[None]:
+    for content in ("earlier", "later"):
+        with whole_folder(disk / "out" / "folder", replace=True) as unfinished:
+            (unfinished / "inner").mkdir()
+            for name in ("a.txt", "inner/b.txt"):
+                (unfinished / name).write_text(f"{content} {name}" * 100)
+        yield
 
 
 def store_features(disk: Path) -> Iterator[None]:
@@ -102,7 +115,7 @@ def store_token_ids(disk: Path) -> Iterator[None]:
 
 
 WRITES: tuple[Writes, ...] = (
-    *(write_report, write_predictions, convert_model, copy_wordnet, store_features, store_token_ids),
+    *(write_report, write_predictions, convert_model, copy_wordnet, replace_folder, store_features, store_token_ids),
 )
 
 
