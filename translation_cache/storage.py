@@ -61,6 +61,10 @@ class Storage(Protocol):
         """Write the file whole or not at all; durable on return. Missing folders are created."""
         ...
 
+    def make_durable(self, folder: str) -> None:
+        """Make the files that a folder shows durable: a killed writer may have left one that is not yet."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove the file, if it exists."""
         ...
@@ -190,6 +194,13 @@ class LocalStorage:
             self._make_durable(target.parent)
             write_whole(target, content)
 
+    def make_durable(self, folder: str) -> None:
+        path = self._root / folder
+        # Of a folder that this user may not open, the writer was another one.
+        with _explained(f"cannot sync {path}"), contextlib.suppress(PermissionError, FileNotFoundError):
+            sync(path)
+            self._make_durable(path)
+
     def _make_durable(self, folder: Path) -> None:
         """Sync the entry of the folder in its parent: another process may have created it without syncing it yet."""
         if folder not in self._synced or not folder.is_dir():
@@ -284,6 +295,9 @@ class ObjectStorage:
                 raise OSError(errno.EIO, f"{info.size or 0} of {len(content)} bytes arrived")
             if not puts_whole:
                 self._fs.move(str(written), str(target))
+
+    def make_durable(self, folder: str) -> None:
+        del folder  # an object is durable when it is seen
 
     def remove(self, path: str) -> None:
         with _explained(f"cannot remove {self.at(path)}"), contextlib.suppress(FileNotFoundError):
