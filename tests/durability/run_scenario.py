@@ -119,6 +119,7 @@ class Training:
         saved = self.saved[:acknowledged]
         for name in self.runs:
             run = RunDirectory(disk / name)
+            run.check_place(resume=True)  # no state needs a user who clears up
             if run.result() is not None:
                 if same_process:
                     self._check_whole(disk, name)

@@ -98,6 +98,8 @@ def remove_own(folder: Path, *, names: Mapping[str, Any] = _RUN, keep: Iterable[
         if path.parent == folder and path.name in keep:
             continue
         if not path.is_dir():
+            if path.name == "config.json":
+                sync(path.parent)  # so that no power cut brings other files back and not this one
             path.unlink(missing_ok=True)
         elif _UNFINISHED.fullmatch(path.name):
             shutil.rmtree(path)
