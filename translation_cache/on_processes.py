@@ -52,6 +52,7 @@ def _in_workers(job: Job, batches: Iterator[Batch], workers: int) -> Generator[t
         while pending:
             yield from _finished(pending)
     except BrokenProcessPool as error:
+        lifeline.close()  # the pool waits for its workers, which ignore the SIGTERM that it sends them
         raise CacheError(
             "a worker process died (out of memory?); try fewer --workers; the finished rows are kept"
         ) from error
