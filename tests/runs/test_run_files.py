@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from text_uda.runs.run_files import MARKER, inputs_among, is_config_of_run, paths_in, remove_own, sort_entries
+from text_uda.cli import config_file
+from text_uda.runs.run_files import (
+    MARKER,
+    PATH_OPTIONS,
+    inputs_among,
+    is_config_of_run,
+    paths_in,
+    remove_own,
+    sort_entries,
+)
 from translation_cache.atomic import unfinished_name
 
 OWN = (
@@ -95,10 +104,17 @@ def test_inputs_inside_a_run_are_known_whatever_path_names_them(tmp_path, monkey
     read = [run, run / "model", tmp_path / "link", run / "model" / ".." / "examples.jsonl"]
     assert inputs_among(own, [*read, run / "data.csv", tmp_path], run) == read
     monkeypatch.chdir(tmp_path)
-    options = {
-        "encoder": "run/model",
-        "translator": "marian:run,run/model",
-        "steps": 3,
-        "more": [["x"], "\0", "a" * 999],
-    }
-    assert {str(path) for path in paths_in(options)} == {"run", "run/model"}
+    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3}
+    assert {str(path) for path in paths_in([options, [["x"], "\0", "a" * 999]])} == {"run", "run/model"}
+
+
+def test_a_word_of_an_option_is_no_input_where_the_run_has_its_name(tmp_path, monkeypatch):
+    write(tmp_path / "synonym", ("config.json", "model/config.json"))
+    monkeypatch.chdir(tmp_path)
+    settings = {"method": "synonym", "operations": ["synonym"], "pivots": [{"there": {"model": "synonym/model"}}]}
+    command = {"options": {"method": "synonym", "source": "synonym/config.json"}, "folder": str(tmp_path)}
+    assert {str(path) for path in paths_in([settings, command])} == {"synonym/model", "synonym/config.json"}
+
+
+def test_the_options_that_hold_paths_are_known():
+    assert {*config_file._HOLD_PATHS} <= {*PATH_OPTIONS}

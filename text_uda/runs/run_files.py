@@ -25,6 +25,9 @@ FORMAT = 1
 
 LOCK = ".lock"
 
+# The options of a command and the settings of an augmentation that can name a file or a folder.
+PATH_OPTIONS = ("source", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator", "model")
+
 _EARLIER_KEYS = ("name", "method", "settings", "versions", "code_revision")  # of every config.json without a marker
 
 _FILE: Mapping[str, Any] = {}
@@ -125,7 +128,10 @@ def remove_folder(run: Path, name: str) -> None:
 
 
 def paths_in(value: Any) -> Iterator[Path]:
-    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`."""
+    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`.
+
+    Of a mapping, only strings under `PATH_OPTIONS` count: the word of another option can be the name of the run, too.
+    """
     if isinstance(value, str):
         for word in {value, *re.split("[:,+]", value)}:
             with suppress(OSError, ValueError):  # too long for a name, or with a null
@@ -134,10 +140,14 @@ def paths_in(value: Any) -> Iterator[Path]:
     elif isinstance(value, os.PathLike):
         yield from paths_in(os.fspath(value))
     elif isinstance(value, Mapping):
-        yield from paths_in(list(value.values()))
+        yield from paths_in([item for name, item in value.items() if name in PATH_OPTIONS or _has_mapping(item)])
     elif isinstance(value, list | tuple):
         for item in value:
             yield from paths_in(item)
+
+
+def _has_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_has_mapping, value)))
 
 
 def inputs_among(own: Iterable[Path], inputs: Iterable[Path], run: Path) -> list[Path]:
