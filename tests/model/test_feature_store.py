@@ -266,3 +266,19 @@ def test_commands_share_a_folder(head, tmp_path, monkeypatch):
     for seed in (0, 1):
         train(split, objectives=(Supervised(),), settings=replace(settings, seed=seed), out=tmp_path / str(seed))
     assert sum(calls) == 4
+
+
+def test_features_of_an_earlier_version_that_cannot_be_removed_are_kept_in_memory(tmp_path, monkeypatch):
+    keys, features = np.sort(keys_of(["a", "b"])), torch.ones(2, 3)
+    FeatureStore(tmp_path).add(keys, features)
+    (path,) = tmp_path.iterdir()
+    save_file(load_file(path), path)  # without a digest
+
+    def refuse(path: Path, **_named: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    store, into = FeatureStore(tmp_path), torch.zeros(2, 3)
+    assert store.take(keys, into).all()
+    store.add(keys, features)
+    assert not store.take(keys, into).any() and into.equal(features)

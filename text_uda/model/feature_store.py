@@ -100,7 +100,8 @@ class FeatureStore:
             name = hashlib.blake2b(shard.keys.tobytes(), digest_size=16).hexdigest() + ".safetensors"
             path = self._folder / name
             raw = torch.from_numpy(shard.keys.view(np.uint8).reshape(-1, _KEY_BYTES).copy())
-            with suppress(OSError, SafetensorError, ValueError):  # a full disk, or a damaged file: use memory
+            # A full disk, or a damaged or earlier file that cannot be removed: use memory.
+            with suppress(OSError, SafetensorError, ValueError, _NoDigest):
                 if not path.exists():
                     with whole_file(path) as unfinished:
                         digest = {_DIGEST: _digest(shard.features, raw)}
