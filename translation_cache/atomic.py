@@ -158,7 +158,8 @@ def _name_target(error: BaseException, unfinished: Path, path: Path) -> None:
 def _set_permissions(path: Path, permissions: int) -> None:
     """Some libraries replace the file by one that only its owner may read (safetensors)."""
     if path.stat().st_mode & 0o777 != permissions & 0o777:
-        path.chmod(permissions & 0o777)
+        with contextlib.suppress(PermissionError):  # FAT and some network shares have the permissions of their mount
+            path.chmod(permissions & 0o777)
 
 
 def _replace_folder(path: Path, by: Path) -> None:

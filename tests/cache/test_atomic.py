@@ -157,6 +157,18 @@ def test_permissions_follow_the_umask(tmp_path: Path, umask, file, folder):
     assert modes == [file, file, folder]
 
 
+def test_a_mount_that_decides_the_permissions_is_written_to(tmp_path: Path, monkeypatch):
+    """FAT gives each file those of its mount, often 0755, and refuses to change them."""
+
+    def refuse(path: Path, _mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with whole_folder(tmp_path / "model") as unfinished:
+        os.close(os.open(unfinished / "weights", os.O_WRONLY | os.O_CREAT, 0o700))
+    assert (tmp_path / "model" / "weights").exists()
+
+
 def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path):
     write_folder(tmp_path / "model", "text")
     (tmp_path / ".hidden").write_text("")
