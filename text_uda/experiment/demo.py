@@ -19,6 +19,7 @@ from text_uda.progress import followed
 from text_uda.report import read
 from text_uda.training.train_classifier import train
 from translation_cache import Cache, Job
+from translation_cache.atomic import PREFIX
 
 DATA = "movie-snippets"
 LABELS = 100
@@ -38,7 +39,8 @@ def run_demo(out: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the folder holds something else.
     """
-    if out.exists() and (others := {path.name for path in out.iterdir()} - {"cache", "runs", "report.html"}):
+    names = {path.name for path in out.iterdir() if not path.name.startswith(PREFIX)} if out.exists() else set()
+    if others := names - {"cache", "runs", "report.html"}:
         raise SettingsError(f"{out} holds files of something else ({min(others)}); name an empty folder for the demo")
     corpus = load(DATA)
     print(f"{corpus.name}: {corpus.description}; {LABELS} with a label", flush=True)
