@@ -39,6 +39,7 @@ def test_heads_and_indices_of_other_versions_are_no_weights_of_the_encoder(copy:
     weights = load_file(copy / "model.safetensors")
     others = {"cls.predictions.bias": weights["embeddings.LayerNorm.bias"].clone()}
     others["embeddings.position_ids"] = weights["embeddings.LayerNorm.bias"].clone()
+    others["embeddings.word_embeddings._weight"] = weights["embeddings.LayerNorm.bias"].clone()
     save_file(weights | others, copy / "model.safetensors", {"format": "pt"})
     load_classifier(str(copy), ["a", "b"], seed=0)
 

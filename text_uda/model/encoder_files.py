@@ -177,9 +177,12 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
 
 
 def _is_of_encoder(name: str, model: PreTrainedModel, parts: set[str]) -> bool:
-    """Whether a weight of the files belongs to the encoder, rather than to a head, or is an index of old versions."""
+    """Whether a weight of the files belongs to the encoder, rather than to a head, or is an index of old versions.
+
+    mDeBERTa-v3 shares its embeddings with a generator: its files have the difference, `_weight`.
+    """
     part = name.removeprefix(model.base_model_prefix + ".").partition(".")[0]
-    return part in parts and not name.endswith((".position_ids", ".token_type_ids"))
+    return part in parts and not name.endswith((".position_ids", ".token_type_ids", "._weight"))
 
 
 def _reason(error: Exception, folder: Path) -> str:
