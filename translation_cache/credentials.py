@@ -19,7 +19,7 @@ HIDDEN = "***"
 
 _SECRETS = (
     # scheme://user:secret@host; a secret can hold slashes, and a number before a slash is a port
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:'\"]*:(?!\d+[/?#])[^\s@'\"]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:'\"]*:(?!\d+[/?#])[^\s@'\"]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     (re.compile(r"(\bhttps?://)[^\s/@:'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),  # a token without a user
     (  # in the query of an address, or in a connection string
         re.compile(
@@ -30,7 +30,7 @@ _SECRETS = (
         ),
         rf"\1{HIDDEN}",
     ),
-    (re.compile(r"\b(hf_)[A-Za-z0-9]{16,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(hf_)[A-Za-z0-9]{30,}"), rf"\1{HIDDEN}"),  # no name of a folder is as long
     (re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
 )
 

@@ -45,6 +45,7 @@ def test_secrets_are_hidden(text, shown):
         "precision='x': choose one of float32, pad_token=5, max_tokens=1",
         "a text: see http://example.org/a:b or mail me@example.org",
         "/home/me/hf_home/key=value",
+        "models/hf_distilbertbaseuncased/model",
     ],
 )
 def test_other_texts_stay(text):
