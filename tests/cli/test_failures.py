@@ -163,21 +163,6 @@ def test_an_ignored_signal_stays_ignored(run, monkeypatch):
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (PermissionError(13, "Permission denied", "run/result.json"), "'run/result.json' cannot be read or written"),
-        (OSError(5, "Input/output error"), "the disk cannot be read or written (Input/output error)"),
-        (RuntimeError("I/O error: Permission denied (os error 13)"), "(Permission denied): get permission, or name"),
-        (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full; free some space"),
-    ],
-    ids=["permission", "device", "safetensors", "safetensors, full"],
-)
-def test_a_disk_that_refuses_is_one_line(error, words):
-    line, code = explain(error)
-    assert words in line and line.endswith("finished work is kept") and code == 2
-
-
 def test_a_reader_that_leaves_is_no_error():
     read, write = os.pipe()
     os.close(read)
