@@ -76,6 +76,12 @@ def test_a_name_of_a_run_with_the_other_type_is_of_somebody_else(tmp_path):
     assert [path.name for path in sort_entries(tmp_path)[1]] == ["model", "result.json"]
 
 
+@pytest.mark.parametrize("name", ["entity_vocab.json", "sentencepiece.model", "prophetnet.tokenizer"])
+def test_a_model_that_a_kill_left_without_a_result_is_of_the_run(tmp_path, name):
+    write(tmp_path, ("config.json", f"model/{name}"))
+    assert not sort_entries(tmp_path)[1]
+
+
 def test_a_tokenizer_with_files_of_unusual_names_is_known_by_the_result(tmp_path):
     write(tmp_path, ("model/vocab-src.json", "model/mine.json"))
     (tmp_path / "result.json").write_text(json.dumps({"model_files": {"vocab-src.json": "0" * 64}}))

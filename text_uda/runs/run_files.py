@@ -44,6 +44,9 @@ MODEL = {
     **dict.fromkeys(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"), _FILE),
     **dict.fromkeys(("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "chat_template.jinja"), _FILE),
     **dict.fromkeys(("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"), _FILE),
+    # LUKE, RemBERT, ProphetNet, RoCBert
+    **dict.fromkeys(("entity_vocab.json", "sentencepiece.model", "prophetnet.tokenizer"), _FILE),
+    **dict.fromkeys(("word_shape.json", "word_pronunciation.json"), _FILE),
     "1_Pooling": {"config.json": _FILE},
 }
 CARD = "README.md"
