@@ -6,6 +6,7 @@ JSON are read; nothing is unpickled. A checkpoint appears whole or not at all; o
 has digests of its files and of the metrics up to it, so that a disk that lost some of them is noticed.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -25,6 +26,8 @@ from text_uda.training.elapsed import NO_TIME, Elapsed
 from translation_cache.atomic import remove_leftovers, set_aside, whole_folder
 
 log = logging.getLogger("text_uda")
+
+_DAMAGE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EIO)  # other errors of a read pass, or can be mended
 
 
 @dataclass
@@ -113,12 +116,16 @@ def set_damaged_aside(folder: Path, metrics: Path) -> None:
 
     Args:
         metrics: metrics.jsonl of the run.
+    Raises:
+        OSError: a file cannot be read now (permission, a network file system): its checkpoint stays.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             _check_metrics(metrics, _verified_state(path))
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno not in _DAMAGE:
+                raise
             kept = set_aside(path, f"damaged-{path.name}")
             earlier = max((other.name for other in folder.glob("step-*")), default=None)
             log.warning(
