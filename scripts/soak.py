@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from durability.caches import content
-from durability.disk import Disk, enter_private_mounts
+from durability.disk import Disk, enter_private_mounts, send
 from durability.inputs import write_inputs
 from durability.laboratory import Laboratory, Snapshot, run_command
 from durability.operations import ALL, EXPORTS, TEXTS, WRITING, Ledger, Operations, Reverse, epoch_texts, reverse
@@ -193,7 +193,7 @@ class Soak:
             snapshot = self._laboratory.cut("soak", self._disk, [process, self._resident], durable)
         if process.exitcode is None:
             number = self._chance.choice(SIGNALS)
-            os.kill(process.pid, number)
+            send(process.pid, number)
             self.counts[f"kill {signal.Signals(number).name} of {kind}"] += 1
             process.join(60)
             if process.exitcode is None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Ordered data; without ext4's heuristics for programs that do not sync; names in the journal before their data.
@@ -43,7 +43,15 @@ def copy_sparse(source: Path, target: Path) -> None:
 
 
 def waits_for_device(process: int) -> bool:
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def send(process: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(process, number)
 
 
 class Disk:
@@ -90,7 +98,7 @@ class Disk:
     def cut(self, copy: Path, processes: Sequence[int]) -> bool:
         """Copy what the device holds. Returns whether a process was waiting for the device, as in a sync."""
         for process in processes:
-            os.kill(process, signal.SIGSTOP)
+            send(process, signal.SIGSTOP)
         try:
             while True:
                 completed, waiting = self._completed_writes(), any(map(waits_for_device, processes))
@@ -99,7 +107,7 @@ class Disk:
                     return waiting
         finally:
             for process in processes:
-                os.kill(process, signal.SIGCONT)
+                send(process, signal.SIGCONT)
 
 
 def enter_private_mounts() -> None:

@@ -111,7 +111,9 @@ class Operations:
                 self._ledger.add("wrong", f"{text!r} is joined with {paraphrase!r}")
 
     def export(self) -> None:
-        export(self._cache, self._folder / self._chance.choice(EXPORTS))
+        name = self._chance.choice(EXPORTS)
+        if self._written:  # so that no whole file is empty
+            export(self._cache, self._folder / name)
 
     def audit(self) -> None:
         digest(self._cache, Reverse().settings())
