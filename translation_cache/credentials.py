@@ -19,7 +19,12 @@ HIDDEN = "***"
 
 _SECRETS = (
     # scheme://user:secret@host; a secret can hold slashes, and a number before a slash is a port
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:'\"]*:(?!\d+[/?#])[^\s@'\"]*@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (
+        re.compile(
+            r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:'\"]*:(?!\d+[/?#])[^\s@'\"]*(?:@[^\s/?#@'\"]*)*@", re.IGNORECASE
+        ),
+        rf"\1{HIDDEN}@",
+    ),
     (re.compile(r"(\bhttps?://)[^\s/@:'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),  # a token without a user
     (  # in the query of an address, or in a connection string
         re.compile(

@@ -19,6 +19,7 @@ TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
         (f"s3://AKIA:{SECRET}@bucket/folder", "s3://***@bucket/folder"),
         (f"cannot read abfs://container:{SECRET}@account/x: no", "cannot read abfs://***@account/x: no"),
         ("proxy http://me:pass@proxy.example:3128 refuses", "proxy http://***@proxy.example:3128 refuses"),
+        ("proxy http://me:p@ss@w@proxy.example:3128 refuses", "proxy http://***@proxy.example:3128 refuses"),
         (f"https://{TOKEN}@hub.example/x", "https://***@hub.example/x"),
         ("abfs://c@a/x?sv=2024&sig=a%2Bb%3D&se=1", "abfs://c@a/x?sv=2024&sig=***&se=1"),
         ("s3://b/x?X-Amz-Signature=ab12&X-Amz-Credential=AKIA", "s3://b/x?X-Amz-Signature=***&X-Amz-Credential=***"),

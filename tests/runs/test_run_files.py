@@ -58,6 +58,12 @@ def test_a_folder_of_a_run_alone_becomes_empty(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def test_what_a_system_writes_into_any_folder_is_of_nobody(tmp_path):
+    write(tmp_path, ("config.json", ".DS_Store", "model/.DS_Store", "checkpoints/.nfs0001", "Thumbs.db"))
+    own, others = sort_entries(tmp_path)
+    assert not others and {path.name for path in own} == {"config.json", "model", "checkpoints"}
+
+
 def test_a_link_is_of_somebody_else_and_not_followed(tmp_path):
     write(tmp_path / "elsewhere", ("model.safetensors", "config.json"))
     run = tmp_path / "run"

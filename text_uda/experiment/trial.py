@@ -129,12 +129,18 @@ class TrialRunner:
         )
 
     def has_finished(self, trial: Trial) -> bool:
-        """Whether the run is finished. Raises SettingsError where its directory or its model is damaged."""
+        """Whether the run is finished. Raises SettingsError where its directory or its model is damaged.
+
+        A model/ that is gone was removed to save space: the study reads the result alone.
+        """
         directory = RunDirectory(self.runs / trial.folder)
         if not (directory.path / "result.json").exists():
             return False
         try:
-            directory.check_whole()
+            if directory.model.exists():
+                directory.check_whole()
+            else:
+                directory.config()
             return True
         except SettingsError as error:
             raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error

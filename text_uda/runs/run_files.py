@@ -25,6 +25,9 @@ FORMAT = 1
 
 LOCK = ".lock"
 
+_OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*")
+"""Files that a system writes into any folder: neither of a run nor of a user."""
+
 # The options of a command and the settings of an augmentation that can name a file or a folder.
 PATH_OPTIONS = ("source", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator", "model")
 
@@ -76,6 +79,8 @@ def sort_entries(folder: Path, *, names: Mapping[str, Any] = _RUN) -> tuple[list
     """
     own, others = list[Path](), list[Path]()
     for entry in sorted(folder.iterdir(), key=lambda path: (path.name == "config.json", path.name)):
+        if any(fnmatchcase(entry.name, pattern) for pattern in _OF_THE_SYSTEM):
+            continue
         unfinished = _UNFINISHED.fullmatch(entry.name)
         name = unfinished[1] if unfinished else entry.name.removeprefix(REPLACED)
         inner = next((inside for pattern, inside in names.items() if fnmatchcase(name, pattern)), None)
@@ -87,7 +92,7 @@ def sort_entries(folder: Path, *, names: Mapping[str, Any] = _RUN) -> tuple[list
             others.append(entry)
         else:
             if entry.is_dir():
-                recorded = _recorded_model_files(folder) if names is _RUN and inner is _RUN["model"] else _FILE
+                recorded = _recorded_model_files(folder) if inner is _RUN["model"] else _FILE
                 for part, more in zip((own, others), sort_entries(entry, names={**inner, **recorded}), strict=True):
                     part += more
             own.append(entry)
