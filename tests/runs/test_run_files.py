@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from text_uda.cli import config_file
+from text_uda.cli.verb_train import train
 from text_uda.runs.run_files import (
     MARKER,
     PATH_OPTIONS,
@@ -124,9 +126,13 @@ def test_a_word_of_an_option_is_no_input_where_the_run_has_its_name(tmp_path, mo
     write(tmp_path / "synonym", ("config.json", "model/config.json"))
     monkeypatch.chdir(tmp_path)
     settings = {"method": "synonym", "operations": ["synonym"], "pivots": [{"there": {"model": "synonym/model"}}]}
-    command = {"options": {"method": "synonym", "source": "synonym/config.json"}, "folder": str(tmp_path)}
+    command = {"options": {"method": "synonym", "data": "synonym/config.json"}, "folder": str(tmp_path)}
     assert {str(path) for path in paths_in([settings, command])} == {"synonym/model", "synonym/config.json"}
 
 
 def test_the_options_that_hold_paths_are_known():
-    assert {*config_file._HOLD_PATHS} <= {*PATH_OPTIONS}
+    with click.Context(train) as context:
+        names = {
+            name for name, option in config_file._parameters(context).items() if option.name in config_file._HOLD_PATHS
+        }
+    assert len(names) == len(config_file._HOLD_PATHS) and names <= {*PATH_OPTIONS}

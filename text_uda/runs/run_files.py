@@ -29,7 +29,7 @@ _OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*")
 """Files that a system writes into any folder: neither of a run nor of a user."""
 
 # The options of a command and the settings of an augmentation that can name a file or a folder.
-PATH_OPTIONS = ("source", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator", "model")
+PATH_OPTIONS = ("data", "unlabeled", "test", "dev", "cache", "encoder", "mlm_model", "translator", "model")
 
 _EARLIER_KEYS = ("name", "method", "settings", "versions", "code_revision")  # of every config.json without a marker
 
