@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification, MarianConfig, MarianMTModel, MarianTokenizer
 
-from text_uda import cuda
+from text_uda.model import cuda
 from text_uda.model.classifier import layers
 from text_uda.model.inputs import Batch, Tokens, pad
 from text_uda.model.keyed_tensors import seeded_torch

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from text_uda.cuda import default_device
+from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.pretrained import load_classifier
 

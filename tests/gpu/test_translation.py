@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import MarianConfig, MarianMTModel
 
-from text_uda.cuda import free_memory, pin_float32
+from text_uda.model.cuda import free_memory, pin_float32
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import DecodedTokens, Decoding, decode
 from text_uda.translate.marian_network import Network, Precision

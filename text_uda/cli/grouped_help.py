@@ -13,8 +13,8 @@ import click
 from text_uda.cli.familiar_names import nearest, option_hint, same_option
 from text_uda.cli.output import note
 from text_uda.cli.parameter_types import FamiliarChoice
-from text_uda.file_names import is_usable
 from text_uda.ranges import LARGEST
+from text_uda.runs.file_names import is_usable
 
 GROUPS = ("Data", "Labels", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
 MAX_CHOICES_IN_A_LINE = 6

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from text_uda.augment import BackTranslation, SwitchOut
-from text_uda.cuda import default_device
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
+from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import encoder_of
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import PRESETS, UDA, Supervised

@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any
 
 from text_uda.augment.mlm import load_network
-from text_uda.cuda import free_memory
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Trial, TrialRunner, encoding_settings
+from text_uda.model.cuda import free_memory
 from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed
 from text_uda.translate.ctranslate2 import open_translator

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_uda.cuda import default_device
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
+from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import Precision
 from text_uda.model.pretrained import load_classifier

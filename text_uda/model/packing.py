@@ -30,7 +30,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from text_uda.cuda import has_flash_attention
+from text_uda.model.cuda import has_flash_attention
 from text_uda.model.keyed_tensors import seeded_torch
 
 log = logging.getLogger("text_uda")

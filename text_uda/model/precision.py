@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from text_uda import cuda
 from text_uda.cache_dir import home
 from text_uda.errors import SettingsError
+from text_uda.model import cuda
 from translation_cache.atomic import whole_file
 
 log = logging.getLogger("text_uda")

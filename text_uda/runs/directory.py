@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import OtherRunError, SettingsError
-from text_uda.file_names import check_name
 from text_uda.runs.decisive_settings import changes, has_earlier_head
+from text_uda.runs.file_names import check_name
 from text_uda.runs.model_files import check_model, digests
 from text_uda.runs.run_files import (
     FORMAT,

@@ -16,11 +16,11 @@ from transformers import (
 )
 
 from text_uda import distributed
-from text_uda.cuda import default_device
 from text_uda.errors import SettingsError
 from text_uda.hub_connection import loading_options
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
+from text_uda.model.cuda import default_device
 from text_uda.model.encoder_files import has_vocabulary
 from text_uda.model.packing import pack
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision

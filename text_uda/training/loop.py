@@ -8,9 +8,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from text_uda import distributed
-from text_uda.cuda import is_out_of_memory
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import TokenCounts
+from text_uda.model.cuda import is_out_of_memory
 from text_uda.objectives.weight_averaging import Averaged
 from text_uda.progress import progress_bar
 from text_uda.runs.directory import RunDirectory

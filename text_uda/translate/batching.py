@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import torch
 
-from text_uda.cuda import exclusive, free_memory, is_out_of_memory
 from text_uda.errors import SettingsError
+from text_uda.model.cuda import exclusive, free_memory, is_out_of_memory
 
 Result = TypeVar("Result")
 

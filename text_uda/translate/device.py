@@ -23,7 +23,7 @@ class WorkerShare:
         import torch
 
         if torch.cuda.is_available():
-            from text_uda.cuda import pin_float32
+            from text_uda.model.cuda import pin_float32
 
             pin_float32()
             return torch.device("cuda", self.worker % torch.cuda.device_count())

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import MarianMTModel
 from transformers.activations import ACT2FN
 
-from text_uda.cuda import product_in_float32
+from text_uda.model.cuda import product_in_float32
 from text_uda.translate.int8_linear import Int8Linear
 
 BLOCK = 256  # the vocabulary is padded to a multiple for token_sampling, with tokens that are never drawn

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from text_uda import cuda
+from text_uda.model import cuda
 
 
 @pytest.mark.parametrize(
