@@ -129,7 +129,7 @@ def set_damaged_aside(folder: Path, metrics: Path) -> None:
             kept = set_aside(path, f"damaged-{path.name}")
             earlier = max((other.name for other in folder.glob("step-*")), default=None)
             log.warning(
-                "the checkpoint %s is damaged (%s) and kept as %s: training goes on from %s",
+                "the checkpoint %s is damaged (%s), and is %s until the run is finished: training goes on from %s",
                 path,
                 error,
                 kept.name,
