@@ -36,6 +36,7 @@ from text_uda.runs.provenance import code_versions, machine
 from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
+from text_uda.training.classifier_task import ClassifierTask, load_pretrained
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.fit_baseline import BaselineFit
 from text_uda.training.in_step_augmentation import InStep, kind_of
@@ -220,18 +221,7 @@ class _Run:
         resolved = replace(settings, precision=precision)
         try:
             run = (
-                FineTuning(
-                    split,
-                    losses(objectives),
-                    self.averaging,
-                    self.views,
-                    resolved,
-                    directory,
-                    accelerator,
-                    self.frozen,
-                    steps=steps,
-                    label_share=None if refit_of is None else refit_of["label_share"],
-                )
+                self._fine_tuning(split, resolved, directory, accelerator, steps, refit_of)
                 if baseline is None
                 else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen)
             )
@@ -248,6 +238,28 @@ class _Run:
         finally:
             for tracker in accelerator.trackers if track else ():
                 tracker.finish()
+
+    def _fine_tuning(
+        self,
+        split: Split,
+        settings: TrainSettings,
+        directory: RunDirectory,
+        accelerator: Accelerator,
+        steps: int,
+        refit_of: Mapping[str, Any] | None,
+    ) -> FineTuning:
+        task = ClassifierTask(
+            split,
+            losses(self.objectives),
+            self.views,
+            settings,
+            directory,
+            accelerator.device,
+            load_pretrained(split.classes, settings),
+            frozen=self.frozen,
+            label_share=None if refit_of is None else refit_of["label_share"],
+        )
+        return FineTuning(task, self.averaging, settings, directory, accelerator, steps=steps)
 
     def _config(self, split: Split, steps: int, refit_of: Mapping[str, Any] | None) -> dict[str, Any]:
         """The content of config.json, except for the machine."""
