@@ -24,6 +24,7 @@ LAYERS = [
     {"objectives"},
     {"runs"},
     {"training"},
+    {"tasks"},
     {"report"},
     {"experiment"},
     {"cli"},

@@ -1,8 +1,9 @@
 """The batches of a run. A batch is a pure function of the step: which rows, of which view, in which process."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,34 @@ def check_divisible(settings: TrainSettings) -> None:
             f"labeled_batch={settings.labeled_batch} cannot be divided equally among {distributed.processes()} "
             "processes; give a multiple of that number"
         )
+
+
+class Prepared(Protocol):
+    def to(self, device: torch.device) -> Self: ...
+    def pin_memory(self) -> Self: ...
+
+
+Rows = TypeVar("Rows", bound=Prepared)
+
+
+def prepared_ahead(batch: Callable[[int], Rows], first: int, last: int, device: torch.device) -> Iterator[Rows]:
+    """The batches for steps [first, last), on the device; another thread prepares some ahead."""
+
+    def pinned(step: int) -> Rows:
+        """In memory that is copied to a GPU fast."""
+        rows = batch(step)
+        return rows.pin_memory() if device.type == "cuda" else rows
+
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+        prepared: deque[Future[Rows]] = deque()
+        try:
+            for step in range(first, last):
+                while len(prepared) <= PREFETCHED and step + len(prepared) < last:
+                    prepared.append(thread.submit(pinned, step + len(prepared)))
+                yield prepared.popleft().result().to(device)
+        finally:  # also where the loop ends early
+            for future in prepared:
+                future.cancel()
 
 
 class BatchStream:
@@ -53,22 +82,8 @@ class BatchStream:
         return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(indices[local]))
 
     def batches(self, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-        """The batches for steps [first, last); another thread prepares some ahead."""
-        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
-            prepared: deque[Future[Batch]] = deque()
-            try:
-                for step in range(first, last):
-                    while len(prepared) <= PREFETCHED and step + len(prepared) < last:
-                        prepared.append(thread.submit(self._pinned, step + len(prepared), device))
-                    yield prepared.popleft().result().to(device)
-            finally:  # also where the loop ends early
-                for future in prepared:
-                    future.cancel()
-
-    def _pinned(self, step: int, device: torch.device) -> Batch:
-        """In memory that is copied to a GPU fast."""
-        batch = self.batch(step)
-        return batch.pin_memory() if device.type == "cuda" else batch
+        """The batches for steps [first, last)."""
+        return prepared_ahead(self.batch, first, last, device)
 
     def row_indices(self, batch: Batch) -> dict[str, list[int]]:
         """Indices of the labeled rows and of the unlabeled texts of a batch in the data."""

@@ -75,6 +75,7 @@ class ClassifierTask:
         *,
         frozen: FrozenEncoder | None = None,
         label_share: Sequence[float] | None = None,
+        name: str | None = None,
     ) -> None:
         """
         Args:
@@ -82,7 +83,9 @@ class ClassifierTask:
             directory: of the files about this task.
             frozen: with tune="head", an encoder that may have the features already.
             label_share: share of each class, for priors and class weights, (C,); None for the labeled rows' shares.
+            name: of the task, in messages of a run of several.
         """
+        self._name = name
         self.split, self.settings, self.directory, self._device = split, settings, directory, device
         self.pretrained = pretrained
         model = pretrained.model.to(device)  # pyright: ignore[reportArgumentType]
@@ -121,6 +124,7 @@ class ClassifierTask:
     def _rows(self, texts: Sequence[str], *, kind: str) -> ModelRows:
         """Texts as the model reads them: token ids, or features that are computed once. `kind` is for the bar."""
         settings, tokenizer = self.settings, self.pretrained.tokenizer
+        kind = kind if self._name is None else f"{self._name}, {kind}"
         if self.frozen is not None:
             with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
                 return self.frozen.rows(texts, progress=on_progress)
@@ -207,8 +211,10 @@ class ClassifierTask:
             warning = worse_than(reference, chosen.dev, split.dev.labels)
             warnings += [] if warning is None else [warning]
         if distributed.is_main():
-            for warning in (*warnings_at_the_end(metrics, steps=planned), *warnings):
-                log.warning(warning)
+            # Those of a run of several tasks come at the end, because its own metrics are of all tasks.
+            late = warnings_at_the_end if self._name is None else warnings_in
+            for warning in (*late(metrics, steps=planned), *warnings):
+                log.warning(warning if self._name is None else f"{self._name}: {warning}")
         coverage = None if self.unlabeled is None else self.unlabeled.coverage
         return write_result(
             directory,
