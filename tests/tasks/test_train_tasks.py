@@ -155,6 +155,22 @@ def test_a_run_that_was_stopped_twice_comes_to_the_same_bytes(name, splits, sett
     assert not (tmp_path / "killed" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_the_optimizer_has_each_trained_weight_once(name, splits, settings, tmp_path, monkeypatch):
+    """The weights of the losses can have the factor and the decay of the heads."""
+    update = FineTuning.update
+
+    def watched(run, step, batch):
+        optimized = [id(p) for group in run.optimizer.param_groups for p in group["params"]]
+        trained = {id(p) for p in run.module.parameters() if p.requires_grad}
+        assert len(optimized) == len(trained) and set(optimized) == trained
+        return update(run, step, batch)
+
+    monkeypatch.setattr(FineTuning, "update", watched)
+    few = settings(tune="head", steps=1, learning_rate=1e-2)
+    train_tasks(splits, objectives=PLAIN, method=METHODS[name], settings=few, out=tmp_path / "run")
+
+
 # --- what is refused, and what is told --------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from text_uda.cli.familiar_names import nearest, option_hint, same_option
 from text_uda.cli.output import note
 from text_uda.cli.parameter_types import FamiliarChoice
 
-GROUPS = ("Data", "Labels", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
+GROUPS = ("Data", "Labels", "Tasks", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
 MAX_CHOICES_IN_A_LINE = 6
 _UNBROKEN_HYPHEN = "\u2011"
 

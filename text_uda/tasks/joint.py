@@ -50,7 +50,7 @@ class Joint:
 
     @property
     def trains_every_head(self) -> bool:
-        return True
+        return self.weights != "pcgrad"
 
     @property
     def trains_weights(self) -> bool:

@@ -50,7 +50,7 @@ class TaskMethod(Protocol):
 
     @property
     def trains_every_head(self) -> bool:
-        """Whether each step has a gradient for every task."""
+        """Whether each pass has a gradient for every task."""
         ...
 
     @property

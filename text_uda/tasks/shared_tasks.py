@@ -93,7 +93,7 @@ class SharedTasks:
                 groups.setdefault((group["factor"], group["weight_decay"]), []).extend(new)
                 grouped.update(new)
         if self._models.log_variances is not None:
-            groups[LEARNING_RATE / self.base_rate, 0.0] = [self._models.log_variances]
+            groups.setdefault((LEARNING_RATE / self.base_rate, 0.0), []).append(self._models.log_variances)
         return [
             {"params": parameters, "weight_decay": weight_decay, "factor": factor}
             for (factor, weight_decay), parameters in groups.items()
