@@ -1,6 +1,7 @@
 """The options of `train` for several tasks on one encoder: which they are, and how they share the steps."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,13 +11,16 @@ import click
 from text_uda.cli.data_options import DataChoice
 from text_uda.cli.output import printable
 from text_uda.cli.settings_options import declared_options
-from text_uda.errors import SettingsError
+from text_uda.errors import DataError, SettingsError
 from text_uda.ranges import NotNegative
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
+
+
+log = logging.getLogger("text_uda")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,16 @@ class TaskChoice:
         if len(data.label_column) < 2:
             return []
         from text_uda.data.several_tasks import columns_among
+        from text_uda.data.tables import names_files
 
+        if not names_files(data.source) and not (data.test or data.dev):
+            first, *others = data.label_column
+            log.warning(
+                "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
+                data.source,
+                first,
+                " and ".join(map(repr, others)),
+            )
         return columns_among(data.source, data.label_column)
 
     def _by_name(self, data: DataChoice) -> dict[str, DataChoice]:
@@ -119,7 +132,12 @@ def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
     """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
     from text_uda.data.several_tasks import without_tests_of_others
 
-    corpora = {name: of_task.load() for name, of_task in data.items()}
+    corpora: dict[str, Corpus] = {}
+    for name, of_task in data.items():
+        try:
+            corpora[name] = of_task.load()
+        except DataError as error:
+            raise DataError(f"task {name!r}: {error}") from error
     names = [corpus.name for corpus in corpora.values()]
     for task, corpus in corpora.items():
         if names.count(corpus.name) > 1:
