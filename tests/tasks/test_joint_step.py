@@ -1,6 +1,7 @@
 """One step of several tasks: the gradient of the sum, in the passes of one task."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 
 from text_uda.model.classifier import Classifier
 from text_uda.model.inputs import Features
-from text_uda.objectives import UDA, FixMatch, MeanTeacher, Supervised
+from text_uda.objectives import PRESETS, UDA, FixMatch, MeanTeacher, Supervised
 from text_uda.tasks.joint import Joint
+from text_uda.tasks.method import TaskBatches
 from text_uda.tasks.uncertainty import new_log_variances, uncertainty_weighted
 
 TASKS = ("verdict", "thing")
@@ -33,6 +35,28 @@ def test_the_joint_gradient_is_the_weighted_sum_of_separate_ones(one_step, separ
     assert together.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(together[name], value, rtol=0, atol=1e-10, msg=name)
+
+
+def test_every_preset_has_the_gradient_of_separate_steps(one_step):
+    """For both tasks at once, also where an objective runs rows itself (VAT, mixing) or keeps a state."""
+    rows = {
+        name: replace(batch, labeled_rows=torch.arange(4), unlabeled_rows=torch.arange(3))
+        for name, batch in one_step.batches.batches.items()
+    }
+    for preset, chosen in PRESETS.items():
+        if not chosen.losses:  # a baseline takes no step
+            continue
+        objectives = dict.fromkeys(TASKS, chosen.losses)
+        step = one_step.joint(objectives=objectives, unlabeled=3)
+        step(TaskBatches(6, rows), 6, 5, one_step.teacher).loss.backward()
+        together = one_step.gradients()
+        alone = one_step.alone(objectives, unlabeled=3)
+        for (name, part), averaged in zip(alone.items(), one_step.teacher.models, strict=True):
+            part(rows[name], 6, step._key(5, name), averaged).loss.backward()
+        expected = one_step.gradients()
+        assert together.keys() == expected.keys(), preset
+        for name, value in expected.items():
+            torch.testing.assert_close(together[name], value, rtol=1e-9, atol=1e-10, msg=f"{preset}: {name}")
 
 
 def test_the_terms_of_objectives_of_one_class_are_kept_by_task(one_step):
