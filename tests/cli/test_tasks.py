@@ -82,9 +82,8 @@ def test_a_row_without_a_cell_is_unlabeled_text_of_that_task(table):
     of_tasks = TaskChoice().data_of_tasks(data)
     assert of_tasks is not None
     corpora = load_tasks(of_tasks)
-    empty = {
-        row["text"]: {name for name in of_tasks if not row[name]} for row in csv.DictReader(table.open(newline=""))
-    }
+    with table.open(newline="") as file:
+        empty = {row["text"]: {name for name in of_tasks if not row[name]} for row in csv.DictReader(file)}
     for name, corpus in corpora.items():
         assert corpus.unlabeled and all(name in empty[text] for text in corpus.unlabeled)
 
@@ -129,7 +128,7 @@ def test_what_contradicts_itself_is_refused(refused, tmp_path, given, message):
 def test_a_cell_that_is_no_label_is_named_with_its_row(refused, tmp_path):
     file = tmp_path / "a.csv"
     rows = "\n".join(f"text {number},{number % 2},{number % 3}" for number in range(40))
-    file.write_text(f"text,stars,topic\n{rows}\ntext 41,nan,1\n")
+    file.write_text(f"text,stars,topic\n{rows}\ntext 40,nan,1\n")
     columns = ["--label-column", "stars", "--label-column", "topic"]
     message = refused("train", file, *columns, "--labels", 6, "--out", tmp_path / "run")
-    assert "label 'nan' (row 41) stands among numbers and is no label; leave the field empty" in message
+    assert "label 'nan' (row 42) stands among numbers and is no label; leave the field empty" in message
