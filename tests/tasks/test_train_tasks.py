@@ -82,6 +82,8 @@ def test_each_task_leaves_an_ordinary_run(run, splits):
         result = json.loads((folder / "result.json").read_text())
         rows = evaluate(folder, split.test)
         assert rows["test_error"] == pytest.approx(result["test_error"])
+        other = next(task for task in splits if task != name)
+        assert f"Its encoder learned the task {other} too" in (folder / "model" / "README.md").read_text()
         text = split.test.texts[0]
         ours, theirs = next(predict(folder, [text])), pipeline("text-classification", str(folder / "model"))(text)[0]
         assert ours["label"] == theirs["label"] in split.classes
