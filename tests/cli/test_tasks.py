@@ -2,9 +2,14 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from text_uda.cli.data_options import DataChoice
 from text_uda.cli.task_options import TaskChoice, load_tasks
@@ -118,6 +123,7 @@ def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
         (["--task", "a=x.csv", "--tasks", "pcgrad", "--task-weights", "a=1"], "leave one of them out"),
         (["wordnet-6", "--tasks", "joint"], "--tasks is for several tasks, and there is one"),
         ([], "Missing argument 'DATA'"),
+        (["--task", "a=wordnet-6", "--class-weights", "1,2"], "2 numbers and the task 'a' 6 classes"),
     ],
 )
 def test_what_contradicts_itself_is_refused(refused, tmp_path, given, message):
@@ -132,3 +138,30 @@ def test_a_cell_that_is_no_label_is_named_with_its_row(refused, tmp_path):
     columns = ["--label-column", "stars", "--label-column", "topic"]
     message = refused("train", file, *columns, "--labels", 6, "--out", tmp_path / "run")
     assert "label 'nan' (row 42) stands among numbers and is no label; leave the field empty" in message
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_the_models_of_one(record, table, tiny_bert, tmp_path):
+    """Alternating, so that each step leaves a head without a gradient; pcgrad is refused before anything is written."""
+    columns = ["--label-column", "verdict", "--label-column", "thing", "--labels", 6, "--encoder", tiny_bert]
+    steps = ["--steps", 6, "--evaluate-every", 3, "--max-tokens", 16, "--labeled-batch", 4, "--learning-rate", 1e-3]
+    words = [table, *columns, *steps, "--dropout", 0, "--objective", "mean-teacher", "--tasks"]
+    record("train", *words, "alternate", "--out", tmp_path / "one")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
+
+    def two(*more: object) -> subprocess.CompletedProcess:
+        command = [*launcher, "-m", "text_uda.cli", "train", *map(str, (*words, *more))]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+    done = two("alternate", "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    for name in ("verdict", "thing"):
+        one, other = (
+            load_file(tmp_path / out / "tasks" / name / "model" / "model.safetensors") for out in ("one", "two")
+        )
+        for key, value in one.items():
+            torch.testing.assert_close(other[key], value, atol=2e-5, rtol=1e-4, msg=f"{name}: {key}")
+    refused = two("pcgrad", "--out", tmp_path / "three")
+    assert refused.returncode != 0 and "each of 2 processes has a part of a batch: use one process" in refused.stderr
+    assert not (tmp_path / "three").exists()

@@ -196,8 +196,8 @@ def train(
         )
         for task, corpus in corpora.items()
     }
-    for of_task in parts.values():
-        objective.check_classes(of_task.classes)
+    for task, of_task in parts.items():
+        objective.check_classes(of_task.classes, of=f"the task {task!r}" if task else "the data")
     if config is not None and data_of is None:
         config.warn_of_changes(parts[""], encoder=encoder, augmentation=jobs[""], cache=cache_path)
     if (job := jobs.get("")) is not None and cache_path is not None:

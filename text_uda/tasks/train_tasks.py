@@ -243,7 +243,7 @@ class _Run:
         self, configs: Mapping[str, dict[str, Any]], name: str | None, command: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """The content of config.json of the run, except for the machine."""
-        of_tasks = ("data", "labels", "objectives", "augmentation", "cache_digest", "filters", "in_step")
+        of_tasks = ("labels", "objectives", "augmentation", "cache_digest", "filters", "in_step")
         first = next(iter(configs.values()))
         methods = list(dict.fromkeys(plan.method for plan in self.plans.values()))
         method = f"{'; '.join(methods)}{self._method_words}"
@@ -251,8 +251,11 @@ class _Run:
             "name": name or f"{method} seed {self.settings.seed}",
             "method": method,
             "tasks": {
-                task: {key: config[key] for key in of_tasks if key in config} for task, config in configs.items()
+                task: {"data": {key: config["data"][key] for key in ("classes", "digest")}}  # contents, not names
+                | {key: config[key] for key in of_tasks if key in config}
+                for task, config in configs.items()
             },
+            "task_order": list(configs),  # the first task has the draws of a run of its own
             "task_method": _described(self.method),
             **{key: first[key] for key in ("seed", "steps", "tune", "encoder", "encoder_digest", "averaging")},
             "settings": asdict(self.settings),
