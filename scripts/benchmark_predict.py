@@ -10,6 +10,7 @@ reviews (lognormal), and cut at 256 tokens. The model is the packaged encoder (6
 
     python scripts/benchmark_predict.py --json
     python scripts/benchmark_predict.py --texts 5000        a share of it, in minutes
+    python scripts/benchmark_predict.py --without "ours, fp32" "pipeline, sorted"
 """
 
 import argparse
@@ -19,6 +20,7 @@ import logging
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -61,6 +63,8 @@ def main() -> None:
         }
         if resolve_precision("auto") == "bf16":
             contenders["ours, bf16"] = _ours(run, Path(folder), "bf16")
+        for name in options.without:
+            del contenders[name]
         figures = _compare(contenders, texts, options.rounds)
     record = {
         "ratios": figures.pop("ratios"),
@@ -77,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--without", nargs="*", default=[], choices=("ours, fp32", "ours, bf16", "pipeline, sorted"))
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -150,6 +155,8 @@ def _compare(contenders: dict[str, Contender], texts: Sequence[str], rounds: int
             wall[name].append((time.perf_counter() - started[0]) / len(part))
             cpu[name].append((time.process_time() - started[1]) / len(part))
         labels, probabilities = answers["pipeline"]
+        seconds = ", ".join(f"{name} {wall[name][-1] * len(part):.1f} s" for name in contenders)
+        print(f"round {number + 1} of {rounds}, {len(part)} texts: {seconds}", file=sys.stderr)
         for name, (other, other_probabilities) in answers.items():
             equal[name] += sum(map(str.__eq__, labels, other))
             difference[name] = max(difference[name], float(np.abs(probabilities - other_probabilities).max()))

@@ -5,7 +5,7 @@ load on the machine affects all implementations equally. The encoder is a random
 implementations share rows, augmented rows and a confidence threshold that half of the unlabeled rows pass, all computed
 before the timing. First, all implementations in float32 must give the same loss and gradient. The timing covers padding
 or packing, forward, backward and the optimizer. Real tokens are those of all rows, skipped rows too.
-
+On CUDA, calls bind an encoder of this size; scripts/gpu_check.py trains BERT-base.
 There are no whole reviews without a hub; TEXTS describes the texts.
 
     python scripts/benchmark_train.py --json
@@ -54,7 +54,7 @@ from text_uda.training.train_classifier import train
 CLASSES = ("negative", "positive")
 REVIEW_MEDIAN, REVIEW_SIGMA = 98, 0.72  # of the lognormal lengths: 115 tokens in the mean once cut at 256
 RATE = 1e-8  # so small that the weights, and with them the rows above the threshold, do not change
-TOLERANCE = 1e-5  # relative, in float32
+TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # relative, in float32
 TEXTS = "reviews: consecutive sentences of movie reviews, joined to lognormal lengths; sentences: the same as they are"
 VIEWS = ("labeled", "original", "augmented")
 PEER = "padded to the maximum, three forwards, fp32"
@@ -65,21 +65,22 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    texts = _texts(options)
+    texts, device = _texts(options), torch.device(options.device)
     record: dict[str, Any] = {"ratios": {}, "figures": {"rounds": options.rounds, "texts": TEXTS}}
     for kind, kind_texts in texts.items():
-        batches = _batches(kind_texts, options)
-        figures = _compare(batches, options, torch.device("cpu"), kind)
+        figures = _compare(_batches(kind_texts, options), options, device, kind)
         record["ratios"] |= {f"{name}, {kind}": ratio for name, ratio in figures.pop("ratios").items()}
-        record["figures"][kind] = figures
-    record["figures"]["outside_forward_and_backward"] = _outside(texts["reviews"], options)
-    cuda = _on_cuda(texts["reviews"], options) if torch.cuda.is_available() else "not run: there is no CUDA device here"
-    record["figures"] |= {"cuda": cuda, "bf16": "run" if options.bf16 else "not run: it is slow here; see --bf16"}
+        record["figures"][kind] = figures | (_utilisation(figures, device) if device.type == "cuda" else {})
+    outside = _outside(texts["reviews"], options) if device.type == "cpu" else "not run on CUDA"
+    bf16 = "run" if options.bf16 else "not run: it is slow here; see --bf16"
+    record["figures"] |= {"outside_forward_and_backward": outside, "bf16": bf16}
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "amx": "amx" in flags}
     versions = {"torch": torch.__version__, "transformers": version("transformers")}
     record |= {"machine": machine, "versions": versions | {"python": platform.python_version()}}
     print(json.dumps(record)) if options.json else _print(record)
+    if differing := [record["figures"][kind]["differing"] for kind in texts if record["figures"][kind]["differing"]]:
+        raise SystemExit(f"the implementations differ, so their speeds are of different things: {differing}")
 
 
 def _options() -> argparse.Namespace:
@@ -88,9 +89,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--labeled", type=int, default=4, help="labeled rows of a step")
     parser.add_argument("--ratio", type=int, default=3, help="unlabeled rows for each labeled one")
     parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--bf16", action="store_true", help="also on processors where it is slow")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    os.environ.update({"ACCELERATE_USE_CPU": "true"} if options.device == "cpu" else {})
     options.bf16 |= resolve_precision("auto") == "bf16"
     return options
 
@@ -243,8 +246,6 @@ def _check(model: PreTrainedModel, ours: PreTrainedModel, rows: Rows, options: a
     for name, (loss, gradient) in results.items():
         of_gradient = (gradient - peer_gradient).norm() / peer_gradient.norm()
         differences[name] = max(abs(loss - peer_loss) / abs(peer_loss), float(of_gradient))
-    if not all(difference <= TOLERANCE for difference in differences.values()):
-        raise SystemExit(f"the implementations differ, so there is nothing to compare: {differences}")
     return {name: float(f"{difference:.1e}") for name, difference in differences.items()}
 
 
@@ -276,6 +277,7 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
     ours = copy.deepcopy(model)
     pack(ours)
     differences = _check(copy.deepcopy(model).eval(), copy.deepcopy(ours).eval(), batches[0], options)
+    differing = {name: value for name, value in differences.items() if not value <= TOLERANCE[device.type]}
     variants = _variants(model, ours, options)
     rates: dict[str, list[float]] = {name: [] for name in variants}
     passes: dict[str, list[Pass]] = {name: [] for name in variants}
@@ -309,6 +311,7 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
         "share_of_augmented_tokens_run": {name: round(tokens / augmented, 3) for name, tokens in augmented_run.items()},
         "flops_a_token": flops,
         "relative_difference_from_the_peer": differences,
+        "differing": differing,
         "row_tokens": _lengths(batches[1:], options),
         "tokens_a_step": round(statistics.mean(rows.tokens for rows in batches[1:])),
     }
@@ -365,35 +368,32 @@ def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, flo
     return {"share": round(share, 4), "augmentation": round(spent["augmentation"] / loop, 5), "steps": steps}
 
 
-def _on_cuda(texts: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Tokens a second, and the share of the speed of a large matrix product in bfloat16."""
-    device = torch.device("cuda")
-    figures = _compare(_batches(texts, options), options, device, "reviews on CUDA")
+def _utilisation(figures: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The share of the speed of a large matrix product in bfloat16."""
     big = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
-    peak = 0.0
-    for products in (3, 20):  # the first products are the warm-up
-        started = _now(device)
-        for _ in range(products):
-            big @ big
-        peak = products * 2 * 8192**3 / (_now(device) - started)
-    rates, flops = figures["tokens_per_s"], figures["flops_a_token"]
-    utilisation = {name: rate["median"] * flops[name] / peak for name, rate in rates.items()}
-    name = torch.cuda.get_device_name()
-    return figures | {"peak_flops": peak, "model_flops_utilisation": utilisation, "device": name}
+    started = 0.0
+    for number in range(25):
+        started = _now(device) if number == 5 else started  # the first products are the warm-up
+        big @ big
+    peak = 20 * 2 * 8192**3 / (_now(device) - started)
+    flops = figures["flops_a_token"]
+    shares = {name: rate["median"] * flops[name] / peak for name, rate in figures["tokens_per_s"].items()}
+    return {"peak_flops": peak, "model_flops_utilisation": shares, "device": torch.cuda.get_device_name()}
 
 
 def _print(record: dict[str, Any]) -> None:
     for kind in ("reviews", "sentences"):
         figures = record["figures"][kind]
         print(f"{kind}: {figures['row_tokens']}")
-        for name, rate in figures["tokens_per_cpu_s"].items():
+        unit = next(name for name in figures if name.startswith("tokens_per_"))
+        for name, rate in figures[unit].items():
             spread = f"({rate['min']:,.0f} to {rate['max']:,.0f})"
             waste, run = figures["padding_waste"][name], figures["share_of_augmented_tokens_run"][name]
-            print(f"  {name:<46} {rate['median']:8,.0f} tokens/CPU-s {spread:<16} padding {waste:4.0%}, run {run:4.0%}")
+            print(f"  {name:<46} {rate['median']:8,.0f} {unit} {spread:<16} padding {waste:4.0%}, run {run:4.0%}")
     for name, ratio in record["ratios"].items():
         print(f"{name:<94} {ratio:6.2f}x")
     print(f"{TEXTS}\noutside of forward and backward: {record['figures']['outside_forward_and_backward']}")
-    print(f"bf16: {record['figures']['bf16']}; CUDA: {record['figures']['cuda']}")
+    print(f"bf16: {record['figures']['bf16']}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Makes the environment in .venv: Python packages at the versions of constraints.txt, and, through apt, what some
-# features need beside them. Run again, it does nothing as long as nothing it depends on has changed; interrupted,
-# it starts anew. pip reads its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...), for a mirror or another torch build.
+# Makes the environment in .venv: Python packages with the digests of locks/, and, through apt, what some features need
+# beside them. Run again, it does nothing as long as nothing it depends on has changed; interrupted, it starts anew.
+# pip reads its own variables (PIP_INDEX_URL, PIP_FIND_LINKS, ...), for a mirror.
 #
 #   PYTHON=/path/to/python sh scripts/setup.sh     with a Python of your choice (3.11 or newer)
 #   sh scripts/setup.sh --tests                    also what only the checks need: a Chromium, the documentation builder
+#   HASHES=no sh scripts/setup.sh                  at the versions of constraints.txt without digests, for another build of
+#                                                  torch than locks/ lists, or a platform that has to compile a package
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -95,8 +97,43 @@ python_with_venv() {
     return 1
 }
 
+pip_install() {
+    env PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+        .venv/bin/python -m pip install --no-input "$@"
+}
+
+install_locked() {              # $1: a file of locks/. Builds nothing, since what builds a package has no digest
+    pip_install --require-hashes --no-deps --only-binary :all: --requirement "locks/$1.txt" && return 0
+    say "error: a package of locks/$1.txt cannot be installed, or has another digest; HASHES=no make setup installs" \
+        "the versions of constraints.txt from your package index, whatever their digests are"
+    return 1
+}
+
+install_torch() {               # the build that pip takes without digests, if its digest is known
+    wheels=.venv/torch-wheel
+    rm -rf "$wheels"
+    env PIP_CONSTRAINT=constraints.txt .venv/bin/python -m pip --disable-pip-version-check download --no-input --quiet \
+        --no-deps --only-binary :all: --dest "$wheels" torch
+    digest=$(.venv/bin/python -m pip --disable-pip-version-check hash "$wheels"/torch-*.whl | grep '^--hash=')
+    if ! grep -qF -e "$digest" locks/torch.txt; then
+        say "error: $(cd "$wheels" && echo *.whl) has another digest than those of locks/torch.txt (${digest#*=});" \
+            "HASHES=no make setup installs it all the same"
+        return 1
+    fi
+    pip_install --no-deps "$wheels"/torch-*.whl
+    rm -rf "$wheels"
+}
+
+needs_cuda() {                  # true where the build of torch is one for CUDA, which has its libraries beside it
+    .venv/bin/python - <<'END'
+import sys
+from importlib.metadata import requires
+sys.exit(not (sys.platform == "linux" and any(name.startswith("nvidia-") for name in requires("torch") or ())))
+END
+}
+
 make_environment() {
-    wanted=$(cat pyproject.toml constraints.txt scripts/setup.sh | cksum)
+    wanted=$(cat pyproject.toml constraints.txt locks/*.txt scripts/setup.sh | cksum)
     stamp=.venv/text-uda-setup  # two lines, $wanted and this folder, once the environment is whole
     if [ -e "$stamp" ]; then
         made=$(sed -n 1p "$stamp") where=$(sed -n 2p "$stamp")
@@ -113,11 +150,17 @@ make_environment() {
         say "making .venv with $python"
         "$python" -m venv .venv
     fi
-    say "installing the Python packages at the versions of constraints.txt (the first time this takes minutes)"
-    pip="env PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-         .venv/bin/python -m pip install --no-input"
-    $pip --quiet 'setuptools>=77'  # what builds text-uda itself, pinned too: hence no isolated build below
-    $pip --no-build-isolation --editable '.[demo,dev]'
+    say "installing the Python packages (the first time this takes minutes)"
+    if [ "${HASHES:-yes}" = no ]; then
+        pip_install --quiet 'setuptools>=77'  # what builds text-uda itself, pinned too: hence no isolated build below
+        pip_install --no-build-isolation --editable '.[demo,dev]'
+    else
+        install_locked setup
+        install_torch
+        ! needs_cuda || install_locked cuda
+        pip_install --quiet --no-deps --no-build-isolation --editable .
+        .venv/bin/python -m pip --disable-pip-version-check check >&2
+    fi
     printf '%s\n' "$wanted" "$PWD" >"$stamp.new"
     mv "$stamp.new" "$stamp"
     say "done"
@@ -127,9 +170,9 @@ add_docs() {                    # after make_environment, whose stamp says wheth
     docs_stamp=.venv/text-uda-docs
     ! cmp -s "$docs_stamp" .venv/text-uda-setup || return 0
     say "installing what builds the documentation"
-    # pip is named in full: make_environment may have had nothing to do.
-    env PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-        .venv/bin/python -m pip install --no-input --quiet --no-build-isolation --editable '.[docs]'
+    if [ "${HASHES:-yes}" = no ]; then pip_install --quiet --no-build-isolation --editable '.[docs]'
+    else install_locked docs
+    fi
     cp .venv/text-uda-setup "$docs_stamp.new"
     mv "$docs_stamp.new" "$docs_stamp"
 }

@@ -1,11 +1,26 @@
 """Errors that the user can correct. Each message is one line that says how."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+_MOST_LETTERS = 60
+
+
+def listed(names: Iterable[object], *, most: int = 20) -> str:
+    """Names for a message: the first ones, each cut to 60 characters, and how many more there are."""
+    names = list(names)
+    words = [name if len(name) <= _MOST_LETTERS else name[:_MOST_LETTERS] + "…" for name in map(str, names[:most])]
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(words) + more or "none"
 
 
 class UserError(Exception):
-    """The user can correct it. The command line prints the message and exits with code 2."""
+    """The user can correct it. The command line prints the message and exits with code 2. It shows no secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        from translation_cache.credentials import without_secrets  # here, since it takes long to import
+
+        super().__init__(without_secrets(message))
 
 
 class DataError(UserError):

@@ -1,17 +1,50 @@
-"""Whether the hub answers: asked once for each process, so that a dead network is an error within seconds.
+"""Which names are asked for on the hub, and whether it answers.
 
-The libraries of the hub ask again and again: without this, one missing file takes 50 seconds or, if the network drops
-packets, many minutes.
+A name that is meant as a path is never asked for: `is_local` is the only place that decides this. The hub is asked once
+for each process whether it answers, so that a dead network is an error within seconds: its libraries ask again and
+again, so one missing file takes 50 seconds or, if the network drops packets, many minutes.
 """
 
 import functools
 import logging
 import os
-from pathlib import Path
+import re
+from typing import Any
 
 TIMEOUT_S = 5.0
 NOT_DOWNLOADED = "the hub is not available, and the files were not downloaded earlier"
+_PATH = re.compile(r"[/.~]|.*\\|.*/.*/|.*/$|[A-Za-z]:", re.DOTALL)  # matched at the start of a name
 _log = logging.getLogger(__name__)
+
+
+def is_local(name: str | os.PathLike[str]) -> bool:
+    """Whether a name means a file or a folder of this machine, present or missing, so that no hub is asked for it.
+
+    It exists, or has the form of a path (`/x`, `./x`, `~/x`, `x/`, `x/y/z`, with a backslash or a drive), or is `x/y`
+    where a folder `x` exists.
+    """
+    text = os.fspath(name)
+    return _PATH.match(text) is not None or os.path.exists(text) or os.path.isdir(os.path.dirname(text))
+
+
+def why_local(name: str) -> str:
+    """What to add to the message about a missing local name, where it could be a hub id too."""
+    return "" if _PATH.match(name) else f", and as the folder {os.path.dirname(name)} is here, the hub is not asked"
+
+
+def loading_options(name: str | os.PathLike[str]) -> dict[str, Any]:
+    """The options of each `from_pretrained`: no code of others runs, and nothing is fetched for a local folder."""
+    return {"trust_remote_code": False, "local_files_only": is_local(name)}
+
+
+def missing_folder(name: str | os.PathLike[str]) -> str | None:
+    """What is wrong with a local name that is no folder; None for a folder and for a hub id."""
+    text = os.fspath(name)
+    if not is_local(text) or os.path.isdir(text):
+        return None
+    if os.path.exists(text):
+        return f"{text} is a file, not a folder"
+    return f"there is no folder {text}" + why_local(text)
 
 
 def hub_may_answer(name: str | os.PathLike[str]) -> bool:
@@ -20,7 +53,7 @@ def hub_may_answer(name: str | os.PathLike[str]) -> bool:
     If the hub does not answer within TIMEOUT_S (or HF_HUB_ETAG_TIMEOUT, if it is set), the process goes offline, so
     that files downloaded earlier are used at once and others are errors, and a warning says so.
     """
-    return Path(name).exists() or not is_hub_id(os.fspath(name)) or _reachable()
+    return is_local(name) or not is_hub_id(os.fspath(name)) or _reachable()
 
 
 def is_hub_id(name: str) -> bool:
@@ -47,10 +80,12 @@ def _reachable() -> bool:
         get_session().head(constants.ENDPOINT, timeout=timeout)
     except Exception as error:  # the client of the hub has its own kinds of exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        from translation_cache.credentials import without_secrets
+
         _log.warning(
             "the hub %s does not answer (%s; asked for %g s, HF_HUB_ETAG_TIMEOUT sets another time): only files that "
             "were downloaded earlier can be used",
-            *(constants.ENDPOINT, reason, timeout),
+            *(without_secrets(constants.ENDPOINT), without_secrets(reason), timeout),
         )
         constants.HF_HUB_OFFLINE = True  # read at each request, by transformers too
         os.environ["HF_HUB_OFFLINE"] = "1"  # for libraries that are imported later, and for worker processes

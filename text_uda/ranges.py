@@ -42,6 +42,10 @@ Fraction = Annotated[float, Range(above=0, most=1, words="a number above 0, at m
 Probability = Annotated[float, Range(least=0, below=1, words="a number in [0, 1)")]
 
 
+LARGEST = 2**63 - 1
+"""The largest whole number of a setting: it fits in 64 bits, as torch and the files need it."""
+
+
 def range_of(annotation: Any) -> Range | None:
     """The range that an annotation such as `Count` or `Count | None` declares."""
     if isinstance(annotation, Range):
@@ -61,5 +65,7 @@ def check_ranges(settings: Any) -> None:
         if not allowed.allows(value):
             or_none = ", or None" if optional else ""
             raise SettingsError(f"{field.name}={value}: give {allowed.words}{or_none}")
+        if isinstance(value, int) and value > LARGEST:
+            raise SettingsError(f"{field.name}={value}: give a number below 2^63")
         if value == math.inf:
             raise SettingsError(f"{field.name}=inf: give a finite number")

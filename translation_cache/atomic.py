@@ -39,7 +39,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         _set_permissions(unfinished, permissions)
         sync(unfinished)
         os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
+        _name_target(error, unfinished, path)
         with contextlib.suppress(OSError):  # the error that is raised matters more
             unfinished.unlink(missing_ok=True)
         raise
@@ -75,7 +76,8 @@ def whole_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 if not path.is_dir():
                     raise
                 shutil.rmtree(unfinished)
-    except BaseException:
+    except BaseException as error:
+        _name_target(error, unfinished, path)
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     sync(path.parent)
@@ -99,7 +101,11 @@ def remove_leftovers(folder: Path, *, of: str | None = None, older_than_s: float
     for path in folder.glob(f"{REPLACED}{name}"):
         with contextlib.suppress(OSError):
             target = folder / path.name.removeprefix(REPLACED)
-            shutil.rmtree(path) if target.exists() else path.rename(target)
+            if target.exists():
+                sync(folder)  # see `_replace_folder`
+                shutil.rmtree(path)
+            else:
+                path.rename(target)
     for path in folder.glob(f"{PREFIX}*" if of is None else f"{PREFIX}{name}.*"):
         with contextlib.suppress(OSError):  # another process may remove it too
             if older_than_s is None or time.time() - path.stat().st_mtime > older_than_s:
@@ -133,15 +139,27 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot sync folders
+            if error.errno is not None:
+                error.filename = os.fspath(path)
             raise
     finally:
         os.close(descriptor)
 
 
+def _name_target(error: BaseException, unfinished: Path, path: Path) -> None:
+    """Let the error name the file that was to be written, not the unfinished one, which is removed."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
+        name = os.fspath(error.filename)
+        if name == str(unfinished) or name.startswith(f"{unfinished}{os.sep}"):
+            error.filename = str(path) + name.removeprefix(str(unfinished))
+            del error.filename2  # the target of a rename
+
+
 def _set_permissions(path: Path, permissions: int) -> None:
     """Some libraries replace the file by one that only its owner may read (safetensors)."""
     if path.stat().st_mode & 0o777 != permissions & 0o777:
-        path.chmod(permissions & 0o777)
+        with contextlib.suppress(PermissionError):  # FAT and some network shares have the permissions of their mount
+            path.chmod(permissions & 0o777)
 
 
 def _replace_folder(path: Path, by: Path) -> None:
@@ -153,4 +171,5 @@ def _replace_folder(path: Path, by: Path) -> None:
     except BaseException:
         os.rename(old, path)
         raise
+    sync(path.parent)  # else a power cut may undo the renames and not the removal
     shutil.rmtree(old)

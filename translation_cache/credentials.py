@@ -1,12 +1,64 @@
-"""Whether the credentials of an object store are there: a store that is asked without them retries for minutes."""
+"""Credentials of an object store: are they there, and how an address is shown without them.
+
+A store that is asked without credentials retries for minutes.
+"""
 
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterable
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 _METADATA_TIMEOUT_S = 2.0  # a machine of a cloud answers at once
+
+HIDDEN = "***"
+"""What stands for a secret."""
+
+_SECRETS = (
+    # scheme://user:secret@host; a secret can hold slashes, and a number before a slash is a port
+    (
+        re.compile(
+            r"(\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:'\"]*:(?!\d+[/?#])[^\s@'\"]*(?:@[^\s/?#@'\"]*)*@", re.IGNORECASE
+        ),
+        rf"\1{HIDDEN}@",
+    ),
+    (re.compile(r"(\bhttps?://)[^\s/@:'\"]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),  # a token without a user
+    (  # in the query of an address, or in a connection string
+        re.compile(
+            r"((?:[?&;][\w-]*(?:token|secret|password|passwd|signature|credential|key|sig|pwd|auth)"
+            r"|\b(?:AccountKey|SharedAccessKey|SharedAccessSignature|HF_TOKEN|AWS_SECRET_ACCESS_KEY))=)"
+            r"(?:(?!:\s)[^&;\s'\"])+",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b(hf_)[A-Za-z0-9]{30,}"), rf"\1{HIDDEN}"),  # no name of a folder is as long
+    (re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
+)
+
+
+def without_secrets(text: str) -> str:
+    """A message or an address with passwords, keys, tokens and signatures replaced by `HIDDEN`."""
+    if not any(sign in text for sign in ("://", "=", "hf_", "Bearer ", "Basic ")):
+        return text
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def misplaced_secret(uri: str) -> str | None:
+    """What to do about an address that cannot be opened because of its secret, else None."""
+    if HIDDEN in uri:
+        return f"its secret is hidden ({HIDDEN}), as messages and configurations show it; give the address anew"
+    if uri.startswith("s3://") and ("@" in urlsplit(uri).netloc or _SECRETS[0][0].match(uri)):
+        return (
+            "the address of an S3 store takes no keys, which others could read in it; set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    return None
 
 
 def missing_credentials(uri: str) -> str | None:
@@ -51,10 +103,32 @@ def _missing_amazon(uri: str) -> str | None:
     return "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run `aws configure`"
 
 
+def _missing_azure(uri: str) -> str | None:
+    parts, options = urlsplit(uri), parse_qs(urlsplit(uri).query)
+    if ":" in parts.netloc.rpartition("@")[0] or options.keys() & {"sig", "credential_kind", "client_secret"}:
+        return None
+    if _any_set(("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")):
+        return None
+    folder = Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure")
+    if shutil.which("az") is not None and (folder / "azureProfile.json").is_file():
+        return None
+    if _any_set(("IDENTITY_ENDPOINT", "MSI_ENDPOINT")):  # of a service of Azure
+        return None
+    server = os.environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or "http://169.254.169.254"
+    if _answers(Request(f"{server}/metadata/instance?api-version=2021-02-01", headers={"Metadata": "true"})):
+        return None
+    return (
+        "no Azure credentials: run `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; "
+        "a public container is abfs://container@account.dfs.core.windows.net/folder?credential_kind=anonymous"
+    )
+
+
 _CHECKS: dict[str, Callable[[str], str | None]] = {
     "gs": _missing_google,
     "gcs": _missing_google,
     "s3": _missing_amazon,
+    "abfs": _missing_azure,
+    "abfss": _missing_azure,
 }
 
 

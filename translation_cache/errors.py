@@ -1,8 +1,13 @@
 """The errors of a cache. Each message is one line and says what to do."""
 
+from translation_cache.credentials import without_secrets
+
 
 class CacheError(Exception):
-    """A cache is damaged or cannot be written, or a folder is not a cache."""
+    """A cache is damaged or cannot be written, or a folder is not a cache. The message shows no secrets."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class WorkerError(Exception):

@@ -28,8 +28,8 @@ def exclusive_lock(path: Path, *, wait_s: float) -> Iterator[bool]:
     except Timeout:
         yield False
         return
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
+    except (OSError, NotImplementedError) as error:  # filelock raises the latter before the versions that take a file
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise
         log.warning("%s: the file system has no locks; run one process at a time in this folder", path)
         yield True

@@ -77,6 +77,8 @@ def fill(
     todo, requested = missing(cache, settings, sources, samples=samples)
     cache.set_damage_aside(settings)
     done = present = requested - len(todo)
+    if present:
+        cache.make_durable(fingerprint(settings))
     if progress is not None:
         progress(done, requested)
     if not len(todo):

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -146,6 +147,17 @@ class _Commit:
 
 
 @contextmanager
+def _kept_handler(number: int) -> Iterator[None]:
+    """The handler of a signal is the same after the block, which may set another."""
+    handler = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def _cluster(ray: Any, workers: int) -> Iterator[None]:
     """The running cluster, or a local one for the duration of the block."""
     if ray.is_initialized():
@@ -162,7 +174,8 @@ def _cluster(ray: Any, workers: int) -> Iterator[None]:
         options |= {"runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}}
     try:
         try:
-            ray.init(**options)
+            with _kept_handler(signal.SIGTERM):  # Ray's exits without a word
+                ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise CacheError(f"cannot connect to Ray or start it: {' '.join(str(error).split()):.300}") from error
         yield

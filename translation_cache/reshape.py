@@ -43,6 +43,7 @@ def merge(into: Cache, *others: Cache) -> dict[str, int]:
                 if name not in present or not into.is_sound(fingerprint, name):
                     into.put(fingerprint, name, content, settings or known.get(fingerprint))
                     files, rows = files + 1, rows + row_count(content)
+            into.make_durable(fingerprint)
     return {"files": files, "rows": rows}
 
 

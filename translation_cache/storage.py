@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+import pyarrow as pa
 from pyarrow import fs
 
 from translation_cache.atomic import make_folder, remove_leftovers, sync, unfinished_name, write_whole
-from translation_cache.credentials import missing_credentials
+from translation_cache.credentials import misplaced_secret, missing_credentials, without_secrets
 from translation_cache.errors import CacheError, DamagedError
 from translation_cache.file_lock import exclusive_lock
 
@@ -36,7 +37,7 @@ class Storage(Protocol):
 
     @property
     def root(self) -> str:
-        """The root for messages."""
+        """The root for messages, without secrets."""
         ...
 
     def at(self, path: str) -> str:
@@ -45,7 +46,7 @@ class Storage(Protocol):
 
     @property
     def address(self) -> str:
-        """The root for another process, independent of its working directory."""
+        """The root for another process, independent of its working directory; it can hold a secret."""
         ...
 
     def files(self, folder: str = "") -> list[File]:
@@ -60,12 +61,16 @@ class Storage(Protocol):
         """Write the file whole or not at all; durable on return. Missing folders are created."""
         ...
 
+    def make_durable(self, folder: str) -> None:
+        """Make the files that a folder shows durable: a killed writer may have left one that is not yet."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove the file, if it exists."""
         ...
 
     def move(self, path: str, to: str) -> None:
-        """Move the file, if it exists. Missing folders are created."""
+        """Move the file, if it exists; durable on return. Missing folders are created."""
         ...
 
     def lock(self, name: str) -> contextlib.AbstractContextManager[bool]:
@@ -87,11 +92,12 @@ def open_storage(location: str | os.PathLike[str]) -> Storage:
         return LocalStorage(Path(text))
     try:
         options = _s3_options(text)
-        if (advice := missing_credentials(text)) is not None:
+        if (advice := misplaced_secret(text) or missing_credentials(text)) is not None:
             raise CacheError(f"cannot open {text}: {advice}")
         filesystem, root = fs.FileSystem.from_uri(_limited(text)) if options is None else _open_s3(text, options)
-    except (ValueError, OSError, ImportError) as error:
-        raise CacheError(f"cannot open {text}: {error}; name a folder, or s3://bucket/folder") from error
+    except (ValueError, OSError, ImportError, pa.ArrowException) as error:
+        reason = _first_sentence(error)
+        raise CacheError(f"cannot open {text}: {reason}; name a folder, or s3://bucket/folder") from error
     if isinstance(filesystem, fs.LocalFileSystem):
         return LocalStorage(Path(root))
     return ObjectStorage(filesystem, root, text)
@@ -188,6 +194,13 @@ class LocalStorage:
             self._make_durable(target.parent)
             write_whole(target, content)
 
+    def make_durable(self, folder: str) -> None:
+        path = self._root / folder
+        # Of a folder that this user may not open, the writer was another one.
+        with _explained(f"cannot sync {path}"), contextlib.suppress(PermissionError, FileNotFoundError):
+            sync(path)
+            self._make_durable(path)
+
     def _make_durable(self, folder: Path) -> None:
         """Sync the entry of the folder in its parent: another process may have created it without syncing it yet."""
         if folder not in self._synced or not folder.is_dir():
@@ -202,10 +215,13 @@ class LocalStorage:
             (self._root / path).unlink(missing_ok=True)
 
     def move(self, path: str, to: str) -> None:
-        with _explained(f"cannot move {self._root / path}"):
-            make_folder((self._root / to).parent)
+        source, target = self._root / path, self._root / to
+        with _explained(f"cannot move {source}"):
+            make_folder(target.parent)
             with contextlib.suppress(FileNotFoundError):
-                os.replace(self._root / path, self._root / to)
+                os.replace(source, target)
+                sync(target.parent)
+                sync(source.parent)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[bool]:
@@ -231,18 +247,18 @@ class ObjectStorage:
 
     @property
     def root(self) -> str:
-        return self._uri
+        return without_secrets(self._uri)
 
     @property
     def address(self) -> str:
         return self._uri
 
     def at(self, path: str) -> str:
-        uri, question, query = self._uri.partition("?")
+        uri, question, query = self.root.partition("?")
         return f"{uri.rstrip('/')}/{path}{question}{query}"
 
     def files(self, folder: str = "") -> list[File]:
-        with _explained(f"cannot read {self._uri}"):
+        with _explained(f"cannot read {self.root}"):
             entries = self._fs.get_file_info(fs.FileSelector(str(self._base / folder), allow_not_found=True))
         return sorted(
             File(entry.base_name, entry.size or 0, entry.type == fs.FileType.Directory)
@@ -269,12 +285,19 @@ class ObjectStorage:
         with _explained(f"cannot write {self.at(path)}"):
             if not puts_whole:  # hdfs, or a file system of fsspec: has folders, and a write is not atomic
                 self._fs.create_dir(str(target.parent), recursive=True)
-            with self._fs.open_output_stream(str(written)) as stream:
-                stream.write(content)
-            if (size := self._fs.get_file_info(str(written)).size) != len(content):
-                raise OSError(errno.EIO, f"{size} of {len(content)} bytes arrived")
+            for _ in range(_ATTEMPTS):
+                with self._fs.open_output_stream(str(written)) as stream:
+                    stream.write(content)
+                info = self._fs.get_file_info(str(written))
+                if info.type != fs.FileType.NotFound:  # else compacted away since: it may be written again
+                    break
+            if info.type == fs.FileType.NotFound or info.size != len(content):
+                raise OSError(errno.EIO, f"{info.size or 0} of {len(content)} bytes arrived")
             if not puts_whole:
                 self._fs.move(str(written), str(target))
+
+    def make_durable(self, folder: str) -> None:
+        del folder  # an object is durable when it is seen
 
     def remove(self, path: str) -> None:
         with _explained(f"cannot remove {self.at(path)}"), contextlib.suppress(FileNotFoundError):
@@ -293,21 +316,30 @@ class ObjectStorage:
 
 @contextlib.contextmanager
 def _explained(failure: str, *, missing: bool = False) -> Iterator[None]:
-    """Raise an OSError of the block as a CacheError that says what to do.
+    """Raise an OSError of the block, or another error of Arrow, as a CacheError that says what to do.
 
     Args:
         missing: let FileNotFoundError pass.
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, pa.ArrowException) as error:
         if missing and isinstance(error, FileNotFoundError):
             raise
-        reason = error.strerror or " ".join(str(error).split())
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        number = getattr(error, "errno", None)
+        reason = getattr(error, "strerror", None) or _first_sentence(error)
+        if number in (errno.ENOSPC, errno.EDQUOT):
             remedy = "the disk is full; free some space"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
             remedy = f"{reason}; get write permission, or name another folder"
         else:
             remedy = f"{reason}; make sure that it is reachable"
         raise CacheError(f"{failure}: {remedy} and rerun the command: completed writes are kept") from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """The reason of an error of a store, whose libraries add advice for programmers."""
+    reason = " ".join(str(error).split())
+    if "DefaultAzureCredential" in reason:
+        return "Azure takes none of the credentials of this machine: run `az login`"
+    return reason.partition(" See ")[0]

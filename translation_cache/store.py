@@ -90,6 +90,10 @@ class Cache:
         # An existing shard is written again, because another process may be about to compact it away.
         self._storage.write(f"{fingerprint}/{name}", content)
 
+    def make_durable(self, fingerprint: str) -> None:
+        """Make the shards that are seen durable; see Storage.make_durable."""
+        self._storage.make_durable(fingerprint)
+
     def remove(self, fingerprint: str, names: Iterable[str]) -> None:
         """Remove shards whose rows are in other shards."""
         for name in names:

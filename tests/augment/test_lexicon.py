@@ -135,11 +135,11 @@ def test_without_wordnet_the_ways_to_get_it_are_named(tmp_path: Path, monkeypatc
     monkeypatch.setattr(nltk, "download", lambda *_args, **_options: False)
     monkeypatch.setattr(wordnet, "DEBIAN", tmp_path / "nowhere")
     monkeypatch.setattr(lexicon, "_loaded", [])
-    lexicon._wordnet_version.cache_clear()
+    wordnet.version.cache_clear()
     try:
         with pytest.raises(MissingPartError, match=r"wordnet-base.*nltk\.downloader.*NLTK_DATA"):
             Synonym()(["the movie"], [0])
         with pytest.raises(MissingPartError, match=r"wordnet-base.*nltk\.downloader.*NLTK_DATA"):
             shared_lexicon()
     finally:
-        lexicon._wordnet_version.cache_clear()
+        wordnet.version.cache_clear()

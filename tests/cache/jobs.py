@@ -81,3 +81,23 @@ class DyingOnce(Upper):
                 file.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
         return Upper.__call__(self, sources, samples)
+
+
+@dataclass(frozen=True)
+class Waiting(Upper):
+    """Makes one batch in each process; at the next it says so in a named pipe, and waits for a program without end."""
+
+    pipe: str = ""
+
+    def __call__(self, sources, samples):
+        import subprocess
+
+        if _calls:
+            with open(self.pipe, "w") as pipe:
+                pipe.write("at work\n")
+            subprocess.Popen(["cat"], stdin=subprocess.PIPE).wait()
+        _calls.append(len(sources))
+        return Upper.__call__(self, sources, samples)
+
+
+_calls: list[int] = []

@@ -1,5 +1,6 @@
 """A file or a folder is whole or absent, and durable when the write returns."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -120,6 +121,26 @@ def test_a_folder_is_replaced_where_that_is_asked_for_and_stays_otherwise(tmp_pa
     assert set(contents(tmp_path).values()) == {"third"} and [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("write", [write_file, write_folder])
+@pytest.mark.parametrize("step", ["fsync", "open", "mkdir", "rename", "replace"])
+def test_an_error_names_the_entry_that_was_to_be_written(tmp_path: Path, monkeypatch, write, step):
+    """Not the unfinished one, which is removed."""
+    call = getattr(os, step)
+
+    def refused(path, *arguments, **options):
+        if step == "open" and not arguments[0] & os.O_CREAT:
+            return call(path, *arguments, **options)
+        raise OSError(errno.EIO, "refused", *(() if step == "fsync" else (str(path), None, *map(str, arguments[:1]))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, refused)
+        try:
+            write(tmp_path / "new", "content")
+        except OSError as error:
+            assert str(error) == f"[Errno {errno.EIO}] refused: '{tmp_path / 'new'}'" or step == "fsync"
+            assert PREFIX not in str(error) and str(tmp_path) in str(error) and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0, 0o666, 0o777)])
 def test_permissions_follow_the_umask(tmp_path: Path, umask, file, folder):
     """Also where the block replaces the file by one of its owner alone, as safetensors does."""
@@ -134,6 +155,18 @@ def test_permissions_follow_the_umask(tmp_path: Path, umask, file, folder):
         os.umask(before)
     modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a.txt", "model/weights", "model")]
     assert modes == [file, file, folder]
+
+
+def test_a_mount_that_decides_the_permissions_is_written_to(tmp_path: Path, monkeypatch):
+    """FAT gives each file those of its mount, often 0755, and refuses to change them."""
+
+    def refuse(path: Path, _mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with whole_folder(tmp_path / "model") as unfinished:
+        os.close(os.open(unfinished / "weights", os.O_WRONLY | os.O_CREAT, 0o700))
+    assert (tmp_path / "model" / "weights").exists()
 
 
 def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from translation_cache.file_lock import exclusive_lock
 
@@ -49,6 +50,16 @@ def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, caplog):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
+    with exclusive_lock(tmp_path / "lock", wait_s=0) as locked:
+        assert locked
+    assert "has no locks; run one process at a time" in caplog.text
+
+
+def test_an_earlier_filelock_says_otherwise_that_there_are_no_locks(tmp_path, monkeypatch, caplog):
+    def no_locks(*_arguments: object, **_named: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock; use SoftFileLock instead")
+
+    monkeypatch.setattr(FileLock, "acquire", no_locks)
     with exclusive_lock(tmp_path / "lock", wait_s=0) as locked:
         assert locked
     assert "has no locks; run one process at a time" in caplog.text

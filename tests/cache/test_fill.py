@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from jobs import Dying, Failing, Numbered, Upper
 
 from translation_cache import Cache, CacheError, fill, fingerprint, verify
 from translation_cache.atomic import PREFIX
+from translation_cache.lifeline import Lifeline
 
 TEXTS = [f"text {number}" for number in range(100)]
 
@@ -93,6 +95,20 @@ def test_a_worker_that_dies_is_told_and_what_was_made_is_kept(cache: Cache):
         fill(cache, Dying(), [*TEXTS, "bad"], workers=2, batch_size=1)
     assert verify(cache)["damaged"] == []
     assert fill(cache, Upper(), TEXTS).present > 0
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_broken_pool_are_ended_before_they_are_waited_for(cache: Cache, monkeypatch):
+    """They ignore SIGTERM, and a pool of Python 3.12 and later sends them nothing else."""
+    calls = list[str]()
+    for owner, name in ((Lifeline, "close"), (ProcessPoolExecutor, "shutdown")):
+        method = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *args, method=method, name=name, **named: (calls.append(name), method(*args, **named))
+        )
+    with pytest.raises(CacheError, match="worker process died"):
+        fill(cache, Dying(), [*TEXTS, "bad"], workers=2, batch_size=1)
+    assert calls[:2] == ["close", "shutdown"]
 
 
 def test_shards_are_written_as_time_and_bytes_go(cache: Cache):

@@ -36,6 +36,7 @@ def cluster() -> Iterator[None]:
         import ray
 
         path = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
+        handler = signal.getsignal(signal.SIGTERM)
         ray.init(
             address="local",
             num_cpus=4,
@@ -45,6 +46,7 @@ def cluster() -> Iterator[None]:
             log_to_driver=False,
             runtime_env=path,
         )
+        signal.signal(signal.SIGTERM, handler)  # Ray's exits without a word, in the tests of other files too
         try:
             yield
         finally:

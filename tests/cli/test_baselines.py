@@ -91,12 +91,6 @@ def test_an_option_that_the_method_ignores_is_refused(refused, words, tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
-def test_label_sampling_of_all_labels_is_refused(refused, words, tmp_path):
-    every = ["all" if word == 6 else word for word in words]
-    line = refused(*every, "--tune", "head", "--label-sampling", "proportional", "--out", tmp_path / "run")
-    assert "--labels all labels every text, so --label-sampling proportional has no effect" in line
-
-
 def test_unlabeled_texts_that_no_step_reads_are_named(run, words, tmp_path):
     (tmp_path / "more.txt").write_text("one more text\nand another\n")
     options = ("--unlabeled", tmp_path / "more.txt", "--unlabeled-texts", 5, "--steps", 2)

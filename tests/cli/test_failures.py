@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from text_uda.cli.failures import Interrupted, explain, keeps
+from translation_cache import Cache, Paraphrase
+from translation_cache.atomic import PREFIX
 
 
 @pytest.fixture
@@ -47,8 +50,17 @@ def test_ctrl_c_says_what_is_kept(run, monkeypatch):
     assert explain(click.Abort()) == ("interrupted", 130)
 
 
-@pytest.mark.parametrize("moment", ["in the second batch", "after the last row", "at the report"])
-def test_ctrl_c_in_paraphrasing_says_what_is_kept(run, record, reviews, tmp_path, monkeypatch, moment):
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "in the second batch"),
+        (signal.SIGINT, "after the last row"),
+        (signal.SIGINT, "at the report"),
+        (signal.SIGTERM, "in the second batch"),
+        (signal.SIGHUP, "in the second batch"),
+    ],
+)
+def test_a_signal_in_paraphrasing_keeps_the_rows(run, record, reviews, tmp_path, monkeypatch, number, moment):
     import translation_cache.filling
     from text_uda.augment.synonym import Synonym
     from text_uda.cli import verb_paraphrase
@@ -62,7 +74,7 @@ def test_ctrl_c_in_paraphrasing_says_what_is_kept(run, record, reviews, tmp_path
 
     def interrupted(*words, **options):
         if next(calls) == call:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return original(*words, **options)
 
     monkeypatch.setattr(Synonym, "batch_size", 100)  # of 360 texts
@@ -71,6 +83,9 @@ def test_ctrl_c_in_paraphrasing_says_what_is_kept(run, record, reviews, tmp_path
         patch.setattr(place, name, interrupted)
         result = run("paraphrase", reviews, "--method", "synonym", "--cache", cache)
     assert result.exit_code == 130, result.output
+    assert signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGHUP) is signal.SIG_DFL, (
+        "not a verb's any more"
+    )
     last = result.stderr.splitlines()[-1]
     assert last.startswith("interrupted: finished paraphrases are kept") and str(cache) in last
     assert record("cache", "verify", cache)["damaged"] == []
@@ -78,6 +93,74 @@ def test_ctrl_c_in_paraphrasing_says_what_is_kept(run, record, reviews, tmp_path
     again = record("paraphrase", reviews, "--method", "synonym", "--cache", cache)
     assert (rows == 100) == (moment == "in the second batch") and rows == again["present"] > 0
     assert (again["made"] > 0) == (moment == "in the second batch")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "run/result.json"), "'run/result.json' cannot be read or written"),
+        (OSError(5, "Input/output error"), "the disk cannot be read or written (Input/output error)"),
+        (RuntimeError("I/O error: Permission denied (os error 13)"), "(Permission denied): get permission, or name"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "the disk is full; free some space"),
+    ],
+    ids=["permission", "device", "safetensors", "safetensors, full"],
+)
+def test_a_disk_that_refuses_is_one_line(error, words):
+    line, code = explain(error)
+    assert words in line and line.endswith("finished work is kept") and code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("compact", "CACHE"), "no row of CACHE is lost; rerun the same command to finish"),
+        (
+            ("merge", "INTO", "CACHE"),
+            "the files that were copied are kept in INTO; rerun the same command for the others",
+        ),
+        (("export", "CACHE", "--out", "OUT"), "OUT is as it was; rerun the same command"),
+    ],
+)
+def test_a_signal_in_a_verb_of_the_cache_loses_nothing(run, record, tmp_path, monkeypatch, words, kept):
+    """Also with a second one while the first is at work, as `timeout` sends it."""
+    paths = {"CACHE": tmp_path / "cache", "INTO": tmp_path / "into", "OUT": tmp_path / "pairs.jsonl"}
+    for number in range(2):
+        Cache(paths["CACHE"]).add({"method": "upper", "unit": "text"}, [(f"text {number}", 0, Paraphrase("TEXT"))])
+    sync, unlink, signals = os.fsync, Path.unlink, []
+
+    def terminated(descriptor):
+        signals.append(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        sync(descriptor)
+
+    def terminated_again(path, missing_ok=False):
+        signal.raise_signal(signal.SIGTERM)
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", terminated)
+        patch.setattr(Path, "unlink", terminated_again)
+        result = run("cache", *(paths.get(word, word) for word in words))
+    assert result.exit_code == 130 and signals, result.output
+    for name, path in paths.items():
+        kept = kept.replace(name, str(path))
+    assert result.stderr.strip() == f"interrupted: {kept}"
+    assert not list(tmp_path.rglob(f"{PREFIX}*")) and not paths["OUT"].exists()
+    assert record("cache", "stats", paths["CACHE"])["rows"] == 2
+    assert run("cache", *(paths.get(word, word) for word in words)).exit_code == 0
+
+
+def test_an_ignored_signal_stays_ignored(run, monkeypatch):
+    """As under `nohup`."""
+    import text_uda.data
+
+    known = text_uda.data.known
+    monkeypatch.setattr(text_uda.data, "known", lambda: signal.raise_signal(signal.SIGHUP) or known())
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run("data").exit_code == 0 and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -300,3 +300,27 @@ def test_a_table_names_the_files_that_it_reads(tmp_path: Path) -> None:
     files = (tmp_path / "a.csv", tmp_path / "b.csv")
     assert open_table(tmp_path).files == open_table(tmp_path / "*.csv").files == files
     assert open_table(files[0]).files == files[:1]
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_parquet_with_other_bytes_than_utf8_names_the_row(tmp_path: Path, column: str):
+    path = tmp_path / "a.parquet"
+    values = {name: [b"caf\xc3\xa9", b"x"] * 700 for name in ("text", "label")}
+    values[column][1299] = b"caf\xe9"
+    pq.write_table(pa.table([other_bytes(content) for content in values.values()], names=list(values)), path)
+    with pytest.raises(DataError, match=rf"a\.parquet, row 1300: '{column}' is not UTF-8 \(byte 0xe9\); decode"):
+        load(path)
+
+
+def other_bytes(content: list[bytes]) -> pa.Array:
+    """A column of texts whose bytes nobody checked."""
+    return pa.array(content, pa.binary()).view(pa.string())
+
+
+def test_a_saved_data_set_with_other_bytes_than_utf8_names_the_rows(tmp_path: Path):
+    import datasets
+
+    table = pa.table({"text": other_bytes([b"caf\xc3\xa9", b"x"] * 9 + [b"caf\xe9", b"y"]), "label": ["a", "b"] * 10})
+    datasets.Dataset(datasets.table.InMemoryTable(table)).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=r"saved, row 19: 'text' is not UTF-8 \(byte 0xe9\); decode"):
+        load(tmp_path / "saved")

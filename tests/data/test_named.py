@@ -44,7 +44,9 @@ def test_movie_snippets(snippets, name: str, classes: int):
     assert corpus == load(name)
 
 
-def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog):
+    whole = (home / "data" / movie_snippets._ARCHIVE).read_bytes()
+    monkeypatch.setattr(movie_snippets, "_fetch", lambda path: path.write_bytes(whole))
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
     forged = io.BytesIO()
@@ -54,8 +56,12 @@ def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.Monke
             pass
         outer.writestr(movie_snippets._INNER, inner.getvalue())
     (tmp_path / "data" / movie_snippets._ARCHIVE).write_bytes(forged.getvalue())
-    with pytest.raises(DataError, match="is damaged; delete it"):
-        load("movie-snippets")
+    assert len(load("movie-snippets").train)
+    assert "is damaged: it is kept as" in caplog.text
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        movie_snippets._ARCHIVE,
+        movie_snippets._ARCHIVE + ".damaged",
+    ]
 
 
 def test_without_an_index_the_way_by_hand_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

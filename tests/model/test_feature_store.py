@@ -123,14 +123,37 @@ def test_progress_is_one_for_all_blocks(tiny_bert, monkeypatch):
     assert (seen[0], seen[-1]) == ((0, 5), (5, 5)) and seen == sorted(seen)
 
 
-@pytest.mark.parametrize("content", [b"cut short", b""])
-def test_what_is_damaged_is_made_anew(tiny_bert, tmp_path, content):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"cut short",
+        lambda whole: b"",
+        lambda whole: whole[:-80],
+        lambda whole: bytes(len(whole)),
+        lambda whole: whole[:600] + bytes(len(whole) - 600),  # after a power cut: the header, then zeros
+        lambda whole: whole[:-300] + bytes([whole[-300] ^ 1]) + whole[-299:],
+    ],
+)
+def test_what_is_damaged_is_set_aside_and_made_anew(tiny_bert, tmp_path, damage, caplog):
     expected = values(encoder(tiny_bert, tmp_path))
     [file] = files(tmp_path)
-    file.write_bytes(content)
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     again = encoder(tiny_bert, tmp_path)
     assert torch.equal(values(again), expected) and again.encoded == 5
-    assert torch.equal(values(encoder(tiny_bert, tmp_path)), expected)
+    assert "is damaged" in caplog.text and [*file.parent.glob("*.damaged")]
+    assert file.read_bytes() == whole
+    last = encoder(tiny_bert, tmp_path)
+    assert torch.equal(values(last), expected) and last.encoded == 0
+
+
+def test_a_file_of_an_earlier_version_is_encoded_again(tiny_bert, tmp_path, caplog):
+    expected = values(encoder(tiny_bert, tmp_path))
+    [file] = files(tmp_path)
+    save_file(load_file(file), file)  # without a digest
+    again = encoder(tiny_bert, tmp_path)
+    assert torch.equal(values(again), expected) and again.encoded == 5
+    assert "damaged" not in caplog.text and not [*file.parent.glob("*.damaged")]
 
 
 def test_files_of_another_width_or_kind_are_not_ours(tmp_path):
@@ -243,3 +266,19 @@ def test_commands_share_a_folder(head, tmp_path, monkeypatch):
     for seed in (0, 1):
         train(split, objectives=(Supervised(),), settings=replace(settings, seed=seed), out=tmp_path / str(seed))
     assert sum(calls) == 4
+
+
+def test_features_of_an_earlier_version_that_cannot_be_removed_are_kept_in_memory(tmp_path, monkeypatch):
+    keys, features = np.sort(keys_of(["a", "b"])), torch.ones(2, 3)
+    FeatureStore(tmp_path).add(keys, features)
+    (path,) = tmp_path.iterdir()
+    save_file(load_file(path), path)  # without a digest
+
+    def refuse(path: Path, **_named: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    store, into = FeatureStore(tmp_path), torch.zeros(2, 3)
+    assert store.take(keys, into).all()
+    store.add(keys, features)
+    assert not store.take(keys, into).any() and into.equal(features)

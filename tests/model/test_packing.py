@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
@@ -17,6 +18,7 @@ from text_uda.model.packing import (
     AttentionOptions,
     Segments,
     _choose_attention,
+    _kernel_works,
     attend_by_length,
     attend_padded,
     attend_varlen,
@@ -71,23 +73,27 @@ def run(model, ids, mask, *, without_padding: bool):
     return logits.detach(), {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
-def by_the_kernel(query, key, value, starts, others, longest, most, *, scale, window_size):
-    """What `varlen_attn` says it does, row by row, for it runs on CUDA alone."""
-    assert starts is others and longest == most and starts.dtype == torch.int32
+def by_the_kernel(
+    query, key, value, starts, others, longest, most, dropout, causal, debug, *, scale, window_size_left,
+    window_size_right,
+):  # fmt: skip
+    """What the kernel says it does, row by row, for it runs on CUDA alone; its first output."""
+    assert starts is others and longest == most and starts.dtype == torch.int32 and not causal and not debug
     rows = []
     for start, stop in pairwise(starts.tolist()):
         positions = torch.arange(stop - start)
-        left, right = window_size
+        left, right = window_size_left, window_size_right
         away = positions[None] - positions[:, None]
         near = (left < 0) | ((away >= -left) & (away <= right)) if left >= 0 else None
         parts = (each[start:stop].transpose(0, 1) for each in (query, key, value))
-        rows.append(scaled_dot_product_attention(*parts, attn_mask=near, scale=scale).transpose(0, 1))
-    return torch.cat(rows)
+        row = scaled_dot_product_attention(*parts, attn_mask=near, dropout_p=dropout, scale=scale)
+        rows.append(row.transpose(0, 1))
+    return (torch.cat(rows),)
 
 
 @pytest.fixture(params=["by length", "padded", "varlen"])
 def way(request, monkeypatch) -> str:
-    """How rows are attended to: on a CPU, on CUDA with dropout, on CUDA without."""
+    """How rows are attended to: on a CPU, on CUDA in float32, on CUDA in 16 bits."""
     ways = {"by length": attend_by_length, "padded": attend_padded, "varlen": attend_varlen}
     used = []
 
@@ -96,7 +102,7 @@ def way(request, monkeypatch) -> str:
         return ways[request.param](*arguments, **named)
 
     monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: counted)
-    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", by_the_kernel)
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", by_the_kernel)
     yield request.param
     assert used
 
@@ -161,28 +167,93 @@ def test_a_row_without_a_token_harms_no_other(rows, way):
         ("cuda", torch.bfloat16, 0.0, None, True, attend_varlen),
         ("cuda", torch.bfloat16, 0.0, 4, False, attend_varlen),
         ("cuda", torch.bfloat16, 0.0, 4, True, attend_padded),
-        ("cuda", torch.bfloat16, 0.1, None, False, attend_padded),
+        ("cuda", torch.bfloat16, 0.1, None, False, attend_varlen),
         ("cuda", torch.float32, 0.0, None, False, attend_padded),
     ],
 )
 def test_the_choice_of_the_attention(device, dtype, dropout, window, erased, expected, monkeypatch):
-    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _device: (9, 0))
+    monkeypatch.setattr("text_uda.model.packing._kernel_works", lambda _device: True)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     mask[0, 1] = int(not erased)
-    query = SimpleNamespace(device=torch.device(device), dtype=dtype)
+    query = SimpleNamespace(device=torch.device(device), dtype=dtype, shape=(6, 2, 32))
     assert _choose_attention(query, Segments.of(mask), AttentionOptions(dropout, None, window)) is expected
+    odd = SimpleNamespace(device=query.device, dtype=dtype, shape=(6, 2, 20))  # a width that the kernel refuses
+    assert _choose_attention(odd, Segments.of(mask), AttentionOptions(dropout, None, window)) is not attend_varlen
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def refuses(*arguments, **named):
+    raise RuntimeError("FlashAttention only supports\nAmpere GPUs")
+
+
+def forgets_a_row(query, *arguments, **named):
+    return (by_the_kernel(query, *arguments, **named)[0] * torch.tensor([1.0, 1, 1, 0])[:, None, None].bfloat16(),)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        (by_the_kernel, None),
+        (refuses, "FlashAttention only supports Ampere GPUs"),
+        (forgets_a_row, "results are wrong"),
+    ],
+)
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.inference_mode])
+def test_the_kernel_is_tried_once_before_it_is_used(kernel, reason, mode, monkeypatch, caplog):
+    """In a training step or in an evaluation; the numbers of dropout that follow stay the same."""
+    monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", kernel)
+    monkeypatch.setattr("text_uda.model.packing.has_flash_attention", lambda _device: True)
+    _kernel_works.cache_clear()
+    state = torch.get_rng_state()
+    with mode():
+        assert _kernel_works(torch.device("cpu")) is (reason is None)
+    _kernel_works.cache_clear()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert ([] if reason is None else [reason]) == [reason for line in caplog.messages if reason and reason in line]
+
+
+@pytest.mark.parametrize("attend", [attend_padded, attend_varlen])
+@pytest.mark.parametrize("head_width", [32, 64])
+@pytest.mark.parametrize("window", [None, 8])
+def test_the_ways_of_cuda_run_on_meta_tensors(attend, head_width, window):
+    """PyTorch's own kernel, with dropout and gradients, as far as it goes without a GPU: shapes and types."""
+    mask = torch.tensor([[1] * length + [0] * (20 - length) for length in (*LENGTHS, 0)])
+    lengths = (*LENGTHS, 0)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        segments = Segments.of(mask.to("meta"), lengths)
+        parts = [torch.empty(sum(lengths), 4, head_width, device="meta", dtype=torch.bfloat16) for _ in range(3)]
+        for part in parts:
+            part.requires_grad_()
+        attended = attend(*parts, segments, AttentionOptions(0.1, None, window))
+        attended.float().sum().backward()
+    assert attended.shape == parts[0].shape and attended.dtype == torch.bfloat16
+    assert all(part.grad is not None and part.grad.shape == part.shape for part in parts)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
-def test_on_cuda_logits_are_those_with_padding(name, rows):
-    ids, mask = (part.cuda() for part in rows)
-    model = new_model(name).cuda()
-    for dtype, close in ((torch.float32, 1e-5), (torch.bfloat16, 5e-2)):
-        with torch.autocast("cuda", dtype=dtype, enabled=dtype != torch.float32):
-            found, expected = (run(model, ids, mask, without_padding=each)[0].float() for each in (True, False))
-        torch.testing.assert_close(found, expected, atol=close, rtol=close)
+def test_known_lengths_ask_the_gpu_nothing(name, rows, monkeypatch):
+    """A fake tensor has no values, so whatever would wait for the GPU fails: forward and backward, by the kernel."""
+    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: attend_varlen)
+    model = new_model(name).train().to("meta", torch.bfloat16)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        ids, mask = (part.to("meta") for part in rows)
+        with packed(layers(model), mask, LENGTHS):
+            model(input_ids=ids, attention_mask=mask).logits.float().sum().backward()
+        with pytest.raises(DynamicOutputShapeException), packed(layers(model), mask):
+            pass
+
+
+def test_known_lengths_give_the_same_layout(rows):
+    for lengths in (LENGTHS, (20, 0, 3, 20, 1, 0)):
+        mask = torch.tensor([[1] * length + [0] * (20 - length) for length in lengths])
+        asked, told = Segments.of(mask), Segments.of(mask, lengths)
+        assert told.unbroken and told.is_contiguous and asked.is_contiguous and asked.groups == told.groups
+        for name in ("padded_indices", "positions", "rows", "lengths", "starts", "columns", "places"):
+            assert torch.equal(getattr(asked, name), getattr(told, name)), name
+
+
+def test_the_mask_of_a_window_is_made_once_for_all_layers(rows):
+    segments = Segments.of(rows[1])
+    assert segments.padded_mask(4) is segments.padded_mask(4) and segments.padded_mask(None) is not None
 
 
 def test_the_hooks_are_gone_afterwards(rows):

@@ -64,18 +64,21 @@ def flip(content: bytes) -> bytes:
         lambda content: content + b"\0",
         lambda content: content[:500],
         lambda content: b"",
+        lambda content: bytes(len(content)),
+        lambda content: content[:1024] + bytes(len(content) - 1024),
         lambda content: b"PAR1" * 1000,
         lambda content: content[:8] + b"[1]".ljust(1016) + content[1024:],
         lambda content: content.replace(b'"key": "key"', b'"key": "yek"'),
     ],
 )
-def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path, change):
+def test_a_damaged_or_foreign_file_is_made_again(tmp_path: Path, change, caplog):
     make(tmp_path)
     path = tmp_path / "key.safetensors"
     whole = path.read_bytes()
     path.write_bytes(change(whole))
     assert read(path, "key", rows=ROWS) is None
     assert rows_of(make(tmp_path)) == [row for block in BLOCKS for row in block] and path.read_bytes() == whole
+    assert ("is damaged" in caplog.text) == (b'"yek"' not in change(whole))
 
 
 def test_rows_that_are_not_as_many_are_not_taken(tmp_path: Path):

@@ -3,9 +3,20 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 
-from text_uda.runs.run_files import MARKER, inputs_among, is_config_of_run, paths_in, remove_own, sort_entries
+from text_uda.cli import config_file
+from text_uda.cli.verb_train import train
+from text_uda.runs.run_files import (
+    MARKER,
+    PATH_OPTIONS,
+    inputs_among,
+    is_config_of_run,
+    paths_in,
+    remove_own,
+    sort_entries,
+)
 from translation_cache.atomic import unfinished_name
 
 OWN = (
@@ -49,6 +60,12 @@ def test_a_folder_of_a_run_alone_becomes_empty(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+def test_what_a_system_writes_into_any_folder_is_of_nobody(tmp_path):
+    write(tmp_path, ("config.json", ".DS_Store", "model/.DS_Store", "checkpoints/.nfs0001", "Thumbs.db"))
+    own, others = sort_entries(tmp_path)
+    assert not others and {path.name for path in own} == {"config.json", "model", "checkpoints"}
+
+
 def test_a_link_is_of_somebody_else_and_not_followed(tmp_path):
     write(tmp_path / "elsewhere", ("model.safetensors", "config.json"))
     run = tmp_path / "run"
@@ -65,6 +82,12 @@ def test_a_link_is_of_somebody_else_and_not_followed(tmp_path):
 def test_a_name_of_a_run_with_the_other_type_is_of_somebody_else(tmp_path):
     write(tmp_path, ("model", "result.json/years.txt"))
     assert [path.name for path in sort_entries(tmp_path)[1]] == ["model", "result.json"]
+
+
+@pytest.mark.parametrize("name", ["entity_vocab.json", "sentencepiece.model", "prophetnet.tokenizer"])
+def test_a_model_that_a_kill_left_without_a_result_is_of_the_run(tmp_path, name):
+    write(tmp_path, ("config.json", f"model/{name}"))
+    assert not sort_entries(tmp_path)[1]
 
 
 def test_a_tokenizer_with_files_of_unusual_names_is_known_by_the_result(tmp_path):
@@ -95,10 +118,21 @@ def test_inputs_inside_a_run_are_known_whatever_path_names_them(tmp_path, monkey
     read = [run, run / "model", tmp_path / "link", run / "model" / ".." / "examples.jsonl"]
     assert inputs_among(own, [*read, run / "data.csv", tmp_path], run) == read
     monkeypatch.chdir(tmp_path)
-    options = {
-        "encoder": "run/model",
-        "translator": "marian:run,run/model",
-        "steps": 3,
-        "more": [["x"], "\0", "a" * 999],
-    }
-    assert {str(path) for path in paths_in(options)} == {"run", "run/model"}
+    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3}
+    assert {str(path) for path in paths_in([options, [["x"], "\0", "a" * 999]])} == {"run", "run/model"}
+
+
+def test_a_word_of_an_option_is_no_input_where_the_run_has_its_name(tmp_path, monkeypatch):
+    write(tmp_path / "synonym", ("config.json", "model/config.json"))
+    monkeypatch.chdir(tmp_path)
+    settings = {"method": "synonym", "operations": ["synonym"], "pivots": [{"there": {"model": "synonym/model"}}]}
+    command = {"options": {"method": "synonym", "data": "synonym/config.json"}, "folder": str(tmp_path)}
+    assert {str(path) for path in paths_in([settings, command])} == {"synonym/model", "synonym/config.json"}
+
+
+def test_the_options_that_hold_paths_are_known():
+    with click.Context(train) as context:
+        names = {
+            name for name, option in config_file._parameters(context).items() if option.name in config_file._HOLD_PATHS
+        }
+    assert len(names) == len(config_file._HOLD_PATHS) and names <= {*PATH_OPTIONS}

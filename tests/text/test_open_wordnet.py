@@ -98,3 +98,15 @@ def test_the_data_decide_the_settings(installed: Path):
 def test_a_malformed_line_is_named():
     with pytest.raises(SettingsError, match=r"wn-data-spa\.tab, line 2: 'casa' is no offset"):
         OpenWordNet(b"00001740-n\tlemma\tentidad\ncasa\tlemma\tcasa\n", "wn-data-spa.tab")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda whole: bytes(len(whole)), lambda whole: b"", lambda whole: whole[: len(whole) // 2]]
+)
+def test_a_damaged_file_is_an_error(installed: Path, damage):
+    [path] = [*installed.rglob("*.tab"), *installed.rglob("*.zip")]
+    path.write_bytes(damage(path.read_bytes()))
+    if path.suffix == ".tab" and path.stat().st_size and any(path.read_bytes()):
+        return  # half of a text is a shorter text: its digest gives other rows
+    with pytest.raises(SettingsError, match="download the Open Multilingual WordNet again"):
+        open_wordnet("spa")

@@ -11,7 +11,8 @@ from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FeatureRows
 from text_uda.paraphrasing.pairs import Originals
-from text_uda.training.batches import PREFETCHED, BatchStream, check_divisible
+from text_uda.training.batches import BatchStream, check_divisible
+from text_uda.training.prefetch import PREFETCHED
 from text_uda.training.settings import TrainSettings
 
 SETTINGS = TrainSettings(labeled_batch=4, unlabeled_ratio=2, steps=9)

@@ -1,5 +1,6 @@
 """Checkpoints: what is put back is what was there, and damage is told, never read."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -164,6 +165,19 @@ def test_a_torn_checkpoint_is_set_aside_and_the_one_before_read(make, two_checkp
     assert names(folder) == ["damaged-step-00000002", "step-00000001"]
     assert "step-00000002 is damaged" in caplog.text and "from the checkpoint step-00000001" in caplog.text
     assert checkpoint.load(folder, *make()[:2])[0] == 1
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE])
+def test_a_checkpoint_that_cannot_be_read_now_stays(two_checkpoints, monkeypatch, number):
+    folder, metrics = two_checkpoints
+
+    def refuse(path: Path) -> str:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(checkpoint, "_file_digest", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        checkpoint.set_damaged_aside(folder, metrics)
+    assert names(folder) == ["step-00000001", "step-00000002"]
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:5], lambda content: b"\0" * len(content), None])

@@ -1,12 +1,13 @@
 """Batches: every source once, within the budget, the longest first; a budget that is too large is halved."""
 
 import random
+import weakref
 
 import pytest
 import torch
 
 from text_uda.errors import SettingsError
-from text_uda.translate.batching import Budget, batches
+from text_uda.translate.batching import RECOVERY, Budget, batches
 
 
 @pytest.mark.parametrize("max_tokens", [1, 40, 100, 1000, 10**9])
@@ -50,6 +51,7 @@ def test_a_batch_without_room_halves_the_budget():
     [
         "DefaultCPUAllocator: not enough memory: you tried to allocate",
         "CUDA failed with error out of memory",  # CTranslate2
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     ],
 )
 def test_what_was_done_before_the_memory_ran_out_is_not_done_again(told: str):
@@ -73,6 +75,61 @@ def test_no_room_for_one():
     with pytest.raises(SettingsError, match="one sentence") as error:
         list(Budget(8).run([4, 4], [1, 1], work))
     assert "\n" not in str(error.value)
+
+
+def test_memory_is_freed_before_the_budget_is_halved(monkeypatch: pytest.MonkeyPatch):
+    """The traceback of the error holds the tensors of the batch that failed."""
+    tensors, alive = [], []
+    monkeypatch.setattr("text_uda.translate.batching.free_memory", lambda: alive.append(tensors[-1]() is not None))
+
+    def work(batch: list[int]) -> int:
+        memory = torch.zeros(4 * len(batch))
+        tensors.append(weakref.ref(memory))
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("no")
+        return len(memory)
+
+    assert [result for _, result in Budget(8).run([4, 4], [1, 1], work)] == [4, 4]
+    assert alive == [False]
+
+
+def test_a_halved_budget_recovers():
+    """What took the memory may have left; a batch that fails again costs one batch in many."""
+    budget, short = Budget(32), True
+
+    def work(batch: list[int]) -> None:
+        if short and len(batch) > 2:
+            raise torch.OutOfMemoryError("no")
+
+    def translate(sources: int) -> None:
+        list(budget.run([4] * sources, [1] * sources, work))
+
+    translate(16)
+    assert budget.max_tokens == 8
+    short = False
+    translate(2 * RECOVERY)
+    assert budget.max_tokens == 16
+    translate(16 * RECOVERY)
+    assert budget.max_tokens == 32, "not more than it had at first"
+
+
+def test_one_sentence_is_tried_again_in_memory_that_was_freed():
+    calls: list[list[int]] = []
+
+    def work(batch: list[int]) -> None:
+        calls.append(batch)
+        if calls.count([1]) == 1 and batch == [1]:
+            raise torch.OutOfMemoryError("no")
+
+    budget = Budget(4)
+    list(budget.run([4, 4], [1, 1], work))
+    assert calls == [[0], [1], [1]] and budget.max_tokens == 4
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", 2), ("cuda:0", 4)])
+def test_beams_count_on_a_gpu(device: str, expected: int):
+    budget = Budget(8, torch.device(device))
+    assert budget.rows(2, beams=4) == expected and budget.rows(2, beams=1) == 2
 
 
 def test_other_errors_are_not_caught():

@@ -1,7 +1,9 @@
 """CTranslate2 beside our own decoding of the same tiny model: the same tokens; converted once; samples that repeat."""
 
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.translate import ctranslate2 as engine
 from text_uda.translate.ctranslate2 import CTranslate2
 from text_uda.translate.decoding import Decoding
+from text_uda.translate.device import WorkerShare
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
 
@@ -62,13 +65,13 @@ def test_beams_are_different_draws(tiny_marian: Path):
 def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     made = CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32)
-    assert len(list((tmp_path / "ctranslate2").iterdir())) == 1
+    assert len([path for path in (tmp_path / "ctranslate2").iterdir() if path.is_dir()]) == 1
 
     def again(*_, **__):
         raise AssertionError("converted again")
 
     monkeypatch.setattr(engine._library().converters, "TransformersConverter", again)
-    engine._open.cache_clear()
+    engine.open_translator.cache_clear()
     assert CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32) == made
 
 
@@ -122,16 +125,69 @@ def test_a_model_whose_weights_are_broken(tiny_marian: Path, tmp_path: Path, dam
     assert "\n" not in str(error.value)
 
 
-def test_a_converted_model_that_is_broken(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"no such format",
+        lambda whole: whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2),  # it opens without an error
+        lambda whole: whole[:-100],
+    ],
+)
+def test_a_converted_model_that_is_damaged_is_converted_again(
+    tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage, caplog
+):
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
-    CTranslate2(str(tiny_marian))(["a"], [0])
-    [folder] = (tmp_path / "ctranslate2").iterdir()
-    (folder / "model.bin").write_bytes(b"no such format")
-    engine._open.cache_clear()
-    with pytest.raises(SettingsError):
-        CTranslate2(str(tiny_marian))(["a"], [0])
+    expected = CTranslate2(str(tiny_marian))(SENTENCES[:3], [0] * 3)
+    [folder] = (path for path in (tmp_path / "ctranslate2").iterdir() if path.is_dir())
+    whole = (folder / "model.bin").read_bytes()
+    (folder / "model.bin").write_bytes(damage(whole))
+    engine.open_translator.cache_clear()
+    engine._checked.clear()  # as in another process
+    assert CTranslate2(str(tiny_marian))(SENTENCES[:3], [0] * 3) == expected
+    assert "is damaged (the content of model.bin has changed)" in caplog.text
+    assert (folder / "model.bin").read_bytes() == whole
+    assert (folder.with_name(folder.name + ".damaged") / "model.bin").read_bytes() == damage(whole)
 
 
 def test_a_precision_that_does_not_exist():
     with pytest.raises(SettingsError, match="int8, float32"):
         CTranslate2("any", Decoding(), "float64")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch):
+    """CTranslate2 says that there is a GPU."""
+    library = SimpleNamespace(**vars(engine._library()) | {"get_cuda_device_count": lambda: 1})
+    monkeypatch.setattr(engine, "_library", lambda: library)
+    engine._has_cublas.cache_clear()
+    yield
+    engine._has_cublas.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere CTranslate2 finds cuBLAS by itself")
+def test_a_gpu_without_its_cublas_is_told_of_once(tiny_marian, one_gpu, monkeypatch, caplog):
+    def not_there(name: str, mode: int) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", not_there)
+    translate = CTranslate2(str(tiny_marian), Decoding(), "float32")
+    made = translate(SENTENCES, [0] * 32)
+    assert told(made) == told(translate(SENTENCES, [0] * 32)) and translate.block == 512
+    assert len(caplog.messages) == 1 and "pip install 'text-uda[ctranslate2-gpu]'" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere CTranslate2 finds cuBLAS by itself")
+def test_cublas_of_the_package_is_loaded_with_what_it_needs(one_gpu, monkeypatch, tmp_path):
+    (tmp_path / "nvidia" / "cublas").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    loaded = []
+
+    def load(name: str, mode: int) -> None:
+        if not name.startswith(str(tmp_path)):
+            raise OSError("the linker does not know it")
+        loaded.append(Path(name).relative_to(tmp_path).as_posix())
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    assert [engine._device(WorkerShare(worker, 3)) for worker in range(3)] == [("cuda", 0)] * 3
+    assert loaded == [f"nvidia/cublas/lib/{name}" for name in ("libcublasLt.so.12", "libcublas.so.12")]
+    assert CTranslate2("any").block == 8192

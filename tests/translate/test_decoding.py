@@ -1,16 +1,20 @@
 """Our decoding beside transformers': the same tokens greedily and with beams, the same distribution when sampled."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
 from text_uda.errors import SettingsError
+from text_uda.translate import token_sampling
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.marian_network import Network
 from text_uda.translate.token_sampling import DRAWS, draw, likeliest
 
 CPU = torch.device("cpu")
+sort = token_sampling._sorted
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +209,44 @@ def test_nan_logits_are_told():
 def test_decodings_that_do_not_go_together(wrong: dict):
     with pytest.raises(SettingsError):
         Decoding(**wrong)
+
+
+def test_top_p_sorts_the_vocabulary_of_flat_rows_alone(monkeypatch: pytest.MonkeyPatch):
+    """A row gets the token that it gets among others, whether they are flat or not."""
+    generator = torch.Generator().manual_seed(0)
+    sharp, flat = torch.randn(30, 2048, generator=generator) * 6, torch.randn(2, 2048, generator=generator) / 10
+    logits = torch.cat([sharp[:9], flat[:1], sharp[9:], flat[1:]])
+    uniform = torch.from_numpy(np.random.default_rng(3).random((32, DRAWS)))
+    alone = [draw(logits[[row]], uniform[[row]], temperature=1.0, top_p=0.9) for row in range(32)]
+    sorted_sizes = []
+    monkeypatch.setattr(
+        token_sampling, "_sorted", lambda rows, count: sorted_sizes.append((len(rows), count)) or sort(rows, count)
+    )
+    together = draw(logits, uniform, temperature=1.0, top_p=0.9)
+    assert sorted_sizes == [(32, 512), (2, 2048)]
+    assert together.tokens.tolist() == [int(one.tokens) for one in alone]
+    torch.testing.assert_close(together.log_probability, torch.cat([one.log_probability for one in alone]))
+    whole = logits.double().softmax(-1)
+    rank = (whole >= whole.gather(-1, together.tokens[:, None])).sum(-1)
+    assert all(rank[row] > 1 for row in (9, 31)) and (together.log_probability < 0).any()
+
+
+def test_on_a_gpu_logits_are_not_rounded(random_model: MarianMTModel, monkeypatch: pytest.MonkeyPatch):
+    """Of a model in 16 bits: the product is told to return float32, and gets the bias in float32."""
+    network = Network(copy.deepcopy(random_model), device=CPU, precision="bfloat16")
+    memory = network.encode([[5, 6, 0]])
+    rounded = network.step(network.start(memory), torch.tensor([7]))
+    seen = []
+
+    def product(rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        seen.append((rows.dtype, weights.dtype))
+        return rows.float() @ weights.float().T
+
+    monkeypatch.setattr("text_uda.translate.marian_network.product_in_float32", product)
+    network.device = torch.device("cuda")
+    exact = network.step(network.start(memory), torch.tensor([7]))
+    assert seen == [(torch.bfloat16, torch.bfloat16)] and exact.dtype == torch.float32
+    finite = exact.isfinite()
+    assert torch.equal(finite, rounded.isfinite())
+    error = (exact - rounded)[finite].abs().max()
+    assert 0 < error < 0.05, "the same logits, but for the rounding of a CPU"

@@ -90,3 +90,16 @@ def test_the_nearest_direction_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     [(there, _)] = parse("apertium:eng-sp")
     with pytest.raises(MissingPartError, match=r"'eng-sp' is not installed \(installed: eng-spa"):
         there(["a"], [0])
+
+
+@pytest.mark.parametrize(
+    "pair", ["../eng-../spa", "eng-/tmp/x", "/tmp/a-b", "eng-spa.mode", "e-s", "ab\x00-cd", "eng-spa-x", "-"]
+)
+def test_apertium_names_a_pair_and_no_path(pair):
+    with pytest.raises(SettingsError, match=r"apertium:eng-spa") as error:
+        parse(f"apertium:{pair}")
+    assert "reinstall" not in str(error.value)
+
+
+def test_a_variety_of_a_language_is_a_pair():
+    assert apertium.Apertium("spa-eng_US").direction == "spa-eng_US"

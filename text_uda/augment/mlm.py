@@ -1,6 +1,6 @@
 """Contextual substitution: replaces words by predictions of a masked language model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from text_uda.augment.word_edit import check_protect, check_rate, lower_case, reject_language
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
 from text_uda.errors import SettingsError
-from text_uda.hub_connection import hub_may_answer
+from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import Key
 from text_uda.text.language import language_versions, two_letters
 from translation_cache import Job, Paraphrase, fingerprint
@@ -269,7 +269,7 @@ class _Model:
         from text_uda.translate import marian_checkpoint
 
         self.name, self.path = name, encoder_path(name)
-        config: Any = _load_checkpoint(name, lambda: AutoConfig.from_pretrained(self.path, trust_remote_code=False))
+        config: Any = _load_checkpoint(name, self.path, AutoConfig.from_pretrained)
         tokens_of_name = load_vocabulary(name)
         self.tokenizer, self.texts = tokens_of_name.tokenizer, tokens_of_name.texts
         if self.tokenizer.mask_token_id is None or not self.texts or len(self.tokenizer) > config.vocab_size:
@@ -314,7 +314,7 @@ class _Model:
         return forbidden
 
     def network(self, device: Any, precision: Precision) -> "_Network":
-        return _network(self.name, device, precision)
+        return load_network(self.name, device, precision)
 
 
 @cache
@@ -322,10 +322,13 @@ def _open_model(name: str) -> _Model:
     return _Model(name)
 
 
-def _load_checkpoint(name: str, load: Any) -> Any:
-    hub_may_answer(name)
+def _load_checkpoint(name: str, path: str, load: Callable[..., Any], **options: Any) -> Any:
+    fault = missing_folder(path)
     try:
-        return load()
+        if fault is not None:
+            raise FileNotFoundError(fault)
+        hub_may_answer(path)
+        return load(path, **loading_options(path), **options)
     except Exception as error:  # transformers and safetensors raise many types for broken files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SettingsError(
@@ -348,13 +351,11 @@ class _Network:
         checkpoint = _open_model(name)
         model, report = _load_checkpoint(
             name,
-            lambda: AutoModelForMaskedLM.from_pretrained(
-                checkpoint.path,
-                dtype=torch.float32,
-                trust_remote_code=False,
-                use_safetensors=True,
-                output_loading_info=True,
-            ),
+            checkpoint.path,
+            AutoModelForMaskedLM.from_pretrained,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
         )
         if report["missing_keys"] or model.get_output_embeddings() is None:
             raise SettingsError(
@@ -368,7 +369,7 @@ class _Network:
         self.max_tokens = (max_positions(model) or 512) - len(checkpoint.prefix) - len(checkpoint.suffix)
         """Tokens of a text that fit in one input."""
         self._pad = checkpoint.tokenizer.pad_token_id or 0
-        self.budget = Budget(MAX_TOKENS[device.type])
+        self.budget = Budget(MAX_TOKENS[device.type], device)
 
     def on_device(self, values: np.ndarray) -> Any:
         import torch
@@ -394,5 +395,5 @@ class _Network:
 
 
 @cache
-def _network(name: str, device: Any, precision: Precision) -> _Network:
+def load_network(name: str, device: Any, precision: Precision) -> _Network:
     return _Network(name, device, precision)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -143,9 +143,7 @@ class SwitchOut(TokenEdit):
         Raises:
             SettingsError: the tokenizer cannot be opened.
         """
-        from text_uda.model.inputs import Tokens
-
         groups = load_vocabulary(self.tokenizer).all_tokens.on(tokens.input_ids.device)
         mask = tokens.attention_mask.bool()
         ids = switch_tokens(tokens.input_ids, mask, groups=groups, rate=self.rate, tau=self.tau, generator=generator)
-        return Tokens(ids, tokens.attention_mask)
+        return replace(tokens, input_ids=ids)

@@ -1,7 +1,7 @@
 """Uniform replacement: replaces tokens by uniform draws from the vocabulary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.token_edit import TokenEdit
@@ -55,12 +55,10 @@ class Uniform(TokenEdit):
         """
         import torch
 
-        from text_uda.model.inputs import Tokens
-
         ids = tokens.input_ids
         groups = load_vocabulary(self.tokenizer).all_tokens.on(ids.device)
         members = groups.of(ids)
         bits = random_bits(ids.shape, generator)
         drawn = bits < int(self.rate * 2**BITS)
         replaced = drawn & tokens.attention_mask.bool() & members.switchable  # (B, T)
-        return Tokens(torch.where(replaced, groups.others(members, bits), ids), tokens.attention_mask)
+        return replace(tokens, input_ids=torch.where(replaced, groups.others(members, bits), ids))

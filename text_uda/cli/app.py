@@ -4,11 +4,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
-from text_uda.cli.failures import Invocation, explain
+from text_uda.cli.failures import Invocation, explain, signals_interrupt
 from text_uda.cli.grouped_help import LazyVerbs
 from text_uda.cli.quiet_libraries import quiet_libraries
 
@@ -31,6 +32,10 @@ VERBS = {
 class Application(LazyVerbs):
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
         """Run one verb and exit; a failure is one line on standard error."""
+        with signals_interrupt():
+            self._run(args, extra)
+
+    def _run(self, args: Sequence[str] | None, extra: dict[str, Any]) -> NoReturn:
         quiet_libraries()
         invocation = Invocation(debug=bool(os.environ.get("TEXT_UDA_DEBUG")))
         extra |= {"standalone_mode": False, "prog_name": "text-uda"}
@@ -41,10 +46,13 @@ class Application(LazyVerbs):
             click.echo(error.format_message(), err=True)
             code = 2
         except (Exception, KeyboardInterrupt) as error:
+            from translation_cache.credentials import without_secrets
+
             line, code = explain(error)
             if invocation.debug and not isinstance(error, click.ClickException):
-                traceback.print_exc()
-            click.echo(line, err=True)
+                click.echo(without_secrets(traceback.format_exc()), err=True)
+            with suppress(OSError):  # the terminal is closed
+                click.echo(without_secrets(line), err=True)
             _drop_unwritable_output()
         sys.exit(code)
 
@@ -74,5 +82,5 @@ def main() -> None:
     text-uda report run --out report.html
 
     Each verb has its own --help with an example. Exit codes: 0 done, 1 failed, 2 wrong usage or input,
-    130 interrupted.
+    130 interrupted (Ctrl-C, SIGTERM, SIGHUP, a time limit): the line says what is kept.
     """

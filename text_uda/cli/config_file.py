@@ -59,7 +59,7 @@ class ConfigFile:
         paraphrases = self.run.get("cache_digest")
         reads_same_cache = "Augmentation" not in groups and paraphrases is not None
         if reads_same_cache and augmentation and cache and digest(Cache(cache), augmentation.settings()) != paraphrases:
-            log.warning("%s: the cache %s holds other paraphrases than it did for the run", self.path, cache)
+            log.warning("%s: the cache %s holds other paraphrases than it did for the run", self.path, Cache(cache))
         versions = code_versions()["versions"]
         others = [
             f"{package} {version}, here {versions.get(package)}"
@@ -86,7 +86,10 @@ def config_option(function: Verb) -> Verb:
 
 
 def given_options() -> dict[str, Any]:
-    """What the user gave, on the command line or in a file, that decides the run: the `command` of config.json."""
+    """What the user gave, on the command line or in a file, that decides the run: the `command` of config.json.
+
+    It holds no secrets of addresses, so the address of a cache with one has to be given again.
+    """
     context = click.get_current_context()
     options = {
         name: _plain(context.params[parameter.name])
@@ -104,7 +107,9 @@ def _is_on_command_line(context: click.Context, parameter: click.Parameter) -> b
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    from translation_cache.credentials import without_secrets
+
+    return without_secrets(str(value)) if isinstance(value, str | Path) else value
 
 
 def _parameters(context: click.Context) -> dict[str, click.Parameter]:
@@ -155,7 +160,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text("utf-8")
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise click.UsageError(f"{path} cannot be read as {kind}: {error}") from error
     if not isinstance(content, dict):

@@ -1,12 +1,19 @@
-"""A failure as one line and an exit code: 2 for wrong usage or input, 1 for another failure, 130 for Ctrl-C."""
+"""A failure as one line and an exit code: 2 for wrong usage or input, 1 for another failure, 130 if interrupted.
+
+Ctrl-C, SIGTERM (a batch system, a shutdown) and SIGHUP (a closed terminal) all interrupt.
+"""
 
 import errno
 import os
+import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -15,6 +22,9 @@ from text_uda.cli.output import printable
 from text_uda.errors import OtherRunError, UserError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_OF_THE_DISK = (*_NO_PERMISSION, errno.EIO, errno.ESTALE)
 
 
 @dataclass
@@ -29,8 +39,34 @@ class Interrupted(Exception):
 
 
 @contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """In this block SIGTERM and SIGHUP do what Ctrl-C does, so that finished work is kept.
+
+    Only the first one does: `timeout` and batch systems send several, and what is finished is being written. A signal
+    that is ignored (`nohup`) stays ignored.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
 def keeps(message: str | Callable[[], str]) -> Iterator[None]:
-    """Turn Ctrl-C inside the block into one line: the step's own message, or `message`, which says what is kept."""
+    """Turn an interruption in the block into one line: that of the step, or `message`, which says what is kept."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -64,10 +100,11 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "error: " + "\n  ".join(map(printable, lines)), USAGE
     if isinstance(error, UserError) or _is_cache_error(error):
         return f"error: {printable(str(error))}", USAGE
+    error = _os_error(error)
     if full := _disk_full(error):
         return f"error: {printable(_disk_words(full.filename))}", USAGE
-    if "(os error 28)" in str(error):  # the words of safetensors
-        return f"error: {printable(_disk_words(None))}", USAGE
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        return f"error: {printable(_access_words(error))}", USAGE
     message = printable(str(error)) or "no message"
     return f"error: {type(error).__name__}: {message} (--debug shows the traceback)", FAILED
 
@@ -88,6 +125,12 @@ def _is_cache_error(error: BaseException) -> bool:
     return errors is not None and isinstance(error, errors.CacheError)
 
 
+def _os_error(error: BaseException) -> BaseException:
+    """The error itself, or the OSError that safetensors has put into words."""
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number and not isinstance(error, OSError) else error
+
+
 def _disk_full(error: BaseException | None) -> OSError | None:
     """The ENOSPC (or exceeded quota) that `error` is or was raised from: libraries wrap it."""
     seen: set[int] = set()
@@ -102,3 +145,9 @@ def _disk_full(error: BaseException | None) -> OSError | None:
 def _disk_words(filename: str | None) -> str:
     where = f" that holds {os.fspath(filename)!r}" if filename else ""
     return f"the disk{where} is full; free some space and rerun the same command, finished work is kept"
+
+
+def _access_words(error: OSError) -> str:
+    file = "the disk" if error.filename is None else repr(os.fspath(error.filename))
+    remedy = "get permission, or name another place" if error.errno in _NO_PERMISSION else "make sure it is reachable"
+    return f"{file} cannot be read or written ({error.strerror}): {remedy}, and rerun; finished work is kept"

@@ -1,9 +1,11 @@
 """Verbs whose `--help` groups the options by what they are for."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,6 +13,8 @@ import click
 from text_uda.cli.familiar_names import nearest, option_hint, same_option
 from text_uda.cli.output import note
 from text_uda.cli.parameter_types import FamiliarChoice
+from text_uda.ranges import LARGEST
+from text_uda.runs.file_names import is_usable
 
 GROUPS = ("Data", "Labels", "Tasks", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
 MAX_CHOICES_IN_A_LINE = 6
@@ -70,9 +74,34 @@ class GroupedCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         words = list(self._with_names_of_this_verb(ctx, args))
+        self._refuse_unusable_words(ctx, words)
         rest = super().parse_args(ctx, list(words))
         self._refuse_repeated(ctx, words)
+        self._refuse_unusable_values(ctx)
         return rest
+
+    def _refuse_unusable_words(self, ctx: click.Context, words: list[str]) -> None:
+        """Raise UsageError for an empty word, as of a variable of the shell that is not set, and one not in UTF-8."""
+        for before, word in zip(["", *words], words, strict=False):
+            name, equals, value = word.partition("=")
+            if not word or (equals and not value and name.startswith("--")):
+                name = name or (before if before.startswith("-") else "an argument")
+                raise click.UsageError(f"{name} is empty; give a value, or leave it out.", ctx)
+            if not is_usable(word):
+                raise click.UsageError(f"{word!r} is not in UTF-8; rename the file or the folder.", ctx)
+
+    def _refuse_unusable_values(self, ctx: click.Context) -> None:
+        """Raise UsageError for numbers without end and too large ones, and for names with a zero byte."""
+        for parameter in self.get_params(ctx):
+            value = ctx.params.get(parameter.name or "")
+            for one in value if isinstance(value, tuple | list) else [value]:
+                name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.make_metavar(ctx)
+                if isinstance(one, float) and not math.isfinite(one):
+                    raise click.UsageError(f"{name} {one}: give a finite number.", ctx)
+                if isinstance(one, int) and one > LARGEST:
+                    raise click.UsageError(f"{name} {one}: give a number below 2^63.", ctx)
+                if isinstance(one, str | Path) and not is_usable(str(one)):
+                    raise click.UsageError(f"{name} {str(one)!r}: a name is text in UTF-8 without a zero byte.", ctx)
 
     def _with_names_of_this_verb(self, ctx: click.Context, args: list[str]) -> Iterator[str]:
         """The words of the command line, with an option of another tool replaced by the same one here.

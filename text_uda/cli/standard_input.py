@@ -12,7 +12,7 @@ from text_uda.data.label_spelling import label_of
 from text_uda.data.lines import STDIN_NAME as NAME
 from text_uda.data.lines import decoded_lines, json_object
 from text_uda.data.texts import has_half_pair
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 
 class InputLine(NamedTuple):
@@ -106,7 +106,7 @@ class StandardInput:
 
 
 def _text_field(fields: dict[str, Any], name: str | None, number: int) -> str:
-    present = ", ".join(fields) or "none"
+    present = listed(fields)
     if name is not None:
         if name not in fields:
             raise DataError(f"{NAME}, line {number}: a JSON object without the field {name!r}; it has: {present}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from text_uda.cli.failures import FAILED
+from text_uda.cli.failures import FAILED, keeps
 from text_uda.cli.grouped_help import Verbs, option
 from text_uda.cli.output import echo_pair, emit_json, printable
 from text_uda.cli.parameter_types import COUNT, FILE, CacheLocation
@@ -141,7 +141,10 @@ def compact(folder: str, as_json: bool) -> None:
     """
     from translation_cache import Cache, compact
 
-    _outcome(compact(Cache(folder)), f"compacted {folder}", as_json)
+    cache = Cache(folder)
+    with keeps(f"no row of {cache} is lost; rerun the same command to finish"):
+        record = compact(cache)
+    _outcome(record, f"compacted {cache}", as_json)
 
 
 @cache.command(short_help="Add the rows of other caches.")
@@ -157,7 +160,10 @@ def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
     """
     from translation_cache import Cache, merge
 
-    _outcome(merge(Cache(into), *(Cache(other) for other in others)), f"merged into {into}", as_json)
+    target = Cache(into)
+    with keeps(f"the files that were copied are kept in {target}; rerun the same command for the others"):
+        record = merge(target, *(Cache(other) for other in others))
+    _outcome(record, f"merged into {target}", as_json)
 
 
 @cache.command(short_help="Write the rows to one file.")
@@ -183,7 +189,9 @@ def export(folder: str, out: Path, as_json: bool) -> None:
     """
     from translation_cache import Cache, export
 
-    _outcome(export(Cache(folder), out), f"wrote {out}", as_json)
+    with keeps(f"{out} is as it was; rerun the same command"):
+        record = export(Cache(folder), out)
+    _outcome(record, f"wrote {out}", as_json)
 
 
 def _outcome(record: object, words: str, as_json: bool) -> None:

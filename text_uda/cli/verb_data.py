@@ -8,6 +8,7 @@ from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.grouped_help import verb
 from text_uda.cli.output import emit_json, printable, table
 from text_uda.cli.shared_options import ends
+from text_uda.errors import listed
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
@@ -48,9 +49,9 @@ def data(data: DataChoice, as_json: bool) -> None:
         for text in corpus.unlabeled[:3]:
             click.echo(f"  {printable(text, 100)}")
         return
-    click.echo(f"classes    {', '.join(printable(name, 40) for name in corpus.classes)}")
+    click.echo(f"classes    {printable(listed(corpus.classes, most=200))}")
     for part in ("train", "test"):
-        counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record[part].items())
+        counts = printable(listed([f"{name:.40} {count:,}" for name, count in record[part].items()], most=200))
         click.echo(f"{part:<10} {sum(record[part].values()):,} rows: {counts}")
     if len(corpus.unused):
         click.echo(f"unused     {len(corpus.unused):,} rows: {describe_unused(corpus)}")

@@ -1,6 +1,5 @@
 """`evaluate`: the error of a trained run on a data set."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
 from text_uda.cli.shared_options import ends, run_argument
-from text_uda.errors import DataError
+from text_uda.errors import DataError, SettingsError, listed
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 
@@ -82,8 +81,8 @@ def _remarks(record: dict[str, Any], selected: "EvaluationRows", part: str) -> l
 
 def _with_training(record: dict[str, Any], data_name: str, run: Path) -> dict[str, Any]:
     """The record with the figures of training. The last weights are not kept: their error is known on one test set."""
-    trained = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    directory = RunDirectory(run)
+    trained, config = directory.result() or {}, directory.config()
     counts = [[sum(row) for row in source["confusion"]] for source in (record, trained)]
     same_rows = config["data"]["name"] == data_name and counts[0] == counts[1]
     return record | {
@@ -125,7 +124,7 @@ def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") 
         if corpus.classes[label] not in numbers:
             raise DataError(
                 f"{data.source}: label {corpus.classes[label]!r} (of the text {text[:60]!r}) is none of the classes of"
-                f" {run} ({', '.join(classes)}); correct it, or name the right column with --label-column"
+                f" {run} ({listed(classes)}); correct it, or name the right column with --label-column"
             )
     words = f"{'the test rows' if part == 'test' else 'all labeled rows'} of {corpus.name}: {len(rows):,}"
     labels = tuple(numbers[corpus.classes[label]] for label in rows.labels)
@@ -136,9 +135,8 @@ def run_classes(run: Path) -> list[str]:
     """The names of the classes, in the order of the model's outputs."""
     RunDirectory(run).check_holds_no_pretraining()
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        return [str(name) for name in config["data"]["classes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [str(name) for name in RunDirectory(run).config()["data"]["classes"]]
+    except (SettingsError, KeyError, TypeError) as error:
         raise DataError(
             f"{run} is not a run directory (no readable config.json); give a folder that `train --out` wrote"
         ) from error

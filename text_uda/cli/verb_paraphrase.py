@@ -106,6 +106,7 @@ def paraphrase(
     if preview is not None:
         _preview(texts, job, preview)
     from text_uda.paraphrasing.cache_access import paraphrase as fill
+    from translation_cache.credentials import without_secrets
 
     with keeps(f"finished paraphrases are kept in {cache_path}; rerun the same command to resume"):
         with followed(augmentation.method, "rows") as progress:
@@ -128,7 +129,7 @@ def paraphrase(
                     "rejected": dict(report.rejected),
                     "seconds": round(report.seconds, 3),
                     "texts": len(texts),
-                    "cache": cache_path,
+                    "cache": without_secrets(cache_path),
                 }
             )
         else:
@@ -137,6 +138,7 @@ def paraphrase(
 
 def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "Job", cache_path: str) -> None:
     from translation_cache import fingerprint
+    from translation_cache.credentials import without_secrets
 
     if job.settings()["unit"] == "sentence":
         sentences = report.requested // augmentation.samples
@@ -152,4 +154,4 @@ def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "J
         hint = "; --language names the language" if "language" in options_of(augmentation.method) else ""
         click.echo(f"{counted} in another language than {augmentation.method} changes, and left alone{hint}")
     settings = fingerprint(job.settings())[:8]
-    click.echo(f"to read them: text-uda cache show {printable(cache_path)} --settings {settings}")
+    click.echo(f"to read them: text-uda cache show {printable(without_secrets(cache_path))} --settings {settings}")

@@ -14,6 +14,7 @@ from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
 from text_uda.cli.parameter_types import COUNT
 from text_uda.cli.shared_options import ends, precision_option, run_argument, text_column_option
+from text_uda.errors import listed
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 
@@ -91,7 +92,7 @@ def _write_file(
     if as_json:
         emit_json(record)
         return
-    counts = ", ".join(f"{printable(name, 40)} {count:,}" for name, count in record["label_counts"].items())
+    counts = printable(listed(f"{name:.40} {count:,}" for name, count in record["label_counts"].items()))
     click.echo(f"wrote {printable(str(out))}: {record['rows']:,} rows ({counts}) in {record['precision']}")
     if record["columns"]["label"] != "label":
         click.echo(

@@ -28,7 +28,7 @@ from text_uda.cli.shared_options import (
     resume_option,
 )
 from text_uda.cli.task_options import TaskChoice, describe_results, load_tasks, task_options
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, listed
 from text_uda.runs.directory import REFIT, TASKS, RunDirectory
 
 if TYPE_CHECKING:
@@ -149,10 +149,6 @@ def train(
       text-uda train reviews.csv --labels 40 --label-column stars --label-column topic --tune last:2 --out run-tasks
       text-uda train --task reviews=reviews.csv --task tweets=tweets.tsv --labels 40 --tasks alternate --out run-tasks
     """
-    if labels == "all" and label_sampling != "balanced":
-        raise SettingsError(
-            f"--labels all labels every text, so --label-sampling {label_sampling} has no effect: leave it out"
-        )
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
             f"--augment {augmentation.method} reads the paraphrases of `text-uda paraphrase`; give --cache DIR"
@@ -255,7 +251,7 @@ def _say_rows(corpus: "Corpus", parts: "Split", *, limited: bool, shows_classes:
     )
     if shows_classes:
         counts = zip(parts.classes, parts.labels_per_class, strict=True)
-        click.echo(f"labeled: {', '.join(f'{printable(name, 40)} {count:,}' for name, count in counts)}")
+        click.echo(printable(f"labeled: {listed([f'{name:.40} {count:,}' for name, count in counts], most=200)}"))
 
 
 def _filters(settings: dict[str, Any], method: str) -> "Filters | None":

@@ -1,12 +1,16 @@
 """Records of Parquet files, and of folders that `datasets` saved."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from text_uda.data.records import Read, Record
 from text_uda.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BLOCK_BYTES = 1 << 20
 _BLOCK_ROWS = 1024
@@ -31,7 +35,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
                     raise unreadable(error) from error
                 if batch is None:
                     return
-                for number, record in enumerate(batch.to_pylist(), start=done + 1):
+                for number, record in enumerate(_checked(path, batch, done).to_pylist(), start=done + 1):
                     yield number, _with_class_names(path, number, record, names)
                 done += len(batch)
 
@@ -42,9 +46,41 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
     if len({*columns}) < len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
+        twice = Counter(columns).most_common(1)[0][0]
         raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
     return columns, records
+
+
+def _checked(path: Path, batch: "pa.RecordBatch", done: int) -> "pa.RecordBatch":
+    """A batch after `done` other rows. Raises DataError for a value that Arrow's readers do not check themselves."""
+    import pyarrow as pa
+
+    try:
+        batch.validate(full=True)
+        return batch
+    except pa.ArrowException:
+        for index in range(len(batch)):
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                _check_value(f"{path}, row {done + index + 1}: {name!r}", column.slice(index, 1))
+        raise
+
+
+def _check_value(where: str, value: "pa.Array") -> None:
+    """Raise DataError unless the one value is whole."""
+    import pyarrow as pa
+
+    try:
+        value.validate(full=True)
+    except pa.ArrowException as error:
+        if "UTF8" not in str(error):
+            raise DataError(f"{where} is damaged ({str(error).splitlines()[0]}); write the file again") from error
+        try:
+            value[0].as_py()
+        except UnicodeDecodeError as wrong:
+            byte = f"byte {wrong.object[wrong.start]:#04x}"
+            raise DataError(
+                f"{where} is not UTF-8 ({byte}); decode it with its encoding, and write it again"
+            ) from error
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -60,6 +96,9 @@ def is_saved_dataset_dict(path: Path) -> bool:
 def read_saved_dataset(path: Path) -> tuple[list[str], Read]:
     """(columns, function that reads the records) of a folder of `Dataset.save_to_disk`."""
     rows = load_saved(path)
+    done = 0
+    for batch in rows.data.table.to_batches():  # `datasets` maps the file as it is: wrong offsets would end the process
+        done += len(_checked(path, batch, done))
     names = {name: feature.names for name, feature in rows.features.items() if hasattr(feature, "names")}
 
     def records(needed: Sequence[str]) -> Iterator[Record]:
@@ -89,7 +128,7 @@ def _stored_class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: kind["names"] for name, kind in features.items() if kind.get("_type") == "ClassLabel"}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 

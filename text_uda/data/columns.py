@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.tables import Table
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 log = logging.getLogger("text_uda")
 
@@ -87,7 +87,7 @@ def _named(table: Table, names: Sequence[str], kind: Kind) -> str | None:
         )
     if names and not present:
         raise DataError(
-            f"{table.path} has no column {' or '.join(map(repr, names))}; it has: {', '.join(table.columns) or 'none'}."
+            f"{table.path} has no column {' or '.join(map(repr, names))}; it has: {listed(table.columns)}."
             f" Name one of them with {kind.option}"
         )
     return present[0] if present else None
@@ -122,7 +122,7 @@ def _of_other(table: Table, names: Sequence[str], kind: Kind, but: str | None = 
 
 
 def _refuse(table: Table, kind: Kind, names: Sequence[str] = ()) -> str:
-    columns = ", ".join(table.columns) or "none"
+    columns = listed(table.columns)
     if not names:
         header = (
             "" if len(table.columns) == 1 or "text" in table.columns else " (or write a header, if these are no names)"

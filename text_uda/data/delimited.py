@@ -3,16 +3,17 @@
 import csv
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from text_uda.data.column_names import is_usual
-from text_uda.data.plain_text import PlainText
+from text_uda.data.plain_text import MOST_BYTES, PlainText
 from text_uda.data.quotes import QuoteReading, choose_quotes
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 log = logging.getLogger("text_uda")
 
@@ -20,6 +21,7 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 _BLOCK_ROWS = 1024
 _SAMPLE_ROWS = 1000
+_MOST_CELLS = 1 << 20  # of a block or a sample: a header can have 40,000 columns
 _SAMPLE_CHARACTERS = 1 << 16
 _MOST_CLASSES = 50
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
@@ -46,6 +48,7 @@ class Delimited:
     """
 
     def __init__(self, text: PlainText, usual: str, named: Sequence[str | None] = ()) -> None:
+        text.refuse_long_line()
         self._text = text
         self._dialect = _dialect(text, _delimiter(text, usual))
         self._reading: QuoteReading = choose_quotes(
@@ -53,7 +56,7 @@ class Delimited:
         )
         if self._dialect.drops_blanks and self._reading != "literal":
             log.warning("%s: blanks after a delimiter are dropped, because quotes follow them", text.path)
-        sample = [row for _, row in self._rows(_SAMPLE_ROWS)]
+        sample = _first_rows(self._rows())
         self._has_header = _has_header(text, sample, named)
         header = [name.strip() for name in sample[0]] if self._has_header else _names(sample)
         self._places = list(range(len(header)))
@@ -63,14 +66,14 @@ class Delimited:
         self._repeated_headers: set[int] = set()
         self.width, self.columns = len(header), [header[place] for place in self._places]
         if len(set(self.columns)) < len(self.columns):
-            twice = next(name for name in self.columns if self.columns.count(name) > 1)
+            twice = Counter(self.columns).most_common(1)[0][0]
             raise DataError(f"{text.path}: column {twice!r} occurs twice in the header; rename one")
         if not self._has_header:
             log.warning(
                 "%s: row 1 is read as data, for it looks like the rows below it; the columns are called %s. If it is "
                 "a header, rename its columns, for example label and text",
                 text.path,
-                ", ".join(self.columns),
+                listed(self.columns),
             )
 
     @property
@@ -112,13 +115,13 @@ class Delimited:
             log.warning(
                 "%s: columns without a name that are not blank are called %s",
                 self._text.path,
-                ", ".join(names[place] for place in sorted(filled)),
+                listed([names[place] for place in sorted(filled)]),
             )
         return names
 
-    def _rows(self, limit: int | None = None) -> Iterator[NumberedRow]:
+    def _rows(self) -> Iterator[NumberedRow]:
         try:
-            yield from islice(_rows(self._text, self._dialect, self._reading), limit)
+            yield from _rows(self._text, self._dialect, self._reading)
         except csv.Error as error:
             raise DataError(f"{self._text.path}, {error}; check the quotes of that row") from error
 
@@ -135,6 +138,7 @@ def row_blocks(
     """
     quoting = csv.QUOTE_NONE if reading == "literal" else csv.QUOTE_MINIMAL
     last_line = rows = 0  # of the complete rows
+    block_rows = 1  # until the width is known
     with text.open() as file:
         source: Iterator[str] = file
         if reading == "escaped":
@@ -152,22 +156,26 @@ def row_blocks(
         while True:
             block: list[Row] = []
             error: csv.Error | None = None
-            before = csv.field_size_limit(text.characters + 1)  # global to the process: reset before other code runs
+            before = csv.field_size_limit(MOST_BYTES)  # global to the process: reset before other code runs
             try:
-                block.extend(islice(numbered, _BLOCK_ROWS))
+                block.extend(islice(numbered, block_rows))
             except csv.Error as invalid:
                 error = invalid
             finally:
                 csv.field_size_limit(before)
             if block:
                 last_line, rows = block[-1][1], rows + len(block)
+                block_rows = max(1, min(_BLOCK_ROWS, _MOST_CELLS // (len(block[-1][0]) or 1)))
                 if block[0] == (["sep=", ""], 1):  # Excel's first line names the delimiter
                     block[0] = ([], 1)
                 yield block
             if error is not None:
                 # An unclosed quote extends to the end of the file: the row after the last complete one opened it.
                 line = f" (line {last_line + 1})" if last_line > rows else ""
-                raise csv.Error(f"row {rows + 1}{line}: {error}") from error
+                reason = str(error)
+                if "field limit" in reason:
+                    reason = f"a field of more than {MOST_BYTES >> 20} MB, as after a quote that is not closed"
+                raise csv.Error(f"row {rows + 1}{line}: {reason}") from error
             if not block:
                 return
 
@@ -176,6 +184,18 @@ def _rows(text: PlainText, dialect: _Dialect, reading: QuoteReading) -> Iterator
     """The rows without blank ones, numbered as a spreadsheet does: a text with line breaks is in one row."""
     rows = chain.from_iterable(row_blocks(text, dialect, reading))
     return ((number, fields) for number, (fields, _line) in enumerate(rows, start=1) if fields)
+
+
+def _first_rows(rows: Iterable[NumberedRow]) -> list[list[str]]:
+    """At most _SAMPLE_ROWS rows and, beyond the first, _MOST_CELLS fields."""
+    sample: list[list[str]] = []
+    cells = 0
+    for _, row in islice(rows, _SAMPLE_ROWS):
+        cells += len(row)
+        if sample and cells > _MOST_CELLS:
+            break
+        sample.append(row)
+    return sample
 
 
 def _dialect(text: PlainText, delimiter: str) -> _Dialect:
@@ -221,7 +241,7 @@ def _sample(text: PlainText, delimiter: str) -> list[list[str]]:
     dialect = _dialect(text, delimiter)
     for reading in readings:
         with suppress(csv.Error):
-            rows = [row for _, row in islice(_rows(text, dialect, reading), _SAMPLE_ROWS)]
+            rows = _first_rows(_rows(text, dialect, reading))
             if _are_equal(rows):
                 break
     return rows

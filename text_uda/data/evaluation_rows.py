@@ -14,7 +14,7 @@ from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
 from text_uda.data.labeled_rows import LabeledRow, collect
 from text_uda.data.tables import data_name, open_table
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 from text_uda.keyed_random import keyed_seed
 
 Part = Literal["test", "all"]
@@ -49,7 +49,7 @@ def file_rows(
     label_name = names.label_of_data(table, text_name)
     if label_name is None:
         raise DataError(
-            f"{path} has no column of labels; it has: {', '.join(table.columns)}. Name it with --label-column, or"
+            f"{path} has no column of labels; it has: {listed(table.columns)}. Name it with --label-column, or"
             " classify rows without labels with `text-uda predict RUN FILE`"
         )
     unlabeled = 0

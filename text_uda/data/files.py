@@ -9,7 +9,7 @@ from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.tables import Table, open_table
 from text_uda.data.texts import has_half_pair
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 
 @overload
@@ -68,7 +68,7 @@ def read_labeled(
             if name is None:
                 near = next((f", but {name!r} is" for name in classes if name.casefold() == label.casefold()), "")
                 raise DataError(
-                    f"{table.where(number)}: label {label!r} is not one of the classes ({', '.join(classes)}){near}; "
+                    f"{table.where(number)}: label {label!r} is not one of the classes ({listed(classes)}){near}; "
                     "correct it, or name the right column with --label-column"
                 )
             label = name

@@ -13,7 +13,7 @@ from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.texts import keep
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
 
 log = logging.getLogger("text_uda")
@@ -93,7 +93,7 @@ def from_parts(
     test split are withheld.
     """
     if "train" not in parts:
-        raise DataError(f"{name} has no split named train (it has: {', '.join(map(str, parts))}); save it as a file")
+        raise DataError(f"{name} has no split named train (it has: {listed(parts)}); save it as a file")
     columns = list(parts["train"].column_names)
     text = [_column(name, columns, column, TEXT_NAMES, "--text-column") for column in (text or (None,))]
     label = _column(name, columns, label, LABEL_NAMES, "--label-column")
@@ -169,9 +169,9 @@ def _column(name: str, columns: Sequence[str], column: str | None, usual: Sequen
         return column
     matches = [] if column else usual_columns(columns, usual)
     if len(matches) != 1:
-        several = f"several columns with a usual name ({', '.join(matches)})"
+        several = f"several columns with a usual name ({listed(matches)})"
         missing = several if matches else f"no column {column!r}" if column else "no column with a usual name"
-        raise DataError(f"{name} has {missing}; it has: {', '.join(columns)}. Name one of them with {option}")
+        raise DataError(f"{name} has {missing}; it has: {listed(columns)}. Name one of them with {option}")
     return matches[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from text_uda.data.tables import Record, Table, are_names_of_files
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 _BLOCK = 4096  # rows as Python objects at the same time
 _SPLITS = {
@@ -60,9 +60,7 @@ def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """
     parts = {part: data[name] for part, names in _SPLITS.items() for name in names if name in data}
     if "train" not in parts:
-        raise DataError(
-            f"no split is named train (there are: {', '.join(map(str, data))}); rename one, or give it alone"
-        )
+        raise DataError(f"no split is named train (there are: {listed(data)}); rename one, or give it alone")
     return parts
 
 

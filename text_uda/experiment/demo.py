@@ -10,6 +10,7 @@ from text_uda.augment import BackTranslation, SwitchOut
 from text_uda.data import Split, load, split
 from text_uda.errors import MissingPartError, SettingsError
 from text_uda.experiment.sizes import CONSISTENCY, SETTINGS
+from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import encoder_of
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import PRESETS, UDA, Supervised
@@ -18,6 +19,7 @@ from text_uda.progress import followed
 from text_uda.report import read
 from text_uda.training.train_classifier import train
 from translation_cache import Cache, Job
+from translation_cache.atomic import PREFIX
 
 DATA = "movie-snippets"
 LABELS = 100
@@ -37,7 +39,8 @@ def run_demo(out: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the folder holds something else.
     """
-    if out.exists() and (others := {path.name for path in out.iterdir()} - {"cache", "runs", "report.html"}):
+    names = {path.name for path in out.iterdir() if not path.name.startswith(PREFIX)} if out.exists() else set()
+    if others := names - {"cache", "runs", "report.html"}:
         raise SettingsError(f"{out} holds files of something else ({min(others)}); name an empty folder for the demo")
     corpus = load(DATA)
     print(f"{corpus.name}: {corpus.description}; {LABELS} with a label", flush=True)
@@ -83,7 +86,8 @@ def train_all(splits: Mapping[int, Split], cache: Cache, out: Path, *, consisten
     """
     classes = next(iter(splits.values())).classes
     pretrained = load_classifier(SETTINGS.encoder, classes, seed=0)
-    frozen = encoder_of(pretrained.model, pretrained.tokenizer, SETTINGS)
+    model: Any = pretrained.model  # `to` is a wrapped method
+    frozen = encoder_of(model.to(default_device()), pretrained.tokenizer, SETTINGS)
     runs = []
     for seed, part in splits.items():
         settings = replace(SETTINGS, seed=seed)

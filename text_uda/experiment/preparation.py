@@ -1,16 +1,19 @@
 """Prepares the inputs that trials share: the paraphrases, and the features of frozen encoders."""
 
-import gc
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import chain
 from typing import Any
 
+from text_uda.augment.mlm import load_network
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Trial, TrialRunner, encoding_settings
+from text_uda.model.cuda import free_memory
 from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.progress import followed
+from text_uda.translate.ctranslate2 import open_translator
+from text_uda.translate.marian_checkpoint import network
 from translation_cache import Cache, Job, fingerprint
 
 # Options of the command line whose name differs from the field of the augmentation.
@@ -35,7 +38,7 @@ def prepare(trials: Sequence[Trial], runner: TrialRunner, *, fill: bool) -> None
             by_encoding.setdefault(encoding_settings(trial.settings), []).append(trial)
     for heads in by_encoding.values():
         _encode(heads, runner)
-    _free_gpu()
+    _drop_models()
 
 
 def _jobs(trials: Sequence[Trial]) -> list[tuple[Job, int]]:
@@ -117,13 +120,8 @@ def _encode(heads: Sequence[Trial], runner: TrialRunner) -> None:
             frozen.rows(usable, progress=on_progress)
 
 
-def _free_gpu() -> None:
-    """Free the memory of translation and of the measured minute for the processes of the trials."""
-    import torch
-
-    from text_uda.translate.marian_checkpoint import network
-
-    network.cache_clear()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def _drop_models() -> None:
+    """Free the memory of the models that made paraphrases, for the processes of the trials."""
+    for load in (network, open_translator, load_network):
+        load.cache_clear()
+    free_memory()

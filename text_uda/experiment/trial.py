@@ -11,6 +11,7 @@ from typing import Any
 from text_uda.data import Corpus, Labels, LabelSampling, load, split
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
+from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import Precision
 from text_uda.model.pretrained import load_classifier
@@ -128,12 +129,18 @@ class TrialRunner:
         )
 
     def has_finished(self, trial: Trial) -> bool:
-        """Whether the run is finished. Raises SettingsError where its directory or its model is damaged."""
+        """Whether the run is finished. Raises SettingsError where its directory or its model is damaged.
+
+        A model/ that is gone was removed to save space: the study reads the result alone.
+        """
         directory = RunDirectory(self.runs / trial.folder)
         if not (directory.path / "result.json").exists():
             return False
         try:
-            directory.check_whole()
+            if directory.model.exists():
+                directory.check_whole()
+            else:
+                directory.config()
             return True
         except SettingsError as error:
             raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error
@@ -144,8 +151,9 @@ class TrialRunner:
         if key not in self._encoders:
             self._encoders.clear()  # one at a time is enough: the trials of a study share it
             pretrained = load_classifier(settings.encoder, self.corpus.classes, seed=0)
+            model: Any = pretrained.model  # `to` is a wrapped method
             frozen = FrozenEncoder(
-                pretrained.model,
+                model.to(default_device()),
                 pretrained.tokenizer,
                 max_tokens=settings.max_tokens,
                 keep_tokens=settings.keep_tokens,

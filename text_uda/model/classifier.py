@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Embedded, Features, Inputs, Tokens, pad_left
 from text_uda.model.linear_head import CLASSIFIER_OF_STATES, is_linear, linear_logits
-from text_uda.model.micro_batches import lengths_to_last_token, split_into_passes
+from text_uda.model.micro_batches import row_lengths, split_into_passes
 from text_uda.model.mixing import Mixing
 from text_uda.model.packing import is_packed, packed
 
@@ -102,7 +102,7 @@ class Classifier:
         """The tensors (B, ...) that `run` computes, in one pass or several."""
         if isinstance(inputs, Features):
             return run(inputs)
-        lengths, no_padding = lengths_to_last_token(inputs.attention_mask), is_packed(self.model)
+        lengths, no_padding = row_lengths(inputs), is_packed(self.model)
         passes = split_into_passes(lengths, max_tokens=self.tokens_per_pass, packed=no_padding)
         for rows in passes:
             tokens = sum(lengths[row] for row in rows)
@@ -110,12 +110,12 @@ class Classifier:
             self.token_counts.add(tokens, tokens if no_padding else padded)
         if len(passes) == 1:
             return run(inputs)
-        indices = [torch.tensor(rows, device=inputs.attention_mask.device) for rows in passes]
+        indices = [torch.tensor(rows) for rows in passes]  # on the CPU, so that lengths stay known
         widths = [max(lengths[row] for row in rows) for rows in passes]
         keeps_activations = self.tokens_per_pass is None or not torch.is_grad_enabled()
         in_pass = run if keeps_activations else partial(self._recomputed, run)
         outputs = [in_pass(inputs.take(rows, width)) for rows, width in zip(indices, widths, strict=True)]
-        order = torch.cat(indices).argsort()
+        order = torch.cat(indices).argsort().to(inputs.attention_mask.device, non_blocking=True)
         return tuple(torch.cat(parts)[order] for parts in zip(*outputs, strict=True))
 
     def _run(self, inputs: Inputs, *, padded: bool = False) -> ClassifierOutput:
@@ -134,11 +134,11 @@ class Classifier:
         """As `run`, with activations recomputed in the backward pass."""
         kind, training = type(inputs), self.model.training
 
-        def run_again(*parts: Tensor) -> tuple[Tensor, ...]:
+        def run_again(rows: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
             training_now = self.model.training
             self.model.train(training)  # as in the first run: the backward pass may come in another mode
             try:
-                return run(kind(*parts))
+                return run(kind(rows, mask, inputs.lengths))
             finally:
                 self.model.train(training_now)
 
@@ -148,13 +148,14 @@ class Classifier:
     def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> ClassifierOutput:
         """Rows are mixed position by position, so they have to be padded."""
         if not isinstance(inputs, Features):
-            self.token_counts.add(int(inputs.attention_mask.sum()), inputs.attention_mask.numel())
+            tokens = int(inputs.attention_mask.sum()) if inputs.lengths is None else sum(inputs.lengths)
+            self.token_counts.add(tokens, inputs.attention_mask.numel())
         if layer == 0 or isinstance(inputs, Features):
             return self._run(self._mix_inputs(inputs, mixing), padded=True)
         mask = inputs.attention_mask
         # The head, which may pool over positions, gets the positions of either row; the encoder starts with each row's.
         with _mixed_after(layers(self.model), layer, mixing, mask), _encoder_mask(self.model, mask):
-            return self._run(replace(inputs, attention_mask=mixing.either(mask)), padded=True)
+            return self._run(replace(inputs, attention_mask=mixing.either(mask), lengths=None), padded=True)
 
     def last_layer(self, hidden: Float[Tensor, "B H"]) -> Float[Tensor, "B C"]:
         """The logits of hidden vectors."""
@@ -192,7 +193,7 @@ def encode(model: PreTrainedModel, tokens: Tokens | Embedded) -> Float[Tensor, "
     if model.config.model_type == "longformer":  # as its classifier does: all tokens attend to the first one
         named["global_attention_mask"] = torch.zeros_like(tokens.attention_mask)
         named["global_attention_mask"][:, 0] = 1
-    with _without_padding(model, tokens.attention_mask):
+    with _without_padding(model, tokens):
         hidden = model.base_model(**named).last_hidden_state
     return hidden[:, 0]
 
@@ -208,7 +209,7 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
         return head(model, inputs.values)
     if model.config.model_type in PADDED_LEFT:
         inputs = pad_left(inputs)
-    with _without_padding(model, inputs.attention_mask) if not padded else nullcontext():
+    with _without_padding(model, inputs) if not padded else nullcontext():
         return model(**_values(inputs), attention_mask=inputs.attention_mask).logits
 
 
@@ -216,8 +217,8 @@ def _values(inputs: Tokens | Embedded) -> dict[str, Tensor]:
     return {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
 
 
-def _without_padding(model: PreTrainedModel, mask: Tensor) -> AbstractContextManager[None]:
-    return packed(layers(model), mask) if is_packed(model) else nullcontext()
+def _without_padding(model: PreTrainedModel, inputs: Tokens | Embedded) -> AbstractContextManager[None]:
+    return packed(layers(model), inputs.attention_mask, inputs.lengths) if is_packed(model) else nullcontext()
 
 
 def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
@@ -226,7 +227,7 @@ def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
     Without ids, RoBERTa counts the positions of padding on instead of giving them the position of the pad token.
     Padding is on the right and nothing attends to it, so no position ids are needed.
     """
-    return Embedded(model.get_input_embeddings()(tokens.input_ids), tokens.attention_mask)
+    return Embedded(model.get_input_embeddings()(tokens.input_ids), tokens.attention_mask, tokens.lengths)
 
 
 def at_least_float32(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers.utils.hub import cached_file
 
+from text_uda.hub_connection import is_local
 from text_uda.model.pretrained import AVERAGING_NOTE, encoder_path
 
 # The files that decide the encoder and its tokens, of those that a folder or a hub repository can hold.
@@ -50,6 +51,7 @@ def _file_of(folder: str, name: str) -> str | None:
         return cached_file(
             folder,
             name,
+            local_files_only=is_local(folder),
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )

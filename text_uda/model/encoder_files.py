@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from transformers.utils import logging as transformers_logging
 
 from text_uda.errors import MissingPartError, SettingsError
-from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id
+from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id, loading_options, missing_folder
 from text_uda.runs.directory import RunDirectory
 
 log = logging.getLogger("text_uda")
@@ -92,12 +92,29 @@ def load_tokenizer(encoder: str) -> PreTrainedTokenizerBase:
             f"the encoder {encoder!r} has no vocabulary: its files lack the tokenizer (tokenizer.json, vocab.txt, "
             "spiece.model, ...); put them beside the weights, for example with tokenizer.save_pretrained"
         )
+    if (folder := Path(encoder_path(encoder))).is_dir():
+        _check_tokenizer_files(encoder, {path.name for path in folder.iterdir()})
     return tokenizer
 
 
 def has_vocabulary(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether it has other tokens than special ones: without its files, transformers returns one that has not."""
     return not set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens)
+
+
+def _check_tokenizer_files(encoder: str, files: set[str]) -> None:
+    """What a folder lacks of its tokenizer, where transformers opens another tokenizer without a word."""
+    if "vocab.json" in files and not files & {"merges.txt", "tokenizer.json"}:
+        raise SettingsError(
+            f"the tokenizer of the encoder {encoder!r} is incomplete: vocab.json is there, and neither merges.txt nor "
+            "tokenizer.json; copy them from where the encoder comes from"
+        )
+    if "tokenizer_config.json" not in files:
+        log.warning(
+            "the encoder %s has no tokenizer_config.json: whether its tokenizer lowers the case, and how long a text "
+            "can be, are the defaults of transformers, which can differ from those it was trained with",
+            encoder,
+        )
 
 
 def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
@@ -107,17 +124,19 @@ def open_part(load: Callable[..., Any], encoder: str, **options: Any) -> Any:
         SettingsError: with the reason and what to do.
     """
     path = encoder_path(encoder)
+    if (fault := missing_folder(path)) is not None:
+        raise SettingsError(f"cannot open the encoder {encoder!r} ({fault}; {_ADVICE})")
     reachable = hub_may_answer(path)
     try:
         with _quiet_transformers():
-            return load(path, trust_remote_code=False, **options)
+            return load(path, **loading_options(path), **options)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         if not isinstance(error, _FAILURES) and not _is_unpickling(error):
             raise
-        if _is_missing_folder(path):
-            reason = f"there is no folder {path}; {_ADVICE}"
+        if not is_hub_id(path) and not Path(path).is_dir():
+            reason = f"it is neither a folder nor a hub id; {_ADVICE}"
         elif not reachable and isinstance(error, OSError):
             reason = f"{NOT_DOWNLOADED}; {_ADVICE}"
         else:
@@ -131,7 +150,7 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
     Args:
         loading: `output_loading_info` of transformers.
     Raises:
-        SettingsError: weights of the encoder are missing or are not finite numbers.
+        SettingsError: weights of the encoder are missing, left over, or not finite numbers.
     """
     missing = sorted(loading["missing_keys"])
     of_encoder = [name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name]
@@ -139,6 +158,13 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
         raise SettingsError(
             f"the files of the encoder {encoder!r} lack {len(of_encoder):,} of its weights ({_listed(of_encoder)}): "
             f"they are not of a {model.config.model_type!r} model as its config.json says; download it again"
+        )
+    parts = {name for name, _ in model.base_model.named_children()} - {"pooler"}
+    unused = sorted(name for name in loading["unexpected_keys"] if _is_of_encoder(name, model, parts))
+    if unused:
+        raise SettingsError(
+            f"the files of the encoder {encoder!r} hold {len(unused):,} weights that its config.json has no place for "
+            f"({_listed(unused)}): they do not belong together; download it again"
         )
     damaged = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
     if damaged:
@@ -148,6 +174,15 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
         )
     if missing:
         log.debug("encoder %s: new weights: %s", encoder, _listed(missing))
+
+
+def _is_of_encoder(name: str, model: PreTrainedModel, parts: set[str]) -> bool:
+    """Whether a weight of the files belongs to the encoder, rather than to a head, or is an index of old versions.
+
+    mDeBERTa-v3 shares its embeddings with a generator: its files have the difference, `_weight`.
+    """
+    part = name.removeprefix(model.base_model_prefix + ".").partition(".")[0]
+    return part in parts and not name.endswith((".position_ids", ".token_type_ids", "._weight"))
 
 
 def _reason(error: Exception, folder: Path) -> str:
@@ -179,12 +214,6 @@ def _reason(error: Exception, folder: Path) -> str:
     if isinstance(error, ImportError):
         return f"a package is missing: {' '.join(content.split())}"
     return f"{_first_line(error)}; {_ADVICE}"
-
-
-def _is_missing_folder(name: str) -> bool:
-    """Whether a name that cannot be opened is meant as a folder: no hub id has its form, or its parent exists."""
-    path = Path(name)
-    return not path.exists() and (not is_hub_id(name) or (len(path.parts) > 1 and path.parent.is_dir()))
 
 
 def _is_unpickling(error: Exception) -> bool:

@@ -4,10 +4,12 @@ FOLDER/<digest of the encoder>/<digest of the keys>.safetensors     features (N,
 
 A file appears complete or not at all and never changes, so any number of processes can read and write; two that write
 the same texts write the same file. It takes 4 D + 16 bytes for each text: 1.6 KB at D = 384, 1.6 GB for a million. The
-folder can be deleted at any time: missing texts are encoded again.
+folder can be deleted at any time: missing texts are encoded again. A file that is damaged, or that an earlier version
+wrote without a digest, is not read: a damaged one is set aside.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,14 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from text_uda.cache_dir import home
-from translation_cache.atomic import whole_file
+from translation_cache.atomic import set_aside, whole_file
+
+log = logging.getLogger("text_uda")
 
 _KEY_BYTES = 16
+_DIGEST = "digest"  # in the metadata of a file
 
 
 def features_folder() -> Path | None:
@@ -95,10 +100,12 @@ class FeatureStore:
             name = hashlib.blake2b(shard.keys.tobytes(), digest_size=16).hexdigest() + ".safetensors"
             path = self._folder / name
             raw = torch.from_numpy(shard.keys.view(np.uint8).reshape(-1, _KEY_BYTES).copy())
-            with suppress(OSError, SafetensorError, ValueError):  # a full disk, or a damaged file: use memory
+            # A full disk, or a damaged or earlier file that cannot be removed: use memory.
+            with suppress(OSError, SafetensorError, ValueError, _NoDigest):
                 if not path.exists():
                     with whole_file(path) as unfinished:
-                        save_file({"features": shard.features, "keys": raw}, unfinished)
+                        digest = {_DIGEST: _digest(shard.features, raw)}
+                        save_file({"features": shard.features, "keys": raw}, unfinished, digest)
                 shard = _read(path, features.shape[1])
                 self._seen.add(name)
         self._shards.append(shard)
@@ -114,11 +121,27 @@ class FeatureStore:
                     shards.append(_read(path, width))
                 except OSError:  # removed in the meantime, or not readable
                     continue
-                except (SafetensorError, ValueError):  # damaged: its texts are encoded again
+                except _NoDigest:  # of an earlier version: its texts are encoded again
                     with suppress(OSError):
                         path.unlink()
+                except (SafetensorError, ValueError) as error:
+                    with suppress(OSError):
+                        aside = set_aside(path, f"{path.name}.damaged")
+                        log.warning("%s is damaged (%s): it is kept as %s, and encoded again", path, error, aside)
         self._shards += shards
         return shards
+
+
+class _NoDigest(Exception):
+    """A file of an earlier version, whose content cannot be checked."""
+
+
+def _digest(features: Tensor, raw: Tensor) -> str:
+    """Of features (N, D) and keys (N, 16)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (features, raw):
+        digest.update(part.contiguous().view(torch.uint8).reshape(-1).numpy().data)
+    return digest.hexdigest()
 
 
 def _copy_features(shard: Shard, keys: np.ndarray, missing: np.ndarray, into: Tensor) -> None:
@@ -132,10 +155,16 @@ def _copy_features(shard: Shard, keys: np.ndarray, missing: np.ndarray, into: Te
 
 def _read(path: Path, width: int) -> Shard:
     """Memory-map a file. Raises SafetensorError or ValueError if it is damaged or has another format."""
+    with safe_open(path, framework="pt") as file:
+        digest = (file.metadata() or {}).get(_DIGEST)
     saved = load_file(path)
     if saved.keys() != {"features", "keys"}:
-        raise ValueError(f"{path} holds no features")
+        raise ValueError("it holds no features")
     features, raw = saved["features"], saved["keys"]
     if features.shape != (len(raw), width) or raw.shape[1:] != (_KEY_BYTES,) or features.dtype != torch.float32:
-        raise ValueError(f"{path} holds features of another shape")
+        raise ValueError("its features have another shape")
+    if digest is None:
+        raise _NoDigest
+    if digest != _digest(features, raw):
+        raise ValueError("its digest is another one")
     return Shard(raw.numpy().reshape(-1).view(f"S{_KEY_BYTES}"), features)

@@ -12,25 +12,30 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn.functional import pad as pad_right
 
+Lengths = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class Tokens:
     input_ids: Int64[Tensor, "B T"]
     attention_mask: Int64[Tensor, "B T"]  # 1 at tokens, 0 at padding
+    lengths: Lengths | None = None
+    """The tokens of each row, if they are its first positions and no GPU has to be asked for their number."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
 
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Tokens":
-        """These rows, with the first `width` positions of each."""
-        return Tokens(self.input_ids[rows, :width], self.attention_mask[rows, :width])
+        """These rows, with the first `width` positions of each. The lengths are kept if `rows` is on the CPU."""
+        ids, mask = _take(rows, width, self.input_ids, self.attention_mask)
+        return Tokens(ids, mask, _lengths_of(rows, width, self.lengths))
 
     def to(self, device: torch.device) -> "Tokens":
         ids, mask = (part.to(device, non_blocking=True) for part in (self.input_ids, self.attention_mask))
-        return Tokens(ids, mask)
+        return Tokens(ids, mask, self.lengths)
 
     def pin_memory(self) -> "Tokens":
-        return Tokens(self.input_ids.pin_memory(), self.attention_mask.pin_memory())
+        return Tokens(self.input_ids.pin_memory(), self.attention_mask.pin_memory(), self.lengths)
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,21 @@ class Embedded:
 
     values: Float[Tensor, "B T D"]
     attention_mask: Int64[Tensor, "B T"]
+    lengths: Lengths | None = None  # see `Tokens`
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Embedded":
-        return Embedded(self.values[rows, :width], self.attention_mask[rows, :width])
+        values, mask = _take(rows, width, self.values, self.attention_mask)
+        return Embedded(values, mask, _lengths_of(rows, width, self.lengths))
 
     def to(self, device: torch.device) -> "Embedded":
         values, mask = (part.to(device, non_blocking=True) for part in (self.values, self.attention_mask))
-        return Embedded(values, mask)
+        return Embedded(values, mask, self.lengths)
 
     def pin_memory(self) -> "Embedded":
-        return Embedded(self.values.pin_memory(), self.attention_mask.pin_memory())
+        return Embedded(self.values.pin_memory(), self.attention_mask.pin_memory(), self.lengths)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Features:
         return len(self.values)
 
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Features":
-        return Features(self.values[rows])
+        return Features(*_take(rows, None, self.values))
 
     def to(self, device: torch.device) -> "Features":
         return Features(self.values.to(device, non_blocking=True))
@@ -125,7 +132,7 @@ def pad(rows: Sequence[np.ndarray], *, pad_id: int) -> Tokens:
     for index, row in enumerate(rows):
         input_ids[index, : len(row)] = row
         attention_mask[index, : len(row)] = 1
-    return Tokens(torch.from_numpy(input_ids), torch.from_numpy(attention_mask))
+    return Tokens(torch.from_numpy(input_ids), torch.from_numpy(attention_mask), tuple(map(len, rows)))
 
 
 def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
@@ -137,12 +144,14 @@ def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
         return Embedded(
             _concatenate_padded([part.values for part in embedded], fill=0.0),
             _concatenate_padded([part.attention_mask for part in embedded], fill=0),
+            _joined_lengths(embedded),
         )
     tokens = [part for part in parts if isinstance(part, Tokens)]
     assert len(tokens) == len(parts), "token ids, embeddings and features do not mix in a batch"
     return Tokens(
         _concatenate_padded([part.input_ids for part in tokens], fill=pad_id),
         _concatenate_padded([part.attention_mask for part in tokens], fill=0),
+        _joined_lengths(tokens),
     )
 
 
@@ -150,10 +159,10 @@ def pad_to_width(inputs: Inputs, width: int, *, pad_id: int) -> Inputs:
     """The same rows, padded to T = `width`, which is at least the present T."""
     if isinstance(inputs, Tokens):
         ids = _pad_tensor(inputs.input_ids, width, fill=pad_id)
-        return Tokens(ids, _pad_tensor(inputs.attention_mask, width, fill=0))
+        return Tokens(ids, _pad_tensor(inputs.attention_mask, width, fill=0), inputs.lengths)
     if isinstance(inputs, Embedded):
         values = _pad_tensor(inputs.values, width, fill=0.0)
-        return Embedded(values, _pad_tensor(inputs.attention_mask, width, fill=0))
+        return Embedded(values, _pad_tensor(inputs.attention_mask, width, fill=0), inputs.lengths)
     return inputs
 
 
@@ -172,6 +181,23 @@ def pad_left(inputs: Tokens | Embedded) -> Tokens | Embedded:
 def padded_width(inputs: Inputs) -> int:
     """T, or 0 for features."""
     return 0 if isinstance(inputs, Features) else inputs.attention_mask.shape[1]
+
+
+def _take(rows: Int64[Tensor, " R"], width: int | None, *parts: Tensor) -> tuple[Tensor, ...]:
+    rows = rows.to(parts[0].device, non_blocking=True)
+    return tuple(part[rows, :width] for part in parts)
+
+
+def _lengths_of(rows: Int64[Tensor, " R"], width: int | None, lengths: Lengths | None) -> Lengths | None:
+    """Of these rows, cut to `width`; None if it would take a wait for the GPU."""
+    if lengths is None or rows.device.type != "cpu":
+        return None
+    return tuple(lengths[row] if width is None else min(lengths[row], width) for row in rows.tolist())
+
+
+def _joined_lengths(parts: Sequence[Tokens] | Sequence[Embedded]) -> Lengths | None:
+    known = [part.lengths for part in parts]
+    return None if None in known else tuple(length for lengths in known for length in lengths or ())
 
 
 def _concatenate_padded(parts: Sequence[Shaped[Tensor, "_ _ *D"]], *, fill: float) -> Shaped[Tensor, "_ _ *D"]:

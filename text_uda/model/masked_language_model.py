@@ -4,7 +4,7 @@ Shapes: B rows, T tokens, M masked positions, V tokens of the vocabulary, S spec
 D width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,13 @@ class Masked:
         new = new_rows[self.positions // all_columns]  # (M,)
         positions, order = (new * width + self.positions % all_columns)[new >= 0].sort()
         return Masked(self.tokens.take(indices, width), positions, self.labels[new >= 0][order])
+
+    def to(self, device: torch.device) -> "Masked":
+        positions, labels = (part.to(device, non_blocking=True) for part in (self.positions, self.labels))
+        return Masked(self.tokens.to(device), positions, labels)
+
+    def pin_memory(self) -> "Masked":
+        return Masked(self.tokens.pin_memory(), self.positions.pin_memory(), self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def mask_tokens(tokens: Tokens, vocabulary: Vocabulary, *, rate: float, generato
     replacements = vocabulary.words[torch.randint(len(vocabulary.words), positions.shape, generator=generator)]
     ids[positions] = torch.where(draws < _TO_MASK + _TO_RANDOM, replacements, labels)
     ids[positions[draws < _TO_MASK]] = vocabulary.mask_id
-    return Masked(Tokens(ids.view_as(tokens.input_ids), tokens.attention_mask), positions, labels)
+    return Masked(replace(tokens, input_ids=ids.view_as(tokens.input_ids)), positions, labels)
 
 
 def masked_logits(

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from text_uda.model.inputs import Embedded, Tokens
+
 LENGTH_TOLERANCE = 16
 """Rows of one padded pass differ in length by at most this many tokens, or by a quarter of the longest row."""
 
@@ -37,6 +39,11 @@ def split_into_passes(lengths: Sequence[int], *, max_tokens: int | None, packed:
         passes[-1].append(row)
         remaining -= cost
     return passes if len(passes) > 1 else [list(range(len(lengths)))]
+
+
+def row_lengths(inputs: Tokens | Embedded) -> Sequence[int]:
+    """The positions of each row up to its last token; waits for the GPU only where the inputs do not know them."""
+    return lengths_to_last_token(inputs.attention_mask) if inputs.lengths is None else inputs.lengths
 
 
 def lengths_to_last_token(mask: Int[Tensor, "B T"]) -> list[int]:

@@ -5,27 +5,35 @@ the model's own. transformers calls `packed_attention` by its registered name; a
 as usual. Attention runs
 
 - on a CPU, in one call for all rows of a length;
-- on CUDA in 16 bits without dropout, in the kernel for variable lengths;
+- on CUDA in 16 bits, in the kernel for rows of any lengths;
 - elsewhere, on rows padded for the attention alone: a GPU waits for calls, and attention is a small part of the
   arithmetic (4 T D of 24 D^2 + 4 T D for each token, with T tokens in a row and width D).
+
+Where the lengths are known without asking the GPU, no step of this waits for it.
 
 Shapes: B rows, T positions of a padded row, N tokens of all rows, h heads, d width of a head, D width.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int32, Int64
+from jaxtyping import Bool, Float, Int, Int32, Int64, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from text_uda.model.cuda import has_flash_attention
+from text_uda.model.keyed_tensors import seeded_torch
+
+log = logging.getLogger("text_uda")
 
 NAME = "text_uda_packed"
 
@@ -44,13 +52,24 @@ class Segments:
     rows: Int64[Tensor, " N"]  # the row of each token, numbered by length
     lengths: Int64[Tensor, " B"]  # ascending
     width: int  # T, an upper bound of the lengths
+    unbroken: bool = False  # known to have no erased position before the last token of a row
 
     @staticmethod
-    def of(mask: Int[Tensor, "B T"]) -> "Segments":
-        """The layout of a batch padded on the right, from its attention mask."""
+    def of(mask: Int[Tensor, "B T"], known_lengths: Sequence[int] | None = None) -> "Segments":
+        """The layout of a batch padded on the right, from its attention mask.
+
+        Args:
+            known_lengths: the tokens of each row, if they are its first positions: then nothing waits for the GPU.
+        """
         lengths, order = mask.sum(dim=1).sort(stable=True)
-        rows, columns = mask.bool()[order].nonzero(as_tuple=True)
-        return Segments(order[rows] * mask.shape[1] + columns, columns, rows, lengths, mask.shape[1])
+        if known_lengths is None:
+            rows, columns = mask.bool()[order].nonzero(as_tuple=True)
+        else:
+            tokens = sum(known_lengths)
+            rows = torch.arange(len(mask), device=mask.device).repeat_interleave(lengths, output_size=tokens)
+            columns = torch.arange(tokens, device=mask.device) - (lengths.cumsum(0) - lengths)[rows]
+        unbroken = known_lengths is not None
+        return Segments(order[rows] * mask.shape[1] + columns, columns, rows, lengths, mask.shape[1], unbroken)
 
     @cached_property
     def groups(self) -> list[tuple[int, int]]:
@@ -71,7 +90,33 @@ class Segments:
     @cached_property
     def is_contiguous(self) -> bool:
         """Whether no row has an erased position before its last token."""
-        return torch.equal(self.columns, self.positions)
+        return self.unbroken or torch.equal(self.columns, self.positions)
+
+    @cached_property
+    def places(self) -> Int64[Tensor, " N"]:
+        """The index of each token among the B * T positions of rows padded for the attention, erased ones left out."""
+        return self.rows * self.width + self.columns
+
+    def padded(self, values: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "B T ..."]:
+        """The values of each row, then zeros."""
+        rows = len(self.lengths)
+        zeros = values.new_zeros(rows * self.width, *values.shape[1:])
+        return zeros.index_copy(0, self.places, values).unflatten(0, (rows, self.width))
+
+    def padded_mask(self, sliding_window: int | None) -> Bool[Tensor, "B 1 Q T"]:
+        """Which positions attend to which, for `padded`; the same for all layers with this window."""
+        if sliding_window not in self._masks:
+            is_token = torch.arange(self.width, device=self.rows.device) < self.lengths[:, None]  # (B, T)
+            is_token = is_token[:, None, None]
+            window = _window_mask(self.padded(self.positions), sliding_window)
+            mask = is_token if window is None else is_token & window
+            # A row without tokens attends to padding: no empty softmax.
+            self._masks[sliding_window] = mask | ~is_token.any(dim=-1, keepdim=True)
+        return self._masks[sliding_window]
+
+    @cached_property
+    def _masks(self) -> dict[int | None, Tensor]:
+        return {}
 
 
 def pack(model: PreTrainedModel) -> None:
@@ -108,15 +153,18 @@ def is_packed(model: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def packed(layers: list[nn.Module], mask: Int[Tensor, "B T"]) -> Iterator[None]:
+def packed(
+    layers: list[nn.Module], mask: Int[Tensor, "B T"], known_lengths: Sequence[int] | None = None
+) -> Iterator[None]:
     """A block in which the layers run on packed rows.
 
     Args:
         layers: all layers of the encoder, in order.
         mask: the attention mask of rows padded on the right.
+        known_lengths: see `Segments.of`.
     """
     rows, width = mask.shape
-    segments = Segments.of(mask)
+    segments = Segments.of(mask, known_lengths)
 
     def pack_input(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if "hidden_states" in named:
@@ -194,9 +242,42 @@ def _choose_attention(query: Tensor, segments: Segments, options: AttentionOptio
     if query.device.type == "cpu":
         return attend_by_length
     in_16_bits = query.dtype in (torch.float16, torch.bfloat16)
-    has_kernel = query.device.type == "cuda" and torch.cuda.get_device_capability(query.device)[0] >= 8
+    width = query.shape[-1]
+    has_kernel = query.device.type == "cuda" and width % 8 == 0 and width <= 192 and in_16_bits
     exact_window = options.sliding_window is None or segments.is_contiguous
-    return attend_varlen if has_kernel and in_16_bits and options.dropout == 0 and exact_window else attend_padded
+    return attend_varlen if has_kernel and _kernel_works(query.device) and exact_window else attend_padded
+
+
+@cache
+def _kernel_works(device: torch.device) -> bool:
+    """Whether the kernel runs on this GPU, forward and backward, and agrees with padded rows.
+
+    It has no public name with dropout, so a version of PyTorch may change it: one small call, once in a process.
+    """
+    if not has_flash_attention(device):
+        return False
+    plain = torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False)
+    with ExitStack() as contexts:
+        for context in (*plain, seeded_torch(0)):
+            contexts.enter_context(context)
+        segments = Segments.of(torch.tensor([[1, 1, 1], [1, 0, 0]], device=device), [3, 1])
+        query, key, value = torch.randn(3, 4, 2, 32, device=device, dtype=torch.bfloat16).unbind()
+        query.requires_grad_()
+        try:
+            by_kernel, expected = (
+                attend(query, key, value, segments, AttentionOptions(0.0, None, None))
+                for attend in (attend_varlen, attend_padded)
+            )
+            dropped = attend_varlen(query, key, value, segments, AttentionOptions(0.5, None, None))
+            (gradient,) = torch.autograd.grad(dropped.sum(), query)
+            works = bool((by_kernel - expected).abs().max() < 0.05) and bool(gradient.isfinite().all())
+        except (RuntimeError, TypeError, ValueError) as error:
+            works, reason = False, " ".join(str(error).split())
+        else:
+            reason = "its results are wrong"
+    if not works:
+        log.warning("attention runs on padded rows: PyTorch's kernel for rows of any lengths fails here (%s)", reason)
+    return works
 
 
 def attend_by_length(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
@@ -214,36 +295,24 @@ def attend_by_length(query: Heads, key: Heads, value: Heads, segments: Segments,
 
 def attend_padded(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
     """One call for all rows, padded on the right."""
-    rows, width = len(segments.lengths), segments.width
-    indices = segments.rows * width + segments.columns  # (N,) of each token among the rows * width positions
-
-    def padded(values: Tensor) -> Tensor:  # (N, ...) -> (rows, width, ...)
-        zeros = values.new_zeros(rows * width, *values.shape[1:])
-        return zeros.index_copy(0, indices, values).unflatten(0, (rows, width))
-
-    is_token = padded(torch.ones_like(segments.rows, dtype=torch.bool))[:, None, None]  # (rows, 1, 1, width)
-    window = _window_mask(padded(segments.positions), options.sliding_window)
-    parts = (padded(tensor).transpose(1, 2) for tensor in (query, key, value))
-    mask = is_token if window is None else is_token & window
-    mask = mask | ~is_token.any(dim=-1, keepdim=True)  # a row without tokens attends to padding: no empty softmax
+    mask = segments.padded_mask(options.sliding_window)
+    parts = (segments.padded(tensor).transpose(1, 2) for tensor in (query, key, value))
     attended = scaled_dot_product_attention(*parts, attn_mask=mask, dropout_p=options.dropout, scale=options.scaling)
-    return attended.transpose(1, 2).flatten(0, 1)[indices]
+    return attended.transpose(1, 2).flatten(0, 1)[segments.places]
 
 
 def attend_varlen(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
-    """PyTorch's kernel for rows of any lengths: on CUDA, in 16 bits, without dropout.
+    """The kernel for rows of any lengths that PyTorch's nested tensors call: on CUDA, in 16 bits.
 
-    Its sliding window counts tokens, not positions, so with a window no position may be erased.
+    `torch.nn.attention.varlen` calls it too, since 2.10, and has no dropout. Its sliding window counts tokens, not
+    positions, so with a window no position may be erased.
     """
-    from torch.nn.attention.varlen import varlen_attn
-
-    assert options.dropout == 0, "the kernel has no dropout"
     reach = -1 if options.sliding_window is None else options.sliding_window - 1
     starts, width = segments.starts, segments.width
-    attended = varlen_attn(
-        query, key, value, starts, starts, width, width, scale=options.scaling, window_size=(reach, reach)
-    )
-    return attended  # pyright: ignore[reportReturnType]
+    return torch.ops.aten._flash_attention_forward(
+        query, key, value, starts, starts, width, width, options.dropout, False, False,
+        scale=options.scaling, window_size_left=reach, window_size_right=reach,
+    )[0]  # fmt: skip
 
 
 def _window_mask(positions: Int[Tensor, "B T"], sliding_window: int | None) -> Bool[Tensor, "B 1 T T"] | None:

@@ -6,6 +6,7 @@ feed-forward layer, which is most of its arithmetic, in both precisions.
 """
 
 import json
+import logging
 import platform
 import time
 from collections.abc import Callable
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from accelerate.utils import parse_flag_from_env
 from torch import Tensor
 from torch.nn.functional import linear
 
 from text_uda.cache_dir import home
 from text_uda.errors import SettingsError
+from text_uda.model import cuda
 from translation_cache.atomic import whole_file
+
+log = logging.getLogger("text_uda")
 
 Precision = Literal["auto", "fp32", "bf16"]
 """The setting."""
@@ -65,17 +68,19 @@ def check_precision(precision: str) -> None:
 
 
 def resolve_precision(precision: Precision, *, width: int | None = None) -> ResolvedPrecision:
-    """The precision of an encoder's forward passes on this machine.
+    """The precision of an encoder's forward passes on this machine. On CUDA it also keeps float32 exact.
 
     "auto" is bf16 on CUDA from compute capability 8 on; on a CPU `measure_bf16` decides.
 
     Args:
         width: of the encoder's hidden states; None if unknown.
     """
+    if cuda.is_used():
+        cuda.pin_float32()
     if precision != "auto":
         return precision
     width = DEFAULT_WIDTH if width is None else width
-    if _uses_cuda():
+    if cuda.is_used():
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp32"
     return "bf16" if width >= _MIN_WIDTH and measure_bf16(width).is_worthwhile else "fp32"
 
@@ -89,7 +94,7 @@ def describe_precision(precision: Precision, resolved: ResolvedPrecision, *, wid
     """
     if precision != "auto":
         return f"{resolved}, as set"
-    if _uses_cuda():
+    if cuda.is_used():
         return f"{resolved}, on {torch.cuda.get_device_name()}"
     width = DEFAULT_WIDTH if width is None else width
     if width < _MIN_WIDTH:
@@ -122,9 +127,14 @@ def autocast(device: torch.device | str, precision: ResolvedPrecision) -> torch.
 def _load_or_measure(path: Path, width: int) -> Bf16Measurement:
     try:
         stored = json.loads(path.read_text("utf-8"))
-        return Bf16Measurement(float(stored["speedup"]), float(stored["error"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        measurement = Bf16Measurement(float(stored["speedup"]), float(stored["error"]))
+        if 0 < measurement.speedup < float("inf") and 0 <= measurement.error < float("inf"):
+            return measurement
+        raise ValueError("numbers out of range")
+    except OSError:  # not there, or not readable
         pass
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s): bf16 is measured again", path, error)
     measurement = _measure(width)
     try:
         with whole_file(path) as unfinished:
@@ -164,10 +174,6 @@ def _seconds(function: Callable[[], object]) -> float:
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
-
-
-def _uses_cuda() -> bool:
-    return torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
 
 
 def _file_stem(width: int) -> str:

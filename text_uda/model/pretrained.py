@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from text_uda.errors import SettingsError
+from text_uda.hub_connection import is_local
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
 from text_uda.model.capabilities import check_rows_are_independent
@@ -152,7 +153,10 @@ def gets_linear_head(encoder: str) -> bool:
 
 def averaging_note(encoder: str) -> str | None:
     """The content of `AVERAGING_NOTE` if it says that the encoder's tokens are averaged; else None."""
-    path = cached_file(encoder_path(encoder), AVERAGING_NOTE, _raise_exceptions_for_missing_entries=False)
+    folder = encoder_path(encoder)
+    path = cached_file(
+        folder, AVERAGING_NOTE, local_files_only=is_local(folder), _raise_exceptions_for_missing_entries=False
+    )
     if path is None:
         return None
     note = Path(path).read_text("utf-8")
@@ -196,10 +200,21 @@ def limit_tokens(
 
 def limit_to_settings(tokenizer: PreTrainedTokenizerBase, max_tokens: int, keep: Literal["first", "last"]) -> None:
     """`limit_tokens` to the settings of a run; warns where the encoder reads fewer tokens than they ask for."""
+    check_room(tokenizer, max_tokens)
     limit = tokenizer.model_max_length
     if limit < max_tokens:
         log.warning("the encoder reads %d tokens at most: max_tokens=%d is lowered", limit, max_tokens)
     limit_tokens(tokenizer, max_tokens, keep)
+
+
+def check_room(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
+    """Raise SettingsError where the tokens that the encoder adds to a text leave no room for it."""
+    added = tokenizer.num_special_tokens_to_add()
+    if max_tokens <= added:
+        raise SettingsError(
+            f"max_tokens={max_tokens}: the encoder adds {added} tokens to each text, which leave no room for it; give "
+            f"{added + 1} or more"
+        )
 
 
 def check_tune(encoder: str, tune: str) -> None:

@@ -6,6 +6,7 @@ ids is known last, so the header has a fixed size and is written last.
 
 import hashlib
 import json
+import logging
 import mmap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import numpy as np
 from translation_cache.atomic import make_folder, remove_leftovers, whole_file
 from translation_cache.file_lock import exclusive_lock
 from translation_cache.mapped import scratch_folder
+
+log = logging.getLogger("text_uda")
 
 Blocks = Iterable[Sequence[Sequence[int]]]  # token ids, in blocks of texts
 
@@ -91,10 +94,15 @@ def read(path: Path, key: str, *, rows: int) -> TokenIds | None:
     try:
         header = _header(path)
         metadata = header["__metadata__"]
-        if metadata["key"] != key or header["offsets"]["shape"] != [rows + 1] or metadata["digest"] != _digest(path):
+        if metadata["key"] != key or header["offsets"]["shape"] != [rows + 1]:
             return None
+        if metadata["digest"] != _digest(path):
+            raise ValueError("its digest is another one")
         return _mapped(path, header)
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:  # not there, or not readable
+        return None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        log.warning("%s is damaged (%s): its texts are tokenized again", path, error)
         return None
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,8 +109,21 @@ def has_new_repetition(source: str, text: str) -> bool:
 
 def lacks_spans(source: str, text: str) -> bool:
     """Whether `text` lacks or changes a protected span: an address, a placeholder, an emoji, a product name."""
-    spans = Counter(source[start:end] for start, end in find_spans(source))
-    return any(text.count(span) < count for span, count in spans.items())
+    wanted, present = (Counter(words[start:end] for start, end in find_spans(words)) for words in (source, text))
+    missing = {span: count for span, count in wanted.items() if present[span] < count}
+    return any(count < missing[span] for span, count in _occurrences(text, missing).items())
+
+
+def _occurrences(text: str, spans: Collection[str]) -> dict[str, int]:
+    """`text.count` of each span, in one pass over the text for each length of a span rather than for each span."""
+    counts, ends = dict.fromkeys(spans, 0), dict.fromkeys(spans, 0)
+    for length in {len(span) for span in spans}:
+        for start in range(len(text) - length + 1):
+            part = text[start : start + length]
+            if part in counts and ends[part] <= start:
+                counts[part] += 1
+                ends[part] = start + length
+    return counts
 
 
 @lru_cache(maxsize=16)  # several filters ask for the same two texts

@@ -232,7 +232,7 @@ def _lines(path: Path, fields: _Fields, *, absent: bool = False) -> list[dict[st
             for number, line in enumerate(file, 1):
                 try:
                     records.append(_clean(json.loads(line)))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise _damaged(path, f"line {number} is not JSON") from error
                 _check(records[-1], fields, path, f"line {number}")
     except (OSError, UnicodeDecodeError) as error:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_uda.errors import OtherRunError, SettingsError
 from text_uda.runs.decisive_settings import changes, has_earlier_head
+from text_uda.runs.file_names import check_name
 from text_uda.runs.model_files import check_model, digests
 from text_uda.runs.run_files import (
     FORMAT,
@@ -56,6 +57,9 @@ TASKS = "tasks"  # the folder of the run directories of several tasks
 @dataclass(frozen=True)
 class RunDirectory:
     path: Path
+
+    def __post_init__(self) -> None:
+        check_name(self.path)
 
     @property
     def model(self) -> Path:
@@ -175,8 +179,9 @@ class RunDirectory:
                 f"{read[0]} is an input of this call and lies in the run {self.path}, which --no-resume (resume=False)"
                 " would remove: name another folder for the run"
             )
-        (self.path / "result.json").unlink(missing_ok=True)
-        sync(self.path)  # so that no power cut leaves the result beside the next run's configuration
+        for result in (path for path in own if path.name == "result.json"):  # before the files that it stands for
+            result.unlink()
+            sync(result.parent)
         remove_own(self.path, keep=("config.json", LOCK))
 
     def check_head(self, *, tune: str, linear: Callable[[], bool]) -> None:
@@ -224,9 +229,17 @@ class RunDirectory:
         sync(self.metrics)
         model_files = digests(self.model)
         self.write("result.json", {**result, "model_files": model_files})
+        self.remove_scratch()
+        return model_files
+
+    def holds_scratch(self) -> bool:
+        """Whether there are checkpoints or token ids; in a finished run, a kill has left them."""
+        return self.checkpoints.is_dir() or self.tokens.is_dir()
+
+    def remove_scratch(self) -> None:
+        """Remove checkpoints and token ids."""
         remove_folder(self.path, "checkpoints")
         remove_folder(self.path, "tokens")
-        return model_files
 
     def config(self) -> dict[str, Any]:
         """The content of config.json.
@@ -321,7 +334,7 @@ class RunDirectory:
         path = self.path / name
         try:
             content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SettingsError(f"{path} cannot be read ({error}); is {self.path} a run directory?") from error
         if not isinstance(content, dict):
             raise SettingsError(f"{path} is not in the format of a run; is {self.path} a run directory?")
@@ -340,7 +353,7 @@ class RunDirectory:
         for line in self.metrics.read_text("utf-8", errors="replace").splitlines():
             try:
                 records.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
         return records
 

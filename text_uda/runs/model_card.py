@@ -11,6 +11,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from text_uda.hub_connection import is_local
 from text_uda.runs.intervals import wilson_interval
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$!:@])")
@@ -39,7 +40,7 @@ def _front_matter(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     name = config["data"]["name"]
     figures = {"accuracy": 100.0 - result["test_error"], "f1": result["test_macro_f1"]}
     words = {"accuracy": "Accuracy", "f1": "Macro-F1"}
-    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", config["encoder"]) and not Path(config["encoder"]).exists()
+    is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", config["encoder"]) and not is_local(config["encoder"])
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
@@ -197,7 +198,7 @@ def _limitations(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
 
 def _encoder_name(encoder: str) -> str:
     """Without the folders of this machine."""
-    return Path(encoder).name if Path(encoder).exists() else encoder
+    return Path(encoder).name if is_local(encoder) else encoder
 
 
 def _plain(text: str) -> str:

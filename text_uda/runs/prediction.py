@@ -17,8 +17,10 @@ from transformers import (
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
+from text_uda.hub_connection import loading_options
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
+from text_uda.model.cuda import default_device
 from text_uda.model.encoder_files import has_vocabulary
 from text_uda.model.packing import pack
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
@@ -82,17 +84,17 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """
     directory = RunDirectory(run)
     directory.check_whole()
-    model = AutoModelForSequenceClassification.from_pretrained(directory.model)
+    options = loading_options(directory.model)
+    model = AutoModelForSequenceClassification.from_pretrained(directory.model, **options)
     restore_averaging_layer(model)
     pack(model)
-    tokenizer = AutoTokenizer.from_pretrained(directory.model)
+    tokenizer = AutoTokenizer.from_pretrained(directory.model, **options)
     if not has_vocabulary(tokenizer):  # the files of a run of an earlier version have no digests
         raise SettingsError(
             f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
             " train the run again with --no-resume (resume=False)"
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval(), tokenizer
+    return model.to(default_device()).eval(), tokenizer
 
 
 @dataclass(frozen=True)

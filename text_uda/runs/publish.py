@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
 
 from text_uda.errors import SettingsError, UserError
 from text_uda.runs.directory import REFIT, RunDirectory
+from translation_cache.credentials import without_secrets
 
 CONNECT_TIMEOUT_S = 5.0
 FIRST_ANSWER_TIMEOUT_S = 15.0
@@ -81,7 +82,7 @@ def push(run: str | Path, repository: str, *, private: bool = False, revision: s
         raise PublishError("HF_HUB_OFFLINE is set, so no hub is asked: unset it to push") from error
     except Exception as error:  # of the HTTP library, whose classes are not those of the hub
         raise PublishError(_reason(error, repository, api.endpoint, revision)) from error
-    return f"{api.endpoint}/{name}" + ("" if revision is None else f"/tree/{revision}")
+    return f"{without_secrets(api.endpoint)}/{name}" + ("" if revision is None else f"/tree/{revision}")
 
 
 def _reason(error: BaseException, repository: str, endpoint: str, revision: str | None) -> str:

@@ -25,6 +25,12 @@ FORMAT = 1
 
 LOCK = ".lock"
 
+_OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*")
+"""Files that a system writes into any folder: neither of a run nor of a user."""
+
+# The options of a command and the settings of an augmentation that can name a file or a folder.
+PATH_OPTIONS = ("data", "unlabeled", "test", "dev", "cache", "encoder", "mlm_model", "translator", "model")
+
 _EARLIER_KEYS = ("name", "method", "settings", "versions", "code_revision")  # of every config.json without a marker
 
 _FILE: Mapping[str, Any] = {}
@@ -41,6 +47,9 @@ MODEL = {
     **dict.fromkeys(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"), _FILE),
     **dict.fromkeys(("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "chat_template.jinja"), _FILE),
     **dict.fromkeys(("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"), _FILE),
+    # LUKE, RemBERT, ProphetNet, RoCBert
+    **dict.fromkeys(("entity_vocab.json", "sentencepiece.model", "prophetnet.tokenizer"), _FILE),
+    **dict.fromkeys(("word_shape.json", "word_pronunciation.json"), _FILE),
     "1_Pooling": {"config.json": _FILE},
 }
 CARD = "README.md"
@@ -71,6 +80,8 @@ def sort_entries(folder: Path, *, names: Mapping[str, Any] = _RUN) -> tuple[list
     """
     own, others = list[Path](), list[Path]()
     for entry in sorted(folder.iterdir(), key=lambda path: (path.name == "config.json", path.name)):
+        if any(fnmatchcase(entry.name, pattern) for pattern in _OF_THE_SYSTEM):
+            continue
         unfinished = _UNFINISHED.fullmatch(entry.name)
         name = unfinished[1] if unfinished else entry.name.removeprefix(REPLACED)
         inner = next((inside for pattern, inside in names.items() if fnmatchcase(name, pattern)), None)
@@ -82,7 +93,7 @@ def sort_entries(folder: Path, *, names: Mapping[str, Any] = _RUN) -> tuple[list
             others.append(entry)
         else:
             if entry.is_dir():
-                recorded = _recorded_model_files(folder) if names is _RUN and inner is _RUN["model"] else _FILE
+                recorded = _recorded_model_files(folder) if inner is _RUN["model"] else _FILE
                 for part, more in zip((own, others), sort_entries(entry, names={**inner, **recorded}), strict=True):
                     part += more
             own.append(entry)
@@ -99,6 +110,8 @@ def remove_own(folder: Path, *, names: Mapping[str, Any] = _RUN, keep: Iterable[
         if path.parent == folder and path.name in keep:
             continue
         if not path.is_dir():
+            if path.name == "config.json":
+                sync(path.parent)  # so that no power cut brings other files back and not this one
             path.unlink(missing_ok=True)
         elif _UNFINISHED.fullmatch(path.name):
             shutil.rmtree(path)
@@ -124,7 +137,10 @@ def remove_folder(run: Path, name: str) -> None:
 
 
 def paths_in(value: Any) -> Iterator[Path]:
-    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`."""
+    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`.
+
+    Of a mapping, only strings under `PATH_OPTIONS` count: the word of another option can be the name of the run, too.
+    """
     if isinstance(value, str):
         for word in {value, *re.split("[:,+]", value)}:
             with suppress(OSError, ValueError):  # too long for a name, or with a null
@@ -133,10 +149,14 @@ def paths_in(value: Any) -> Iterator[Path]:
     elif isinstance(value, os.PathLike):
         yield from paths_in(os.fspath(value))
     elif isinstance(value, Mapping):
-        yield from paths_in(list(value.values()))
+        yield from paths_in([item for name, item in value.items() if name in PATH_OPTIONS or _has_mapping(item)])
     elif isinstance(value, list | tuple):
         for item in value:
             yield from paths_in(item)
+
+
+def _has_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_has_mapping, value)))
 
 
 def inputs_among(own: Iterable[Path], inputs: Iterable[Path], run: Path) -> list[Path]:

@@ -35,6 +35,8 @@ def claimed(
 
         def start() -> bool:
             if directory.is_finished(config, resume=resume):
+                if directory.holds_scratch():
+                    _remove_scratch(directory)
                 return False
             stack.enter_context(_locked(directory.path))
             # Another process may have worked here until now.
@@ -43,6 +45,13 @@ def claimed(
             )
 
         yield distributed.on_main(start)
+
+
+def _remove_scratch(directory: RunDirectory) -> None:
+    """Remove what a kill has left in a finished run, unless another process starts it again, or it is read only."""
+    with suppress(OSError), exclusive_lock(directory.path / LOCK, wait_s=0) as is_free:
+        if is_free and directory.result() is not None:
+            directory.remove_scratch()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ WordNet 3.0 with the part of speech, a type that ends in `lemma`, and a word: `0
 
 import hashlib
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,8 @@ class OpenWordNet:
         self.digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         self.senses: dict[str, tuple[Sense, ...]] = {}
         self.words: dict[Sense, tuple[str, ...]] = {}
+        if b"\0" in content:
+            raise SettingsError(f"{name} is damaged; download the Open Multilingual WordNet again")
         for number, line in enumerate(content.decode("utf-8").splitlines(), 1):
             fields = line.split("\t")
             if line.startswith("#") or len(fields) < 3 or not fields[1].endswith("lemma"):
@@ -45,6 +48,8 @@ class OpenWordNet:
                 sense = (_PARTS[part], int(offset))
                 self.senses[word] = (*self.senses.get(word, ()), sense)
                 self.words[sense] = (*self.words.get(sense, ()), word)
+        if not self.senses:
+            raise SettingsError(f"{name} has no words; download the Open Multilingual WordNet again")
 
 
 def open_wordnet(language: str) -> OpenWordNet:
@@ -64,7 +69,12 @@ def _loaded(language: str) -> OpenWordNet:
     for corpus in CORPORA:
         for name, read in _files(corpus):
             if PurePosixPath(name).stem in [f"wn-{kind}-{code}" for code in codes for kind in ("data", "wikt")]:
-                return OpenWordNet(read(), name)
+                try:
+                    return OpenWordNet(read(), name)
+                except (zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+                    raise SettingsError(
+                        f"{name} is damaged ({error}); download the Open Multilingual WordNet again"
+                    ) from error
     raise MissingPartError(
         f"the Open Multilingual WordNet of language {language!r} is not installed: python -m nltk.downloader omw-1.4 "
         f"(or extended_omw, which has more languages), or set NLTK_DATA to a folder with "
@@ -82,6 +92,11 @@ def _files(corpus: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
             pointer = nltk.data.find(name, paths=[*nltk.data.path, str(home() / "nltk_data")])
         except (LookupError, OSError, ValueError):
             continue
+        except zipfile.BadZipFile as error:
+            raise SettingsError(
+                f"the archive {corpus}.zip is damaged ({error}); download the Open Multilingual WordNet again: "
+                f"python -m nltk.downloader --force {corpus}"
+            ) from error
         if isinstance(pointer, ZipFilePathPointer):
             for entry in sorted(pointer.zipfile.namelist()):
                 yield entry, partial(pointer.zipfile.read, entry)

@@ -52,7 +52,7 @@ _MARKED = rf"""
     [a-z][\w-]*+
   | (?<!\w)(?:[^\W_]++_\w*+|_++[^\W_]\w*+) | (?<![\w*])\w*[^\W\d_]\*++\w*+ | \*{{2,}}+
   | ~++[$€£]?\d++(?:[.,:/]\d++)*\w*+%? | ~++ | ▁++ | (?<![\w.,])\d++—\d++(?!\w)
-  | (?<![\w.,$€£–]){_RANGE_END}(?:–{_RANGE_END})+
+  | (?<!\d:)(?<![\w.,$€£–]){_RANGE_END}(?:–{_RANGE_END})+
   | (?<![\w\\])\\[A-Za-z]++(?:\{{[^{{}}]{{0,99}}\}}|\[[^\[\]]{{0,99}}\])* | \\[^\w\s"'\\]
 """
 # A word whose accents no composed letter has, or with an invisible character inside.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _QUOTES = re.compile(r"(?<!\\)\\*+\"+|''|``|[“”„‟«»‹›]")
 _SINGLE_QUOTED = re.compile(r"(?<!\w)(['‘‚])(?=\w)(?:[^'‘’‚\"\n]|(?<=\w)['’](?=\w)){1,200}(['’‘])(?!\w)")
-_OUTPUT_QUOTES = re.compile(rf"(\s*)({_QUOTES.pattern})(\s*)")
+_OUTPUT_QUOTES = re.compile(rf"((?:(?<!\s)\s+)?)({_QUOTES.pattern})(\s*)")  # a run of spaces is tried once
 _LONG_DASHES = re.compile(r"(?:(?<!\s)\s++)?(?:[—―]|(?<!-)--(?!-))\s*|\s–\s")
 _DASHES = re.compile(rf"{_LONG_DASHES.pattern}|\s-\s")
 _JOINTS = re.compile(r"(?<=\w)[-–](?=\w)")
@@ -20,9 +20,12 @@ def plain(text: str) -> str:
     Without it Apertium takes the s of 'single' for a verb, and drops dashes, words at curly quotes, and accents.
     """
     text = unicodedata.normalize("NFC", text) if not text.isascii() else text
-    for start, end in reversed(_quotes(text)):
-        text = f'{text[:start]}"{text[end:]}'
-    return _LONG_DASHES.sub(" - ", text).replace("…", "...").strip()
+    parts, end = list[str](), 0
+    for start, stop in _quotes(text):
+        if start >= end:  # else it is a part of the one before
+            parts += [text[end:start], '"']
+        end = max(end, stop)
+    return _LONG_DASHES.sub(" - ", "".join([*parts, text[end:]])).replace("…", "...").strip()
 
 
 def restore_marks(source: str, text: str) -> str:

@@ -1,15 +1,22 @@
-"""The files of WordNet: from NLTK's data folders, Debian's package, or NLTK's downloader."""
+"""The files of WordNet: from NLTK's data folders, Debian's package, or NLTK's downloader.
 
+Files that are not in one of NLTK's folders are copied into the cache folder, with digests (see `checked_folder`).
+"""
+
+import hashlib
 import re
 import shutil
+import tempfile
 import threading
+import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from text_uda.cache_dir import home
-from text_uda.errors import MissingPartError
-from translation_cache.atomic import whole_folder
+from text_uda.errors import DataError, MissingPartError
+from translation_cache import checked_folder
 
 DEBIAN = Path("/usr/share/wordnet")  # from the packages wordnet-base and wordnet-sense-index
 
@@ -25,6 +32,11 @@ _LEXNAMES = (
     *("verb.creation 2", "verb.emotion 2", "verb.motion 2", "verb.perception 2", "verb.possession 2", "verb.social 2"),
     *("verb.stative 2", "verb.weather 2", "adj.ppl 3"),
 )
+_PARTS = ("noun", "verb", "adj", "adv")
+_DECISIVE = (*(f"{kind}.{part}" for kind in ("data", "index") for part in _PARTS), "index.sense")
+_STANDARD = "71f9b2edd1243523"
+"""The digest of Debian's WordNet 3.0, whose texts were made before digests were recorded."""
+_ZIP_SHA256 = "cbda5ea6eef7f36a97a43d4a75f85e07fccbb4f23657d27b4ccbc93e2646ab59"  # of NLTK's wordnet.zip
 _EXAMPLE = re.compile(r'[;:,]?\s*"')  # the start of the examples in a gloss
 _loading = threading.Lock()
 
@@ -34,46 +46,96 @@ def read(name: str) -> bytes:
 
     Raises:
         MissingPartError: there is no WordNet.
+        DataError: the file is damaged, and not in the cache folder, where it would be made again.
     """
     with _loading:
         folder = _folder()
-    with folder.join(name).open() as file:
-        return file.read()
+    try:
+        with folder.join(name).open() as file:
+            content = file.read()
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise _damaged(folder, name) from error
+    if not content or b"\0" in content or not content.endswith(b"\n"):
+        raise _damaged(folder, name)
+    return content
+
+
+@cache
+def version() -> str:
+    """The version at the head of the files, and a digest of the files where they are not those of Debian: "3.0"."""
+    files = {name: read(name) for name in _DECISIVE}
+    match = re.search(rb"WordNet (\d+\.\d+)", files["data.adj"])
+    number = match[1].decode("ascii") if match else "unknown"
+    digest = hashlib.blake2b(digest_size=8)
+    for name, content in files.items():
+        digest.update(f"{name} {hashlib.blake2b(content).hexdigest()}\n".encode("ascii"))
+    return number if digest.hexdigest() == _STANDARD else f"{number} {digest.hexdigest()}"
+
+
+def _damaged(folder: Any, name: str) -> DataError:
+    return DataError(
+        f"{folder}, {name}: the file of WordNet is damaged; install it again (python -m nltk.downloader --force "
+        "wordnet), or remove its folder where Debian's package wordnet-base is installed"
+    )
 
 
 def _folder() -> Any:
-    """The folder of WordNet, in NLTK's data path or in the cache folder, into which Debian's files are copied."""
+    """The folder of WordNet, in NLTK's data path or in the cache folder."""
     import nltk
 
     ours = home() / "nltk_data"
-    if str(ours) not in nltk.data.path:
-        nltk.data.path.append(str(ours))  # NLTK opens only files inside its path
     for name in ("corpora/wordnet", "corpora/wordnet.zip/wordnet/"):
         try:
-            return nltk.data.find(name)
-        except (LookupError, OSError, ValueError):
+            return nltk.data.find(name, paths=[path for path in nltk.data.path if path != str(ours)])
+        except (LookupError, OSError, ValueError, zipfile.BadZipFile):
             continue
-    if (DEBIAN / "data.noun").exists() and (DEBIAN / "index.sense").exists():
-        _copy(DEBIAN, ours / "corpora" / "wordnet")
-    elif not nltk.download("wordnet", download_dir=str(ours), quiet=True):
-        raise MissingPartError(
-            "WordNet is not installed: apt-get install wordnet-base wordnet-sense-index, or "
-            "python -m nltk.downloader wordnet, or set NLTK_DATA to a folder with corpora/wordnet"
-        )
-    try:
-        return nltk.data.find("corpora/wordnet", paths=[str(ours)])
-    except LookupError:
-        return nltk.data.find("corpora/wordnet.zip/wordnet/", paths=[str(ours)])
+    _fill(ours / "corpora" / "wordnet")
+    if str(ours) not in nltk.data.path:
+        nltk.data.path.append(str(ours))  # NLTK opens only files inside its path
+    return nltk.data.find("corpora/wordnet", paths=[str(ours)])
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy, because NLTK refuses links. The folder appears whole or not at all."""
-    with whole_folder(target) as folder:
-        for path in source.iterdir():
-            if path.is_file():
-                shutil.copyfile(path, folder / path.name)
-        lines = (f"{number:02d}\t{name}\n".replace(" ", "\t") for number, name in enumerate(_LEXNAMES))
-        (folder / "lexnames").write_text("".join(lines), "ascii")
+@cache
+def _fill(folder: Path) -> None:
+    """Copy WordNet, because NLTK refuses links; a copy that is there is checked once for each process."""
+
+    def make(unfinished: Path) -> None:
+        if (DEBIAN / "data.noun").exists() and (DEBIAN / "index.sense").exists():
+            for path in DEBIAN.iterdir():
+                if path.is_file():
+                    shutil.copyfile(path, unfinished / path.name)
+            lines = (f"{number:02d}\t{name}\n".replace(" ", "\t") for number, name in enumerate(_LEXNAMES))
+            (unfinished / "lexnames").write_text("".join(lines), "ascii")
+        else:
+            _download(unfinished)
+
+    checked_folder.load_or_make(folder, make)
+
+
+def _download(folder: Path) -> None:
+    """Unpack NLTK's archive, whose digest is known: NLTK compares it only with a digest from the same server."""
+    import nltk
+
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = folder.parent / "wordnet.zip"  # where earlier versions downloaded it to
+        if not archive.is_file():
+            archive = Path(temporary) / "corpora" / "wordnet.zip"
+            if not nltk.download("wordnet", download_dir=temporary, quiet=True) or not archive.is_file():
+                raise MissingPartError(
+                    "WordNet is not installed: apt-get install wordnet-base wordnet-sense-index, or "
+                    "python -m nltk.downloader wordnet, or set NLTK_DATA to a folder with corpora/wordnet"
+                )
+        with archive.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != _ZIP_SHA256:
+                raise MissingPartError(
+                    f"{archive.name} of NLTK is not the archive of WordNet that is known, so it is not used; apt-get "
+                    "install wordnet-base wordnet-sense-index, or set NLTK_DATA to a folder that you trust"
+                )
+        with zipfile.ZipFile(archive) as content:
+            for entry in content.infolist():
+                if not entry.is_dir():
+                    with content.open(entry) as source, (folder / Path(entry.filename).name).open("wb") as target:
+                        shutil.copyfileobj(source, target)
 
 
 def glosses() -> Iterator[tuple[str, str, str]]:

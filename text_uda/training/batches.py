@@ -1,8 +1,6 @@
 """The batches of a run. A batch is a pure function of the step: which rows, of which view, in which process."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, Self, TypeVar
 
 import torch
@@ -13,10 +11,9 @@ from text_uda.errors import SettingsError
 from text_uda.model.inputs import Batch
 from text_uda.model.tokenized import ModelRows
 from text_uda.paraphrasing.pairs import Originals, Pairs
+from text_uda.training.prefetch import prefetched
 from text_uda.training.row_sampling import RowStream
 from text_uda.training.settings import TrainSettings
-
-PREFETCHED = 2  # batches that a thread prepares while a step runs
 
 
 def check_divisible(settings: TrainSettings) -> None:
@@ -44,16 +41,8 @@ def prepared_ahead(batch: Callable[[int], Rows], first: int, last: int, device: 
         rows = batch(step)
         return rows.pin_memory() if device.type == "cuda" else rows
 
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
-        prepared: deque[Future[Rows]] = deque()
-        try:
-            for step in range(first, last):
-                while len(prepared) <= PREFETCHED and step + len(prepared) < last:
-                    prepared.append(thread.submit(pinned, step + len(prepared)))
-                yield prepared.popleft().result().to(device)
-        finally:  # also where the loop ends early
-            for future in prepared:
-                future.cancel()
+    for rows in prefetched(pinned, first, last):
+        yield rows.to(device)
 
 
 class BatchStream:

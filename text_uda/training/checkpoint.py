@@ -6,6 +6,7 @@ JSON are read; nothing is unpickled. A checkpoint appears whole or not at all; o
 has digests of its files and of the metrics up to it, so that a disk that lost some of them is noticed.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -26,6 +27,8 @@ from translation_cache.atomic import remove_leftovers, set_aside, whole_folder
 
 log = logging.getLogger("text_uda")
 
+_DAMAGE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EIO)  # other errors of a read pass, or can be mended
+
 
 @dataclass
 class Best:
@@ -41,7 +44,7 @@ def trained_weights(module: nn.Module, averaged: Averaged | None = None) -> dict
     """A copy of the weights that training changes, or of their averages. Frozen ones are loaded from the encoder."""
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     weights = trained if averaged is None else dict(zip(trained, averaged.trained, strict=True))
-    return {name: p.detach().cpu().clone() for name, p in weights.items()}
+    return {name: p.detach().to("cpu", copy=True) for name, p in weights.items()}
 
 
 @torch.no_grad()
@@ -114,16 +117,20 @@ def set_damaged_aside(folder: Path, metrics: Path) -> None:
 
     Args:
         metrics: metrics.jsonl of the run.
+    Raises:
+        OSError: a file cannot be read now (permission, a network file system): its checkpoint stays.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
             _check_metrics(metrics, _verified_state(path))
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, OSError) and error.errno not in _DAMAGE:
+                raise
             kept = set_aside(path, f"damaged-{path.name}")
             earlier = max((other.name for other in folder.glob("step-*")), default=None)
             log.warning(
-                "the checkpoint %s is damaged (%s) and kept as %s: training goes on from %s",
+                "the checkpoint %s is damaged (%s), and is %s until the run is finished: training goes on from %s",
                 path,
                 error,
                 kept.name,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from text_uda import distributed
 from text_uda.errors import SettingsError
 from text_uda.model.classifier import TokenCounts
+from text_uda.model.cuda import is_out_of_memory
 from text_uda.objectives.weight_averaging import Averaged
 from text_uda.progress import progress_bar
 from text_uda.runs.directory import RunDirectory
@@ -101,7 +102,9 @@ def train_loop(run: TrainingRun, stop: StopRequest) -> dict[str, Any]:
     """
     try:
         return _train(run, stop)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not is_out_of_memory(error):
+            raise
         raise _out_of_memory(run) from error
 
 

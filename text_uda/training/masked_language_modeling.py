@@ -26,6 +26,7 @@ from text_uda.model.precision import autocast, resolve_precision
 from text_uda.model.pretrained import (
     AVERAGING_NOTE,
     averaging_note,
+    check_room,
     limit_tokens,
     load_masked_language_model,
     load_pooler,
@@ -41,6 +42,7 @@ from text_uda.training.elapsed import Elapsed
 from text_uda.training.loop import StepResult
 from text_uda.training.non_finite import NonFiniteError, non_finite_error
 from text_uda.training.optimizer import parameter_groups
+from text_uda.training.prefetch import prefetched
 from text_uda.training.pretrain_settings import PretrainSettings
 from text_uda.training.row_sampling import TokenBudgetStream
 
@@ -50,6 +52,7 @@ HELD_OUT_DRAWS = 4  # masked copies of each held-out text, the same in every run
 
 class MaskedBatch(NamedTuple):
     masked: Masked
+    parts: list[Masked]  # this process's rows, in passes through the encoder
     texts: np.ndarray  # indices of the texts, (B,)
 
 
@@ -69,6 +72,7 @@ class MaskedLanguageModeling:
         pretrained, self.new_head = load_masked_language_model(settings.encoder, seed=settings.seed)
         self.module = pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
         tokenizer = pretrained.tokenizer
+        check_room(tokenizer, settings.max_tokens)
         tokenizer.truncation_side = "left" if settings.keep_tokens == "last" else "right"
         self.vocabulary = Vocabulary.of(tokenizer)
         with followed("tokenise", "texts", shown=distributed.is_main()) as on_progress:
@@ -107,9 +111,12 @@ class MaskedLanguageModeling:
     # --- a step -------------------------------------------------------------------------------------------------------
 
     def batches(self, first: int) -> Iterator[MaskedBatch]:
-        for step in range(first, self.steps):
-            indices = self.train[self.stream.take(step)]
-            yield MaskedBatch(self._masked(indices, self.settings.seed, "masks", step), indices)
+        return prefetched(self._batch, first, self.steps)
+
+    def _batch(self, step: int) -> MaskedBatch:
+        indices = self.train[self.stream.take(step)]
+        masked = self._masked(indices, self.settings.seed, "masks", step)
+        return MaskedBatch(masked, list(self._parts(masked)), indices)
 
     def update(self, step: int, batch: MaskedBatch) -> StepResult:
         """One step of the optimizer. Rows, masks and dropout depend on (seed, step) only."""
@@ -123,19 +130,19 @@ class MaskedLanguageModeling:
         total = torch.zeros((), device=self.module.device)  # over all processes: the mean over the masked tokens
         seed = keyed_seed(settings.seed, "pretrain noise", step, distributed.rank()) >> 65  # torch takes 63 bits
         with seeded_torch(seed):
-            for part in self._parts(masked):
+            for part in batch.parts:
                 self.token_counts.add(int(part.tokens.attention_mask.sum()), part.tokens.attention_mask.numel())
                 loss = self._loss(part) / len(masked.labels)
-                if torch.isfinite(loss):
-                    loss.backward()
+                loss.backward()
                 total = total + loss.detach()
         total = distributed.summed(total)
         distributed.sum_gradients(self.module.parameters())
         norm = torch.nn.utils.clip_grad_norm_(
             self.module.parameters(), torch.inf if settings.max_grad_norm is None else settings.max_grad_norm
         )
-        if not (torch.isfinite(total) and torch.isfinite(norm)):
-            quantity = "the loss" if not torch.isfinite(total) else "the gradient"
+        loss_is_finite, gradient_is_finite = torch.stack([total, norm]).isfinite().tolist()  # one wait for the GPU
+        if not (loss_is_finite and gradient_is_finite):
+            quantity = "the gradient" if loss_is_finite else "the loss"
             raise self._non_finite(quantity, step, total, batch.texts)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -166,18 +173,18 @@ class MaskedLanguageModeling:
         )
         for rows in passes:
             if rows:
-                yield masked.take([local[row] for row in rows], max(lengths[local[row]] for row in rows))
+                part = masked.take([local[row] for row in rows], max(lengths[local[row]] for row in rows))
+                yield part.pin_memory() if self.module.device.type == "cuda" else part
 
     def _loss(self, part: Masked) -> torch.Tensor:
         """The cross entropy at the masked places, summed."""
         device = self.module.device
         if not len(part.labels):
             return torch.zeros((), device=device, requires_grad=True)
+        part = part.to(device)
         with autocast(device, resolve_precision(self.settings.precision)):
-            logits = masked_logits(
-                self.module, part.tokens.to(device), part.positions.to(device), masked_only=self._head_on_masked_places
-            )
-        return cross_entropy(logits, part.labels.to(device), reduction="sum")
+            logits = masked_logits(self.module, part.tokens, part.positions, masked_only=self._head_on_masked_places)
+        return cross_entropy(logits, part.labels, reduction="sum")
 
     def _non_finite(self, quantity: str, step: int, loss: torch.Tensor, indices: np.ndarray) -> NonFiniteError:
         return non_finite_error(
@@ -198,15 +205,15 @@ class MaskedLanguageModeling:
         """Mean cross entropy over the masked tokens of the held-out texts (always the same tokens); perplexity."""
         del done
         self.module.eval()
-        total, count = 0.0, 0
+        total, count = torch.zeros((), dtype=torch.float64, device=self.module.device), 0
         for draw in range(HELD_OUT_DRAWS):
             for start in range(0, len(self.held_out), 64):
                 masked = self._masked(self.held_out[start : start + 64], "held-out masks", draw, start)
                 for part in self._parts(masked):
-                    total += float(self._loss(part))
+                    total += self._loss(part)
                     count += len(part.labels)
         self.module.train()
-        totals = distributed.summed(torch.tensor([total, count], dtype=torch.float64))
+        totals = distributed.summed(torch.tensor([float(total), count], dtype=torch.float64))
         loss = float(totals[0] / totals[1])
         return {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
 

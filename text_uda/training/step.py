@@ -258,9 +258,9 @@ class Step(nn.Module):
         rows = [self._rows_of(view, batch) for view in names]
         selected_rows = None
         if counted is not None and "second" in names:
-            selected_rows = counted.nonzero()[:, 0]
+            selected_rows = counted.cpu().nonzero()[:, 0]  # on the CPU, so that lengths stay known
             if not len(selected_rows):  # weights need one row for a gradient
-                selected_rows = torch.zeros(1, dtype=torch.int64, device=counted.device)
+                selected_rows = torch.zeros(1, dtype=torch.int64)
             second = names.index("second")
             rows[second] = rows[second].take(selected_rows)
         output = yield from _output_of(Request(of, rows))
@@ -294,7 +294,7 @@ class Step(nn.Module):
         view, changed = augmented_view(self.augmentation, self.model, rows, self.special, generator)
         terms["changed"] = changed
         local = distributed.local_rows(len(rows))
-        return replace(batch, augmented=view.take(torch.arange(local.start, local.stop, device=batch.labels.device)))
+        return replace(batch, augmented=view.take(torch.arange(local.start, local.stop)))
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
@@ -341,4 +341,4 @@ def _counted_by_any(selections: Iterable[RowSelection]) -> Tensor | None:
 
 def _scattered(values: Tensor, rows: Tensor, number: int) -> Tensor:
     """(R, ...) -> (number, ...): the values in their rows, zeros elsewhere."""
-    return values.new_zeros(number, *values.shape[1:]).index_copy(0, rows, values)
+    return values.new_zeros(number, *values.shape[1:]).index_copy(0, rows.to(values.device, non_blocking=True), values)

@@ -20,12 +20,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from text_uda.errors import MissingPartError
+from text_uda.errors import MissingPartError, SettingsError
 from text_uda.text.sentences import normalise
 from text_uda.translate.device import WorkerShare
 from text_uda.translate.translator import Translation
 
 MODES = Path("/usr/share/apertium/modes")
+_PAIR = re.compile(r"[A-Za-z]{2,3}(?:_[A-Za-z0-9]+)?-[A-Za-z]{2,3}(?:_[A-Za-z0-9]+)?")
 _SPECIAL = re.compile(r"([\[\]{}^$@/\\<>])")  # in Apertium's stream format
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _UNTRAINED_WORD = re.compile(r"^Word '(.*)'\.$", re.MULTILINE)
@@ -43,6 +44,13 @@ class Apertium:
 
     draws = 1
     block = 256
+
+    def __post_init__(self) -> None:
+        if not _PAIR.fullmatch(self.direction):
+            raise SettingsError(
+                f"apertium:{self.direction}: name two languages by their codes, such as apertium:eng-spa; it takes no "
+                "path"
+            )
 
     def settings(self) -> dict[str, Any]:
         return {"engine": "apertium", "direction": self.direction, "release": _release(self.direction)}

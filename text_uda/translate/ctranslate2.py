@@ -4,8 +4,15 @@ Greedy and beam search give a sentence the same tokens in any batch. Sampling do
 creates its random generator at the first draw, and it cannot be seeded again. So each call opens a translator with one
 thread, seeds its generator by a hash of all requested (sentence, draw), and translates them in sorted order. The same
 request gives the same samples in any order; another set of sentences gives other samples.
+
+On a GPU its wheels load the cuBLAS of CUDA 12, which a torch of another CUDA version does not bring. Without it
+translations run on the CPU, with a warning.
 """
 
+import ctypes
+import importlib.util
+import logging
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,13 +28,16 @@ from text_uda.keyed_random import keyed_seed
 from text_uda.translate import marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding
-from text_uda.translate.device import WorkerShare
+from text_uda.translate.device import WorkerShare, block_on
 from text_uda.translate.translator import Translation
-from translation_cache.atomic import whole_folder
+from translation_cache import checked_folder
 
 VERSION = 2  # of the decoding: increase it when outputs change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
 
+log = logging.getLogger("text_uda")
+
+_checked: set[Path] = set()  # folders whose digests this process has read
 _seeding = threading.Lock()  # CTranslate2's seed is global to the process
 
 
@@ -51,7 +61,7 @@ class CTranslate2:
 
     @property
     def block(self) -> int:
-        return self.share.block()
+        return block_on(_device(self.share)[0])
 
     def settings(self) -> dict[str, Any]:
         settings = {"engine": "ctranslate2", "version": VERSION, "release": _library().__version__}
@@ -70,13 +80,15 @@ class CTranslate2:
         )
         if not rows:
             return translations
+        budget = _budget(self.model, self.precision, *_device(self.share))
         to_tokens = vocabulary.tokenizer.convert_ids_to_tokens
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
             caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
 
             def translate(numbers: list[int], most: int) -> list[Any]:
                 tokens = [to_tokens(sources[rows[number]].tokens) for number in numbers]
-                return translator.translate_batch(tokens, **self._options(most))
+                with budget.exclusive():
+                    return translator.translate_batch(tokens, **self._options(most))
 
             def work(batch: list[int]) -> list[Any]:
                 """A batch has one cap. An output that the cap can change is decoded again with sentences of its cap."""
@@ -90,9 +102,9 @@ class CTranslate2:
                         results |= zip(numbers, translate(numbers, cap), strict=True)
                 return [results[number] for number in batch]
 
-            for batch, results in _budget(self.model, self.precision, self.share.torch_device().type).run(
-                [len(sources[row].tokens) for row in rows], [1] * len(rows), work
-            ):
+            lengths = [len(sources[row].tokens) for row in rows]
+            of_beams = [budget.rows(1, beams=self.decoding.beams)] * len(rows)
+            for batch, results in budget.run(lengths, of_beams, work):
                 for number, result in zip(batch, results, strict=True):
                     row, cap = rows[number], caps[number]
                     hypothesis = draws[row] % self.decoding.beams
@@ -126,7 +138,7 @@ class CTranslate2:
     @contextmanager
     def _translator(self, requests: list[tuple[str, int]]) -> Iterator[Any]:
         if self.decoding.temperature is None:
-            yield _open(self._folder(), self.precision, self.share)
+            yield open_translator(self._folder(), self.precision, self.share)
             return
         settings = self.settings()
         key = (*(settings[name] for name in sorted(settings)), *(part for request in requests for part in request))
@@ -134,7 +146,7 @@ class CTranslate2:
         folder = self._folder()
         with _seeding:
             _library().set_random_seed(seed)
-            translator = _open.__wrapped__(folder, self.precision, self.share)
+            translator = open_translator.__wrapped__(folder, self.precision, self.share)
             # The thread creates its generator at its first draw: here, under the lock.
             translator.translate_batch([["</s>"]], sampling_topk=0, beam_size=1, max_decoding_length=1)
         yield translator
@@ -144,31 +156,37 @@ class CTranslate2:
         library, identity = _library(), marian_checkpoint.identity(self.model)
         name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
         folder = home() / "ctranslate2" / name
-        if not folder.exists():
+
+        def convert(unfinished: Path) -> None:
             try:
-                with whole_folder(folder) as unfinished:
-                    converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
-                    converter.convert(str(unfinished), quantization=self.precision, force=True)
+                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
+                converter.convert(str(unfinished), quantization=self.precision, force=True)
             except Exception as error:  # any exception of transformers or safetensors on broken files
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
+
+        if folder not in _checked:
+            checked_folder.load_or_make(folder, convert)
+            _checked.add(folder)
         return folder
 
 
 @cache
-def _budget(model: str, precision: str, device: str) -> Budget:
+def _budget(model: str, precision: str, device_type: str, index: int) -> Budget:
     """The token budget of a batch; an out-of-memory error lowers it for later calls."""
-    return Budget(marian_checkpoint.MAX_TOKENS[device])
+    import torch
+
+    return Budget(marian_checkpoint.MAX_TOKENS[device_type], torch.device(device_type, index))
 
 
 @cache
-def _open(folder: Path, precision: str, share: WorkerShare) -> Any:
-    device = share.torch_device()
+def open_translator(folder: Path, precision: str, share: WorkerShare) -> Any:
+    device, index = _device(share)
     try:
         return _library().Translator(
             str(folder),
-            device=device.type,
-            device_index=device.index or 0,
+            device=device,
+            device_index=index,
             compute_type=precision,
             inter_threads=1,
             intra_threads=share.cores(),
@@ -177,6 +195,35 @@ def _open(folder: Path, precision: str, share: WorkerShare) -> Any:
         raise SettingsError(
             f"CTranslate2 cannot compute in {precision} here ({error}); choose int8 or float32"
         ) from error
+
+
+def _device(share: WorkerShare) -> tuple[str, int]:
+    """The type and the number of the device: of the GPUs that CTranslate2 sees, which can be others than torch's."""
+    gpus = _library().get_cuda_device_count()
+    if gpus and _has_cublas():
+        return "cuda", share.worker % gpus
+    share.set_threads()
+    return "cpu", 0
+
+
+@cache
+def _has_cublas() -> bool:
+    """Load the cuBLAS that CTranslate2's wheel asks for by name, where the dynamic linker or a package has it."""
+    if not sys.platform.startswith("linux"):
+        return True  # CTranslate2 finds it by itself, or says so
+    spec = importlib.util.find_spec("nvidia")
+    packages = [Path(folder) / "cublas" / "lib" for folder in (spec and spec.submodule_search_locations) or ()]
+    for folder in ("", *packages):
+        try:
+            for name in ("libcublasLt.so.12", "libcublas.so.12"):  # in this order: the second one needs the first
+                ctypes.CDLL(str(Path(folder) / name), mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            continue
+        return True
+    log.warning(
+        "CTranslate2 runs on the CPU: on a GPU it needs the cuBLAS of CUDA 12: pip install 'text-uda[ctranslate2-gpu]'"
+    )
+    return False
 
 
 @cache

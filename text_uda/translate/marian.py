@@ -78,18 +78,20 @@ class Marian:
             if self.decoding.temperature is not None:
                 generators = (keyed_generator(*key, sentences[row], draws[row]) for _, row in pairs)
                 uniform = np.stack([generator.random((max(caps), DRAWS)) for generator in generators])
-            return decode(
-                network,
-                [source.tokens for source, _ in batch_sources],
-                [place for place, _ in pairs],
-                caps,
-                self.decoding,
-                uniform=uniform,
-                hypotheses=[draws[row] % self.decoding.beams for _, row in pairs],
-            )
+            with budget.exclusive():
+                return decode(
+                    network,
+                    [source.tokens for source, _ in batch_sources],
+                    [place for place, _ in pairs],
+                    caps,
+                    self.decoding,
+                    uniform=uniform,
+                    hypotheses=[draws[row] % self.decoding.beams for _, row in pairs],
+                )
 
         lengths = [len(source.tokens) for source, _ in todo]
-        for batch, outputs in budget.run(lengths, [len(rows) for _, rows in todo], work):
+        rows_of_source = [budget.rows(len(rows), beams=self.decoding.beams) for _, rows in todo]
+        for batch, outputs in budget.run(lengths, rows_of_source, work):
             pairs = ((todo[number][0], row) for number in batch for row in todo[number][1])
             for (source, row), output in zip(pairs, outputs, strict=True):
                 translations[row] = vocabulary.translation(*output, cut=source.cut)

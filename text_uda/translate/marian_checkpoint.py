@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
 from text_uda.errors import SettingsError
-from text_uda.hub_connection import hub_may_answer
+from text_uda.hub_connection import hub_may_answer, is_local, loading_options, missing_folder
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_network import Network, Precision
 from text_uda.translate.translator import Translation
@@ -92,7 +92,7 @@ class Vocabulary:
 def vocabulary(model: str) -> Vocabulary:
     """Raises SettingsError if the model does not exist, its tokenizer is incomplete, or it needs a target language."""
     name, language = split_name(model)
-    tokenizer = _opened(name, "tokenizer", lambda: MarianTokenizer.from_pretrained(name))
+    tokenizer = _opened(name, "tokenizer", MarianTokenizer.from_pretrained)
     if tokenizer.separate_vocabs:
         raise SettingsError(
             f"{name!r} has separate vocabularies, which is not supported: choose a model with a shared one"
@@ -134,26 +134,34 @@ def network(model: str, device: torch.device, precision: Precision) -> tuple[Net
     _config(name)
     if precision == "int8" and device.type != "cpu":
         raise SettingsError("int8 needs a CPU: choose bfloat16 or float32 on a GPU, or ctranslate2")
-    loaded = _opened(
-        name, "weights", lambda: MarianMTModel.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+    loaded, report = _opened(
+        name, "weights", MarianMTModel.from_pretrained, dtype=torch.float32, output_loading_info=True
     )
+    if missing := sorted(report["missing_keys"]):
+        raise SettingsError(
+            f"the files of {name!r} lack {len(missing):,} of its weights ({', '.join(missing[:2])}, ...): download it "
+            "again"
+        )
     if not all(weight.isfinite().all() for weight in loaded.parameters()):
         raise SettingsError(f"the weights of {name!r} are damaged (some are not finite numbers): download them again")
-    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type])
+    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type], device)
 
 
 @cache
 def _config(name: str) -> Any:
-    config = _opened(name, "configuration", lambda: AutoConfig.from_pretrained(name, trust_remote_code=False))
+    config = _opened(name, "configuration", AutoConfig.from_pretrained)
     if config.model_type != "marian":
         raise SettingsError(f"{name!r} is a {config.model_type} model, not a MarianMT one")
     return config
 
 
-def _opened(name: str, part: str, load: Any) -> Any:
-    hub_may_answer(name)
+def _opened(name: str, part: str, load: Callable[..., Any], **options: Any) -> Any:
+    fault = missing_folder(name)
     try:
-        return load()
+        if fault is not None:
+            raise FileNotFoundError(fault)
+        hub_may_answer(name)
+        return load(name, **loading_options(name), **options)
     except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         near = _near(name)
@@ -166,7 +174,7 @@ def _opened(name: str, part: str, load: Any) -> Any:
 def _near(name: str) -> list[str]:
     """Models with similar names: in the parent folder, on the hub, or in the hub's local cache."""
     path = Path(name)
-    if path.is_absolute() or (path.parent.is_dir() and "/" not in name.strip("./")):
+    if is_local(name):
         siblings = [str(config.parent) for config in path.parent.glob("*/config.json") if config.parent != path]
         return get_close_matches(name, siblings, n=3)
     from huggingface_hub import HfApi, scan_cache_dir

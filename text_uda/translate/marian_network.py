@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import MarianMTModel
 from transformers.activations import ACT2FN
 
+from text_uda.model.cuda import product_in_float32
 from text_uda.translate.int8_linear import Int8Linear
 
 BLOCK = 256  # the vocabulary is padded to a multiple for token_sampling, with tokens that are never drawn
@@ -143,6 +144,8 @@ class Network:
         state.length += 1
         if isinstance(self._output, Int8Linear):
             return self._output(hidden).add_(self._output_bias)
+        if self.device.type == "cuda":
+            return product_in_float32(hidden, self._output).add_(self._output_bias)
         # On a CPU this order of the factors is up to 1.5 times as fast as the other.
         return torch.mm(self._output, hidden.t()).t().float().add_(self._output_bias)
 

@@ -17,7 +17,7 @@ from text_uda.translate.marian_network import BLOCK
 
 DRAWS = 3  # random numbers per step
 _GROUP = 16  # tokens of a group, and groups of a block
-_NUCLEUS = 512  # tokens that top-p sorts first; if their mass is too small, it sorts all
+_NUCLEUS = 512  # tokens that top-p sorts; where their mass is too small, it sorts all tokens of the row
 
 
 class Draw(NamedTuple):
@@ -58,10 +58,25 @@ def draw(
 
 
 def _draw_top(logits: Tensor, uniform: Tensor, top_k: int | None, top_p: float | None) -> Draw:
-    values, tokens = _sorted(logits, top_k, top_p)  # (R, K), the likeliest first
-    probabilities = values.double().softmax(dim=-1)
-    if top_k is None:  # normalized over the whole vocabulary
-        probabilities = (values.double() - logits.double().logsumexp(dim=-1, keepdim=True)).exp()
+    size = logits.shape[-1]
+    if top_k is not None:
+        values, tokens = _sorted(logits, min(top_k, size))
+        return _draw_sorted(values, tokens, values.double().softmax(dim=-1), uniform, top_p)
+    assert top_p is not None
+    total = logits.double().logsumexp(dim=-1, keepdim=True)  # normalizes over the whole vocabulary
+    values, tokens = _sorted(logits, min(_NUCLEUS, size))
+    probabilities = (values.double() - total).exp()
+    drawn = _draw_sorted(values, tokens, probabilities, uniform, top_p)
+    flat = (probabilities.sum(dim=-1) < top_p).nonzero().squeeze(-1)  # rows whose nucleus is larger
+    if len(flat):
+        values, tokens = _sorted(logits[flat], size)
+        of_flat = _draw_sorted(values, tokens, (values.double() - total[flat]).exp(), uniform[flat], top_p)
+        drawn = Draw(*(all_rows.index_copy(0, flat, some) for all_rows, some in zip(drawn, of_flat, strict=True)))
+    return drawn
+
+
+def _draw_sorted(values: Tensor, tokens: Tensor, probabilities: Tensor, uniform: Tensor, top_p: float | None) -> Draw:
+    """One of the tokens of each row, (R, K), the likeliest first; top-p leaves out the unlikely ones."""
     if top_p is not None:
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.masked_fill(before >= top_p, 0.0)
@@ -71,16 +86,9 @@ def _draw_top(logits: Tensor, uniform: Tensor, top_k: int | None, top_p: float |
     return Draw(tokens.gather(-1, place).squeeze(-1), probability.log().float())
 
 
-def _sorted(logits: Tensor, top_k: int | None, top_p: float | None) -> tuple[Tensor, Tensor]:
-    """The candidate tokens and perhaps more, the likeliest first; ties in the order of the ids."""
-    size = logits.shape[-1]
-    if top_k is not None:
-        top = logits.topk(min(top_k, size), dim=-1)
-    else:
-        top = logits.topk(min(_NUCLEUS, size), dim=-1)
-        mass = (top.values.double() - logits.double().logsumexp(dim=-1, keepdim=True)).exp().sum(dim=-1)
-        if top_p is not None and bool((mass < top_p).any()):
-            top = logits.topk(size, dim=-1)
+def _sorted(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The likeliest tokens, (R, count), the likeliest first; ties in the order of the ids."""
+    top = logits.topk(count, dim=-1)
     order = top.indices.argsort(dim=-1)  # topk does not define the order of ties
     values, tokens = top.values.gather(-1, order), top.indices.gather(-1, order)
     order = values.argsort(dim=-1, descending=True, stable=True)
