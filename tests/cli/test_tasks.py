@@ -41,7 +41,7 @@ def words(tiny_bert) -> list:
     return ["--labels", 6, "--encoder", tiny_bert, *settings]
 
 
-def test_label_columns_of_one_file_are_tasks(run, record, table, words, tmp_path):
+def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words, tmp_path):
     out = tmp_path / "run"
     result = run("train", table, "--label-column", "verdict", "--label-column", "thing", *words, "--out", out)
     assert result.exit_code == 0, result.output
@@ -55,6 +55,11 @@ def test_label_columns_of_one_file_are_tasks(run, record, table, words, tmp_path
     assert json.loads(answers.stdout.splitlines()[-1])["label"] in THINGS
     report = run("report", out, "--out", tmp_path / "report.html")
     assert report.exit_code == 0 and "a (verdict)" in report.stdout and "a (thing)" in report.stdout
+    assert f"name one of {out / 'tasks' / 'verdict'}, {out / 'tasks' / 'thing'}" in refused("evaluate", out, table)
+    of_one = refused("train", "--config", out / "tasks" / "thing", "--out", tmp_path / "again")
+    assert (
+        f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
+    )
     again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
 

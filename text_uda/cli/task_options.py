@@ -182,6 +182,8 @@ def describe_results(result: Mapping[str, Any]) -> str:
         return f"{printable(name)}: {', '.join(known)}"
 
     lines = [line(name, figures) for name, figures in result["tasks"].items()]
+    if len(lines) == 1:
+        return lines[0]
     return "\n".join([*lines, line(f"mean of {len(lines)} tasks (step {result['best_step']:,})", result["mean"])])
 
 

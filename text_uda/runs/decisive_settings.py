@@ -152,7 +152,8 @@ def changes(earlier: Mapping[str, Any], requested: Mapping[str, Any]) -> list[st
     if "data.digest" in names and not lines.keys() & {"labels", "seed"}:
         lines["data"] = _other_data(earlier.get("data") or {}, requested.get("data") or {})
     for of_task in [name.removesuffix("data.digest") for name in names if name.endswith(".data.digest")]:
-        if not lines.keys() & {f"{of_task}labels", "seed"}:
+        is_in_both = all(f"{of_task}data.digest" in flat for flat in (flat_before, flat_now))
+        if is_in_both and not lines.keys() & {f"{of_task}labels", "seed"}:
             lines[f"{of_task}data"] = f"{of_task}data: other texts or labels than when the run began"
     if any(name.endswith("cache_digest") for name in names) and not lines:
         lines["cache"] = "cache: it holds other paraphrases of the texts than when the run began"
