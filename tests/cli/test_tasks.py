@@ -57,9 +57,7 @@ def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words,
     assert report.exit_code == 0 and "a (verdict)" in report.stdout and "a (thing)" in report.stdout
     assert f"name one of {out / 'tasks' / 'verdict'}, {out / 'tasks' / 'thing'}" in refused("evaluate", out, table)
     of_one = refused("train", "--config", out / "tasks" / "thing", "--out", tmp_path / "again")
-    assert (
-        f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
-    )
+    assert f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
     again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
 
