@@ -44,6 +44,7 @@ _FEW = {
     **{"imdb": 20, "yelp-2": 20, "yelp-5": 2500, "amazon-2": 20, "amazon-5": 2500, "dbpedia": 140},
     **{"ag-news": 40},
     **{"movie-snippets": 100, "movie-snippets-5": 250, "wordnet-14": 140, "wordnet-6": 24},
+    **dict.fromkeys(("product-snippets", "tweet-snippets", "news-snippets", "rated-texts"), 100),
 }
 # Number of texts, so that encoding them does not dominate the time; the other sizes read all.
 _LIMITS: Mapping[Size, int] = {"smoke": 800, "small": 14_000}
