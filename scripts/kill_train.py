@@ -1,11 +1,13 @@
 """Kill training with SIGKILL at random moments, and check that it still gives the same bytes.
 
-    python scripts/kill_train.py --rounds 20 --json          about 2 minutes on 2 cores
+    python scripts/kill_train.py --rounds 20 --json          about 3 minutes on 2 cores
+    python scripts/kill_train.py --rounds 8 --method joint   one method
 
 In each round one run of `train` is started, killed, and started again with the same call, until it finishes. The
 moments are drawn over the whole run and near its writes: the first files, the checkpoints (one every second step) and
 the model. The methods alternate: UDA with SwitchOut in the step, mean teacher with its average of weights, FlexMatch on
-cached paraphrases with its state per row. The model, the metrics (without times and rates) and the result must equal
+cached paraphrases with its state per row, and two tasks on one encoder, jointly with trained weights of the losses or
+alternately. The models, the metrics (without times and rates) and the result must equal
 those of an undisturbed run; else the exit code is 1.
 """
 
@@ -19,8 +21,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,7 +33,7 @@ from translation_cache.atomic import PREFIX
 STEPS, CHECKPOINT_EVERY = 30, 2
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product")
-METHODS = ("uda", "mean-teacher", "flexmatch")
+METHODS = ("uda", "mean-teacher", "flexmatch", "joint", "alternate")
 PHASES = (
     "starting",
     "before the first checkpoint",
@@ -96,6 +98,9 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
     from text_uda.augment.switchout import SwitchOut
     from text_uda.data import Split
     from text_uda.objectives import PRESETS
+    from text_uda.tasks.alternate import Alternate
+    from text_uda.tasks.joint import Joint
+    from text_uda.tasks.train_tasks import train_tasks
     from text_uda.training.settings import TrainSettings
     from text_uda.training.train_classifier import train
 
@@ -117,6 +122,11 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
         "mean-teacher": {},
         "flexmatch": {"augmentation": Reversed(), "cache": work / "cache"},
     }
+    if method in ("joint", "alternate"):
+        things = replace(split, labeled=rows("a {} so {}"), test=rows("by {} and {}"), digest="1" * 32)
+        how, both = Joint(weights="uncertainty") if method == "joint" else Alternate(), PRESETS["mean-teacher"]
+        train_tasks({"one": split, "other": things}, objectives=both.objectives, method=how, settings=settings, out=out)
+        return
     preset = PRESETS[method]
     train(split, objectives=preset.objectives, averaging=preset.averaging, settings=settings, out=out, **views[method])
 
@@ -133,10 +143,12 @@ def outcome(out: Path) -> dict[str, Any]:
         }
 
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+    model, tasks = out / "model" / "model.safetensors", out / "tasks"
     return {
-        "model.safetensors": (out / "model" / "model.safetensors").read_bytes(),
+        **({"model.safetensors": model.read_bytes()} if model.exists() else {}),
         "metrics.jsonl": [without_times(json.loads(line)) for line in lines],
         "result.json": without_times(json.loads((out / "result.json").read_text("utf-8"))),
+        **{task.name: outcome(task) for task in (sorted(tasks.iterdir()) if tasks.exists() else ())},
     }
 
 
@@ -202,7 +214,9 @@ class Progress:
         new, _ = self.new()
         if self.writes_checkpoint():
             return "in a checkpoint write"
-        if {"model", "result.json"} & new or any(name.startswith(f"{PREFIX}model.") for name in new):
+        is_task_written = any(self._out.glob("tasks/*/model")) or any(self._out.glob(f"tasks/*/{PREFIX}model.*"))
+        begun = any(name.startswith(f"{PREFIX}model.") for name in new)
+        if {"model", "result.json"} & new or begun or is_task_written:
             return "in the final writes"
         if "metrics.jsonl" not in new:
             return "starting"
@@ -220,7 +234,7 @@ class Killer:
         self._work, self._chance = work, chance
         # Forks of a process that has only imported start at once, and without threads of torch.
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(["text_uda.training.train_classifier", "text_uda.augment.switchout"])
+        self._context.set_forkserver_preload(["text_uda.tasks.train_tasks", "text_uda.augment.switchout"])
         self.log = work / "log"
 
     def finish(self, method: str, out: Path) -> float:
@@ -275,7 +289,7 @@ class Killer:
             raise RuntimeError(f"{method} ended with exit code {code}: {' '.join(last_line)}")
 
 
-def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
+def run(folder: Path, *, rounds: int, seed: int, methods: Sequence[str] = METHODS) -> dict[str, Any]:
     from text_uda.paraphrasing.cache_access import paraphrase
 
     chance = random.Random(seed)
@@ -286,7 +300,7 @@ def run(folder: Path, *, rounds: int, seed: int) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     phases, different, failed, left_over, fewest = Counter[str](), [], [], set[str](), None
     for number in range(rounds):
-        method = METHODS[number % len(METHODS)]
+        method = methods[number % len(methods)]
         if method not in undisturbed:
             killer.finish(method, folder / f"warm-{method}")  # the first start waits for the imports
             seconds[method] = killer.finish(method, folder / f"undisturbed-{method}")
@@ -330,13 +344,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    parser.add_argument("--method", choices=METHODS, help="only this one; by default they alternate")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     arguments = parser.parse_args()
     # On tiny tensors, threads cost more than they save. The training processes inherit these variables.
     os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        record = run(Path(folder), rounds=arguments.rounds, seed=arguments.seed)
+        methods = METHODS if arguments.method is None else (arguments.method,)
+        record = run(Path(folder), rounds=arguments.rounds, seed=arguments.seed, methods=methods)
         record["seconds"] = round(time.monotonic() - started, 1)
     if arguments.json:
         print(json.dumps(record))

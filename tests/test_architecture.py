@@ -35,6 +35,7 @@ LAYERS = [
     {"objectives"},
     {"runs"},
     {"training"},
+    {"tasks"},
     {"report"},
     {"experiment"},
     {"cli"},

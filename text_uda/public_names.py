@@ -32,6 +32,9 @@ from text_uda.runs.predict_file import predict_file as predict_file
 from text_uda.runs.prediction import predict as predict
 from text_uda.runs.pseudo_labels import pseudo_label as pseudo_label
 from text_uda.runs.publish import push as push
+from text_uda.tasks.alternate import Alternate as Alternate
+from text_uda.tasks.joint import Joint as Joint
+from text_uda.tasks.train_tasks import train_tasks as train_tasks
 from text_uda.training.pretraining import PretrainSettings as PretrainSettings
 from text_uda.training.pretraining import pretrain as pretrain
 from text_uda.training.settings import TrainSettings as TrainSettings

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -26,6 +27,7 @@ from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.pretrained import check_tune, load_classifier, load_masked_language_model, max_positions
 from text_uda.objectives import LogisticRegression, Supervised
 from text_uda.runs.prediction import predict
+from text_uda.tasks.train_tasks import train_tasks
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 
@@ -154,6 +156,18 @@ def test_it_trains_and_opens_again_with_the_same_predictions(name, folder_of, sp
     family, run = FAMILIES[name], tmp_path / "run"
     train(split, objectives=(Supervised(),), settings=settings_for(folder_of(name), "all"), out=run)
     check_opens_again(run, split.test.texts, length=min(30, family.positions or 30))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_two_tasks_share_it_and_open_again(name, folder_of, split, tmp_path):
+    """In one pass, or in one of each task where the head is not separable."""
+    settings, out = settings_for(folder_of(name), "all"), tmp_path / "run"
+    train_tasks({"one": split, "other": split}, objectives=(Supervised(),), settings=settings, out=out)
+    check_opens_again(out / "tasks" / "other", split.test.texts, length=min(30, FAMILIES[name].positions or 30))
+    one, other = (load_file(out / "tasks" / task / "model" / "model.safetensors") for task in ("one", "other"))
+    differ = {key for key, value in one.items() if not torch.equal(value, other[key])}
+    layers = {key for key in one if "layer" in key or "embedding" in key}
+    assert layers and not layers & differ and differ
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -130,13 +130,13 @@ def test_a_run_records_its_precision(tiny_bert, monkeypatch, tmp_path):
     split = Split("toy", ("bad", "good"), rows, (), rows, Rows(("the best",), (1,)), "0" * 32)
     settings = TrainSettings(encoder=str(tiny_bert), steps=2, labeled_batch=2, evaluate_every=1)
     seen: list[tuple[int, str]] = []
-    judge = train.__globals__["FineTuning"].__init__.__globals__["probabilities"]
+    judge = train.__globals__["ClassifierTask"].__init__.__globals__["probabilities"]
 
     def watched(model, rows, **named):
         seen.append((len(rows), named.get("precision", "fp32")))
         return judge(model, rows, **named)
 
-    for module in ("fine_tuning", "final_evaluation"):
+    for module in ("classifier_task", "final_evaluation"):
         monkeypatch.setattr(f"text_uda.training.{module}.probabilities", watched)
     train(split, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")
     assert RunDirectory(tmp_path / "run").config()["machine"]["precision"] == "bf16"

@@ -77,7 +77,7 @@ def test_a_finished_training_stays_so_where_there_is_no_memory_for_it(error, tin
 
 def test_a_run_that_is_worse_says_so(tiny_bert, tmp_path, monkeypatch):
     right = RegressionReference(SPLIT.dev.labels, 0.0)
-    monkeypatch.setattr("text_uda.training.fine_tuning.fit_reference", lambda *_: right)
+    monkeypatch.setattr("text_uda.training.classifier_task.fit_reference", lambda *_: right)
     result = train(SPLIT, objectives=CONSISTENCY, settings=settings(tiny_bert, "head"), out=tmp_path / "run")
     assert result["dev_error"] > 12.5, "two rows at least"
     said = json.loads((tmp_path / "run" / "result.json").read_text())["warnings"]

@@ -76,7 +76,7 @@ def test_compiled_layers_come_to_the_same_weights_and_the_teacher_is_its_own(spl
         compiled.extend(own)
         compile_layers(own, backend="eager")
 
-    monkeypatch.setattr("text_uda.training.fine_tuning.compile_layers", traced)
+    monkeypatch.setattr("text_uda.training.classifier_task.compile_layers", traced)
     run(split, settings, tmp_path / "plain", averaging=EMA(decay=0.9))
     run(split, replace(settings, compile=True), tmp_path / "compiled", averaging=EMA(decay=0.9))
     assert len(compiled) == 2

@@ -28,7 +28,7 @@ log = logging.getLogger("text_uda")
 # They say where this call writes and how it goes on, not what the run is.
 _NOT_IN_FILES = ("out", "resume", "config", "as_json", "debug", "help")
 _NOT_RECORDED = (*_NOT_IN_FILES, "max_minutes")
-_HOLD_PATHS = ("source", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator")
+_HOLD_PATHS = ("source", "task", "unlabeled", "test", "dev_rows", "cache_path", "encoder", "mlm_model", "translator")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ConfigFile:
         anew = [parameter for parameter in context.command.params if _is_on_command_line(context, parameter)]
         groups, names = {getattr(parameter, "group", "Data") for parameter in anew}, {one.name for one in anew}
         same_data = not groups & {"Data", "Labels"} and "seed" not in names
-        if same_data and split.digest != self.run["data"]["digest"]:
+        if same_data and split.digest != (self.run.get("data") or {}).get("digest"):
             log.warning("%s: the data has changed since: the run read other texts or labels", self.path)
         if "encoder" not in names and self.run.get("encoder_digest") not in (None, encoder_digest(encoder)):
             log.warning("%s: the files of the encoder %s have changed since", self.path, encoder)
@@ -213,4 +213,4 @@ def _found_from(folder: str | None, words: Any) -> Any:
         word = match[0]
         return str(Path(folder, word)) if Path(folder, word).exists() else word
 
-    return absolute(re.match(".*", words)) if Path(folder, words).exists() else re.sub("[^:,+]+", absolute, words)  # pyright: ignore[reportArgumentType]
+    return absolute(re.match(".*", words)) if Path(folder, words).exists() else re.sub("[^:,+=]+", absolute, words)  # pyright: ignore[reportArgumentType]

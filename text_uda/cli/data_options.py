@@ -34,7 +34,8 @@ class DataChoice:
     clear."""
 
     label_column: tuple[str, ...] = ()
-    """Column of the label; can be repeated. None: guessed where it is clear."""
+    """Column of the label; can be repeated: several columns of DATA are tasks of `train`. None: guessed where it is
+    clear."""
 
     unlabeled: tuple[Path, ...] = ()
     """File of more texts, without labels; can be repeated. None: no more texts."""

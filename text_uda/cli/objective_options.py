@@ -90,14 +90,14 @@ class ObjectiveChoice:
                     raise
         return preset
 
-    def check_classes(self, classes: Sequence[str]) -> None:
+    def check_classes(self, classes: Sequence[str], *, of: str = "the data") -> None:
         """Raise SettingsError, which names the classes in order, unless there is a number for each class."""
         for option, value in (("--alignment", self.alignment), ("--class-weights", self.class_weights)):
             if isinstance(value, tuple) and len(value) != len(classes):
                 names = ", ".join(printable(name, 40) for name in classes[:20])
                 raise SettingsError(
-                    f"{option} has {len(value)} numbers and the data {len(classes)} classes: give one for each class,"
-                    f" in this order: {names}{', ...' if len(classes) > 20 else ''}"
+                    f"{option} has {len(value)} numbers and {printable(of)} {len(classes)} classes: give one for each"
+                    f" class, in this order: {names}{', ...' if len(classes) > 20 else ''}"
                 )
 
 

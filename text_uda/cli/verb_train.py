@@ -27,10 +27,12 @@ from text_uda.cli.shared_options import (
     out_option,
     resume_option,
 )
+from text_uda.cli.task_options import TaskChoice, describe_results, load_tasks, task_options
 from text_uda.errors import SettingsError, listed
-from text_uda.runs.directory import REFIT, RunDirectory
+from text_uda.runs.directory import REFIT, TASKS, RunDirectory
 
 if TYPE_CHECKING:
+    from text_uda.data import Corpus, Split
     from text_uda.objectives import Preset
     from text_uda.paraphrasing.filters import Filters
 
@@ -57,7 +59,8 @@ _settings_options = declared_options(
 
 @verb()
 @config_option
-@data_options()
+@data_options(required=False)
+@task_options
 @option(
     "--labels",
     group="Labels",
@@ -103,6 +106,7 @@ _settings_options = declared_options(
 def train(
     config: ConfigFile | None,
     data: DataChoice,
+    tasks: TaskChoice,
     labels: Any,
     label_sampling: Any,
     unlabeled_texts: int | None,
@@ -128,6 +132,9 @@ def train(
 
     Without --cache, switchout, uniform and cutoff make a new second view of a text in each training step.
 
+    Several tasks share an encoder, each with a head of its own: name several label columns of DATA, or give the data of
+    each task with --task.
+
     \b
     Example:
       text-uda train movie-snippets --labels 60 --encoder minilm-l6 --objective logistic-regression --out run-lr
@@ -139,6 +146,8 @@ def train(
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
       text-uda train --config run/config.json --seed 1 --out run-1
+      text-uda train reviews.csv --labels 40 --label-column stars --label-column topic --tune last:2 --out run-tasks
+      text-uda train --task reviews=reviews.csv --task tweets=tweets.tsv --labels 40 --tasks alternate --out run-tasks
     """
     if augmentation.method not in ("none", *IN_STEP) and cache_path is None:
         raise SettingsError(
@@ -155,68 +164,94 @@ def train(
         _check_baseline_reads(training, objective.objective)
     _check_is_read(preset, objective.objective or "supervised", training, data, unlabeled_texts)
     from text_uda.data import split
-    from text_uda.data.row_counts import describe_counts, describe_unused
     from text_uda.model.precision import describe_precision
     from text_uda.model.pretrained import check_tune, hidden_width
     from text_uda.training.train_classifier import TrainSettings
     from text_uda.training.train_classifier import train as run_training
 
     data, dev = data.with_dev(dev_rows)
+    data_of = tasks.data_of_tasks(data)
+    if data_of is not None and refit:
+        raise SettingsError("--refit trains the model of one task again: leave it out with several tasks")
+    method = None if data_of is None else tasks.method()
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **training)
     check_tune(settings.encoder, settings.tune)
-    job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
-    parts = split(
-        data.load(),
-        labels=labels,
-        seed=settings.seed,
-        dev=dev,
-        unlabeled=unlabeled_texts,
-        label_sampling=label_sampling,
-    )
-    objective.check_classes(parts.classes)
-    if config is not None:
-        config.warn_of_changes(parts, encoder=encoder, augmentation=job, cache=cache_path)
-    if job is not None and cache_path is not None:
+    jobs = {
+        task: augmentation.build(encoder=encoder, texts=one.training_texts, cache=cache_path)
+        for task, one in (data_of or {"": data}).items()
+    }
+    corpora = {"": data.load()} if data_of is None else load_tasks(data_of)
+    parts = {
+        task: split(
+            corpus,
+            labels=labels,
+            seed=settings.seed,
+            dev=dev,
+            unlabeled=unlabeled_texts,
+            label_sampling=label_sampling,
+        )
+        for task, corpus in corpora.items()
+    }
+    for task, of_task in parts.items():
+        objective.check_classes(of_task.classes, of=f"the task {task!r}" if task else "the data")
+    if config is not None and data_of is None:
+        config.warn_of_changes(parts[""], encoder=encoder, augmentation=jobs[""], cache=cache_path)
+    if (job := jobs.get("")) is not None and cache_path is not None:
         data.warn_of_left_out_texts(job, cache_path)
     if not as_json and is_main_process():
-        corpus = data.load()
-        why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
-        click.echo(f"{describe_counts(corpus, parts, limited=data.limit is not None)}{why}")
-        click.echo(
-            f"{printable(parts.name)}, {len(parts.classes)} classes:"
-            f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
-            f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
-        )
-        if label_sampling != "balanced" or labels == "all":
-            counts = zip(parts.classes, parts.labels_per_class, strict=True)
-            click.echo(printable(f"labeled: {listed([f'{name:.40} {count:,}' for name, count in counts], most=200)}"))
+        for task, of_task in parts.items():
+            if task:
+                click.echo(f"task {printable(task)}:")
+            shows_classes = label_sampling != "balanced" or labels == "all"
+            _say_rows(corpora[task], of_task, limited=data.limit is not None, shows_classes=shows_classes)
         with suppress(SettingsError):  # the training raises it, after the errors of the cache
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)
             click.echo(f"forward passes in {describe_precision(settings.precision, numbers, width=width)}")
+    shared: dict[str, Any] = {
+        "objectives": preset.objectives,
+        "averaging": preset.averaging,
+        "cache": cache_path,
+        "filters": chosen_filters,
+        "settings": settings,
+        "out": out,
+        "name": name,
+        "resume": resume,
+        "max_minutes": max_minutes,
+        "track": track,
+        "command": given_options(),
+    }
     with keeps(lambda: kept_of_run(out)):
-        result = run_training(
-            parts,
-            objectives=preset.objectives,
-            averaging=preset.averaging,
-            augmentation=job,
-            cache=cache_path,
-            filters=chosen_filters,
-            settings=settings,
-            out=out,
-            name=name,
-            resume=resume,
-            max_minutes=max_minutes,
-            track=track,  # pyright: ignore[reportArgumentType]
-            refit=refit,
-            command=given_options(),
-        )
+        if method is None:
+            result = run_training(parts[""], augmentation=jobs[""], refit=refit, **shared)
+        else:
+            from text_uda.tasks.train_tasks import train_tasks
+
+            result = train_tasks(parts, augmentation=jobs, method=method, **shared)
     if not is_main_process():
         return
     if as_json:
         emit_json(_without_rows(result))
-    else:
+    elif method is None:
         _say(result, out)
+    else:
+        click.echo(describe_results(result))
+        click.echo(f"the runs of the tasks, each with its model, are in {printable(str(out / TASKS))}")
+
+
+def _say_rows(corpus: "Corpus", parts: "Split", *, limited: bool, shows_classes: bool) -> None:
+    from text_uda.data.row_counts import describe_counts, describe_unused
+
+    why = f" ({describe_unused(corpus)})" if len(corpus.unused) else ""
+    click.echo(f"{describe_counts(corpus, parts, limited=limited)}{why}")
+    click.echo(
+        f"{printable(parts.name)}, {len(parts.classes)} classes:"
+        f" {len(parts.labeled.texts):,} labeled, {len(parts.unlabeled):,} unlabeled,"
+        f" {len(parts.dev.texts):,} dev, {len(parts.test.texts):,} test texts"
+    )
+    if shows_classes:
+        counts = zip(parts.classes, parts.labels_per_class, strict=True)
+        click.echo(printable(f"labeled: {listed([f'{name:.40} {count:,}' for name, count in counts], most=200)}"))
 
 
 def _filters(settings: dict[str, Any], method: str) -> "Filters | None":

@@ -63,7 +63,11 @@ def collect(
 
 
 def collect_parts(
-    rows: Iterable[LabeledRow], source: object = "the data", *, classes: Sequence[str] | None = None
+    rows: Iterable[LabeledRow],
+    source: object = "the data",
+    *,
+    classes: Sequence[str] | None = None,
+    column: str | None = None,
 ) -> tuple[Labeled, Labeled]:
     """(the rows with a label, the rows without one), with one name for each class.
 
@@ -74,6 +78,7 @@ def collect_parts(
         classes: the classes that the labels already name. They keep these names, since the labels of one file can
             have another spelling without those of the others: true and false are False and True, unless a third
             label is "unknown".
+        column: of the labels, for messages.
     Raises:
         DataError: a label such as "nan" stands among numbers.
     """
@@ -93,11 +98,12 @@ def collect_parts(
         return spelled.take(np.zeros(0, dtype=np.int64)), spelled
     if len(blank):
         log.warning(
-            "%s: %d of %d rows have no label (the first is row %d): they are unlabeled texts",
+            "%s: %d of %d rows have no label (the first is row %d): they are unlabeled texts%s",
             source,
             len(blank),
             len(spelled),
             blank.numbers[0],
+            "" if column is None else f" of {column!r}",
         )
         spelled = spelled.take(np.flatnonzero(spelled.codes >= 0))
     if classes is not None:

@@ -182,7 +182,7 @@ def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Se
         order: the names of the classes in their order, None to sort them.
     """
     rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled")
-    labeled, blank = collect_parts(rows, table.path, classes=order)
+    labeled, blank = collect_parts(rows, table.path, classes=order, column=label)
     if not len(labeled):
         return _texts_alone(table, blank.texts, f"no label in {label!r}")
     classes = _classes(table, labeled, order)

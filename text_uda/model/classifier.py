@@ -11,6 +11,7 @@ The trained and saved model is an ordinary transformers model.
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -88,8 +89,19 @@ class Classifier:
         """
         if mixing is not None:
             return self._run_mixed(inputs, mixing, layer)
+        return ClassifierOutput(*self._in_passes(self._run, inputs))
+
+    def encode(self, inputs: Inputs) -> Float[Tensor, "B D"]:
+        """The features of B rows, which the head reads: `Classifier(Features(...))` of them gives the logits.
+
+        It runs in passes as a call does. The head must be separable (see `check_head_is_separable`).
+        """
+        return self._in_passes(self._run_encoder, inputs)[0]
+
+    def _in_passes(self, run: Callable[[Inputs], tuple[Tensor, ...]], inputs: Inputs) -> tuple[Tensor, ...]:
+        """The tensors (B, ...) that `run` computes, in one pass or several."""
         if isinstance(inputs, Features):
-            return self._run(inputs)
+            return run(inputs)
         lengths, no_padding = row_lengths(inputs), is_packed(self.model)
         passes = split_into_passes(lengths, max_tokens=self.tokens_per_pass, packed=no_padding)
         for rows in passes:
@@ -97,14 +109,14 @@ class Classifier:
             padded = len(rows) * max((lengths[row] for row in rows), default=0)
             self.token_counts.add(tokens, tokens if no_padding else padded)
         if len(passes) == 1:
-            return self._run(inputs)
+            return run(inputs)
         indices = [torch.tensor(rows) for rows in passes]  # on the CPU, so that lengths stay known
         widths = [max(lengths[row] for row in rows) for rows in passes]
         keeps_activations = self.tokens_per_pass is None or not torch.is_grad_enabled()
-        run = self._run if keeps_activations else self._run_recomputed
-        outputs = [run(inputs.take(rows, width)) for rows, width in zip(indices, widths, strict=True)]
+        in_pass = run if keeps_activations else partial(self._recomputed, run)
+        outputs = [in_pass(inputs.take(rows, width)) for rows, width in zip(indices, widths, strict=True)]
         order = torch.cat(indices).argsort().to(inputs.attention_mask.device, non_blocking=True)
-        return ClassifierOutput(*(torch.cat(parts)[order] for parts in zip(*outputs, strict=True)))
+        return tuple(torch.cat(parts)[order] for parts in zip(*outputs, strict=True))
 
     def _run(self, inputs: Inputs, *, padded: bool = False) -> ClassifierOutput:
         read: list[Tensor] = []
@@ -115,20 +127,23 @@ class Classifier:
             hook.remove()
         return ClassifierOutput(at_least_float32(result), at_least_float32(read[0]))
 
-    def _run_recomputed(self, inputs: Tokens | Embedded) -> ClassifierOutput:
-        """As `_run`, with activations recomputed in the backward pass."""
+    def _run_encoder(self, inputs: Inputs) -> tuple[Tensor]:
+        return (inputs.values if isinstance(inputs, Features) else encode(self.model, inputs),)
+
+    def _recomputed(self, run: Callable[[Inputs], tuple[Tensor, ...]], inputs: Tokens | Embedded) -> tuple[Tensor, ...]:
+        """As `run`, with activations recomputed in the backward pass."""
         kind, training = type(inputs), self.model.training
 
-        def run(rows: Tensor, mask: Tensor) -> ClassifierOutput:
+        def run_again(rows: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
             training_now = self.model.training
             self.model.train(training)  # as in the first run: the backward pass may come in another mode
             try:
-                return self._run(kind(rows, mask, inputs.lengths))
+                return run(kind(rows, mask, inputs.lengths))
             finally:
                 self.model.train(training_now)
 
         values = inputs.values if isinstance(inputs, Embedded) else inputs.input_ids
-        return checkpoint(run, values, inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
+        return checkpoint(run_again, values, inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
 
     def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> ClassifierOutput:
         """Rows are mixed position by position, so they have to be padded."""
@@ -172,9 +187,9 @@ def without_dropout(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def encode(model: PreTrainedModel, tokens: Tokens) -> Float[Tensor, "B D"]:
+def encode(model: PreTrainedModel, tokens: Tokens | Embedded) -> Float[Tensor, "B D"]:
     """The features: the last hidden state of the first position, which the head reads."""
-    named = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
+    named = {**_values(tokens), "attention_mask": tokens.attention_mask}
     if model.config.model_type == "longformer":  # as its classifier does: all tokens attend to the first one
         named["global_attention_mask"] = torch.zeros_like(tokens.attention_mask)
         named["global_attention_mask"][:, 0] = 1
@@ -194,9 +209,12 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
         return head(model, inputs.values)
     if model.config.model_type in PADDED_LEFT:
         inputs = pad_left(inputs)
-    values = {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
     with _without_padding(model, inputs) if not padded else nullcontext():
-        return model(**values, attention_mask=inputs.attention_mask).logits
+        return model(**_values(inputs), attention_mask=inputs.attention_mask).logits
+
+
+def _values(inputs: Tokens | Embedded) -> dict[str, Tensor]:
+    return {"inputs_embeds": inputs.values} if isinstance(inputs, Embedded) else {"input_ids": inputs.input_ids}
 
 
 def _without_padding(model: PreTrainedModel, inputs: Tokens | Embedded) -> AbstractContextManager[None]:

@@ -29,7 +29,7 @@ def find_runs_in(paths: Sequence[Path], *, strict: bool = True) -> FoundRuns:
         SettingsError: no run is left; or, where strict, a run directory is not finished or damaged, or a folder holds
             no run.
     """
-    unique = _unique(map(Path, paths))
+    unique = _unique(one for path in paths for one in _with_tasks_of(Path(path)))
     if not unique:
         raise SettingsError("a report needs at least one run directory")
     named = [path for path in unique if _looks_like_a_run(path)]
@@ -94,11 +94,21 @@ def _runs_below(folder: Path, unread: dict[Path, str]) -> Iterator[Path]:
     for place, names, _ in os.walk(folder, onerror=note, followlinks=True):
         if place != str(folder) and _looks_like_a_run(Path(place)):
             names.clear()
-            yield Path(place)
+            yield from _with_tasks_of(Path(place))
         inner = [Path(place, name) for name in names if not name.startswith(".")]
         unique = _unique(sorted(inner, key=lambda path: (path.is_symlink(), path.name)))
         names[:] = [path.name for path in unique if path.resolve() not in visited]
         visited |= {path.resolve() for path in unique}
+
+
+def _with_tasks_of(path: Path) -> list[Path]:
+    """A path, or the run directories of its tasks in place of a run of several tasks."""
+    if not _looks_like_a_run(path):
+        return [path]
+    try:
+        return [directory.path for directory in RunDirectory(path).task_directories()] or [path]
+    except SettingsError:  # reading the run says why
+        return [path]
 
 
 def _unique(paths: Iterable[Path]) -> list[Path]:

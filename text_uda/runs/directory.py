@@ -12,6 +12,7 @@ checkpoints/          the newest checkpoint, until the run is finished
 tokens/               token ids of data sets too large for memory, until the run is finished
 model/                an ordinary transformers folder with the chosen weights
 refit/                the run directory of a refit, a model trained on every label, where one was requested
+tasks/NAME/           of a run of several tasks: the run directory of each task, with its model
 .lock                 held while a call writes here
 
 A run that has a result.json is finished: all its other files are durable before that one.
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 PRETRAINING = "pretrain"  # the `method` of a run that trains an encoder
 REFIT = "refit"  # the folder of the refit inside the run directory
+TASKS = "tasks"  # the folder of the run directories of several tasks
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,10 @@ class RunDirectory:
                 f"{self.path} is not a run directory; give a folder that `text-uda train --out` wrote (a model folder "
                 "opens with transformers' pipeline)"
             )
+        if tasks := self.task_directories():
+            raise SettingsError(
+                f"{self.path} holds a run of several tasks, each with a model: name one of {_names_of(tasks)}"
+            )
         if self.result() is None or not self.model.is_dir():
             raise SettingsError(f"the run {self.path} is not finished: rerun the same `text-uda train` command")
 
@@ -312,8 +318,17 @@ class RunDirectory:
         self.check_model()
 
     def check_model(self) -> None:
-        """Check the files of the model of a finished run; see `model_files.check_model`."""
-        check_model(self.path, self._read("result.json"))
+        """Check the files of the models of a finished run; see `model_files.check_model`."""
+        for directory in self.task_directories() or [self]:
+            check_model(directory.path, directory._read("result.json"))
+
+    def task_directories(self) -> list["RunDirectory"]:
+        """The run directories of the tasks of this run, which has no model of its own; [] for a run of one task."""
+        names = self.config().get("tasks") if (self.path / "config.json").exists() else None
+        return [self.task(name) for name in names or ()]
+
+    def task(self, name: str) -> "RunDirectory":
+        return RunDirectory(self.path / TASKS / name)
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
@@ -344,8 +359,10 @@ class RunDirectory:
 
     def keep_metrics_until(self, step: int) -> None:
         """Drop the metrics of later steps, which will run again."""
-        lines = [json.dumps(record) + "\n" for record in self.read_metrics() if record["step"] <= step]
-        write_whole(self.metrics, "".join(lines))
+        self.write_metrics([record for record in self.read_metrics() if record["step"] <= step])
+
+    def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
+        write_whole(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def _set_truncation(tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -370,6 +387,10 @@ def _names(paths: Iterable[Path], folder: Path) -> str:
     """At most five paths, relative to the folder."""
     names = [f"{path.relative_to(folder)}{' (a symbolic link)' if path.is_symlink() else ''}" for path in paths]
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+
+
+def _names_of(directories: Iterable[RunDirectory]) -> str:
+    return ", ".join(str(directory.path) for directory in directories)
 
 
 def _listed(machine: Mapping[str, Any]) -> str:

@@ -70,8 +70,17 @@ def _summary(config: Mapping[str, Any]) -> str:
     augmented = "" if augmentation is None else f" and the augmentation {_plain(augmentation['method'])}"
     return (
         f"Gives a text one of {len(data['classes'])} classes. Trained from {data['labeled']:,} labeled texts with"
-        f" {objectives}{augmented} by text-uda {config['versions']['text-uda']}."
+        f" {objectives}{augmented} by text-uda {config['versions']['text-uda']}.{_shared(config)}"
     )
+
+
+def _shared(config: Mapping[str, Any]) -> str:
+    """Which other tasks trained the encoder; "" for a run of one task."""
+    others = [name for name in config.get("shared", {}).get("tasks", ()) if name != config["task"]]
+    if not others:
+        return ""
+    tasks = f"the task{'' if len(others) == 1 else 's'} {', '.join(map(_plain, others))}"
+    return f" Its encoder learned {tasks} too, which chose the weights with it."
 
 
 def _how_to_call(settings: Mapping[str, Any]) -> str:

@@ -63,6 +63,7 @@ _RUN: dict[str, Any] = {
     "text_uda": {**_TENSORBOARD, "[0-9]*.[0-9]*": _TENSORBOARD},  # of --track tensorboard
 }
 _RUN["refit"] = _RUN
+_RUN["tasks"] = {"*": _RUN}
 
 _UNFINISHED = re.compile(re.escape(PREFIX) + r"(.+)\.[0-9a-f]{12}")
 

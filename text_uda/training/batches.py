@@ -1,6 +1,7 @@
 """The batches of a run. A batch is a pure function of the step: which rows, of which view, in which process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,26 @@ def check_divisible(settings: TrainSettings) -> None:
             f"labeled_batch={settings.labeled_batch} cannot be divided equally among {distributed.processes()} "
             "processes; give a multiple of that number"
         )
+
+
+class Prepared(Protocol):
+    def to(self, device: torch.device) -> Self: ...
+    def pin_memory(self) -> Self: ...
+
+
+Rows = TypeVar("Rows", bound=Prepared)
+
+
+def prepared_ahead(batch: Callable[[int], Rows], first: int, last: int, device: torch.device) -> Iterator[Rows]:
+    """The batches for steps [first, last), on the device; another thread prepares some ahead."""
+
+    def pinned(step: int) -> Rows:
+        """In memory that is copied to a GPU fast."""
+        rows = batch(step)
+        return rows.pin_memory() if device.type == "cuda" else rows
+
+    for rows in prefetched(pinned, first, last):
+        yield rows.to(device)
 
 
 class BatchStream:
@@ -50,14 +71,8 @@ class BatchStream:
         return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(indices[local]))
 
     def batches(self, first: int, last: int, device: torch.device) -> Iterator[Batch]:
-        """The batches for steps [first, last); another thread prepares some ahead."""
-        for batch in prefetched(lambda step: self._pinned(step, device), first, last):
-            yield batch.to(device)
-
-    def _pinned(self, step: int, device: torch.device) -> Batch:
-        """In memory that is copied to a GPU fast."""
-        batch = self.batch(step)
-        return batch.pin_memory() if device.type == "cuda" else batch
+        """The batches for steps [first, last)."""
+        return prepared_ahead(self.batch, first, last, device)
 
     def row_indices(self, batch: Batch) -> dict[str, list[int]]:
         """Indices of the labeled rows and of the unlabeled texts of a batch in the data."""

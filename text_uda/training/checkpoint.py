@@ -58,7 +58,8 @@ def put_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 def _objective_state(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in module.named_buffers() if name.startswith("objective_")}
+    buffers = module.named_buffers()
+    return {name: value for name, value in buffers if name.rpartition(".")[2].startswith("objective_")}
 
 
 def save(

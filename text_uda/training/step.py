@@ -1,7 +1,12 @@
-"""One training step as a module: its forward computes the loss of one batch, and `accelerate` wraps it."""
+"""One training step as a module: its forward computes the loss of one batch, and `accelerate` wraps it.
 
-from collections.abc import Iterable, Mapping, Sequence
+The computation of the loss is a generator that requests passes of the model and receives their outputs. `Step.forward`
+answers each request by itself; several tasks that share an encoder answer their requests together (`text_uda.tasks`).
+"""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import IntEnum
 from typing import NamedTuple
 
 import torch
@@ -34,6 +39,34 @@ class StepLoss(NamedTuple):
     parts: dict[str, Tensor]  # the loss of each objective by the name of its class; detached
     terms: dict[str, Tensor | float]  # for the log
     unlabeled: Tensor | None  # the sum of the parts that read unlabeled rows only; None where there are none
+
+
+class Pass(IntEnum):
+    """The passes of a step in their order; a step makes those that its objectives need."""
+
+    TARGETS = 0
+    """The original view, without gradient."""
+    TEACHER = 1
+    """The original view by the averaged weights, without gradient."""
+    BEFORE_CHOICE = 2
+    """The views that selective objectives read before they choose rows of the second view."""
+    VIEWS = 3
+    """All other views."""
+
+    @property
+    def has_gradient(self) -> bool:
+        return self >= Pass.BEFORE_CHOICE
+
+
+class Request(NamedTuple):
+    """Rows that a step needs the outputs of."""
+
+    of: Pass
+    parts: list[Inputs]  # run as one batch, in this order
+
+
+Requests = Generator[Request, ClassifierOutput | None, StepLoss]
+"""Yields requests, is sent the outputs of their rows, and returns the loss."""
 
 
 class Step(nn.Module):
@@ -94,12 +127,44 @@ class Step(nn.Module):
             key: decides every random draw but dropout; each step has its own.
             teacher: the model with averaged weights, where an objective needs it.
         """
+        requests, output = self.requests(batch, step, key), None
+        while True:
+            try:
+                request = requests.send(output)
+            except StopIteration as end:
+                return end.value
+            output = self.answer(request, teacher)
+
+    def answer(self, request: Request, teacher: PreTrainedModel | None) -> ClassifierOutput:
+        """Run the rows of a request."""
+        with torch.set_grad_enabled(request.of.has_gradient and torch.is_grad_enabled()):
+            return self.classifier(request.of, teacher)(concatenated(self.model, request.parts))
+
+    def classifier(self, of: Pass, teacher: PreTrainedModel | None) -> Classifier:
+        """The student, or the teacher, whose tokens count too."""
+        if of != Pass.TEACHER:
+            return self.student
+        assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
+        averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
+        averaged.token_counts = self.student.token_counts
+        return averaged
+
+    def requests(self, batch: Batch, step: int, key: int) -> Requests:
+        """The computation of `forward`, without the passes of the model.
+
+        Objectives that run rows themselves (VAT, mixing) run them here, through `student`.
+        """
         self._begin(step)
         self.student.token_counts = TokenCounts()
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
             batch = self._equally_wide(self._with_second_view(batch, key, terms))
-        targets, teacher_logits = self._without_gradient(batch, teacher)  # (U, C) each
+        targets = teacher_logits = None  # (U, C) each
+        if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
+            targets = (yield from _output_of(Request(Pass.TARGETS, [batch.original]))).logits
+        if self.needs.teacher and batch.original is not None:
+            teacher_logits = (yield from _output_of(Request(Pass.TEACHER, [batch.original]))).logits
+        torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
 
         def context(
             index: int, views: Mapping[View, ClassifierOutput], selection: RowSelection | None = None
@@ -121,12 +186,12 @@ class Step(nn.Module):
         views: Mapping[View, ClassifierOutput] = {}
         selections: dict[int, RowSelection] = {}
         if self._leaves_out:
-            views = self._run(self._views_before_choice, batch)
+            views = yield from self._run(Pass.BEFORE_CHOICE, self._views_before_choice, batch)
             for index, objective in self.objectives.items():
                 if isinstance(objective, Selective):
                     selections[index] = objective.choose(context(index, views), batch)
         rest: list[View] = [view for view in self.needs.views if view not in views]
-        views = {**views, **self._run(rest, batch, _counted_by_any(selections.values()))}
+        views = {**views, **(yield from self._run(Pass.VIEWS, rest, batch, _counted_by_any(selections.values())))}
         total = torch.zeros((), device=batch.labels.device)
         parts: dict[str, Tensor] = {}
         for index, objective in self.objectives.items():
@@ -174,27 +239,15 @@ class Step(nn.Module):
             if (view in needs.views or (view == "original" and needs.targets)) and view != "second"
         ]
 
-    @torch.no_grad()
-    def _without_gradient(self, batch: Batch, teacher: PreTrainedModel | None) -> tuple[Tensor | None, Tensor | None]:
-        """Logits of the original view by the student, unless it also runs with gradient, and by the teacher, (U, C)."""
-        targets = teacher_logits = None
-        if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
-            targets = self.student(batch.original).logits
-        if self.needs.teacher and batch.original is not None:
-            assert teacher is not None, "the trainer averages weights where an objective needs a teacher"
-            averaged = Classifier(teacher, tokens_per_pass=self.student.tokens_per_pass)
-            averaged.token_counts = self.student.token_counts
-            teacher_logits = averaged(batch.original).logits
-        torch.clear_autocast_cache()  # older PyTorch lends these casts, without gradient, to the next pass
-        return targets, teacher_logits
-
     def _targets(self, views: Mapping[View, ClassifierOutput], without_gradient: Tensor | None) -> Tensor | None:
         """Logits of the original view, (U, C), detached; None where no objective needs them or they are not run yet."""
         if self.needs.targets and "original" in views:
             return views["original"].logits.detach()
         return without_gradient
 
-    def _run(self, names: Sequence[View], batch: Batch, counted: Tensor | None = None) -> dict[View, ClassifierOutput]:
+    def _run(
+        self, of: Pass, names: Sequence[View], batch: Batch, counted: Tensor | None = None
+    ) -> Generator[Request, ClassifierOutput | None, dict[View, ClassifierOutput]]:
         """The joint forward over the rows of these views.
 
         Args:
@@ -210,7 +263,7 @@ class Step(nn.Module):
                 selected_rows = torch.zeros(1, dtype=torch.int64)
             second = names.index("second")
             rows[second] = rows[second].take(selected_rows)
-        output = self.student(self._concatenated(rows))
+        output = yield from _output_of(Request(of, rows))
         sizes = [len(part) for part in rows]
         pieces = zip(output.logits.split(sizes), output.hidden.split(sizes), strict=True)
         views: dict[View, ClassifierOutput] = {
@@ -227,12 +280,6 @@ class Step(nn.Module):
             return batch.labeled
         assert batch.original is not None, "the trainer gives unlabeled rows to objectives that need them"
         return batch.original if view == "original" else batch.second
-
-    def _concatenated(self, rows: list[Inputs]) -> Inputs:
-        """One batch of all rows; token ids are embedded where other rows are embeddings."""
-        if any(isinstance(part, Embedded) for part in rows):
-            rows = [embed(self.model, part) if isinstance(part, Tokens) else part for part in rows]
-        return concatenate(rows, pad_id=self._pad_id)
 
     def _with_second_view(self, batch: Batch, key: int, terms: dict[str, Tensor | float]) -> Batch:
         """The batch with the augmented view, where it comes without one and there is an augmentation.
@@ -253,7 +300,7 @@ class Step(nn.Module):
         if distributed.processes() == 1:
             return tokens
         width = distributed.largest_int(padded_width(tokens), tokens.input_ids.device)
-        wide = pad_to_width(tokens, width, pad_id=self._pad_id)
+        wide = pad_to_width(tokens, width, pad_id=pad_id(self.model))
         assert isinstance(wide, Tokens)
         return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
 
@@ -263,13 +310,27 @@ class Step(nn.Module):
             return batch
         parts = [part for part in (batch.labeled, batch.original, batch.augmented) if part is not None]
         width = distributed.largest_int(max(map(padded_width, parts)), batch.labels.device)
-        wide = [part and pad_to_width(part, width, pad_id=self._pad_id) for part in (batch.original, batch.augmented)]
-        labeled = pad_to_width(batch.labeled, width, pad_id=self._pad_id)
+        fill = pad_id(self.model)
+        wide = [part and pad_to_width(part, width, pad_id=fill) for part in (batch.original, batch.augmented)]
+        labeled = pad_to_width(batch.labeled, width, pad_id=fill)
         return replace(batch, labeled=labeled, original=wide[0], augmented=wide[1])
 
-    @property
-    def _pad_id(self) -> int:
-        return self.model.config.pad_token_id or 0
+
+def _output_of(request: Request) -> Generator[Request, ClassifierOutput | None, ClassifierOutput]:
+    output = yield request
+    assert output is not None, "the first value sent to a generator is None, and it answers no request"
+    return output
+
+
+def concatenated(model: PreTrainedModel, rows: Sequence[Inputs]) -> Inputs:
+    """One batch of all rows; token ids are embedded where other rows are embeddings."""
+    if any(isinstance(part, Embedded) for part in rows):
+        rows = [embed(model, part) if isinstance(part, Tokens) else part for part in rows]
+    return concatenate(rows, pad_id=pad_id(model))
+
+
+def pad_id(model: PreTrainedModel) -> int:
+    return model.config.pad_token_id or 0
 
 
 def _counted_by_any(selections: Iterable[RowSelection]) -> Tensor | None:

@@ -1,54 +1,40 @@
 """`train`: checks the arguments, writes the configuration, and fine-tunes a classifier or fits a baseline."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator
 
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
-from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import check_tune, gets_linear_head, hidden_width
-from text_uda.objectives import (
-    PRESETS,
-    Method,
-    all_needs,
-    baseline_of,
-    check_together,
-    in_use,
-    losses,
-    method_name,
-)
-from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
+from text_uda.objectives import PRESETS, Method, baseline_of, losses
+from text_uda.objectives.weight_averaging import Averaging
 from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
-from text_uda.runs.decisive_settings import BASELINE_SETTINGS
 from text_uda.runs.directory import REFIT, RunDirectory
-from text_uda.runs.provenance import code_versions, machine
+from text_uda.runs.provenance import machine
 from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
+from text_uda.training.classifier_task import ClassifierTask, load_pretrained
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.fit_baseline import BaselineFit
-from text_uda.training.in_step_augmentation import InStep, kind_of
+from text_uda.training.in_step_augmentation import InStep
 from text_uda.training.loop import train_loop
 from text_uda.training.non_finite import NonFiniteError
+from text_uda.training.run_plan import RunPlan, accelerator_of, chosen_averaging, needs_of, plan_run
 from text_uda.training.settings import TrainSettings
-from text_uda.training.skewed_labels import balanced_prior
 from text_uda.training.stop_signals import StopRequest
-from text_uda.training.trackers import Tracker, check_trackers
-from text_uda.training.unlabeled_views import Views, find_views
-from translation_cache import Cache, Job, digest
-
-log = logging.getLogger("text_uda")
+from text_uda.training.trackers import Tracker, check_trackers, tracking
+from translation_cache import Cache, Job
 
 __all__ = ["NonFiniteError", "TrainSettings", "train"]
 
@@ -123,30 +109,15 @@ def train(
     every_label = all_labels(split) if refit else None
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
-    check_together(objectives)
-    baseline = baseline_of(objectives)
+    needs, baseline = needs_of(objectives), baseline_of(objectives)
     if baseline is not None and averaging is not None:
         raise SettingsError(f"{type(baseline).__name__} takes no step, so no weights can be averaged: omit averaging")
-    needs = all_needs(in_use(losses(objectives)).values())
-    if averaging is not None and not isinstance(averaging, EMA | FastSWA):
-        raise SettingsError(f"averaging={averaging!r}: choose EMA(), FastSWA() or None")
-    if needs.teacher and isinstance(averaging, FastSWA):
-        raise SettingsError("a teacher is a moving average of the weights: set averaging=EMA(), or omit averaging")
-    averaging = averaging or (EMA() if needs.teacher else None)
-    if distributed.is_main() and (warning := balanced_prior(split, losses(objectives))) is not None:
-        log.warning(warning)
-    views = find_views(split, needs, augmentation, cache, filters, settings)
-    method = method_name(objectives, averaging, views and views.method)
+    averaging = chosen_averaging(averaging, teacher=needs.teacher)
+    plan = plan_run(split, objectives, averaging, augmentation, cache, filters, settings)
     run = _Run(
-        method=method,
-        objectives=objectives,
-        averaging=averaging,
-        views=views,
-        augmentation=augmentation if views is not None and views.method is not None else None,
-        cache=cache,
-        filters=filters,
+        plan=plan,
         settings=settings,
-        name=name or f"{method} seed {settings.seed}",
+        name=name or f"{plan.method} seed {settings.seed}",
         resume=resume,
         stop=stop,
         track=track,
@@ -165,14 +136,7 @@ def train(
 class _Run:
     """The arguments of `train` that a run and its refit share."""
 
-    method: str
-    objectives: Sequence[Method]
-    averaging: Averaging | None
-    views: Views | None
-    augmentation: Job | InStep | None
-    """None where no objective uses it."""
-    cache: Cache | None
-    filters: Filters | None
+    plan: RunPlan
     settings: TrainSettings
     name: str
     resume: bool
@@ -191,14 +155,9 @@ class _Run:
             refit_of: for a refit, the split digest, the label shares and the best step of the first run, whose folder
                 contains `out`.
         """
-        objectives, settings, track = self.objectives, self.settings, self.track
-        baseline, directory = baseline_of(objectives), RunDirectory(out)
-        accelerator = Accelerator(
-            mixed_precision="no",  # `FineTuning` casts: accelerate allows one precision a process
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],  # buffers are equal everywhere
-            log_with=list(track) or None,
-            project_dir=str(directory.path),
-        )
+        plan, settings, track = self.plan, self.settings, self.track
+        baseline, directory = baseline_of(plan.objectives), RunDirectory(out)
+        accelerator = accelerator_of(directory, track)
         distributed.check(accelerator)
         check_divisible(settings)
         if self.resume and baseline is None:
@@ -213,25 +172,14 @@ class _Run:
         if baseline is not None:
             steps = 0
         config = self._config(split, steps, refit_of) | {"machine": machine(accelerator, precision)}
-        inputs = paths_in([settings.encoder, config["augmentation"], str(self.cache), self.command])
+        inputs = paths_in([settings.encoder, config["augmentation"], str(plan.cache), self.command])
         is_new = locks.enter_context(claimed(directory, config, resume=self.resume, inputs=inputs))
         if (finished := directory.result()) is not None:
             return finished
         resolved = replace(settings, precision=precision)
         try:
             run = (
-                FineTuning(
-                    split,
-                    losses(objectives),
-                    self.averaging,
-                    self.views,
-                    resolved,
-                    directory,
-                    accelerator,
-                    self.frozen,
-                    steps=steps,
-                    label_share=None if refit_of is None else refit_of["label_share"],
-                )
+                self._fine_tuning(split, resolved, directory, accelerator, steps, refit_of)
                 if baseline is None
                 else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen)
             )
@@ -240,50 +188,40 @@ class _Run:
             if is_new and distributed.is_main():
                 directory.discard()
             raise
-        if track:
-            tracked = {"run": config["name"], "method": config["method"], **asdict(settings)}
-            accelerator.init_trackers("text_uda", config=tracked)
-        try:
+        with tracking(accelerator, track, config, settings):
             return run.run() if isinstance(run, BaselineFit) else train_loop(run, self.stop)
-        finally:
-            for tracker in accelerator.trackers if track else ():
-                tracker.finish()
+
+    def _fine_tuning(
+        self,
+        split: Split,
+        settings: TrainSettings,
+        directory: RunDirectory,
+        accelerator: Accelerator,
+        steps: int,
+        refit_of: Mapping[str, Any] | None,
+    ) -> FineTuning:
+        task = ClassifierTask(
+            split,
+            losses(self.plan.objectives),
+            self.plan.views,
+            settings,
+            directory,
+            accelerator.device,
+            load_pretrained(split.classes, settings),
+            frozen=self.frozen,
+            label_share=None if refit_of is None else refit_of["label_share"],
+        )
+        return FineTuning(task, self.plan.averaging, settings, directory, accelerator, steps=steps)
 
     def _config(self, split: Split, steps: int, refit_of: Mapping[str, Any] | None) -> dict[str, Any]:
         """The content of config.json, except for the machine."""
-        objectives, averaging, settings = self.objectives, self.averaging, self.settings
-        used, cache = self.augmentation, self.cache
-        all_settings = asdict(settings)
-        is_baseline = baseline_of(objectives) is not None
-        return {
-            "name": self.name if refit_of is None else f"{self.name}, refit",
-            "method": self.method if refit_of is None else f"{self.method}, refit",
-            **({} if refit_of is None else {"refit_of": dict(refit_of)}),
-            "data": {
-                "name": split.name,
-                "classes": list(split.classes),
-                "digest": split.digest,
-                "test_digest": split.test_digest,
-                "unlabeled": len(split.unlabeled),
-                "labeled": len(split.labeled),
-                "labels_per_class": split.labels_per_class,
-                "label_sampling": split.label_sampling,
-                "dev": len(split.dev),
-                "test": len(split.test),
-            },
-            "labels": len(split.labeled.texts),
-            "seed": settings.seed,
-            "steps": steps,
-            "tune": settings.tune,
-            "encoder": settings.encoder,
-            "encoder_digest": encoder_digest(settings.encoder),
-            "objectives": [{"objective": type(o).__name__} | asdict(o) for o in objectives],  # pyright: ignore[reportArgumentType]
-            "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
-            "augmentation": None if used is None else used.settings(),
-            "cache_digest": digest(cache, used.settings()) if used is not None and cache is not None else None,
-            "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
-            "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
-            **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
-            **({} if self.command is None else {"command": dict(self.command)}),
-            **code_versions(),
-        }
+        words = "" if refit_of is None else ", refit"
+        return self.plan.config(
+            split,
+            self.settings,
+            name=self.name + words,
+            steps=steps,
+            method=self.plan.method + words,
+            more=None if refit_of is None else {"refit_of": dict(refit_of)},
+            command=self.command,
+        )

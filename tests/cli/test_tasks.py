@@ -1,0 +1,167 @@
+"""`train` with several tasks: label columns of one file, or --task NAME=DATA."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from text_uda.cli.data_options import DataChoice
+from text_uda.cli.task_options import TaskChoice, load_tasks
+from text_uda.data import Corpus, Rows
+from text_uda.data.near_copies import have_near_copy
+from text_uda.data.several_tasks import columns_among, without_tests_of_others
+
+GOOD, BAD, THINGS = ("good", "great", "fine", "best"), ("bad", "poor", "dull", "worst"), ("film", "plot", "actor")
+FRAMES = ("the {} was {}", "this {} is very {}", "a {} so {}", "that {} with {}")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    """96 texts with a verdict and a thing; some cells are empty."""
+    path = tmp_path_factory.mktemp("tables") / "a.csv"
+    rows = [(f.format(thing, word), word in GOOD, thing) for f in FRAMES for word in GOOD + BAD for thing in THINGS]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "verdict", "thing"])
+        for number, (text, good, thing) in enumerate(rows):
+            verdict = "" if number % 7 == 3 else "good" if good else "bad"
+            writer.writerow([text, verdict, "" if number % 5 == 1 else thing])
+    return path
+
+
+@pytest.fixture
+def words(tiny_bert) -> list:
+    settings = ["--tune", "head", "--steps", 4, "--evaluate-every", 2, "--max-tokens", 16, "--labeled-batch", 4]
+    return ["--labels", 6, "--encoder", tiny_bert, *settings]
+
+
+def test_label_columns_of_one_file_are_tasks(run, record, table, words, tmp_path):
+    out = tmp_path / "run"
+    result = run("train", table, "--label-column", "verdict", "--label-column", "thing", *words, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "task verdict:" in result.stdout and "task thing:" in result.stdout
+    assert f"are in {out / 'tasks'}" in result.stdout and "mean of 2 tasks (step " in result.stdout
+    configs = {name: json.loads((out / "tasks" / name / "config.json").read_text()) for name in ("verdict", "thing")}
+    assert configs["verdict"]["data"]["classes"] == ["bad", "good"]
+    assert configs["thing"]["data"]["classes"] == sorted(THINGS)
+    assert configs["thing"]["data"]["name"] == "a (thing)" and configs["thing"]["method"] == "none, joint of 2 tasks"
+    answers = run("predict", out / "tasks" / "thing", input="the film was good\n")
+    assert json.loads(answers.stdout.splitlines()[-1])["label"] in THINGS
+    report = run("report", out, "--out", tmp_path / "report.html")
+    assert report.exit_code == 0 and "a (verdict)" in report.stdout and "a (thing)" in report.stdout
+    again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
+    assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
+
+
+def test_tasks_by_name(record, table, words, tmp_path):
+    columns = ["--label-column", "verdict"]
+    given = ["--task", f"one={table}", "--task", f"two={table}", "--tasks", "alternate", "--task-power", 0]
+    result = record("train", *given, *columns, *words, "--out", tmp_path / "run")
+    assert list(result["tasks"]) == ["one", "two"]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["task_method"] == {"method": "Alternate", "power": 0.0}
+
+
+def test_a_label_column_that_data_lacks_is_that_of_another_file(table, tmp_path):
+    """As before: each file is read by the one that it has."""
+    data = DataChoice(source=str(table), label_column=("verdict", "stars"))
+    assert TaskChoice().data_of_tasks(data) is None
+    both = DataChoice(source=str(table), label_column=("verdict", "stars", "thing"))
+    of_tasks = TaskChoice().data_of_tasks(both)
+    assert of_tasks is not None
+    assert {name: one.label_column for name, one in of_tasks.items()} == {
+        "verdict": ("verdict", "stars"),
+        "thing": ("thing", "stars"),
+    }
+    assert columns_among("wordnet-6", ("label", "text")) == [] == columns_among("no-such-set", ("a", "b"))
+
+
+def test_a_row_without_a_cell_is_unlabeled_text_of_that_task(table):
+    data = DataChoice(source=str(table), label_column=("verdict", "thing"))
+    of_tasks = TaskChoice().data_of_tasks(data)
+    assert of_tasks is not None
+    corpora = load_tasks(of_tasks)
+    with table.open(newline="") as file:
+        empty = {row["text"]: {name for name in of_tasks if not row[name]} for row in csv.DictReader(file)}
+    for name, corpus in corpora.items():
+        assert corpus.unlabeled and all(name in empty[text] for text in corpus.unlabeled)
+
+
+def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
+    data = DataChoice(source=str(table), label_column=("verdict", "thing"))
+    of_tasks = TaskChoice().data_of_tasks(data)
+    assert of_tasks is not None
+    corpora = load_tasks(of_tasks)
+    for name, corpus in corpora.items():
+        other = next(one for key, one in corpora.items() if key != name)
+        assert not have_near_copy(corpus.training_texts(), other.test.texts).any()
+    none = Rows((), ())
+    alone = Corpus("a", "", ("x", "y"), Rows(("A text",), (0,)), none, unlabeled=("More", "Another"))
+    tested = Corpus("b", "", ("x", "y"), none, Rows(("a text!", "more."), (0, 1)))
+    left = without_tests_of_others({"a": alone, "b": tested})["a"]
+    assert left.train.texts == () and left.unlabeled == ("Another",) and left.unused.texts == ("A text",)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--task", "a=x.csv", "--task", "a=y.csv"], "--task 'a' is given twice"),
+        (["--task", "x.csv"], "--task 'x.csv' is not NAME=DATA, such as reviews=reviews.csv"),
+        (["wordnet-6", "--task", "a=x.csv"], "--task names the data of each task: leave out 'wordnet-6'"),
+        (["--task", "a=x.csv", "--test", "t.csv"], "--test FILE does not say which task it belongs to"),
+        (["--task", "a=x.csv", "--dev", "t.csv"], "--dev FILE does not say which task it belongs to"),
+        (["--task", "a=x.csv", "--refit"], "--refit trains the model of one task again"),
+        (["--task", "a=x.csv", "--task-power", "1"], "--task-power is for --tasks alternate"),
+        (["--task", "a=x.csv", "--tasks", "alternate", "--task-weights", "a=1"], "leave it out with alternate"),
+        (["--task", "a=x.csv", "--task-weights", "a"], "'a' is not NAME=NUMBER"),
+        (["--task", "a=x.csv", "--tasks", "pcgrad", "--task-weights", "a=1"], "leave one of them out"),
+        (["wordnet-6", "--tasks", "joint"], "--tasks is for several tasks, and there is one"),
+        ([], "Missing argument 'DATA'"),
+        (["--task", "a=wordnet-6", "--class-weights", "1,2"], "2 numbers and the task 'a' 6 classes"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(refused, tmp_path, given, message):
+    assert message in refused("train", *given, "--labels", 6, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cell_that_is_no_label_is_named_with_its_row(refused, tmp_path):
+    file = tmp_path / "a.csv"
+    rows = "\n".join(f"text {number},{number % 2},{number % 3}" for number in range(40))
+    file.write_text(f"text,stars,topic\n{rows}\ntext 40,nan,1\n")
+    columns = ["--label-column", "stars", "--label-column", "topic"]
+    message = refused("train", file, *columns, "--labels", 6, "--out", tmp_path / "run")
+    assert "label 'nan' (row 42) stands among numbers and is no label; leave the field empty" in message
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_the_models_of_one(record, table, tiny_bert, tmp_path):
+    """Alternating, so that each step leaves a head without a gradient; pcgrad is refused before anything is written."""
+    columns = ["--label-column", "verdict", "--label-column", "thing", "--labels", 6, "--encoder", tiny_bert]
+    steps = ["--steps", 6, "--evaluate-every", 3, "--max-tokens", 16, "--labeled-batch", 4, "--learning-rate", 1e-3]
+    words = [table, *columns, *steps, "--dropout", 0, "--objective", "mean-teacher", "--tasks"]
+    record("train", *words, "alternate", "--out", tmp_path / "one")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
+
+    def two(*more: object) -> subprocess.CompletedProcess:
+        command = [*launcher, "-m", "text_uda.cli", "train", *map(str, (*words, *more))]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+    done = two("alternate", "--out", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    for name in ("verdict", "thing"):
+        one, other = (
+            load_file(tmp_path / out / "tasks" / name / "model" / "model.safetensors") for out in ("one", "two")
+        )
+        for key, value in one.items():
+            torch.testing.assert_close(other[key], value, atol=2e-5, rtol=1e-4, msg=f"{name}: {key}")
+    refused = two("pcgrad", "--out", tmp_path / "three")
+    assert refused.returncode != 0 and "each of 2 processes has a part of a batch: use one process" in refused.stderr
+    assert not (tmp_path / "three").exists()

@@ -1,0 +1,166 @@
+"""The options of `train` for several tasks on one encoder: which they are, and how they share the steps."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from text_uda.cli.data_options import DataChoice
+from text_uda.cli.output import printable
+from text_uda.cli.settings_options import declared_options
+from text_uda.errors import DataError, SettingsError
+from text_uda.ranges import NotNegative
+
+if TYPE_CHECKING:
+    from text_uda.data import Corpus
+    from text_uda.tasks.alternate import Alternate
+    from text_uda.tasks.joint import Joint
+
+
+log = logging.getLogger("text_uda")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskChoice:
+    task: tuple[str, ...] = ()
+    """A task and its data, NAME=DATA, instead of DATA; can be repeated. None: one task, or one for each --label-column
+    of DATA."""
+
+    tasks: Literal["joint", "uncertainty", "pcgrad", "alternate"] | None = None
+    """How several tasks share the steps: all in each step, with fixed weights (joint), weights by their uncertainty, or
+    gradients without conflicts (pcgrad), or one task in each step (alternate). None: joint."""
+
+    task_weights: str | None = None
+    """Factors on the losses of joint tasks, as in reviews=1,tweets=0.5. None: 1 each."""
+
+    task_power: NotNegative | None = None
+    """Exponent of the number of labeled rows by which alternate draws a task. None: 0.5."""
+
+    def data_of_tasks(self, data: DataChoice) -> dict[str, DataChoice] | None:
+        """The data of each task; None where there is one task, without a name.
+
+        Several label columns that DATA itself has are tasks. Label columns that it lacks are those of other files, in
+        any case.
+
+        Raises:
+            SettingsError: options that contradict each other.
+        """
+        if self.task:
+            return self._by_name(data)
+        if not data.source:
+            raise click.UsageError("Missing argument 'DATA'.", click.get_current_context())
+        columns = self._label_columns(data)
+        if len(columns) > 1:
+            others = tuple(name for name in data.label_column if name not in columns)
+            return {name: dataclasses.replace(data, label_column=(name, *others)) for name in columns}
+        for option in ("tasks", "task_weights", "task_power"):
+            if getattr(self, option) is not None:
+                raise SettingsError(
+                    f"--{option.replace('_', '-')} is for several tasks, and there is one: give --task NAME=DATA for "
+                    "each, or --label-column for several columns of DATA, or leave it out"
+                )
+        return None
+
+    def _label_columns(self, data: DataChoice) -> list[str]:
+        if len(data.label_column) < 2:
+            return []
+        from text_uda.data.several_tasks import columns_among
+        from text_uda.data.tables import names_files
+
+        if not names_files(data.source) and not (data.test or data.dev):
+            first, *others = data.label_column
+            log.warning(
+                "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
+                data.source,
+                first,
+                " and ".join(map(repr, others)),
+            )
+        return columns_among(data.source, data.label_column)
+
+    def _by_name(self, data: DataChoice) -> dict[str, DataChoice]:
+        if data.source:
+            raise SettingsError(f"--task names the data of each task: leave out {data.source!r}, or give it a name too")
+        for option in ("test", "dev", "unlabeled"):
+            if getattr(data, option):
+                raise SettingsError(
+                    f"--{option} FILE does not say which task it belongs to: leave it out (rows without a label in the "
+                    "data of a task are its unlabeled texts; its test and development rows are drawn)"
+                )
+        of_tasks: dict[str, DataChoice] = {}
+        for words in self.task:
+            name, equals, source = words.partition("=")
+            if not (name and equals and source):
+                raise SettingsError(f"--task {words!r} is not NAME=DATA, such as reviews=reviews.csv")
+            if name in of_tasks:
+                raise SettingsError(f"--task {name!r} is given twice; each task has a name of its own")
+            of_tasks[name] = dataclasses.replace(data, source=source)
+        return of_tasks
+
+    def method(self) -> "Joint | Alternate":
+        """Raises SettingsError for an option of another method."""
+        from text_uda.tasks.alternate import Alternate
+        from text_uda.tasks.joint import Joint
+
+        if self.tasks == "alternate":
+            if self.task_weights is not None:
+                raise SettingsError("--task-weights add up the losses of joint tasks: leave it out with alternate")
+            return Alternate() if self.task_power is None else Alternate(power=self.task_power)
+        if self.task_power is not None:
+            raise SettingsError("--task-power is for --tasks alternate, which draws a task: leave it out")
+        weights = "fixed" if self.tasks in (None, "joint") else self.tasks
+        return Joint(weights=weights, task_weights=self._weights())
+
+    def _weights(self) -> Mapping[str, float] | None:
+        if self.task_weights is None:
+            return None
+        weights: dict[str, float] = {}
+        for words in self.task_weights.split(","):
+            name, _, number = words.partition("=")
+            try:
+                weights[name.strip()] = float(number)
+            except ValueError as error:
+                raise SettingsError(
+                    f"--task-weights: {words!r} is not NAME=NUMBER, as in reviews=1,tweets=0.5"
+                ) from error
+        return weights
+
+
+def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
+    """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
+    from text_uda.data.several_tasks import without_tests_of_others
+
+    corpora: dict[str, Corpus] = {}
+    for name, of_task in data.items():
+        try:
+            corpora[name] = of_task.load()
+        except DataError as error:
+            raise DataError(f"task {name!r}: {error}") from error
+    names = [corpus.name for corpus in corpora.values()]
+    for task, corpus in corpora.items():
+        if names.count(corpus.name) > 1:
+            corpora[task] = dataclasses.replace(corpus, name=f"{corpus.name} ({task})")
+    return without_tests_of_others(corpora)
+
+
+def describe_results(result: Mapping[str, Any]) -> str:
+    """A line for each task and one for their mean: errors on the development and the test rows."""
+
+    def line(name: str, figures: Mapping[str, Any]) -> str:
+        words = {"dev error": "dev_error", "test error": "test_error", "last test error": "last_test_error"}
+        known = [f"{label} {figures[key]:.2f}%" for label, key in words.items() if figures[key] is not None]
+        return f"{printable(name)}: {', '.join(known)}"
+
+    lines = [line(name, figures) for name, figures in result["tasks"].items()]
+    return "\n".join([*lines, line(f"mean of {len(lines)} tasks (step {result['best_step']:,})", result["mean"])])
+
+
+task_options = declared_options(
+    (__name__, "TaskChoice"),
+    into=TaskChoice,
+    under="tasks",
+    group="Tasks",
+    metavars={"task": "NAME=DATA", "task_weights": "NAME=X,..."},
+)

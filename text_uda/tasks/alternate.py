@@ -1,0 +1,54 @@
+"""One task in each step, drawn at random."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+from torch import Tensor
+
+from text_uda.keyed_random import Key
+from text_uda.ranges import NotNegative, check_ranges
+from text_uda.tasks.method import Run, TaskBatches, summed
+from text_uda.tasks.shared_encoder import SharedEncoder
+from text_uda.training.step import StepLoss
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternate:
+    """A step on the rows of one task t, which is drawn with a probability proportional to N_t^power.
+
+    N_t is the number of labeled rows of the task. The draw depends on the seed and the step alone. A step leaves the
+    heads of the other tasks, and their moments in the optimizer, as they are. With T tasks each has about 1/T of the
+    steps, so a run needs more of them than one on all tasks at once.
+    """
+
+    power: NotNegative = 0.5
+    """Exponent of the number of labeled rows: 0 draws the tasks equally often, 1 in proportion to labeled rows."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    @property
+    def name(self) -> str:
+        return "alternate"
+
+    @property
+    def trains_every_head(self) -> bool:
+        return False
+
+    @property
+    def trains_weights(self) -> bool:
+        return False
+
+    def check(self, names: Collection[str], *, processes: int) -> None:
+        pass
+
+    def tasks_of(self, step: int, *, sizes: Mapping[str, int], seed: int) -> Collection[str]:
+        sums = list(accumulate(size**self.power for size in sizes.values()))
+        return [list(sizes)[Key(seed, "task").draws(step).weighted(sums)]]
+
+    def total(self, losses: Mapping[str, Tensor], log_variances: Tensor | None) -> Tensor:
+        return summed(losses)
+
+    def backward(self, run: Run, batches: TaskBatches, models: SharedEncoder, *, seed: int) -> StepLoss:
+        return run(batches)

@@ -1,0 +1,108 @@
+"""Checks of tasks before they share an encoder. Each error names the task and says what to do."""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+
+import numpy as np
+
+from text_uda.data import Split
+from text_uda.data.near_copies import have_near_copy
+from text_uda.data.texts import joined
+from text_uda.errors import SettingsError
+from text_uda.objectives import Method, baseline_of
+
+log = logging.getLogger("text_uda")
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise SettingsError unless each name can be that of a folder, beside the others."""
+    if not names:
+        raise SettingsError("there is no task; give at least one, by its name")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][\w .-]*", name, re.ASCII) or name.endswith((" ", ".")):
+            raise SettingsError(
+                f"task {name!r}: a task names a folder; use letters, digits, spaces, '-', '_' and '.' in its name"
+            )
+    folded = [name.casefold() for name in names]
+    if twice := [name for name in names if folded.count(name.casefold()) > 1]:
+        raise SettingsError(f"the tasks {' and '.join(map(repr, twice))} have one name; rename one of them")
+
+
+def check_split(name: str, split: Split) -> None:
+    """Raise SettingsError where a task has nothing to learn."""
+    if not len(split.labeled):
+        raise SettingsError(f"task {name!r} has no labeled row; give it labels, or leave the task out")
+    if len(split.classes) < 2:
+        classes = ", ".join(map(repr, split.classes)) or "none"
+        raise SettingsError(f"task {name!r} has one class ({classes}), and a classifier needs two: leave the task out")
+    if len(present := {*split.labeled.labels}) < 2:
+        only = split.classes[present.pop()]
+        raise SettingsError(f"all labeled rows of task {name!r} are of class {only!r}; label a row of another class")
+    if not len(split.test):
+        raise SettingsError(f"task {name!r} has no test row; give it some")
+
+
+def check_objectives(name: str, objectives: Sequence[Method]) -> None:
+    """Raise SettingsError for a method without steps: it shares no encoder."""
+    baseline = baseline_of(objectives)
+    if baseline is not None:
+        raise SettingsError(
+            f"task {name!r}: {type(baseline).__name__} is fitted on features and takes no step, so it cannot share the "
+            "training of an encoder; run it by itself (`train`), or choose objectives of a training step"
+        )
+
+
+def check_development(splits: Mapping[str, Split]) -> None:
+    """Raise SettingsError where some tasks have development rows and others none: one step is chosen for all."""
+    without = [name for name, split in splits.items() if not len(split.dev)]
+    if without and len(without) < len(splits):
+        raise SettingsError(
+            f"task {without[0]!r} has no development rows, and other tasks have some; one step is chosen for all "
+            "tasks, so give some to each, or to none"
+        )
+
+
+def overlap_warnings(splits: Mapping[str, Split]) -> list[str]:
+    """What the test rows of a task share with the rows of another task. Near copies count as one text."""
+    warnings, pairs = [], set[frozenset[str]]()
+    for name, other in permutations(splits, 2):
+        test, tested = splits[name].test.texts, splits[other].test.texts
+        if frozenset((name, other)) not in pairs:
+            pairs.add(frozenset((name, other)))
+            shared = have_near_copy(test, tested)
+            if shared.any():
+                warnings.append(
+                    f"tasks {name!r} and {other!r} share {shared.sum():,} test texts (the first is "
+                    f"{_quoted(test, shared)}): their test errors are not independent"
+                )
+        trained = joined(splits[other].labeled.texts, splits[other].unlabeled)
+        seen = have_near_copy(test, trained)
+        if seen.any():
+            warnings.append(
+                f"{seen.sum():,} test texts of task {name!r} are training texts of task {other!r} (the first is "
+                f"{_quoted(test, seen)}): the shared encoder sees them, so the test error of {name!r} can be too low; "
+                f"remove them from the training texts of {other!r}"
+            )
+    return warnings
+
+
+def class_warnings(splits: Mapping[str, Split]) -> list[str]:
+    """Class names that two tasks have, where their other classes differ. Heads are separate, so nothing is merged."""
+    warnings = []
+    names = list(splits)
+    for index, name in enumerate(names):
+        for other in names[index + 1 :]:
+            here, there = set(splits[name].classes), set(splits[other].classes)
+            if here != there and (common := sorted(here & there)):
+                warnings.append(
+                    f"the class{'' if len(common) == 1 else 'es'} {', '.join(map(repr, common))} of tasks {name!r} and "
+                    f"{other!r} are taken as different classes, since each task has its own head"
+                )
+    return warnings
+
+
+def _quoted(texts: Sequence[str], rows: np.ndarray) -> str:
+    text = texts[int(np.flatnonzero(rows)[0])]
+    return repr(text if len(text) <= 60 else text[:57] + "...")
