@@ -42,7 +42,7 @@ PHASES = (
     "after the last step",
     "in the final writes",
 )
-MOMENTS = ("time", "step", "step", "checkpoint", "checkpoint", "end", "beginning")
+MOMENTS = ("time", "step", "step", "checkpoint", "checkpoint", "end", "models", "models", "beginning")
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,10 @@ def names(current: set[Entry]) -> set[str]:
     return {entry.name for entry in current}
 
 
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
 class Progress:
     """What a start has written to a run directory so far."""
 
@@ -186,10 +190,11 @@ class Progress:
         self._before = self._entries()
 
     def _entries(self) -> tuple[set[Entry], set[Entry]]:
-        return entries(self._out), entries(self._out / "checkpoints")
+        of_tasks = [entries(task) for task in self._out.glob("tasks/*")]
+        return entries(self._out).union(*of_tasks), entries(self._out / "checkpoints")
 
     def new(self) -> tuple[set[str], set[str]]:
-        """Names that the start has written: in the run directory, and in its checkpoints."""
+        """Names that the start has written: in the run directory and those of its tasks, and in its checkpoints."""
         now, before = self._entries(), self._before
         return names(now[0] - before[0]), names(now[1] - before[1])
 
@@ -209,16 +214,17 @@ class Progress:
     def is_at_the_last_step(self) -> bool:
         return self.logged_step() == STEPS
 
+    def writes_models(self) -> bool:
+        """The final writes have begun."""
+        return any(name in ("model", "result.json") or name.startswith(f"{PREFIX}model.") for name in self.new()[0])
+
     def phase(self) -> str:
         """The phase in which the start was killed."""
-        new, _ = self.new()
         if self.writes_checkpoint():
             return "in a checkpoint write"
-        is_task_written = any(self._out.glob("tasks/*/model")) or any(self._out.glob(f"tasks/*/{PREFIX}model.*"))
-        begun = any(name.startswith(f"{PREFIX}model.") for name in new)
-        if {"model", "result.json"} & new or begun or is_task_written:
+        if self.writes_models():
             return "in the final writes"
-        if "metrics.jsonl" not in new:
+        if "metrics.jsonl" not in self.new()[0]:
             return "starting"
         if self.is_at_the_last_step():
             return "after the last step"
@@ -263,6 +269,9 @@ class Killer:
         elif kind == "end":
             self._wait(process, progress.is_at_the_last_step)
             process.join(chance.random() * 0.1)
+        elif kind == "models":
+            self._wait(process, progress.writes_models)
+            process.join(chance.random() * 0.05)
         else:
             self._wait(process, lambda: bool(progress.new()[0]))
             process.join(chance.random() * 0.002)
@@ -323,7 +332,7 @@ def run(folder: Path, *, rounds: int, seed: int, methods: Sequence[str] = METHOD
         actual = outcome(out)
         wrong = [name for name, expected in undisturbed[method].items() if actual[name] != expected]
         different += [f"round {number}: {method}: {name}" for name in wrong]
-        left_over |= names(entries(out)) - names(entries(folder / f"undisturbed-{method}"))
+        left_over |= files(out) - files(folder / f"undisturbed-{method}")
         print(
             f"round {number + 1} of {rounds}: {method}, {kills} kills; {seconds[method]:.1f} s undisturbed",
             file=sys.stderr,

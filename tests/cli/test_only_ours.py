@@ -15,10 +15,12 @@ CONFIGS = {"of a program": '{"name": "app", "version": "1.0"}', "of a run": None
 
 FOLDER = "THEIRS"  # in the words below
 HEAD = ("train", "DATA", *TRAIN, "--encoder", "BERT")
+TASKS = ("train", "--task", "a=DATA", "--task", "b=DATA", *TRAIN, "--encoder", "BERT")
 PRETRAIN = ("pretrain", "DATA", "--steps", "1", "--encoder", "BERT")
 WRITES = [
     *((*words, "--out", FOLDER, option) for words in (HEAD, PRETRAIN) for option in ("--no-resume", "--resume")),
     (*HEAD, "--refit", "--out", FOLDER, "--no-resume"),
+    *((*TASKS, "--out", FOLDER, option) for option in ("--no-resume", "--resume")),
     (*HEAD, "--objective", "logistic-regression", "--out", FOLDER, "--no-resume"),
     ("ablate", "table2", "--data", "DATA", "--size", "smoke", "--encoder", "BERT", "--out", FOLDER),
     ("ablate", "table2", "--data", "DATA", "--size", "smoke", "--encoder", "BERT", "--cache", FOLDER, "--out", "new"),
@@ -69,6 +71,7 @@ def call(run, reviews, tiny_bert, finished, tmp_path, monkeypatch):
 
     def with_words(words, folder):
         places = {"DATA": reviews, "BERT": tiny_bert, "RUN": finished}
+        words = (word.replace("=DATA", f"={reviews}") for word in words)
         return run(*(str(places.get(word, word)).replace(FOLDER, str(folder)) for word in words))
 
     return with_words

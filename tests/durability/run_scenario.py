@@ -11,6 +11,7 @@ from make_fixtures import OBJECTIVES, SETTINGS, TEXTS, Reversed, split
 from recording import Recorder
 
 from text_uda.runs.directory import RunDirectory
+from text_uda.tasks.train_tasks import train_tasks
 from text_uda.training import checkpoint
 from text_uda.training.metrics import MACHINE_METRICS
 from text_uda.training.pretrain_settings import PretrainSettings
@@ -42,6 +43,22 @@ def train_alone() -> None:
 
 def train_again() -> None:
     train_and_refit(resume=False)
+
+
+def train_two_tasks(*, resume: bool = True) -> None:
+    train_tasks(
+        {"a": split(), "b": replace(split(), name="others", digest="1" * 32)},
+        objectives=OBJECTIVES,
+        augmentation=Reversed(),
+        cache=FIXTURE / "cache",
+        settings=replace(SETTINGS, encoder=str(FIXTURE / "encoder"), steps=4, checkpoint_every=2, evaluate_every=2),
+        out="run",
+        resume=resume,
+    )
+
+
+def train_two_tasks_again() -> None:
+    train_two_tasks(resume=False)
 
 
 def pretrain_encoder() -> None:

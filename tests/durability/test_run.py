@@ -4,13 +4,27 @@ from pathlib import Path
 
 import pytest
 from exploring import CrashStates
-from run_scenario import Training, Work, pretrain_encoder, train_again, train_and_refit
+from run_scenario import (
+    Training,
+    Work,
+    pretrain_encoder,
+    train_again,
+    train_and_refit,
+    train_two_tasks,
+    train_two_tasks_again,
+)
 
 
 @pytest.mark.parametrize(
     ("work", "rerun", "most"),
-    [(train_and_refit, None, (150, 4)), (train_again, train_and_refit, (100, 3)), (pretrain_encoder, None, (60, 2))],
-    ids=["train", "train again", "pretrain"],
+    [
+        (train_and_refit, None, (150, 4)),
+        (train_again, train_and_refit, (100, 3)),
+        (train_two_tasks, None, (100, 3)),
+        (train_two_tasks_again, train_two_tasks, (60, 2)),
+        (pretrain_encoder, None, (60, 2)),
+    ],
+    ids=["train", "train again", "several tasks", "several tasks again", "pretrain"],
 )
 def test_a_run_survives_a_power_cut_at_each_step(
     tmp_path: Path, work: Work, rerun: Work | None, most: tuple[int, int]

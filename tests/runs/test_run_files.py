@@ -118,8 +118,8 @@ def test_inputs_inside_a_run_are_known_whatever_path_names_them(tmp_path, monkey
     read = [run, run / "model", tmp_path / "link", run / "model" / ".." / "examples.jsonl"]
     assert inputs_among(own, [*read, run / "data.csv", tmp_path], run) == read
     monkeypatch.chdir(tmp_path)
-    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3}
-    assert {str(path) for path in paths_in([options, [["x"], "\0", "a" * 999]])} == {"run", "run/model"}
+    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3, "task": ["a=b=run/data.csv"]}
+    assert {str(path) for path in paths_in([options, [["x"], "\0", "a" * 999]])} == {"run", "run/model", "run/data.csv"}
 
 
 def test_a_word_of_an_option_is_no_input_where_the_run_has_its_name(tmp_path, monkeypatch):

@@ -67,8 +67,11 @@ def encoder_path(name: str) -> str:
 
 def _check_is_no_damaged_run(folder: Path) -> None:
     """Raise SettingsError where the folder is the run of a classifier, and not its model, or that model is damaged."""
-    if RunDirectory(folder).is_run():
-        raise SettingsError(f"the encoder {folder} is the run of a classifier; name its model, {folder / 'model'}")
+    directory = RunDirectory(folder)
+    if directory.is_run():
+        models = [str(one.model) for one in directory.task_directories()]
+        kind = "several tasks; name the model of one" if models else "a classifier; name its model"
+        raise SettingsError(f"the encoder {folder} is the run of {kind}, {' or '.join(models) or directory.model}")
     folder = folder.resolve()
     run = RunDirectory(folder.parent)
     if folder == run.model and run.is_run() and run.result() is not None:

@@ -40,13 +40,11 @@ from text_uda.runs.run_files import (
     remove_unfinished,
     sort_entries,
 )
-from translation_cache.atomic import make_folder, sync, whole_folder, write_whole
+from translation_cache.atomic import make_folder, sync, write_whole
 
 log = logging.getLogger("text_uda")
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
     from text_uda.model.precision import Precision, ResolvedPrecision
 
 PRETRAINING = "pretrain"  # the `method` of a run that trains an encoder
@@ -155,6 +153,33 @@ class RunDirectory:
         self.write("config.json", {MARKER: FORMAT, **config})
         return True
 
+    def open_task(self, name: str, config: Mapping[str, Any]) -> None:
+        """Start or resume the run directory of a task, whose settings are those of this run. The end of this run writes
+        the model and the result of each task again: until then, no task is finished.
+
+        Raises:
+            SettingsError: its folder holds other files.
+            OtherRunError: it holds a run with other settings.
+        """
+        task = self.task(name)
+        is_run = (task.path / "config.json").exists()
+        if is_run:
+            task._check_same({**config, "machine": task.config().get("machine")})  # this run says where it differs
+            (task.path / "result.json").unlink(missing_ok=True)
+            sync(task.path)
+        task.check_place(resume=True)
+        remove_unfinished(task.path)
+        if not is_run:
+            make_folder(task.path)
+            task.write("config.json", {MARKER: FORMAT, **config})
+
+    def check_is_no_task(self) -> None:
+        """Raise SettingsError for the folder of a task, where the run of several tasks writes, under its lock."""
+        path = self.path.absolute()
+        run = RunDirectory(path.parent.parent)
+        if path.parent.name == TASKS and run.is_run() and path in [task.path for task in run.task_directories()]:
+            raise SettingsError(f"{self.path} is a task of the run {run.path}: name another folder for this run")
+
     def discard(self) -> None:
         """Remove a run that has not begun, so that a corrected call does not meet its settings."""
         remove_own(self.path, keep=(LOCK,))
@@ -203,25 +228,6 @@ class RunDirectory:
 
     def write_dev_predictions(self, lines: str) -> None:
         write_whole(self.dev_predictions, lines)
-
-    def write_model(
-        self, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", notes: Mapping[str, str] | None = None
-    ) -> None:
-        """Write an ordinary transformers folder.
-
-        Args:
-            notes: contents of further files, by their path in the folder.
-        """
-        from text_uda.model.linear_head import saved_form
-
-        with whole_folder(self.model, replace=True) as folder:
-            with saved_form(model):
-                model.save_pretrained(folder)
-            _set_truncation(tokenizer)
-            tokenizer.save_pretrained(folder)
-            for name, content in (notes or {}).items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_text(content, "utf-8")
 
     def finish(self, result: Mapping[str, Any]) -> dict[str, str]:
         """Write result.json, the last file of a run, then remove checkpoints and token ids; returns the digests of
@@ -320,7 +326,7 @@ class RunDirectory:
     def check_model(self) -> None:
         """Check the files of the models of a finished run; see `model_files.check_model`."""
         for directory in self.task_directories() or [self]:
-            check_model(directory.path, directory._read("result.json"))
+            check_model(directory.path, directory.result())
 
     def task_directories(self) -> list["RunDirectory"]:
         """The run directories of the tasks of this run, which has no model of its own; [] for a run of one task."""
@@ -363,24 +369,6 @@ class RunDirectory:
 
     def write_metrics(self, records: Iterable[Mapping[str, Any]]) -> None:
         write_whole(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
-
-
-def _set_truncation(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Put length and side of the truncation into the files of the tokenizer.
-
-    transformers saves the length, but a side only if the tokenizer was opened with it. It saves tokenizer.json with the
-    truncation of the last call, which a run whose features are stored never made. Programs without transformers read
-    that file.
-    """
-    tokenizer.init_kwargs["truncation_side"] = tokenizer.truncation_side
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return
-    backend.no_padding()
-    if tokenizer.model_max_length < 1 << 31:  # else the encoder has no limit
-        backend.enable_truncation(tokenizer.model_max_length, direction=tokenizer.truncation_side)
-    else:
-        backend.no_truncation()
 
 
 def _names(paths: Iterable[Path], folder: Path) -> str:

@@ -25,15 +25,17 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
 
 
-def check_model(run: Path, result: Mapping[str, Any]) -> None:
+def check_model(run: Path, result: Mapping[str, Any] | None) -> None:
     """Check the model of a finished run. A run of an earlier version has no digests: its weights must be there.
 
     Args:
-        result: the content of result.json.
+        result: the content of result.json; None where it is missing.
     Raises:
         DamagedModelError: a file of the model is missing, altered or added; the message names it.
     """
     model = run / "model"
+    if result is None:
+        raise _damaged(run / "result.json", "is missing")
     recorded = result.get("model_files")
     if recorded is None:
         names = ("config.json", "model*.safetensors")

@@ -29,7 +29,7 @@ _OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*")
 """Files that a system writes into any folder: neither of a run nor of a user."""
 
 # The options of a command and the settings of an augmentation that can name a file or a folder.
-PATH_OPTIONS = ("data", "unlabeled", "test", "dev", "cache", "encoder", "mlm_model", "translator", "model")
+PATH_OPTIONS = ("data", "task", "unlabeled", "test", "dev", "cache", "encoder", "mlm_model", "translator", "model")
 
 _EARLIER_KEYS = ("name", "method", "settings", "versions", "code_revision")  # of every config.json without a marker
 
@@ -137,12 +137,13 @@ def remove_folder(run: Path, name: str) -> None:
 
 
 def paths_in(value: Any) -> Iterator[Path]:
-    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`.
+    """The existing files and folders that the strings of options or settings name, also `marian:PATH,PATH`
+    and `NAME=PATH`.
 
     Of a mapping, only strings under `PATH_OPTIONS` count: the word of another option can be the name of the run, too.
     """
     if isinstance(value, str):
-        for word in {value, *re.split("[:,+]", value)}:
+        for word in {value, *re.split("[:,+=]", value), value.partition("=")[2]}:
             with suppress(OSError, ValueError):  # too long for a name, or with a null
                 if word and Path(word).exists():
                     yield Path(word)

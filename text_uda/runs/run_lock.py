@@ -29,11 +29,13 @@ def claimed(
         whether the run starts here.
     Raises:
         OtherRunError: the folder holds a run with other settings.
-        SettingsError: it holds other files, another process writes there, or it cannot be locked.
+        SettingsError: it holds other files, is a task of a run of several, another process writes there, or it cannot
+            be locked.
     """
     with ExitStack() as stack:
 
         def start() -> bool:
+            directory.check_is_no_task()
             if directory.is_finished(config, resume=resume):
                 if directory.holds_scratch():
                     _remove_scratch(directory)

@@ -185,7 +185,7 @@ class _Run:
             if (finished := directory.result()) is not None:
                 return finished
             distributed.on_main(
-                lambda: _open_tasks(directory, {task: of_task | where for task, of_task in configs.items()})
+                lambda: [directory.open_task(task, of_task | where) for task, of_task in configs.items()]
             )
             try:
                 run = self._fine_tuning(replace(settings, precision=precision), directory, accelerator)
@@ -286,10 +286,3 @@ def _seed_of(task: str, tasks: Mapping[str, Any], seed: int) -> int:
 
 def _described(method: Joint | Alternate | Pooled) -> dict[str, Any]:
     return {"method": type(method).__name__} | asdict(method)
-
-
-def _open_tasks(directory: RunDirectory, configs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the configuration of each task, where an earlier start did not."""
-    for task, config in configs.items():
-        if not (directory.task(task).path / "config.json").exists():
-            directory.task(task).open(config, resume=True)

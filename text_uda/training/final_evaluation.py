@@ -20,6 +20,7 @@ from text_uda.runs.per_class import named
 from text_uda.runs.prediction import probabilities
 from text_uda.runs.run_files import CARD
 from text_uda.runs.seen_texts import write_seen_texts
+from text_uda.runs.write_model import write_model
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
 
@@ -91,7 +92,7 @@ def write_result(
     }
 
     def write() -> dict[str, str]:
-        directory.write_model(model, tokenizer, {CARD: model_card(directory.config(), result)})
+        write_model(directory.model, model, tokenizer, {CARD: model_card(directory.config(), result)})
         directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
         directory.write_dev_predictions(dev_lines(split.dev, split.classes, chosen.dev))
         write_seen_texts(directory.path, split, unlabeled)

@@ -37,6 +37,7 @@ from text_uda.model.tokenized import TokenRows
 from text_uda.objectives.schedules import linear_decay
 from text_uda.progress import followed
 from text_uda.runs.directory import PRETRAINING, RunDirectory
+from text_uda.runs.write_model import write_model
 from text_uda.training import checkpoint
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.loop import StepResult
@@ -250,7 +251,7 @@ class MaskedLanguageModeling:
             # The encoder's own length, not max_tokens: fine-tuning may read more of a text than pretraining.
             tokenizer = load_tokenizer(encoder)
             limit_tokens(tokenizer, max_positions(self.module))
-            directory.write_model(self.module, tokenizer, notes)
+            write_model(directory.model, self.module, tokenizer, notes)
             return directory.finish(result)
 
         return result | {"model_files": distributed.on_main(write)}
