@@ -144,21 +144,22 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
         "alternate": Alternate(),
         **({"pooled": Pooled()} if setting.same_classes else {}),
     }
-    counts = [count for count in (setting.few // 4, setting.few) if count >= setting.classes]
-    for count in counts:
+    trials: list[Trial] = []
+    for count in (setting.few // 4, setting.few):
+        if count < setting.classes:
+            continue
         for task in setting.tasks:
-            yield from setting.baselines(REGRESSION, labels=count, prefix=f"{_word(task)}-", suffix=f"-{count}", task=task)
-    for count in counts:
+            named = {"prefix": f"{_word(task)}-", "suffix": f"-{count}"}
+            trials += setting.baselines(REGRESSION, labels=count, task=task, **named)
         for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
             shared = {"labels": count, "augmentation": augmentation}
             for task in setting.tasks:
-                yield from setting.trials(f"{_word(task)}-{name}-{count}", task=task, **shared)
+                trials += setting.trials(f"{_word(task)}-{name}-{count}", task=task, **shared)
             for how, method in together.items():
                 settings = setting.settings if how != "alternate" else setting.longer(len(setting.tasks))
-                trial = f"{how}-{name}-{count}"
-                yield from setting.trials(trial, task_method=method, settings=settings, **shared)
-            trial = f"random-{name}-{count}"
-            yield from setting.trials(trial, task_method=Joint(), random_task=True, **shared)
+                trials += setting.trials(f"{how}-{name}-{count}", task_method=method, settings=settings, **shared)
+            trials += setting.trials(f"random-{name}-{count}", task_method=Joint(), random_task=True, **shared)
+    yield from sorted(trials, key=lambda trial: trial.settings.seed)  # a study that is cut has whole seeds
 
 
 STUDIES: "dict[str, Callable[[Setting], Iterator[Trial]]]" = {
