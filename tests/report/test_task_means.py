@@ -28,13 +28,13 @@ ERRORS = {  # by method and task, for the seeds 0, 1, 2
 @pytest.fixture
 def comparisons(make_run, tmp_path):
     for (method, task), errors in ERRORS.items():
-        alone, _, sharing = method.partition(", ")
+        sharing = method.partition(", ")[2]
         tasks = [*TASKS, "noise"] if "3" in sharing else [*TASKS]
         shared = {"task": task, "shared": {"tasks": tasks, "method": {"method": "Joint"}}} if sharing else {}
         for seed, error in enumerate(errors):
             name = f"{method}-{task}-{seed}".replace(" ", "-").replace(",", "")
             data = {"name": f"{task}-snippets", "classes": ["negative", "positive"], "digest": f"{task} {seed}"}
-            make_run(alone, seed, error=error, folder=name, data=data, **(shared | {"method": method}))
+            make_run(method, seed, error=error, folder=name, data=data, **shared)
     return read([tmp_path]).comparisons
 
 

@@ -46,7 +46,7 @@ def test_all_tasks_have_one_model(two, settings, tmp_path, tune):
     assert result["tasks"]["verdict"]["test_error"] != result["tasks"]["thing"]["test_error"]
     texts = two["verdict"].test.texts[:4]
     answers = [predict(out / "tasks" / name, texts) for name in two]
-    assert [a.label for a in answers[0]] == [a.label for a in answers[1]]
+    assert [a["label"] for a in answers[0]] == [a["label"] for a in answers[1]]
     (out / "result.json").unlink()  # as a kill before the last write leaves it
     resumed = train_tasks(two, objectives=PLAIN, method=Pooled(), settings=settings(tune=tune), out=out)
     assert resumed["tasks"] == result["tasks"]
