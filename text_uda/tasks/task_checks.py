@@ -100,6 +100,16 @@ def overlap_warnings(splits: Mapping[str, Split]) -> list[str]:
     return warnings
 
 
+def nothing_shared_warning(tune: str, splits: Mapping[str, Split], *, shares_head: bool) -> list[str]:
+    """That the tasks train no weight together, where the encoder is frozen."""
+    if tune != "head" or shares_head or len(splits) < 2:
+        return []
+    return [
+        "tune='head' trains no weight that the tasks share: each head learns as in a run of its own; train layers too "
+        "(tune='last:2'), or share the head (the method pooled)"
+    ]
+
+
 def class_warnings(splits: Mapping[str, Split]) -> list[str]:
     """Class names that two tasks have, where their other classes differ. Heads are separate, so nothing is merged."""
     warnings = []

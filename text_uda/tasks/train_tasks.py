@@ -36,6 +36,7 @@ from text_uda.tasks.task_checks import (
     check_same_classes,
     check_split,
     class_warnings,
+    nothing_shared_warning,
     overlap_warnings,
 )
 from text_uda.training.batches import check_divisible
@@ -118,7 +119,8 @@ def train_tasks(
     teacher = any(needs_of(objectives_of[task]).teacher for task in names)
     averaging = chosen_averaging(averaging, teacher=teacher)
     if distributed.is_main():
-        for warning in (*class_warnings(splits), *overlap_warnings(splits)):
+        alone = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
+        for warning in (*alone, *class_warnings(splits), *overlap_warnings(splits)):
             log.warning(warning)
     plans: dict[str, RunPlan] = {}
     for task, split in splits.items():
