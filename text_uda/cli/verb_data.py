@@ -1,5 +1,6 @@
 """`data`: the data sets known by name, and the description of one."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,10 +37,13 @@ def data(data: DataChoice, as_json: bool) -> None:
         else:
             click.echo(table(list(names.items())))
         return
+    from text_uda.data.named import TASKS
     from text_uda.data.row_counts import describe_counts, describe_unused
 
     corpus = data.load_any()
     record = _description(corpus)
+    if data.source in TASKS:
+        record["tasks"] = TASKS[data.source]
     if as_json:
         emit_json(record)
         return
@@ -57,8 +61,16 @@ def data(data: DataChoice, as_json: bool) -> None:
         click.echo(f"unused     {len(corpus.unused):,} rows: {describe_unused(corpus)}")
     click.echo(f"rows       {describe_counts(corpus, limited=data.limit is not None)}")
     click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
+    if tasks := TASKS.get(data.source):
+        words = [f"{name} ({_words(data.source, arguments)})" for name, arguments in tasks.items()]
+        click.echo(f"tasks      {', '.join(words)}")
     for text, label in zip(corpus.train.texts[:3], corpus.train.labels[:3], strict=True):
         click.echo(f"  [{printable(corpus.classes[label], 40)}] {printable(text, 100)}")
+
+
+def _words(name: str, arguments: Mapping[str, Any]) -> str:
+    """What a task of the set `name` is: another data set, or a label of this one."""
+    return arguments["source"] if arguments["source"] != name else f"--label-column {arguments['label_column']}"
 
 
 def _description(corpus: "Corpus") -> dict[str, Any]:

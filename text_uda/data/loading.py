@@ -19,7 +19,7 @@ from text_uda.data.hub import KNOWN, class_order, load_hub
 from text_uda.data.in_memory import as_table, class_names, parts_of, refuse_names_of_files
 from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplicate
 from text_uda.data.lines import STDIN, read_stdin
-from text_uda.data.named import EMBEDDED, hint
+from text_uda.data.named import EMBEDDED, hint, load_embedded
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
@@ -152,7 +152,7 @@ def _usable_parts(parts: Mapping[str, Any], columns: Columns, *, with_labels: bo
 def _corpus(source: Any, columns: Columns, *, needs_test: bool, with_labels: bool) -> Corpus:
     name = str(source) if isinstance(source, str | Path) else None
     if name in EMBEDDED:
-        return EMBEDDED[name][1]()
+        return load_embedded(name, columns.labels)
     if name is None or name == STDIN or names_files(name):
         table = _opened(source, columns)
         text = columns.text_of_data(table)

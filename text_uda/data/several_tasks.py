@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from text_uda.data.arrow_records import is_saved_dataset_dict
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import without_overlap
 from text_uda.data.lines import STDIN
-from text_uda.data.named import EMBEDDED
+from text_uda.data.named import EMBEDDED, TASKS
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import names_files, open_table
 from text_uda.data.texts import take_texts
+from text_uda.keyed_random import keyed_seed
 
 
 def columns_among(source: str, names: Sequence[str]) -> list[str]:
@@ -22,6 +24,49 @@ def columns_among(source: str, names: Sequence[str]) -> list[str]:
         return []
     columns = open_table(Path(source), named=names).columns
     return [name for name in dict.fromkeys(names) if name in columns]
+
+
+def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arguments of `load` for each task of a data set, by the name of the task; empty where it has one.
+
+    The tasks of a set with a short name (`TASKS`) are its own; those of a file are its label columns in `arguments`.
+    """
+    source, columns = str(arguments["source"]), arguments.get("label_column") or ()
+    columns = (columns,) if isinstance(columns, str) else tuple(columns)
+    if source in TASKS:
+        of_set = TASKS[source]
+        names = [name for name in of_set if name in columns] if set(columns) & of_set.keys() else list(of_set)
+        return {name: {"label_column": None, **arguments, **of_set[name]} for name in names}
+    names = columns_among(source, columns)
+    others = tuple(name for name in columns if name not in names)
+    return {name: {**arguments, "label_column": (name, *others)} for name in names} if len(names) > 1 else {}
+
+
+def load_tasks(arguments: Mapping[str, Any]) -> dict[str, Corpus]:
+    """The tasks of a data set, `side_by_side`; empty where it has one. Raises as `load`."""
+    from text_uda.data.loading import load
+
+    return side_by_side({name: load(**of_task) for name, of_task in tasks_of(arguments).items()})
+
+
+def with_random_labels(corpus: Corpus) -> Corpus:
+    """A task that nobody can learn: the texts of a data set, with one of its classes drawn by a hash of the text."""
+
+    def drawn(rows: Rows) -> Rows:
+        return Rows(rows.texts, tuple(keyed_seed("random label", text) % len(corpus.classes) for text in rows.texts))
+
+    train, test, dev = drawn(corpus.train), drawn(corpus.test), corpus.dev and drawn(corpus.dev)
+    return replace(corpus, name=f"{corpus.name} (random labels)", train=train, test=test, dev=dev)
+
+
+def side_by_side(corpora: Mapping[str, Corpus]) -> dict[str, Corpus]:
+    """The data of tasks that share an encoder: with names that tell them apart, and without the tests of others."""
+    names = [corpus.name for corpus in corpora.values()]
+    renamed = {
+        task: replace(corpus, name=f"{corpus.name} ({task})") if names.count(corpus.name) > 1 else corpus
+        for task, corpus in corpora.items()
+    }
+    return without_tests_of_others(renamed)
 
 
 def without_tests_of_others(corpora: Mapping[str, Corpus]) -> dict[str, Corpus]:

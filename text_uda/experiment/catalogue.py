@@ -9,6 +9,7 @@ labeled rows: consistency applies to texts that have a label too. (The paper's r
 augmented copies of them.)
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
@@ -120,9 +121,55 @@ def ladder(setting: "Setting") -> "Iterator[Trial]":
             )
 
 
+def tasks(setting: "Setting") -> "Iterator[Trial]":
+    """Several tasks on one encoder, by each method, and alone; N labels of each task and N/4; also with consistency.
+
+    The rows of a task in a step are those of a run of this task alone. `Alternate` trains one task in a step, so it has
+    as many times the steps as there are tasks: each task then sees as many rows as in the other runs. The task with
+    random labels shows what a useless task costs the others.
+    """
+    from text_uda.tasks.alternate import Alternate
+    from text_uda.tasks.joint import Joint
+    from text_uda.tasks.pooled import Pooled
+
+    if len(setting.tasks) < 2:
+        raise SettingsError(
+            "this study needs data with several tasks: --data rated-texts or rated-labels, or a file with a "
+            "--label-column for each"
+        )
+    together = {
+        "joint": Joint(),
+        "uncertainty": Joint(weights="uncertainty"),
+        "pcgrad": Joint(weights="pcgrad"),
+        "alternate": Alternate(),
+        **({"pooled": Pooled()} if setting.same_classes else {}),
+    }
+    trials: list[Trial] = []
+    for count in (setting.few // 4, setting.few):
+        if count < setting.classes:
+            continue
+        for task in setting.tasks:
+            named = {"prefix": f"{_word(task)}-", "suffix": f"-{count}"}
+            trials += setting.baselines(REGRESSION, labels=count, task=task, **named)
+        for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
+            shared = {"labels": count, "augmentation": augmentation}
+            for task in setting.tasks:
+                trials += setting.trials(f"{_word(task)}-{name}-{count}", task=task, **shared)
+            for how, method in together.items():
+                settings = setting.settings if how != "alternate" else setting.longer(len(setting.tasks))
+                trials += setting.trials(f"{how}-{name}-{count}", task_method=method, settings=settings, **shared)
+            trials += setting.trials(f"random-{name}-{count}", task_method=Joint(), random_task=True, **shared)
+    yield from sorted(trials, key=lambda trial: trial.settings.seed)  # a study that is cut has whole seeds
+
+
 STUDIES: "dict[str, Callable[[Setting], Iterator[Trial]]]" = {
-    study.__name__: study for study in (table2, labels, objectives, tsa, temperature, ratio, unlabeled, ladder)
+    study.__name__: study for study in (table2, labels, objectives, tsa, temperature, ratio, unlabeled, ladder, tasks)
 }
+
+
+def _word(task: str) -> str:
+    """The name of a task, for the name of a trial."""
+    return re.sub("[^A-Za-z0-9.]", "-", task).lstrip(".-")
 
 
 def _baselines(labels: "Labels") -> tuple[str, ...]:

@@ -54,9 +54,13 @@ class Cost:
         )
 
 
-def estimate_cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | None = None, minutes: float = 1.0) -> Cost:
+def estimate_cost(
+    trials: Sequence[Trial], corpus: Corpus, *, tasks: int = 1, workers: int | None = None, minutes: float = 1.0
+) -> Cost:
     """The cost of all trials, finished or not; takes `minutes` in all, and some seconds to start.
 
+    Args:
+        tasks: how many the data has. A joint step has the rows of all of them.
     Raises:
         as `train`.
     """
@@ -64,13 +68,13 @@ def estimate_cost(trials: Sequence[Trial], corpus: Corpus, *, workers: int | Non
     sample = replace(corpus, train=_sample(corpus.train), test=_sample(corpus.test), unlabeled=())
     by_tune: dict[str, list[Trial]] = {}  # a step of a head takes a hundredth of a step of the whole encoder
     for trial in trials:
-        if _rows(trial):
+        if _rows(trial, tasks):
             by_tune.setdefault(trial.settings.tune, []).append(trial)
     tokens = seconds = 0.0
     for same_tune in by_tune.values():
-        largest = max(same_tune, key=_rows).settings
+        largest = max(same_tune, key=lambda trial: _rows(trial, tasks)).settings
         lengths = TokenRows(sample.train.texts, load_tokenizer(largest.encoder), max_tokens=largest.max_tokens).lengths
-        rows = sum(_rows(trial) * trial.settings.steps for trial in same_tune)
+        rows = sum(_rows(trial, tasks) * trial.settings.steps for trial in same_tune)
         tokens += float(lengths.mean()) * rows
         seconds += rows / _rows_per_s(sample, largest, minutes / len(by_tune))
     return Cost(
@@ -91,13 +95,17 @@ def _sample(rows: Rows) -> Rows:
     return Rows(take_texts(rows.texts, indices), tuple(rows.labels[index] for index in indices.tolist()))
 
 
-def _rows(trial: Trial) -> int:
+def _rows(trial: Trial, tasks: int) -> int:
     """Texts of a step, each view counted, as the metrics of a run count them; 0 for a baseline, which takes no step."""
     if baseline_of(trial.objectives) is not None:
         return 0
     needs = all_needs(trial.objectives)
     views = 1 + needs.second_view if needs.unlabeled_rows else 0
-    return trial.settings.labeled_batch * (1 + views * trial.settings.unlabeled_ratio)
+    rows = trial.settings.labeled_batch * (1 + views * trial.settings.unlabeled_ratio)
+    if trial.task_method is None:
+        return rows
+    sizes = dict.fromkeys([str(number) for number in range(tasks + trial.random_task)], 1)
+    return rows * len(trial.task_method.tasks_of(0, sizes=sizes, seed=0))
 
 
 def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> float:

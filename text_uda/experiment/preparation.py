@@ -54,7 +54,7 @@ def _jobs(trials: Sequence[Trial]) -> list[tuple[Job, int]]:
 
 def _prepare_paraphrases(trials: Sequence[Trial], runner: TrialRunner, *, fill: bool) -> None:
     jobs = _jobs(trials)
-    texts = runner.corpus.training_texts() if jobs else ()
+    texts = runner.training_texts if jobs else ()
     cache = Cache(runner.cache)
     missing = []
     for job, samples in jobs:
@@ -109,12 +109,11 @@ def _options(job: Job) -> Iterator[tuple[str, str | int | float | None]]:
 def _encode(heads: Sequence[Trial], runner: TrialRunner) -> None:
     """Encode the texts of trials that train a head only, once for all processes and all calls."""
     frozen = runner.frozen(heads[0].settings)
-    corpus = runner.corpus
-    for label, texts in (("encode", corpus.training_texts()), ("encode (test)", corpus.test.texts)):
+    for label, texts in (("encode", runner.training_texts), ("encode (test)", runner.test_texts)):
         with followed(label, "texts") as on_progress:
             frozen.rows(texts, progress=on_progress)
     for job, samples in _jobs(heads):
-        paraphrases = chain.from_iterable(read_paraphrases(corpus.training_texts(), job, runner.cache, samples=samples))
+        paraphrases = chain.from_iterable(read_paraphrases(runner.training_texts, job, runner.cache, samples=samples))
         usable = [entry.text for entry in paraphrases if entry.status == "ok" and entry.text is not None]
         with followed(f"encode ({job.settings()['method']})", "texts") as on_progress:
             frozen.rows(usable, progress=on_progress)

@@ -44,6 +44,7 @@ _FEW = {
     **{"imdb": 20, "yelp-2": 20, "yelp-5": 2500, "amazon-2": 20, "amazon-5": 2500, "dbpedia": 140},
     **{"ag-news": 40},
     **{"movie-snippets": 100, "movie-snippets-5": 250, "wordnet-14": 140, "wordnet-6": 24},
+    **dict.fromkeys(("product-snippets", "tweet-snippets", "news-snippets", "rated-texts"), 100),
 }
 # Number of texts, so that encoding them does not dominate the time; the other sizes read all.
 _LIMITS: Mapping[Size, int] = {"smoke": 800, "small": 14_000}
@@ -150,6 +151,15 @@ class Setting:
     synonym: Synonym
     switchout: SwitchOut
     back_translation: BackTranslation
+    tasks: tuple[str, ...] = ()
+    """The tasks of the data, where it has several; `few` is then the number of labels of each."""
+    same_classes: bool = True
+    """Whether the tasks have the same classes, so that one head can serve all."""
+
+    def longer(self, times: int) -> TrainSettings:
+        """The settings with so many times the steps, and as many evaluations."""
+        steps, every = self.settings.steps, self.settings.evaluate_every
+        return replace(self.settings, steps=times * steps, evaluate_every=times * every)
 
     def tuned(self, tune: str) -> TrainSettings:
         """The settings for another `tune`, with its steps and learning rate."""
@@ -172,6 +182,7 @@ class Setting:
         settings: TrainSettings | None = None,
         prefix: str = "",
         suffix: str = "",
+        **others: Any,
     ) -> Iterator[Trial]:
         """The baselines of these names in `PRESETS`, for each seed.
 
@@ -179,10 +190,12 @@ class Setting:
             labels: None for few.
             settings: None for those of the study; a report compares methods with the baselines of the same `tune`.
             prefix, suffix: of the names of the trials.
+            others: fields of `Trial`.
         """
         for name in names:
             objectives = PRESETS[name].objectives
-            yield from self.trials(f"{prefix}{name}{suffix}", labels=labels, objectives=objectives, settings=settings)
+            trial = f"{prefix}{name}{suffix}"
+            yield from self.trials(trial, labels=labels, objectives=objectives, settings=settings, **others)
 
     def trials(
         self,
@@ -224,16 +237,20 @@ def setting(
     encoder: str | None = None,
     tune: str | None = None,
     translator: str | None = None,
+    tasks: Mapping[str, Corpus] | None = None,
 ) -> Setting:
     """The setting of a size for a data set; arguments that are not None replace the values of the size.
 
+    Args:
+        tasks: the data of each task, for a study of several; `few` is the number of labels of each.
     Raises:
         SettingsError: fewer labels than classes, or no seed.
     """
     if size not in SIZES:
         raise SettingsError(f"size={size!r}: choose {', '.join(SIZES)}")
     scale = _scale(size, corpus.name)
-    classes = len(corpus.classes)
+    tasks = tasks or {}
+    classes = max(len(of_task.classes) for of_task in (corpus, *tasks.values()))
     if few is None:
         few = scale.few or _FEW.get(corpus.name, _FEW_PER_CLASS * classes)
     if few < classes:
@@ -266,4 +283,6 @@ def setting(
         synonym=Synonym(),
         switchout=SwitchOut(tokenizer=settings.encoder),
         back_translation=back_translation,
+        tasks=tuple(tasks),
+        same_classes=len({of_task.classes for of_task in tasks.values()}) == 1,
     )

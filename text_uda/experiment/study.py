@@ -82,6 +82,7 @@ def run_study(
         cache=str(out / "cache" if cache is None else cache),
         runs=out / "runs",
         features=features_folder() or out / "features",
+        of_tasks=_of_tasks(trials),
     )
     if fill and shard is not None:
         raise SettingsError(
@@ -147,6 +148,14 @@ def default_workers(trials: Sequence[Trial]) -> int:
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+def _of_tasks(trials: Sequence[Trial]) -> bool:
+    """Whether the trials read the data as several tasks. All of them do, or none: their texts differ."""
+    of_tasks = {trial.of_tasks for trial in trials}
+    if len(of_tasks) > 1:
+        raise SettingsError("some trials have a task or a task_method, and others none: make them two studies")
+    return of_tasks == {True}
+
+
 def _check_names(trials: Sequence[Trial]) -> None:
     folders = [trial.folder for trial in trials]
     if not folders:
@@ -174,7 +183,7 @@ def _open(out: Path, runner: TrialRunner, trials: Sequence[Trial]) -> None:
         content: dict[str, Any] = {"data": arguments, "trials": {}}
     else:
         content = _read(file)
-    if content["data"] != arguments and content.get("digest") != runner.corpus.digest:
+    if content["data"] != arguments and content.get("digest") != runner.digest:
         raise SettingsError(f"{out} holds a study of {content['data']}, not of {arguments}; name another folder")
     encoders = content.setdefault("encoders", {})  # missing in studies of earlier versions
     for trial in trials:
@@ -206,7 +215,7 @@ def _digest_at(trial: Trial, encoder: Sequence[str] | None) -> str | None:
 
 def _check_corpus(out: Path, runner: TrialRunner) -> None:
     """The texts and labels have not changed since the study started."""
-    file, digest = out / "study.json", runner.corpus.digest
+    file, digest = out / "study.json", runner.digest
     content = _read(file)
     if content.setdefault("digest", digest) != digest:
         raise SettingsError(

@@ -2,13 +2,16 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from text_uda.data import Corpus, Labels, LabelSampling, load, split
+from text_uda.data import Corpus, Labels, LabelSampling, Split, load, split
+from text_uda.data.corpus import digest_of
+from text_uda.data.several_tasks import load_tasks, with_random_labels
+from text_uda.data.texts import joined
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.cuda import default_device
@@ -19,6 +22,9 @@ from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.runs.decisive_settings import with_effect
 from text_uda.runs.directory import RunDirectory
+from text_uda.tasks.alternate import Alternate
+from text_uda.tasks.joint import Joint
+from text_uda.tasks.pooled import Pooled
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 from translation_cache import Job
@@ -50,6 +56,15 @@ class Trial:
     label_sampling: LabelSampling = "balanced"
     """How the labeled rows are drawn (see `split`)."""
 
+    task: str | None = None
+    """The task of a data set with several; None for all of them, or where the data set is one task."""
+
+    task_method: Joint | Alternate | Pooled | None = None
+    """How all tasks share an encoder; None for a run of one task. Numbers of rows are then those of each task."""
+
+    random_task: bool = False
+    """Whether a task with random labels, on the texts of the first one, shares the encoder too."""
+
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", self.name):
             raise SettingsError(f"name={self.name!r}: letters, digits, dots and hyphens, no dot or hyphen first")
@@ -63,6 +78,11 @@ class Trial:
         """Whether it trains on the features of a frozen encoder."""
         return self.settings.tune == "head" or baseline_of(self.objectives) is not None
 
+    @property
+    def of_tasks(self) -> bool:
+        """Whether it reads a data set as several tasks."""
+        return self.task is not None or self.task_method is not None
+
     def digest(self) -> str:
         """A hash (32 hex digits) of everything that decides the result, except the data."""
         settings = with_effect(asdict(self.settings))
@@ -75,6 +95,7 @@ class Trial:
             [repr(objective) for objective in self.objectives],
             repr(self.averaging),
             self.augmentation and self.augmentation.settings(),
+            *([self.task, repr(self.task_method), self.random_task] if self.of_tasks else []),
         ]
         return f"{keyed_seed('trial', json.dumps(parts, sort_keys=True)):032x}"
 
@@ -98,9 +119,28 @@ class TrialRunner:
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    of_tasks: bool = False
+    """Whether the trials read the data as several tasks."""
+
     @cached_property
-    def corpus(self) -> Corpus:
-        return load(**self.data)
+    def corpora(self) -> dict[str, Corpus]:
+        """The data of each task; of a single one, under the name ""."""
+        return load_tasks(self.data) if self.of_tasks else {"": load(**self.data)}
+
+    @property
+    def training_texts(self) -> Sequence[str]:
+        """The texts of all tasks; a text of two tasks occurs twice."""
+        return joined(*(corpus.training_texts() for corpus in self.corpora.values()))
+
+    @property
+    def test_texts(self) -> Sequence[str]:
+        return joined(*(corpus.test.texts for corpus in self.corpora.values()))
+
+    @property
+    def digest(self) -> str:
+        """Of the texts and labels of all tasks."""
+        digests = [corpus.digest for corpus in self.corpora.values()]
+        return digest_of(digests) if self.of_tasks else digests[0]
 
     def run(self, trial: Trial) -> dict[str, Any]:
         """Train, and return the content of result.json; a finished run is only read.
@@ -109,24 +149,25 @@ class TrialRunner:
             as `split` and `train`; a SettingsError where another process runs the trial.
         """
         settings = trial.settings
-        return train(
-            split(
-                self.corpus,
-                labels=trial.labels,
-                seed=settings.seed,
-                dev=trial.dev,
-                unlabeled=trial.unlabeled,
-                label_sampling=trial.label_sampling,
-            ),
-            objectives=trial.objectives,
-            averaging=trial.averaging,
-            augmentation=trial.augmentation,
-            cache=self.cache if trial.augmentation is not None else None,
-            settings=settings,
-            out=self.runs / trial.folder,
-            name=trial.folder,
-            frozen=self.frozen(settings) if trial.reads_features else None,
-        )
+        shared: dict[str, Any] = {
+            "objectives": trial.objectives,
+            "averaging": trial.averaging,
+            "augmentation": trial.augmentation,
+            "cache": self.cache if trial.augmentation is not None else None,
+            "settings": settings,
+            "out": self.runs / trial.folder,
+            "name": trial.folder,
+            "frozen": self.frozen(settings) if trial.reads_features else None,
+        }
+        if trial.task_method is None:
+            return train(_split(trial, self.corpora[trial.task or ""]), **shared)
+        from text_uda.tasks.train_tasks import train_tasks
+
+        corpora = dict(self.corpora)
+        if trial.random_task:
+            corpora["random"] = with_random_labels(next(iter(corpora.values())))
+        splits = {task: _split(trial, corpus) for task, corpus in corpora.items()}
+        return train_tasks(splits, method=trial.task_method, **shared)
 
     def has_finished(self, trial: Trial) -> bool:
         """Whether the run is finished. Raises SettingsError where its directory or its model is damaged.
@@ -150,7 +191,8 @@ class TrialRunner:
         key = encoding_settings(settings)
         if key not in self._encoders:
             self._encoders.clear()  # one at a time is enough: the trials of a study share it
-            pretrained = load_classifier(settings.encoder, self.corpus.classes, seed=0)
+            classes = next(iter(self.corpora.values())).classes
+            pretrained = load_classifier(settings.encoder, classes, seed=0)
             model: Any = pretrained.model  # `to` is a wrapped method
             frozen = FrozenEncoder(
                 model.to(default_device()),
@@ -166,6 +208,17 @@ class TrialRunner:
     @cached_property
     def _encoders(self) -> dict[tuple[str, int, str, Precision], FrozenEncoder]:
         return {}
+
+
+def _split(trial: Trial, corpus: Corpus) -> Split:
+    return split(
+        corpus,
+        labels=trial.labels,
+        seed=trial.settings.seed,
+        dev=trial.dev,
+        unlabeled=trial.unlabeled,
+        label_sampling=trial.label_sampling,
+    )
 
 
 def encoding_settings(settings: TrainSettings) -> tuple[str, int, str, Precision]:

@@ -107,7 +107,10 @@ def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
         method_runs = [run for run in runs if run.method == method]
         differences |= zip(method_runs, _distinguish([decisive[run] for run in method_runs]), strict=True)
     shown = {"none": LABELS_ALONE, **BASELINES}
-    labels = [shown.get(run.method, run.method) + differences[run] for run in runs]
+    labels = [
+        shown.get(run.method_alone, run.method_alone) + run.method.removeprefix(run.method_alone) + differences[run]
+        for run in runs
+    ]
     # Labels are still equal only where names or values of a run contain such words themselves.
     earlier = [labels[:place].count(label) for place, label in enumerate(labels)]
     return [f"{label} #{count + 1}" if count else label for label, count in zip(labels, earlier, strict=True)]

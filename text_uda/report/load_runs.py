@@ -75,6 +75,11 @@ class Run:
         return self.config["method"]
 
     @property
+    def method_alone(self) -> str:
+        """The method without the words for tasks that share an encoder: as a run of this task alone has it."""
+        return self.method.rpartition(", ")[0] if "shared" in self.config else self.method
+
+    @property
     def seed(self) -> int:
         return self.config["seed"]
 

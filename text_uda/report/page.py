@@ -19,6 +19,7 @@ from text_uda.report.load_runs import Run
 from text_uda.report.palette import style
 from text_uda.report.paraphrase_examples import sources
 from text_uda.report.table_files import to_csv, to_latex, to_markdown
+from text_uda.report.task_means import LEGEND, mean_rows, task_means
 
 _HERE = Path(__file__).parent
 _PAPER_FORMATS = (("Markdown", to_markdown), ("LaTeX", to_latex), ("CSV", to_csv))
@@ -90,6 +91,8 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
         drawn=drawn,
         hue=_hue,
         table=table,
+        task_means=[(means, mean_rows(means)) for means in task_means(comparisons)],
+        task_means_legend=LEGEND,
         share=_share,
         style=Markup((_HERE / "page.css").read_text("utf-8")),
         script=Markup(script),

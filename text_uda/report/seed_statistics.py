@@ -42,6 +42,10 @@ def signed(value: float, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def p_text(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def estimate(values: Sequence[float]) -> Estimate | None:
     """The mean of independent values with Student's interval; None without values."""
     if not values:

@@ -7,7 +7,7 @@ from text_uda.report.chart import Numbers, number
 from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comparison, Group
 from text_uda.report.contrast import Contrast
 from text_uda.report.load_runs import Run
-from text_uda.report.seed_statistics import Estimate, estimate, signed
+from text_uda.report.seed_statistics import Estimate, estimate, p_text, signed
 
 NOTHING = "\N{EN DASH}"
 
@@ -115,7 +115,7 @@ def _contrast_cell(contrast: Contrast, key: str) -> str:
         interval = contrast.seeds_and_rows
         return f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else NOTHING
     p = contrast.p if key == "p" else contrast.p_rows
-    return NOTHING if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+    return NOTHING if p is None else p_text(p)
 
 
 def _is_percent(key: str) -> bool:

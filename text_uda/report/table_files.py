@@ -13,7 +13,9 @@ from pathlib import Path
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast
 from text_uda.report.load_runs import Run
+from text_uda.report.seed_statistics import estimate
 from text_uda.report.table import NOTHING, caption, columns, explained, legend, pair_columns, pair_rows, rows
+from text_uda.report.task_means import LEGEND, TaskMeans, mean_rows, task_means
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
@@ -23,6 +25,9 @@ _MARKUP = re.compile(r"[\\|`*<>&\[\]]|(?<![^\W_])_|_(?![^\W_])")
 
 def to_markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] | None = None) -> str:
     parts = []
+    for means in task_means(comparisons):
+        parts.append(markdown_text(means.title) + "\n\n" + _markdown(mean_rows(means), text_columns=1))
+        parts.append(LEGEND)
     for comparison in comparisons:
         parts.append(markdown_text(caption(comparison)) + "\n\n" + _markdown(rows(comparison), text_columns=1))
         if pairs := pair_rows(comparison):
@@ -86,7 +91,8 @@ def to_latex(comparisons: Sequence[Comparison]) -> str:
 
     Names in scripts other than Latin need LuaLaTeX or XeLaTeX and a font that has them.
     """
-    tables = [table for comparison in comparisons for table in _latex_tables(comparison)]
+    tables = [_latex(mean_rows(means), f"{means.title}. {LEGEND}", text_columns=1) for means in task_means(comparisons)]
+    tables += [table for comparison in comparisons for table in _latex_tables(comparison)]
     return "\n".join([r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *tables])
 
 
@@ -152,7 +158,8 @@ _FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """Lines at full precision. `level` is "method" for means over seeds with half their 95% intervals, "run" for one
-    run, "pair" for a method against another. A difference is to the method named in `against`.
+    run, "pair" for a method against another, "mean" for the mean error of several tasks. A difference is to the method
+    named in `against`.
 
     Errors, F1 and differences are in percent, `change_rate` and `usable` are shares. Unknown values are empty.
     """
@@ -167,6 +174,8 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
         for (first, second), contrast in comparison.between.items():
             line = _setting(comparison, by_label[first], "pair") | {"seeds": len(contrast.differences)}
             writer.writerow(line | _difference(contrast, second))
+    for means in task_means(comparisons):
+        writer.writerows(_mean_line(means, label) for label in means.groups)
     return file.getvalue()
 
 
@@ -191,6 +200,16 @@ def _method_line(comparison: Comparison, group: Group) -> dict[str, object]:
         assert comparison.baseline is not None
         line |= _difference(contrast, comparison.baseline.label)
     return line
+
+
+def _mean_line(means: TaskMeans, label: str) -> dict[str, object]:
+    task, group = next(iter(means.groups[label].items()))
+    line = _setting(means.comparisons[task], group, "mean") | {"seeds": len(means.errors[label])}
+    line["data"] = csv_text(", ".join(comparison.config["data"]["name"] for comparison in means.comparisons.values()))
+    if (error := estimate(list(means.errors[label].values()))) is not None:
+        line |= {"test_error": error.mean, "test_error_half_width": error.half_width}
+    change = means.changes.get(label)
+    return line if change is None else line | _difference(change, means.references[label])
 
 
 def _difference(contrast: Contrast, other: str) -> dict[str, object]:

@@ -33,6 +33,10 @@ class Alternate:
         return "alternate"
 
     @property
+    def shares_head(self) -> bool:
+        return False
+
+    @property
     def trains_every_head(self) -> bool:
         return False
 

@@ -49,6 +49,10 @@ class Joint:
         return "joint" if self.weights == "fixed" else self.weights if self.weights == "pcgrad" else "joint uncertainty"
 
     @property
+    def shares_head(self) -> bool:
+        return False
+
+    @property
     def trains_every_head(self) -> bool:
         return self.weights != "pcgrad"
 

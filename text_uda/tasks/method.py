@@ -49,6 +49,11 @@ class TaskMethod(Protocol):
         ...
 
     @property
+    def shares_head(self) -> bool:
+        """Whether the tasks have one head; they then need the same classes."""
+        ...
+
+    @property
     def trains_every_head(self) -> bool:
         """Whether each pass has a gradient for every task."""
         ...

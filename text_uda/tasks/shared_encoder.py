@@ -16,14 +16,24 @@ class SharedEncoder(nn.Module):
 
     Args:
         models: of the same pretrained encoder.
+        share_head: one head for all tasks, that of the first.
         log_variances: trained weights of the tasks' losses, (T,), where a method has them.
     """
 
-    def __init__(self, models: Sequence[PreTrainedModel], log_variances: nn.Parameter | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[PreTrainedModel],
+        log_variances: nn.Parameter | None = None,
+        *,
+        share_head: bool = False,
+    ) -> None:
         super().__init__()
         self.log_variances = log_variances
         first = models[0].base_model
         for model in models[1:]:
+            if share_head:
+                model._modules |= models[0]._modules
+                continue
             encoder = model.base_model
             # The pooler keeps its own weights; a few encoders hold parameters beside their modules (XLNet).
             encoder._modules |= {name: part for name, part in first._modules.items() if name != _OF_HEAD}

@@ -44,6 +44,18 @@ def check_split(name: str, split: Split) -> None:
         raise SettingsError(f"task {name!r} has no test row; give it some")
 
 
+def check_same_classes(splits: Mapping[str, Split]) -> None:
+    """Raise SettingsError where tasks that share a head have other classes, or the same in another order."""
+    (first, of_first), *others = splits.items()
+    for name, split in others:
+        if split.classes != of_first.classes:
+            classes = [", ".join(map(repr, one.classes)) for one in (of_first, split)]
+            raise SettingsError(
+                f"one head for all tasks needs one set of classes: task {first!r} has {classes[0]}, and {name!r} has "
+                f"{classes[1]}; give each task a head of its own (the method joint), or leave one of them out"
+            )
+
+
 def check_objectives(name: str, objectives: Sequence[Method]) -> None:
     """Raise SettingsError for a method without steps: it shares no encoder."""
     baseline = baseline_of(objectives)
@@ -86,6 +98,16 @@ def overlap_warnings(splits: Mapping[str, Split]) -> list[str]:
                 f"remove them from the training texts of {other!r}"
             )
     return warnings
+
+
+def nothing_shared_warning(tune: str, splits: Mapping[str, Split], *, shares_head: bool) -> list[str]:
+    """That the tasks train no weight together, where the encoder is frozen."""
+    if tune != "head" or shares_head or len(splits) < 2:
+        return []
+    return [
+        "tune='head' trains no weight that the tasks share: each head learns as in a run of its own; train layers too "
+        "(tune='last:2'), or share the head (the method pooled)"
+    ]
 
 
 def class_warnings(splits: Mapping[str, Split]) -> list[str]:

@@ -26,14 +26,17 @@ from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.tasks.alternate import Alternate
 from text_uda.tasks.joint import Joint
+from text_uda.tasks.pooled import Pooled
 from text_uda.tasks.shared_encoder import SharedEncoder
 from text_uda.tasks.shared_tasks import SharedTasks
 from text_uda.tasks.task_checks import (
     check_development,
     check_names,
     check_objectives,
+    check_same_classes,
     check_split,
     class_warnings,
+    nothing_shared_warning,
     overlap_warnings,
 )
 from text_uda.training.batches import check_divisible
@@ -56,7 +59,7 @@ def train_tasks(
     splits: Mapping[str, Split],
     *,
     objectives: Sequence[Method] | Mapping[str, Sequence[Method]] = PRESETS["uda"].objectives,
-    method: Joint | Alternate | None = None,
+    method: Joint | Alternate | Pooled | None = None,
     averaging: Averaging | None = None,
     augmentation: Job | InStep | Mapping[str, Job | InStep | None] | None = None,
     cache: Cache | Location | None = None,
@@ -111,10 +114,13 @@ def train_tasks(
         check_split(task, splits[task])
         check_objectives(task, objectives_of[task])
     check_development(splits)
+    if method.shares_head:
+        check_same_classes(splits)
     teacher = any(needs_of(objectives_of[task]).teacher for task in names)
     averaging = chosen_averaging(averaging, teacher=teacher)
     if distributed.is_main():
-        for warning in (*class_warnings(splits), *overlap_warnings(splits)):
+        alone = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
+        for warning in (*alone, *class_warnings(splits), *overlap_warnings(splits)):
             log.warning(warning)
     plans: dict[str, RunPlan] = {}
     for task, split in splits.items():
@@ -144,7 +150,7 @@ class _Run:
 
     splits: Mapping[str, Split]
     plans: Mapping[str, RunPlan]
-    method: Joint | Alternate
+    method: Joint | Alternate | Pooled
     settings: TrainSettings
     averaging: Averaging | None
     frozen: FrozenEncoder | None
@@ -197,7 +203,7 @@ class _Run:
         tasks: dict[str, ClassifierTask] = {}
         own = {task: replace(settings, seed=_seed_of(task, self.splits, settings.seed)) for task in self.splits}
         pretrained = {task: load_pretrained(split.classes, own[task]) for task, split in self.splits.items()}
-        models = SharedEncoder([loaded.model for loaded in pretrained.values()])
+        models = SharedEncoder([loaded.model for loaded in pretrained.values()], share_head=self.method.shares_head)
         frozen = self.frozen
         for task, split in self.splits.items():
             with _named(task, self.splits):
@@ -280,5 +286,5 @@ def _seed_of(task: str, tasks: Mapping[str, Any], seed: int) -> int:
     return seed if task == next(iter(tasks)) else keyed_seed(seed, "task", task) >> 65  # torch takes 63 bits
 
 
-def _described(method: Joint | Alternate) -> dict[str, Any]:
+def _described(method: Joint | Alternate | Pooled) -> dict[str, Any]:
     return {"method": type(method).__name__} | asdict(method)

