@@ -4,7 +4,6 @@ Hutto & Gilbert 2014, "VADER" (ICWSM): sentences of movie reviews, of product re
 15 to 99 ratings of its sentiment in [-4, 4], most with 15 to 29.
 """
 
-import hashlib
 import io
 import logging
 import shutil
@@ -21,6 +20,7 @@ from typing import Literal
 from text_uda.cache_dir import home
 from text_uda.errors import MissingPartError
 from translation_cache.atomic import make_folder, set_aside, whole_file
+from translation_cache.file_digest import file_digest
 
 log = logging.getLogger("text_uda")
 
@@ -101,8 +101,7 @@ def _archive() -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == _SHA256
+    return file_digest(path, "sha256") == _SHA256
 
 
 def _fetch(path: Path) -> None:
