@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from text_uda.data.texts import take_texts
 from text_uda.model.classifier import encode
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
+from text_uda.model.fused_linear import fused_linear
 from text_uda.model.inputs import Features
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, OnProgress, TokenRows, batches_by_tokens, tokenizer_content
@@ -123,14 +124,19 @@ class FrozenEncoder:
         tokens = TokenRows(texts, self._tokenizer, max_tokens=self.max_tokens)
         features = torch.empty(len(texts), self.width)
         done = 0
-        for indices in batches_by_tokens(tokens, TOKENS_PER_BATCH):
-            batch = tokens.batch(indices).to(self._model.device)
-            with torch.inference_mode(), autocast(self._model.device, self.precision):
+        total = int(tokens.lengths.sum())
+        with (
+            torch.inference_mode(),
+            autocast(self._model.device, self.precision),
+            fused_linear(self._model, self.precision, tokens=total),
+        ):
+            for indices in batches_by_tokens(tokens, TOKENS_PER_BATCH):
+                batch = tokens.batch(indices).to(self._model.device)
                 features[indices] = encode(self._model, batch).float().cpu()
-            done += len(indices)
-            self.encoded += len(indices)
-            if on_done is not None:
-                on_done(done)
+                done += len(indices)
+                self.encoded += len(indices)
+                if on_done is not None:
+                    on_done(done)
         return features
 
 

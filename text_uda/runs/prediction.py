@@ -22,6 +22,7 @@ from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
 from text_uda.model.cuda import default_device
 from text_uda.model.encoder_files import has_vocabulary
+from text_uda.model.fused_linear import fused_linear
 from text_uda.model.packing import pack
 from text_uda.model.precision import Precision, ResolvedPrecision, autocast, resolve_precision
 from text_uda.model.tokenized import TOKENS_PER_BATCH, ModelRows, OnProgress, TokenRows, batches_by_tokens
@@ -56,7 +57,8 @@ def probabilities(
     done = 0
     if progress is not None:
         progress(done, len(rows))
-    with torch.inference_mode(), autocast(model.device, precision):
+    tokens = int(rows.lengths.sum()) if isinstance(rows, TokenRows) else 0  # features pass no encoder
+    with torch.inference_mode(), autocast(model.device, precision), fused_linear(model, precision, tokens=tokens):
         batches = batches_by_tokens(rows, max_tokens_per_batch)
         for indices in batches[distributed.rank() :: distributed.processes()]:  # other rows stay 0 here
             values = logits(model, rows.batch(indices).to(model.device)).float()
