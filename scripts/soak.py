@@ -197,7 +197,8 @@ class Soak:
             self.counts[f"kill {signal.Signals(number).name} of {kind}"] += 1
             process.join(60)
             if process.exitcode is None:
-                self._laboratory.violation(f"{kind} goes on for a minute after {signal.Signals(number).name}")
+                label = f"{kind} goes on for a minute after {signal.Signals(number).name}"
+                self._laboratory.violation(f"{label}:\n{self._laboratory.stacks(process)}")
                 process.kill()
                 process.join()
         elif kind in ("train", "paraphrase"):

@@ -1,5 +1,6 @@
 """Commands on a disk whose power is cut: starts them, cuts, and collects violations."""
 
+import faulthandler
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .disk import MOUNTS, Disk, copy_sparse, shell
+from .disk import MOUNTS, Disk, copy_sparse, send, shell
 
 AFTER_S = 30.0
 
@@ -24,6 +25,7 @@ def _child(
     for stream in (1, 2):
         os.dup2(file, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     begun.set()
     os.environ["TEXT_UDA_HOME"] = str(home / "home")
     if not synced:
@@ -70,9 +72,7 @@ class Laboratory:
         self.left_over = Counter[str]()  # names in a run that an undisturbed one does not have; harmless
         self._images = self._disks = 0
         self._context = get_context("forkserver")  # forks of a process with the imports done start fast
-        # Arrow imports pandas when it first needs it, and loses a Ctrl-C during that import.
-        preload = ["pandas", "text_uda.training.train_classifier", "text_uda.training.pretraining"]
-        self._context.set_forkserver_preload(preload)
+        self._context.set_forkserver_preload(["text_uda.training.train_classifier", "text_uda.training.pretraining"])
         self.root.mkdir()
         with self._blank.open("wb") as file:
             file.truncate(128 << 20)
@@ -115,6 +115,13 @@ class Laboratory:
     def command(self, words: Sequence[object]) -> Any:
         """Start `text-uda`."""
         return self.start(run_command, [str(word) for word in words])
+
+    def stacks(self, process: Any, *, log: str = "log") -> str:
+        """Where the threads of a process are that `start` has started."""
+        size = (self.folder / log).stat().st_size
+        send(process.pid, signal.SIGUSR1)
+        time.sleep(1)
+        return (self.folder / log).read_text("utf-8", "replace")[size:]
 
     def finish(self, process: Any, label: str, *, log: str = "log") -> bool:
         """Wait for a process; a failure is a violation."""

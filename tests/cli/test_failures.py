@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -148,6 +149,46 @@ def test_a_signal_in_a_verb_of_the_cache_loses_nothing(run, record, tmp_path, mo
     assert not list(tmp_path.rglob(f"{PREFIX}*")) and not paths["OUT"].exists()
     assert record("cache", "stats", paths["CACHE"])["rows"] == 2
     assert run("cache", *(paths.get(word, word) for word in words)).exit_code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_an_import_that_would_forget_it_interrupts(run, tmp_path, monkeypatch, number):
+    import text_uda.data
+
+    module = tmp_path / "forgetful_module.py"
+    send = f"    signal.raise_signal({int(number)})"
+    lines = ["import signal", "try:", send, "    whole = True", "except BaseException:", "    pass"]
+    module.write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def known():
+        import forgetful_module  # pyright: ignore[reportMissingImports]
+
+        assert forgetful_module.whole
+        for _ in range(3000):  # the signal is sent again
+            time.sleep(0.01)
+
+    monkeypatch.setattr(text_uda.data, "known", known)
+    try:
+        result = run("data")
+    finally:
+        sys.modules.pop("forgetful_module", None)
+    assert (result.exit_code, result.stderr) == (130, "\ninterrupted\n")
+
+
+def test_a_ctrl_c_while_arrow_would_import_pandas_is_not_lost():
+    program = """
+import signal, sys
+class Sender:
+    def find_spec(self, name, path, target=None):
+        if name == "pandas.core.config_init":
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Sender())
+import translation_cache
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1:] == ["KeyboardInterrupt"]
 
 
 def test_an_ignored_signal_stays_ignored(run, monkeypatch):

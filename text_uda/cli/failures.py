@@ -3,12 +3,14 @@
 Ctrl-C, SIGTERM (a batch system, a shutdown) and SIGHUP (a closed terminal) all interrupt.
 """
 
+import _thread
 import errno
 import os
 import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,25 +45,48 @@ def signals_interrupt() -> Iterator[None]:
     """In this block SIGTERM and SIGHUP do what Ctrl-C does, so that finished work is kept.
 
     Only the first one does: `timeout` and batch systems send several, and what is finished is being written. A signal
-    that is ignored (`nohup`) stays ignored.
+    that is ignored (`nohup`) stays ignored. Each waits for the end of an import, which may forget it: Arrow imports
+    pandas from C++, and takes whatever is raised for a pandas that is not installed.
     """
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    initial = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    before = {getattr(signal, name): handler for name, handler in initial.items() if hasattr(signal, name)}
+    before = {number: handler for number, handler in before.items() if signal.getsignal(number) is handler}
     if threading.current_thread() is not threading.main_thread():
-        numbers = []
+        before = {}
+    outside = sys._getframe(2)  # of the `with` statement: the program may run inside of an import itself
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _imports(frame, outside):
+            _thread.start_new_thread(_send_again, (number,))  # threading.Thread takes locks, which this thread may hold
+            return
+        for other in before.keys() - {signal.SIGINT}:
+            signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in numbers:
+    for number in before:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _imports(frame: FrameType | None, outside: FrameType) -> bool:
+    """Whether the code of a frame runs in an import that began inside of `outside`."""
+    while frame is not None and frame is not outside:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_again(number: int) -> None:
+    time.sleep(0.02)
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # also ends a wait of the system
+    else:
+        _thread.interrupt_main(number)
 
 
 @contextmanager
