@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-_MOST_LETTERS = 60
 
-
-def listed(names: Iterable[object], *, most: int = 20) -> str:
-    """Names for a message: the first ones, each cut to 60 characters, and how many more there are."""
+def listed(names: Iterable[object], *, most: int = 20, letters: int = 60) -> str:
+    """Names for a message: the first ones, each cut to so many characters, and how many more there are."""
     names = list(names)
-    words = [name if len(name) <= _MOST_LETTERS else name[:_MOST_LETTERS] + "…" for name in map(str, names[:most])]
+    words = [name if len(name) <= letters else name[:letters] + "…" for name in map(str, names[:most])]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(words) + more or "none"
 

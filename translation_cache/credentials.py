@@ -36,13 +36,18 @@ _SECRETS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\b(hf_)[A-Za-z0-9]{30,}"), rf"\1{HIDDEN}"),  # no name of a folder is as long
-    (re.compile(r"\b(Bearer|Basic) [A-Za-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
+    (  # in a header, whatever its scheme
+        re.compile(r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*b?['\"]?(?:[a-z]+ )?)[^\s'\",;]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    # without the header's name, but like no word: "Basic English" is no secret
+    (re.compile(r"\b(Bearer|Basic) (?=\S*[0-9=])[A-Za-z0-9+/=._~-]{16,}"), rf"\1 {HIDDEN}"),
 )
 
 
 def without_secrets(text: str) -> str:
     """A message or an address with passwords, keys, tokens and signatures replaced by `HIDDEN`."""
-    if not any(sign in text for sign in ("://", "=", "hf_", "Bearer ", "Basic ")):
+    if not any(sign in text for sign in ("://", "=", "hf_", "Bearer ", "Basic ", "uthorization", "UTHORIZATION")):
         return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

@@ -27,6 +27,9 @@ TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
         ("AccountName=a;AccountKey=abc==;Suffix=x", "AccountName=a;AccountKey=***;Suffix=x"),
         (f"the token {TOKEN} is not valid", "the token hf_*** is not valid"),
         ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer ***"),
+        ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "{'Authorization': 'Basic ***'}"),
+        ("proxy-authorization: token abc, Accept: x", "proxy-authorization: token ***, Accept: x"),
+        (f"sent Bearer {SECRET}0 to the store", "sent Bearer *** to the store"),
     ],
 )
 def test_secrets_are_hidden(text, shown):
@@ -47,6 +50,9 @@ def test_secrets_are_hidden(text, shown):
         "a text: see http://example.org/a:b or mail me@example.org",
         "/home/me/hf_home/key=value",
         "models/hf_distilbertbaseuncased/model",
+        "label 'Basic English-lessons' (row 3) is none of the classes",
+        "Bearer certificates, Basic understanding-of-mathematics",
+        "authorization of the user is needed",
     ],
 )
 def test_other_texts_stay(text):

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,20 @@ def closed_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     opened = _closed[1:]
     _closed.clear()
     assert not opened
+
+
+@pytest.mark.slow
+def test_the_demo_opens_no_socket(run, reviews, tiny_bert, tmp_path, monkeypatch, closed_sockets):
+    """With other data: pip fetches its reviews, which are named, where they are not in the cache folder."""
+    from text_uda.data import load
+    from text_uda.experiment import demo
+
+    monkeypatch.setattr(demo, "load", lambda _name: load(str(reviews)))
+    monkeypatch.setattr(demo, "SETTINGS", replace(demo.SETTINGS, encoder=str(tiny_bert), steps=2))
+    monkeypatch.setattr(demo, "LABELS", 12)
+    monkeypatch.setattr(demo, "SEEDS", (0,))
+    result = run("demo", "--out", tmp_path / "demo")
+    assert result.exit_code == 0 and (tmp_path / "demo" / "report.html").exists(), result.output
 
 
 def test_a_socket_is_noticed(closed_sockets):

@@ -15,6 +15,7 @@ from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, Supervised
 from text_uda.objectives.weight_averaging import EMA, Averaged, FastSWA
+from text_uda.runs.run_files import DAMAGED_METRICS
 from text_uda.training import checkpoint
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.step import Step
@@ -174,23 +175,26 @@ def test_a_checkpoint_that_cannot_be_read_now_stays(two_checkpoints, monkeypatch
     def refuse(path: Path) -> str:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(checkpoint, "_file_digest", refuse)
+    monkeypatch.setattr(checkpoint, "file_digest", refuse)
     with pytest.raises(OSError, match=os.strerror(number)):
         checkpoint.set_damaged_aside(folder, metrics)
     assert names(folder) == ["step-00000001", "step-00000002"]
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:5], lambda content: b"\0" * len(content), None])
-def test_metrics_that_the_checkpoint_knows_are_missed(make, two_checkpoints, damage, caplog):
+def test_other_metrics_than_the_checkpoint_knows_do_not_cost_the_checkpoint(make, two_checkpoints, damage, caplog):
     folder, metrics = two_checkpoints
+    kept = metrics.with_name(DAMAGED_METRICS)
     if damage is None:
         metrics.unlink()
     else:
-        metrics.write_bytes(damage(metrics.read_bytes()))
+        metrics.write_bytes(damaged := damage(metrics.read_bytes()))
     checkpoint.set_damaged_aside(folder, metrics)
-    assert names(folder) == ["damaged-step-00000001", "damaged-step-00000002"]
-    assert "metrics.jsonl" in caplog.text and "training goes on from the start" in caplog.text
-    assert checkpoint.load(folder, *make()[:2])[0] == 0
+    assert names(folder) == ["step-00000001", "step-00000002"]
+    assert "metrics.jsonl" in caplog.text and "the first 2 steps" in caplog.text
+    assert not metrics.exists() and kept.exists() == (damage is not None) == (DAMAGED_METRICS in caplog.text)
+    assert damage is None or kept.read_bytes() == damaged
+    assert checkpoint.load(folder, *make()[:2])[0] == 2
 
 
 def test_a_checkpoint_of_an_earlier_version_knows_no_metrics(make, tmp_path, caplog):

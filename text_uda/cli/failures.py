@@ -86,7 +86,7 @@ def _send_again(number: int) -> None:
     if hasattr(signal, "pthread_kill"):  # not on Windows
         signal.pthread_kill(threading.main_thread().ident or 0, number)  # also ends a wait of the system
     else:
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
 
 @contextmanager

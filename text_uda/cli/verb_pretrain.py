@@ -65,9 +65,10 @@ def pretrain(
     if as_json:
         emit_json({name: value for name, value in result.items() if name != "model_files"})
         return
+    before = "" if result["start_perplexity"] is None else f" {result['start_perplexity']:,.2f} before,"
     click.echo(
         f"{result['tokens']:,} tokens in {result['steps']:,} steps; held-out perplexity"
-        f" {result['start_perplexity']:,.2f} before, {result['perplexity']:,.2f} after"
+        f"{before} {result['perplexity']:,.2f} after"
         f" ({result['held_out']:,} texts are held out)"
     )
     if result["new_head"]:

@@ -329,7 +329,7 @@ def _warn_of_untested(path: Path, classes: Sequence[str], test: Rows) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    shown = listed(map(repr, names), most=5)
     return f"class {shown}" if len(names) == 1 else f"{len(names)} classes ({shown})"
 
 

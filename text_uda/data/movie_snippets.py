@@ -3,7 +3,6 @@
 Hutto & Gilbert 2014, "VADER" (ICWSM): 10,605 snippets, each with the mean of 20 ratings of its sentiment in [-4, 4].
 """
 
-import hashlib
 import io
 import logging
 import shutil
@@ -21,6 +20,7 @@ from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test
 from text_uda.errors import MissingPartError
 from translation_cache.atomic import make_folder, set_aside, whole_file
+from translation_cache.file_digest import file_digest
 
 log = logging.getLogger("text_uda")
 
@@ -90,8 +90,7 @@ def _archive() -> Path:
 
 
 def _is_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == _SHA256
+    return file_digest(path, "sha256") == _SHA256
 
 
 def _fetch(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from transformers.utils.hub import cached_file
 
 from text_uda.hub_connection import is_local
 from text_uda.model.pretrained import AVERAGING_NOTE, encoder_path
+from translation_cache.file_digest import known_file_digest
 
 # The files that decide the encoder and its tokens, of those that a folder or a hub repository can hold.
 _CONFIGURATION = ("config.json", AVERAGING_NOTE)
@@ -18,6 +19,8 @@ _TOKENIZER = (
     *("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model"),
 )
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+_algorithm = partial(hashlib.blake2b, digest_size=16)
 
 
 def encoder_digest(encoder: str) -> str | None:
@@ -38,11 +41,10 @@ def encoder_digest(encoder: str) -> str | None:
     if weights.endswith(".index.json"):
         index = json.loads(Path(str(path_of(weights))).read_text("utf-8"))
         names += sorted(set(index["weight_map"].values()))
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _algorithm()
     for name in names:
         if (path := path_of(name)) is not None:
-            state = Path(path).stat()
-            digest.update(f"{name}:{_file_digest(path, state.st_size, state.st_mtime_ns)} ".encode())
+            digest.update(f"{name}:{known_file_digest(Path(path), _algorithm)} ".encode())
     return digest.hexdigest()
 
 
@@ -57,10 +59,3 @@ def _file_of(folder: str, name: str) -> str | None:
         )
     except OSError:  # no such folder or hub repository
         return None
-
-
-@cache
-def _file_digest(path: str, _size: int, _changed_ns: int) -> str:
-    """Of the content of a file, which is read once for all runs of a study."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=16)).hexdigest()

@@ -5,7 +5,7 @@ Code from the folder of an encoder is never run. Weights are read from `model.sa
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from text_uda.errors import MissingPartError, SettingsError
+from text_uda.errors import MissingPartError, SettingsError, listed
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id, loading_options, missing_folder
 from text_uda.runs.directory import RunDirectory
 
@@ -156,24 +156,25 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
     of_encoder = [name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name]
     if of_encoder:
         raise SettingsError(
-            f"the files of the encoder {encoder!r} lack {len(of_encoder):,} of its weights ({_listed(of_encoder)}): "
-            f"they are not of a {model.config.model_type!r} model as its config.json says; download it again"
+            f"the files of the encoder {encoder!r} lack {len(of_encoder):,} of its weights "
+            f"({listed(of_encoder, most=_SHOWN)}): they are not of a {model.config.model_type!r} model as its "
+            "config.json says; download it again"
         )
     parts = {name for name, _ in model.base_model.named_children()} - {"pooler"}
     unused = sorted(name for name in loading["unexpected_keys"] if _is_of_encoder(name, model, parts))
     if unused:
         raise SettingsError(
             f"the files of the encoder {encoder!r} hold {len(unused):,} weights that its config.json has no place for "
-            f"({_listed(unused)}): they do not belong together; download it again"
+            f"({listed(unused, most=_SHOWN)}): they do not belong together; download it again"
         )
     damaged = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
     if damaged:
         raise SettingsError(
-            f"the encoder {encoder!r} has weights that are not finite numbers ({_listed(damaged)}): download it again, "
-            "or choose an earlier checkpoint of the run that trained it"
+            f"the encoder {encoder!r} has weights that are not finite numbers ({listed(damaged, most=_SHOWN)}): "
+            "download it again, or choose an earlier checkpoint of the run that trained it"
         )
     if missing:
-        log.debug("encoder %s: new weights: %s", encoder, _listed(missing))
+        log.debug("encoder %s: new weights: %s", encoder, listed(missing, most=_SHOWN))
 
 
 def _is_of_encoder(name: str, model: PreTrainedModel, parts: set[str]) -> bool:
@@ -224,11 +225,6 @@ def _is_unpickling(error: Exception) -> bool:
 def _first_line(error: Exception) -> str:
     content = str(error).strip()
     return content.splitlines()[0] if content else type(error).__name__
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ The file has the format of safetensors (`offsets`, `ids`), with the key of its c
 ids is known last, so the header has a fixed size and is written last.
 """
 
-import hashlib
 import json
 import logging
 import mmap
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from translation_cache.atomic import make_folder, remove_leftovers, whole_file
+from translation_cache.file_digest import file_digest
 from translation_cache.file_lock import exclusive_lock
 from translation_cache.mapped import scratch_folder
 
@@ -147,9 +147,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 def _digest(path: Path) -> str:
     """The hash of everything after the header."""
-    with path.open("rb") as file:
-        file.seek(_HEADER_BYTES)
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+    return file_digest(path, start=_HEADER_BYTES)
 
 
 def _mapped(path: Path, header: dict[str, Any]) -> TokenIds:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, listed
 from text_uda.report.load_runs import Run
 
 _NAMED_RUNS = 3  # of a side, in a message
+_LETTERS = 200  # of a path
 
 
 def check_same_data(runs: Iterable[Run]) -> None:
@@ -63,9 +64,7 @@ def _sides(runs: list[Run], key: Callable[[Run], str]) -> Mapping[str, list[Run]
 
 
 def _describe(sides: Mapping[str, list[Run]]) -> str:
-    return " against ".join(f"{_names(runs)} ({description})" for description, runs in sides.items())
-
-
-def _names(runs: list[Run]) -> str:
-    more = f" and {len(runs) - _NAMED_RUNS} more" if len(runs) > _NAMED_RUNS else ""
-    return ", ".join(str(run.path) for run in runs[:_NAMED_RUNS]) + more
+    return " against ".join(
+        f"{listed((run.path for run in runs), most=_NAMED_RUNS, letters=_LETTERS)} ({description})"
+        for description, runs in sides.items()
+    )

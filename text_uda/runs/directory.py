@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_uda.errors import OtherRunError, SettingsError
+from text_uda.errors import OtherRunError, SettingsError, listed
 from text_uda.runs.decisive_settings import changes, has_earlier_head
 from text_uda.runs.file_names import check_name
 from text_uda.runs.model_files import check_model, digests
@@ -367,10 +367,10 @@ def _set_truncation(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _names(paths: Iterable[Path], folder: Path) -> str:
-    """At most five paths, relative to the folder."""
-    names = [f"{path.relative_to(folder)}{' (a symbolic link)' if path.is_symlink() else ''}" for path in paths]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    return listed(
+        (f"{path.relative_to(folder)}{' (a symbolic link)' if path.is_symlink() else ''}" for path in paths), most=5
+    )
 
 
 def _listed(machine: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in machine.items())
+    return listed(f"{name} {value}" for name, value in machine.items())

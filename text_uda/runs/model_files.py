@@ -4,15 +4,16 @@ Every file decides the predictions except for the model card, which a user may e
 for example an export to ONNX.
 """
 
-import hashlib
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.runs.run_files import CARD, MODEL
+from translation_cache.file_digest import known_file_digest
+
+_ALGORITHM = "sha256"
 
 
 class DamagedModelError(SettingsError):
@@ -22,7 +23,7 @@ class DamagedModelError(SettingsError):
 def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file in a folder, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+    return {path.relative_to(folder).as_posix(): known_file_digest(path, _ALGORITHM) for path in files}
 
 
 def check_model(run: Path, result: Mapping[str, Any]) -> None:
@@ -47,7 +48,7 @@ def check_model(run: Path, result: Mapping[str, Any]) -> None:
             continue
         if not path.is_file():
             raise _damaged(path, "is missing")
-        if _digest(path) != digest:
+        if known_file_digest(path, _ALGORITHM) != digest:
             raise _damaged(path, "is not as the run wrote it (its SHA-256 differs from the one in result.json)")
     for path in sorted(model.iterdir()):
         if path.name not in recorded and any(fnmatchcase(path.name, name) for name in MODEL) and path.is_file():
@@ -57,15 +58,3 @@ def check_model(run: Path, result: Mapping[str, Any]) -> None:
 def _damaged(path: Path, reason: str) -> DamagedModelError:
     remedy = "remove it" if "added" in reason else "restore it from a copy"
     return DamagedModelError(f"{path} {reason}: {remedy}, or train the run again with --no-resume (resume=False)")
-
-
-def _digest(path: Path) -> str:
-    state = path.stat()
-    return _digest_of(str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino)
-
-
-@cache
-def _digest_of(path: str, _size: int, _changed_ns: int, _inode: int) -> str:
-    """Of the content of a file, which an encoder's parts and the trials of a study ask for many times."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

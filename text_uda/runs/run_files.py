@@ -24,6 +24,7 @@ FORMAT = 1
 """Raised when earlier versions of text_uda could no longer read a run directory."""
 
 LOCK = ".lock"
+DAMAGED_METRICS = "damaged-metrics.jsonl"
 
 _OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", ".nfs*")
 """Files that a system writes into any folder: neither of a run nor of a user."""
@@ -55,7 +56,8 @@ MODEL = {
 CARD = "README.md"
 
 _RUN: dict[str, Any] = {
-    **dict.fromkeys(("config.json", "metrics.jsonl", "result.json", "diverged.json", "seen_texts.npz", LOCK), _FILE),
+    **dict.fromkeys(("config.json", "metrics.jsonl", "result.json", "diverged.json", "seen_texts.npz"), _FILE),
+    **dict.fromkeys((LOCK, DAMAGED_METRICS), _FILE),
     **dict.fromkeys(("examples.jsonl", "test_examples.jsonl", "dev_predictions.jsonl"), _FILE),
     "model": {**MODEL, CARD: _FILE},
     "checkpoints": {"step-*": _CHECKPOINT, "damaged-step-*": _CHECKPOINT},

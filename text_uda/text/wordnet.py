@@ -17,6 +17,7 @@ from typing import Any
 from text_uda.cache_dir import home
 from text_uda.errors import DataError, MissingPartError
 from translation_cache import checked_folder
+from translation_cache.file_digest import file_digest
 
 DEBIAN = Path("/usr/share/wordnet")  # from the packages wordnet-base and wordnet-sense-index
 
@@ -125,12 +126,11 @@ def _download(folder: Path) -> None:
                     "WordNet is not installed: apt-get install wordnet-base wordnet-sense-index, or "
                     "python -m nltk.downloader wordnet, or set NLTK_DATA to a folder with corpora/wordnet"
                 )
-        with archive.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != _ZIP_SHA256:
-                raise MissingPartError(
-                    f"{archive.name} of NLTK is not the archive of WordNet that is known, so it is not used; apt-get "
-                    "install wordnet-base wordnet-sense-index, or set NLTK_DATA to a folder that you trust"
-                )
+        if file_digest(archive, "sha256") != _ZIP_SHA256:
+            raise MissingPartError(
+                f"{archive.name} of NLTK is not the archive of WordNet that is known, so it is not used; apt-get "
+                "install wordnet-base wordnet-sense-index, or set NLTK_DATA to a folder that you trust"
+            )
         with zipfile.ZipFile(archive) as content:
             for entry in content.infolist():
                 if not entry.is_dir():

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from text_uda.errors import SettingsError
 from text_uda.objectives.weight_averaging import Averaged
+from text_uda.runs.run_files import DAMAGED_METRICS
 from text_uda.training.elapsed import NO_TIME, Elapsed
 from translation_cache.atomic import remove_leftovers, set_aside, whole_folder
+from translation_cache.file_digest import file_digest
 
 log = logging.getLogger("text_uda")
 
@@ -95,13 +97,13 @@ def save(
             save_file(trained_weights(module, averaged), unfinished / "averaged.safetensors")
         if best is not None:
             save_file(best.weights, unfinished / "best.safetensors")
-        files = {path.name: _file_digest(path) for path in sorted(unfinished.glob("*.safetensors"))}
+        files = {path.name: file_digest(path) for path in sorted(unfinished.glob("*.safetensors"))}
         state = {
             "step": done,
             "best": best and {"criterion": best.criterion, "step": best.step},
             "spent": elapsed._asdict(),
             "files": files,
-            "metrics": metrics and {"bytes": metrics.stat().st_size, "digest": _file_digest(metrics)},
+            "metrics": metrics and {"bytes": metrics.stat().st_size, "digest": file_digest(metrics)},
         }
         (unfinished / "state.json").write_text(json.dumps(state | {"digest": _state_digest(state)}), "utf-8")
     for older in sorted(folder.glob("step-*"))[:-1]:
@@ -110,9 +112,10 @@ def save(
 
 
 def set_damaged_aside(folder: Path, metrics: Path) -> None:
-    """Rename checkpoints that are not whole, or whose metrics are not, to damaged-step-XXXXXXXX, with a warning each.
+    """Rename checkpoints that are not whole to damaged-step-XXXXXXXX, with a warning each.
 
-    Training goes on from the checkpoint before, or from the start; either way it comes to the same weights.
+    Training goes on from the checkpoint before, or from the start; either way it comes to the same weights. Metrics
+    that are not those of the checkpoint are no reason to compute its steps again: they are renamed, with a warning.
 
     Args:
         metrics: metrics.jsonl of the run.
@@ -121,8 +124,7 @@ def set_damaged_aside(folder: Path, metrics: Path) -> None:
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
-            _check_metrics(metrics, _verified_state(path))
-            return
+            state = _verified_state(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OSError) and error.errno not in _DAMAGE:
                 raise
@@ -135,6 +137,9 @@ def set_damaged_aside(folder: Path, metrics: Path) -> None:
                 kept.name,
                 f"the checkpoint {earlier}" if earlier else "the start",
             )
+        else:
+            _set_other_metrics_aside(metrics, state)
+            return
 
 
 def load(
@@ -190,24 +195,33 @@ def _verified_state(checkpoint: Path) -> dict[str, Any]:
     if state.pop("digest") != _state_digest(state):
         raise ValueError("state.json does not match its digest")
     for name, digest in state["files"].items():
-        if _file_digest(checkpoint / name) != digest:
+        if file_digest(checkpoint / name) != digest:
             raise ValueError(f"{name} does not match its digest")
     return state
 
 
-def _check_metrics(path: Path, state: dict[str, Any]) -> None:
-    """Raise ValueError unless the file begins with the metrics that the checkpoint knows."""
-    if (known := state.get("metrics")) is None:  # of an earlier version
+def _set_other_metrics_aside(path: Path, state: dict[str, Any]) -> None:
+    """Rename metrics that do not begin with those that the checkpoint knows; one of an earlier version knows none."""
+    if (known := state.get("metrics")) is None or not known["bytes"]:
         return
-    content = path.read_bytes()[: known["bytes"]]
-    if hashlib.blake2b(content).hexdigest() != known["digest"]:
-        raise ValueError(f"{path.name} no longer begins with the {known['bytes']:,} bytes of its steps")
+    try:
+        if hashlib.blake2b(path.read_bytes()[: known["bytes"]]).hexdigest() == known["digest"]:
+            return
+        fault = "no longer holds the lines"
+    except OSError as error:
+        if error.errno not in _DAMAGE:
+            raise
+        fault = f"cannot be read ({error.strerror}), which had the lines"
+    kept = f", and is kept as {set_aside(path, DAMAGED_METRICS).name}" if path.exists() else ""
+    log.warning(
+        "%s %s of the first %s steps%s: training goes on from the checkpoint to the same model, and a new file begins "
+        "there; for the metrics of all steps, start again with --no-resume (resume=False)",
+        path,
+        fault,
+        f"{state['step']:,}",
+        kept,
+    )
 
 
 def _state_digest(state: dict[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(state, sort_keys=True).encode("ascii")).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()

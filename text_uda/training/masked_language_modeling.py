@@ -228,14 +228,16 @@ class MaskedLanguageModeling:
         pooler = load_pooler(encoder)
         if pooler is not None and getattr(self.module.base_model, "pooler", None) is None:
             self.module.base_model.pooler = pooler  # fine-tuning starts from it, as without pretraining
-        losses = [record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"]
+        losses = {record["step"]: record["loss"] for record in directory.read_metrics() if record["kind"] == "dev"}
+        before = losses.get(0)  # None where the user has removed the metrics of a run that had stopped
+        after = losses[steps] if steps in losses else self.evaluate(steps)["loss"]
         result = {
             "run": str(directory.path),
             "model": str(directory.model),
-            "start_dev_loss": losses[0],
-            "start_perplexity": round(math.exp(losses[0]), 3),
-            "dev_loss": losses[-1],
-            "perplexity": round(math.exp(losses[-1]), 3),
+            "start_dev_loss": before,
+            "start_perplexity": None if before is None else round(math.exp(before), 3),
+            "dev_loss": after,
+            "perplexity": round(math.exp(after), 3),
             "steps": steps,
             "texts": len(self.train),
             "held_out": len(self.held_out),

@@ -56,8 +56,9 @@ def pretrain(
         command: for config.json: the options of `text-uda pretrain`.
     Returns:
         the content of result.json: run, model, start_dev_loss, start_perplexity, dev_loss, perplexity (on masked tokens
-        of the held-out texts, before and after training), steps, texts, held_out, tokens (seen in training), new_head,
-        seconds, model_files (the SHA-256 of each file of the model).
+        of the held-out texts, before and after training; before: None if the metrics of a stopped run were removed),
+        steps, texts, held_out, tokens (seen in training), new_head, seconds, model_files (the SHA-256 of each file of
+        the model).
     Raises:
         SettingsError: the encoder does not predict masked tokens, the folder holds another run or other files, another
             process writes there, or the model of the finished run is damaged.

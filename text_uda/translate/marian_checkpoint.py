@@ -17,6 +17,7 @@ from text_uda.hub_connection import hub_may_answer, is_local, loading_options, m
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_network import Network, Precision
 from text_uda.translate.translator import Translation
+from translation_cache.file_digest import file_digest
 
 _NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
@@ -200,6 +201,5 @@ def _revision(name: str) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         digest.update(path.name.encode("utf-8"))
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "blake2b").digest())
+        digest.update(bytes.fromhex(file_digest(path)))
     return digest.hexdigest()
