@@ -115,6 +115,8 @@ def remove_leftovers(folder: Path, *, of: str | None = None, older_than_s: float
 def make_folder(path: Path) -> None:
     """Make a folder and its missing parents durable."""
     if not path.is_dir():
+        if path.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link to nothing, or to a file", os.fspath(path))
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
         sync(path.parent)
@@ -147,7 +149,11 @@ def sync(path: Path) -> None:
 
 
 def _name_target(error: BaseException, unfinished: Path, path: Path) -> None:
-    """Let the error name the file that was to be written, not the unfinished one, which is removed."""
+    """Let the error name the file that was to be written, not the unfinished one, which is removed. A full disk, which
+    a write reports without a name, is the one of that file.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+        error.filename = str(path)
     if isinstance(error, OSError) and isinstance(error.filename, str | os.PathLike):
         name = os.fspath(error.filename)
         if name == str(unfinished) or name.startswith(f"{unfinished}{os.sep}"):

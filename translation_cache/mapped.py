@@ -58,7 +58,8 @@ def scratch_folder(where: str | os.PathLike[str] | None = None) -> Iterator[Path
     except OSError as error:
         place = where or tempfile.gettempdir()
         raise CacheError(
-            f"cannot write to {place}: {error.strerror or error}; set TMPDIR to a folder with more space"
+            f"cannot write to {place}: {error.strerror or error}; set TMPDIR to a folder that has space and that you "
+            "may write"
         ) from error
 
 

@@ -150,6 +150,8 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         if root.exists() and not root.is_dir():
             raise CacheError(f"{root} is a file; name a folder for the cache")
+        if root.is_symlink() and not root.exists():
+            raise CacheError(f"{root} is a symbolic link to nothing; name a folder for the cache")
         self._root = root
         self._synced: set[Path] = set()
 

@@ -12,7 +12,8 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ class Cache:
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
+        _import_pandas()
         self._storage = open_storage(location)
         self._damaged: set[str] = set()  # paths of the damaged files that were read
         self._with_settings: set[str] = set()  # fingerprints whose settings file exists
@@ -307,3 +309,10 @@ def _differences(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> lis
         for name in sorted(stored.keys() | requested.keys())
         if stored.get(name) != requested.get(name)
     ]
+
+
+@cache
+def _import_pandas() -> None:
+    """Arrow imports pandas from C++ at its first array, and loses a Ctrl-C that arrives meanwhile."""
+    with suppress(ImportError):
+        import pandas  # noqa: F401

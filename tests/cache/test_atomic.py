@@ -217,3 +217,16 @@ def test_a_kill_while_a_folder_is_replaced_keeps_the_earlier_one(tmp_path: Path,
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert set(contents(tmp_path / "model").values()) == {"earlier"}
+
+
+def test_a_link_to_nothing_is_no_folder(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match="symbolic link to nothing"):
+        write_whole(tmp_path / "link" / "file", "content")
+
+
+def test_a_full_disk_is_that_of_the_file(tmp_path: Path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write raises it
+    with pytest.raises(OSError, match="No space left") as error:
+        write_file(tmp_path / "file", "content", error=full)
+    assert error.value.filename == str(tmp_path / "file") and not (tmp_path / "file").exists()

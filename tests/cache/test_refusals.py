@@ -82,7 +82,7 @@ def test_no_space_for_what_is_looked_up(tmp_path: Path, monkeypatch: pytest.Monk
 
     with monkeypatch.context() as patch:
         patch.setattr("pyarrow.ipc.new_file", full)
-        with pytest.raises(CacheError, match="No space left on device; set TMPDIR to a folder with more space"):
+        with pytest.raises(CacheError, match="No space left on device; set TMPDIR to a folder that has space"):
             join(cache, Upper().settings(), TEXTS, folder=tmp_path)
     assert not list(tmp_path.glob("translation-cache-*"))
     assert join(cache, Upper().settings(), TEXTS, folder=tmp_path)["status"].null_count == 0

@@ -91,6 +91,10 @@ def test_it_is_no_folder_of_ours(tmp_path: Path):
         Cache(tmp_path)
     with pytest.raises(CacheError, match="is a file"):
         Cache(tmp_path / "thesis.tex")
+    for name, target in (("dangling", "nowhere"), ("loop", "loop")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        with pytest.raises(CacheError, match="is a symbolic link to nothing"):
+            Cache(tmp_path / name)
 
 
 def test_half_a_surrogate_pair_is_refused_and_nothing_is_written(cache: Cache):

@@ -186,6 +186,7 @@ class Sender:
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Sender())
 import translation_cache
+translation_cache.Cache("cache")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1:] == ["KeyboardInterrupt"]

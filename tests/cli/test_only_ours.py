@@ -96,6 +96,15 @@ def test_tables_and_figures_lie_beside_them(call, theirs, words):
     assert before.items() <= contents(theirs).items()
 
 
+@pytest.mark.parametrize("theirs", ["of a program"], indirect=True)
+@pytest.mark.parametrize(
+    "words", [("predict", FOLDER, "DATA"), ("evaluate", FOLDER, "DATA"), ("report", FOLDER, "--out", "new.html")]
+)
+def test_a_project_is_no_run_that_could_be_finished(call, theirs, words):
+    result = call(words, theirs)
+    assert result.exit_code == 2 and "is not a run directory" in result.stderr, result.output
+
+
 @pytest.mark.parametrize("verb", ["train", "pretrain"])
 def test_an_input_inside_the_run_stays(call, refused, finished, reviews, tiny_bert, tmp_path, verb):
     run = tmp_path / "run"

@@ -16,6 +16,7 @@ from text_uda.cli.task_options import TaskChoice, load_tasks
 from text_uda.data import Corpus, Rows
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.several_tasks import columns_among, without_tests_of_others
+from text_uda.objectives import Supervised
 from text_uda.tasks.pooled import Pooled
 
 GOOD, BAD, THINGS = ("good", "great", "fine", "best"), ("bad", "poor", "dull", "worst"), ("film", "plot", "actor")
@@ -188,7 +189,7 @@ def test_a_set_with_tasks_is_one_data_set_without_the_option():
         "valence": ("valence",),
         "source": ("source",),
     }
-    assert TaskChoice(tasks="pooled").method() == Pooled()
+    assert TaskChoice(tasks="pooled").checked_method(["movies"], (Supervised(),)) == Pooled()
 
 
 def test_weights_are_not_for_a_pooled_head(refused):

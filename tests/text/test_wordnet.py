@@ -50,6 +50,30 @@ def test_debians_files_are_copied_whole_and_opened(bare: Path):
     )
 
 
+@pytest.fixture
+def shared_umask() -> Iterator[None]:
+    """Of most distributions: the group of a user, in which nobody else is, may write."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+@installed
+def test_the_copy_is_read_where_the_group_may_write_files(bare: Path, shared_umask):
+    assert wordnet.version() == "3.0"
+    (bare / "nltk_data" / "corpora").chmod(0o775)  # as an earlier version left it
+    forget()
+    assert wordnet.version() == "3.0"
+
+
+@installed
+def test_a_copy_that_nltk_refuses_is_one_line(bare: Path, shared_umask, monkeypatch):
+    monkeypatch.setattr(wordnet, "_make_private", lambda _folder: None)
+    with pytest.raises(MissingPartError, match=r"refuses .*nltk_data: run `chmod -R go-w ") as error:
+        wordnet.version()
+    assert "\n" not in str(error.value)
+
+
 @installed
 def test_glosses_are_definitions_by_lexicographer_file(bare: Path):
     found = {(file, lemma): gloss for file, lemma, gloss in wordnet.glosses()}

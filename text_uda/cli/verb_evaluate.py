@@ -137,6 +137,4 @@ def run_classes(run: Path) -> list[str]:
     try:
         return [str(name) for name in RunDirectory(run).config()["data"]["classes"]]
     except (SettingsError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{run} is not a run directory (no readable config.json); give a folder that `train --out` wrote"
-        ) from error
+        raise DataError(f"{run} is not a run directory; give a folder that `text-uda train --out` wrote") from error

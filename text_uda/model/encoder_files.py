@@ -217,7 +217,7 @@ def _reason(error: Exception, folder: Path) -> str:
         return "its weights have other sizes than its config.json says; its files do not belong together"
     if isinstance(error, ImportError):
         return f"a package is missing: {' '.join(content.split())}"
-    return f"{_first_line(error)}; {_ADVICE}"
+    return f"{_first_line(error).rstrip('.')}; {_ADVICE}"
 
 
 def _is_unpickling(error: Exception) -> bool:

@@ -112,4 +112,5 @@ def _write(path: Path, content: str, subject: str, kind: str) -> None:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # the command names the disk that is full
-        raise SettingsError(f"{subject} {path} cannot be written ({error}); name another {kind}") from error
+        reason = error.strerror or error
+        raise SettingsError(f"{subject} {path} cannot be written ({reason}); name another {kind}") from error

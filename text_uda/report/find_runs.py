@@ -9,6 +9,7 @@ from pathlib import Path
 from text_uda.errors import SettingsError
 from text_uda.report.load_runs import Run, is_unfinished, read_run, read_runs
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.run_files import is_config_of_run
 
 _RUN_FILES = ("config.json", "result.json", "metrics.jsonl")
 
@@ -72,11 +73,13 @@ def _load(path: Path, runs: list[Run], left_out: dict[Path, str]) -> None:
 
 
 def _looks_like_a_run(path: Path) -> bool:
-    """Whether it holds a file of a run. The folder of a model has a config.json too, and is not a run."""
-    if not any(os.path.exists(path / name) for name in _RUN_FILES):
+    """Whether it holds a file of a run. A model and other projects have a config.json too, and are no run."""
+    names = [name for name in _RUN_FILES if os.path.exists(path / name)]
+    if not names:
         return False
     try:
-        return "model_type" not in json.loads((path / "config.json").read_text("utf-8"))
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        return "model_type" not in config and (len(names) > 1 or is_config_of_run(config))
     except (OSError, ValueError, TypeError):
         return True
 

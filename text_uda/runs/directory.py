@@ -311,7 +311,7 @@ class RunDirectory:
             raise SettingsError(f"the run {self.path} does not exist")
         if (self.path.parent / "result.json").exists() and self.path.name == self.model.name:
             raise SettingsError(f"{self.path} is the model of a run; give the run, {self.path.parent}")
-        if not (self.path / "config.json").exists() or "model_type" in self.config():  # that of transformers
+        if not (self.path / "config.json").exists() or not is_config_of_run(self.config()):
             raise SettingsError(
                 f"{self.path} is not a run directory; give a folder that `text-uda train --out` wrote (a model folder "
                 "opens with transformers' pipeline)"

@@ -64,7 +64,9 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             is_free = stack.enter_context(exclusive_lock(path, wait_s=WAIT_S))
         except OSError as error:
-            reason = "is a symbolic link: remove it" if path.is_symlink() else f"cannot be locked ({error})"
+            remedy = "get write permission, or name another folder for the run"
+            reason = f"cannot be locked ({error.strerror or error}): {remedy}"
+            reason = "is a symbolic link: remove it" if path.is_symlink() else reason
             raise SettingsError(f"{path} {reason}") from error
         if not is_free:
             raise SettingsError(f"another process writes to {folder}: wait for it, stop it, or name another folder")

@@ -8,8 +8,10 @@ import re
 import shutil
 import tempfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,26 @@ def _folder() -> Any:
         except (LookupError, OSError, ValueError, zipfile.BadZipFile):
             continue
     _fill(ours / "corpora" / "wordnet")
+    _make_private(ours)
     if str(ours) not in nltk.data.path:
         nltk.data.path.append(str(ours))  # NLTK opens only files inside its path
-    return nltk.data.find("corpora/wordnet", paths=[str(ours)])
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # as long as the error, which says the same
+        try:
+            return nltk.data.find("corpora/wordnet", paths=[str(ours)])
+        except LookupError as error:
+            raise MissingPartError(
+                f"NLTK reads WordNet only from a folder that is yours and that nobody else may write, and refuses "
+                f"{ours}: run `chmod -R go-w {ours}` as its owner, or set TEXT_UDA_HOME to a folder of yours"
+            ) from error
+
+
+def _make_private(folder: Path) -> None:
+    """NLTK refuses files that others may write, as a umask of 002 lets the group do."""
+    for path in (folder, *folder.rglob("*")):
+        permissions = path.stat().st_mode
+        if permissions & 0o022:
+            with suppress(PermissionError):  # of another user
+                path.chmod(permissions & ~0o022)
 
 
 @cache
