@@ -149,8 +149,8 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
         if count < setting.classes:
             continue
         for task in setting.tasks:
-            named = {"prefix": f"{_word(task)}-", "suffix": f"-{count}"}
-            trials += setting.baselines(REGRESSION, labels=count, task=task, **named)
+            prefix, suffix = f"{_word(task)}-", f"-{count}"
+            trials += setting.baselines(REGRESSION, labels=count, prefix=prefix, suffix=suffix, task=task)
         for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
             shared = {"labels": count, "augmentation": augmentation}
             for task in setting.tasks:
