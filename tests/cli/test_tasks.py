@@ -16,6 +16,7 @@ from text_uda.cli.task_options import TaskChoice, load_tasks
 from text_uda.data import Corpus, Rows
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.several_tasks import columns_among, without_tests_of_others
+from text_uda.objectives import Supervised
 from text_uda.tasks.pooled import Pooled
 
 GOOD, BAD, THINGS = ("good", "great", "fine", "best"), ("bad", "poor", "dull", "worst"), ("film", "plot", "actor")
@@ -42,7 +43,7 @@ def words(tiny_bert) -> list:
     return ["--labels", 6, "--encoder", tiny_bert, *settings]
 
 
-def test_label_columns_of_one_file_are_tasks(run, record, table, words, tmp_path):
+def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words, tmp_path):
     out = tmp_path / "run"
     result = run("train", table, "--label-column", "verdict", "--label-column", "thing", *words, "--out", out)
     assert result.exit_code == 0, result.output
@@ -56,6 +57,9 @@ def test_label_columns_of_one_file_are_tasks(run, record, table, words, tmp_path
     assert json.loads(answers.stdout.splitlines()[-1])["label"] in THINGS
     report = run("report", out, "--out", tmp_path / "report.html")
     assert report.exit_code == 0 and "a (verdict)" in report.stdout and "a (thing)" in report.stdout
+    assert f"name one of {out / 'tasks' / 'verdict'}, {out / 'tasks' / 'thing'}" in refused("evaluate", out, table)
+    of_one = refused("train", "--config", out / "tasks" / "thing", "--out", tmp_path / "again")
+    assert f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
     again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
 
@@ -121,6 +125,12 @@ def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
         (["--task", "a=x.csv", "--task-power", "1"], "--task-power is for --tasks alternate"),
         (["--task", "a=x.csv", "--tasks", "alternate", "--task-weights", "a=1"], "leave it out with alternate"),
         (["--task", "a=x.csv", "--task-weights", "a"], "'a' is not NAME=NUMBER"),
+        (["--task", "a=x.csv", "--task-weights", "a=1,a=2"], "--task-weights: 'a' is given twice"),
+        (["--task", "a=x.csv", "--task-weights", "b=1"], "task_weights has no weight for a"),
+        (["--task", "a/b=x.csv"], "task 'a/b': a task names a folder"),
+        (["--task", "a=x.csv", "--task", "A=y.csv"], "the tasks 'a' and 'A' have one name"),
+        (["--task", "a=x.csv", "--objective", "logistic-regression"], "is fitted on features and takes no step"),
+        (["--task", "a=x.csv"], "task 'a': x.csv cannot be read"),
         (["--task", "a=x.csv", "--tasks", "pcgrad", "--task-weights", "a=1"], "leave one of them out"),
         (["wordnet-6", "--tasks", "joint"], "--tasks is for several tasks, and there is one"),
         ([], "Missing argument 'DATA'"),
@@ -179,7 +189,7 @@ def test_a_set_with_tasks_is_one_data_set_without_the_option():
         "valence": ("valence",),
         "source": ("source",),
     }
-    assert TaskChoice(tasks="pooled").method() == Pooled()
+    assert TaskChoice(tasks="pooled").checked_method(list(tasks), (Supervised(),)) == Pooled()
 
 
 def test_weights_are_not_for_a_pooled_head(refused):

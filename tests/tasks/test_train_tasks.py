@@ -127,6 +127,9 @@ def test_a_finished_run_is_read_and_another_one_is_refused(run, splits, settings
     assert again == json.loads((run / "result.json").read_text())
     with pytest.raises(OtherRunError, match="pcgrad of 2 tasks now"):
         train_tasks(splits, **more, method=Joint(weights="pcgrad"), settings=settings(), out=run)
+    other = {**splits, "thing": replace(splits["thing"], digest="2" * 32)}
+    with pytest.raises(OtherRunError, match=r":\ntasks.thing.data: other texts or labels than when the run began$"):
+        train_tasks(other, **more, settings=settings(), out=run)
     with pytest.raises(OtherRunError, match="task_order"):
         train_tasks(dict(reversed(splits.items())), **more, settings=settings(), out=run)
     with pytest.raises(SettingsError, match="several tasks, each with a model: name one of"):

@@ -172,6 +172,12 @@ def _options_of_run(path: Path, run: Mapping[str, Any]) -> dict[str, Any]:
     command = run.get("command")
     if run.get("method") == PRETRAINING:
         raise click.UsageError(f"{path} is of a pretraining run, and `train` trains a classifier")
+    if isinstance(shared := run.get("shared"), dict):
+        of_all = path.absolute().parent.parent.parent / path.name
+        raise click.UsageError(
+            f"{path} is of one of several tasks ({', '.join(shared['tasks'])}): name that of all,"
+            f" {of_all}, or write the options of this one into a TOML file"
+        )
     if not isinstance(command, dict) or not isinstance(command.get("options"), dict):
         raise click.UsageError(
             f"{path} does not say where its rows came from: Python's train(), a study or an earlier version wrote it; "

@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from text_uda.ranges import NotNegative
 
 if TYPE_CHECKING:
     from text_uda.data import Corpus
+    from text_uda.objectives import Method
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
     from text_uda.tasks.pooled import Pooled
@@ -114,8 +116,23 @@ class TaskChoice:
             of_tasks[name] = dataclasses.replace(data, source=source)
         return of_tasks
 
-    def method(self) -> "Joint | Alternate | Pooled":
-        """Raises SettingsError for an option of another method."""
+    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "Joint | Alternate | Pooled":
+        """How the tasks share the steps, checked before their data is read.
+
+        Raises:
+            SettingsError: an option of another method, names that are no folders, objectives without steps.
+        """
+        from text_uda import distributed
+        from text_uda.tasks.task_checks import check_names, check_objectives
+
+        check_names(tasks)
+        for task in tasks:
+            check_objectives(task, objectives)
+        method = self._method()
+        method.check(tasks, processes=distributed.processes())
+        return method
+
+    def _method(self) -> "Joint | Alternate | Pooled":
         from text_uda.tasks.alternate import Alternate
         from text_uda.tasks.joint import Joint
         from text_uda.tasks.pooled import Pooled
@@ -139,6 +156,8 @@ class TaskChoice:
         weights: dict[str, float] = {}
         for words in self.task_weights.split(","):
             name, _, number = words.partition("=")
+            if name.strip() in weights:
+                raise SettingsError(f"--task-weights: {name.strip()!r} is given twice; give one weight for each task")
             try:
                 weights[name.strip()] = float(number)
             except ValueError as error:
@@ -152,16 +171,25 @@ def _tuple(names: "str | tuple[str, ...] | None") -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else names or ()
 
 
+@contextmanager
+def named(task: str) -> Iterator[None]:
+    """A block whose errors name the task; "" for the only one, which has no name."""
+    try:
+        yield
+    except (DataError, SettingsError) as error:
+        if not task:
+            raise
+        raise type(error)(f"task {task!r}: {error}") from error
+
+
 def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
     """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
     from text_uda.data.several_tasks import side_by_side
 
     corpora: dict[str, Corpus] = {}
     for name, of_task in data.items():
-        try:
+        with named(name):
             corpora[name] = of_task.load()
-        except DataError as error:
-            raise DataError(f"task {name!r}: {error}") from error
     return side_by_side(corpora)
 
 
@@ -174,6 +202,8 @@ def describe_results(result: Mapping[str, Any]) -> str:
         return f"{printable(name)}: {', '.join(known)}"
 
     lines = [line(name, figures) for name, figures in result["tasks"].items()]
+    if len(lines) == 1:
+        return lines[0]
     return "\n".join([*lines, line(f"mean of {len(lines)} tasks (step {result['best_step']:,})", result["mean"])])
 
 

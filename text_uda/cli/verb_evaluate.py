@@ -133,7 +133,7 @@ def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") 
 
 def run_classes(run: Path) -> list[str]:
     """The names of the classes, in the order of the model's outputs."""
-    RunDirectory(run).check_holds_no_pretraining()
+    RunDirectory(run).check_leaves_a_classifier()
     try:
         return [str(name) for name in RunDirectory(run).config()["data"]["classes"]]
     except (SettingsError, KeyError, TypeError) as error:

@@ -27,7 +27,7 @@ from text_uda.cli.shared_options import (
     out_option,
     resume_option,
 )
-from text_uda.cli.task_options import TaskChoice, describe_results, load_tasks, task_options
+from text_uda.cli.task_options import TaskChoice, describe_results, load_tasks, named, task_options
 from text_uda.errors import SettingsError, listed
 from text_uda.runs.directory import REFIT, TASKS, RunDirectory
 
@@ -173,7 +173,7 @@ def train(
     data_of = tasks.data_of_tasks(data)
     if data_of is not None and refit:
         raise SettingsError("--refit trains the model of one task again: leave it out with several tasks")
-    method = None if data_of is None else tasks.method()
+    method = None if data_of is None else tasks.checked_method(list(data_of), preset.objectives)
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **training)
     check_tune(settings.encoder, settings.tune)
     jobs = {
@@ -181,17 +181,17 @@ def train(
         for task, one in (data_of or {"": data}).items()
     }
     corpora = {"": data.load()} if data_of is None else load_tasks(data_of)
-    parts = {
-        task: split(
-            corpus,
-            labels=labels,
-            seed=settings.seed,
-            dev=dev,
-            unlabeled=unlabeled_texts,
-            label_sampling=label_sampling,
-        )
-        for task, corpus in corpora.items()
-    }
+    parts: dict[str, Split] = {}
+    for task, corpus in corpora.items():
+        with named(task):
+            parts[task] = split(
+                corpus,
+                labels=labels,
+                seed=settings.seed,
+                dev=dev,
+                unlabeled=unlabeled_texts,
+                label_sampling=label_sampling,
+            )
     for task, of_task in parts.items():
         objective.check_classes(of_task.classes, of=f"the task {task!r}" if task else "the data")
     if config is not None and data_of is None:

@@ -176,7 +176,7 @@ def read_run(path: Path) -> Run:
         SettingsError: the folder is damaged, or is not a run.
     """
     directory = RunDirectory(path)
-    directory.check_holds_no_pretraining()
+    directory.check_leaves_a_classifier()
     config, result = _clean(directory.config()), _clean(directory.result())
     _check(config, _CONFIG, path / "config.json")
     _check(config["data"], _DATA, path / "config.json")

@@ -136,7 +136,7 @@ def changes(earlier: Mapping[str, Any], requested: Mapping[str, Any]) -> list[st
     lines = {
         name: f"{name}: {_words(flat_before.get(name))} in the run, {_words(flat_now.get(name))} now"
         for name in names
-        if name not in _DIGESTS
+        if not name.endswith(_DIGESTS)
     }
     # If nothing else differs, the rule is that of an earlier version.
     lines = {name: line for name, line in lines.items() if not _follows(name, earlier, requested)} or lines
@@ -151,7 +151,11 @@ def changes(earlier: Mapping[str, Any], requested: Mapping[str, Any]) -> list[st
         )
     if "data.digest" in names and not lines.keys() & {"labels", "seed"}:
         lines["data"] = _other_data(earlier.get("data") or {}, requested.get("data") or {})
-    if "cache_digest" in names and not lines:
+    for of_task in [name.removesuffix("data.digest") for name in names if name.endswith(".data.digest")]:
+        is_in_both = all(f"{of_task}data.digest" in flat for flat in (flat_before, flat_now))
+        if is_in_both and not lines.keys() & {f"{of_task}labels", "seed"}:
+            lines[f"{of_task}data"] = f"{of_task}data: other texts or labels than when the run began"
+    if any(name.endswith("cache_digest") for name in names) and not lines:
         lines["cache"] = "cache: it holds other paraphrases of the texts than when the run began"
     return list(lines.values()) or ["settings: other than when the run began"]
 

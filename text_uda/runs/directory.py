@@ -291,17 +291,22 @@ class RunDirectory:
         except SettingsError:  # there is no configuration, or the file is not of a run
             return False
 
-    def check_holds_no_pretraining(self) -> None:
-        """Raise SettingsError where a classifier is needed and the run is a pretraining run."""
+    def check_leaves_a_classifier(self) -> None:
+        """Raise SettingsError for a pretraining run, which leaves none, and a run of several tasks, which leaves one of
+        each."""
         if self.holds_pretraining():
             raise SettingsError(
                 f"{self.path} holds a pretraining run, which leaves an encoder and no classifier; pass it to "
                 "`text-uda train` as --encoder"
             )
+        if self.is_run() and (tasks := self.task_directories()):
+            raise SettingsError(
+                f"{self.path} holds a run of several tasks, each with a model: name one of {_names_of(tasks)}"
+            )
 
     def check_finished(self) -> None:
         """Raise SettingsError unless this is the directory of a finished run that has a classifier."""
-        self.check_holds_no_pretraining()
+        self.check_leaves_a_classifier()
         if not self.path.is_dir():
             raise SettingsError(f"the run {self.path} does not exist")
         if (self.path.parent / "result.json").exists() and self.path.name == self.model.name:
@@ -310,10 +315,6 @@ class RunDirectory:
             raise SettingsError(
                 f"{self.path} is not a run directory; give a folder that `text-uda train --out` wrote (a model folder "
                 "opens with transformers' pipeline)"
-            )
-        if tasks := self.task_directories():
-            raise SettingsError(
-                f"{self.path} holds a run of several tasks, each with a model: name one of {_names_of(tasks)}"
             )
         if self.result() is None or not self.model.is_dir():
             raise SettingsError(f"the run {self.path} is not finished: rerun the same `text-uda train` command")
