@@ -189,7 +189,7 @@ def test_a_set_with_tasks_is_one_data_set_without_the_option():
         "valence": ("valence",),
         "source": ("source",),
     }
-    assert TaskChoice(tasks="pooled").checked_method(["movies"], (Supervised(),)) == Pooled()
+    assert TaskChoice(tasks="pooled").checked_method(list(tasks), (Supervised(),)) == Pooled()
 
 
 def test_weights_are_not_for_a_pooled_head(refused):
