@@ -131,6 +131,6 @@ def train(folder: Path, pairs: list[tuple[str, str]], *, steps: int, seed: int) 
 def both_ways(folder: Path, *, steps: int) -> tuple[Path, Path]:
     """The models there and back."""
     named = [f"the XQ1 {verb} the {other} {thing}" for verb, other, thing in product(VERBS, ADJECTIVES, NOUNS)]
-    there = [pair for seed in range(4) for pair in _pairs([*sentences(), *named * 4], seed)]
+    there = [pair for seed in range(4) for pair in _pairs([*sentences(), *named * 16], seed)]
     back = [(foreign, said) for said, foreign in there]
     return train(folder / "aa-bb", there, steps=steps, seed=0), train(folder / "bb-aa", back, steps=steps, seed=1)
