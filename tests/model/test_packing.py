@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForSequenceClassification
@@ -22,6 +23,7 @@ from text_uda.model.packing import (
     attend_by_length,
     attend_padded,
     attend_varlen,
+    filled,
     is_packed,
     pack,
     packed,
@@ -249,6 +251,54 @@ def test_known_lengths_give_the_same_layout(rows):
         assert told.unbroken and told.is_contiguous and asked.is_contiguous and asked.groups == told.groups
         for name in ("padded_indices", "positions", "rows", "lengths", "starts", "columns", "places"):
             assert torch.equal(getattr(asked, name), getattr(told, name)), name
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_products_of_onednn_get_few_numbers_of_tokens(name, precision, monkeypatch):
+    """It keeps a program for each number that it has met."""
+    model = new_model(name)
+    numbers, last = set(), list[int]()
+    linear = next(part for part in layers(model)[0].modules() if isinstance(part, nn.Linear))
+    linear.register_forward_pre_hook(lambda _module, arguments: last.append(arguments[0].shape[-2]))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        for tokens in range(1, 60):
+            lengths = (min(20, tokens), *divmod(max(0, tokens - 20), 2))
+            mask = torch.tensor([[1] * length + [0] * (20 - length) for length in lengths if length])
+            with seeded_torch(tokens):
+                ids = torch.randint(3, 60, mask.shape) * mask
+            with packed(layers(model), mask):
+                logits = model(input_ids=ids, attention_mask=mask).logits
+            numbers.add(last[-1])
+            monkeypatch.setattr("text_uda.model.packing._by_onednn", lambda: False)
+            with packed(layers(model), mask):
+                expected = model(input_ids=ids, attention_mask=mask).logits
+            monkeypatch.undo()
+            assert last[-1] == sum(lengths)
+            torch.testing.assert_close(logits, expected, atol=0.05 if precision == "bf16" else 1e-5, rtol=0)
+    assert len(numbers) <= 4 and all(number % 16 == 0 for number in numbers)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_fills_up_has_no_gradient(name, rows, monkeypatch):
+    model = new_model(name).train(False)
+    plain = run(model, *rows, without_padding=True)
+    monkeypatch.setattr("text_uda.model.packing._by_onednn", lambda: True)
+    sizes = set()
+    linear = next(part for part in layers(model)[0].modules() if isinstance(part, nn.Linear))
+    linear.register_forward_pre_hook(lambda _module, arguments: sizes.add(arguments[0].shape[-2]))
+    filled_up = run(model, *rows, without_padding=True)
+    assert sizes == {filled(sum(LENGTHS))} != {sum(LENGTHS)}
+    torch.testing.assert_close(filled_up[0], plain[0], atol=1e-6, rtol=0)
+    for parameter, gradient in filled_up[1].items():
+        torch.testing.assert_close(gradient, plain[1][parameter], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"), [(1, 16), (16, 16), (512, 512), (513, 528), (1025, 1056), (2048, 2048)]
+)
+def test_numbers_of_tokens(tokens, expected):
+    assert filled(tokens) == expected
 
 
 def test_the_mask_of_a_window_is_made_once_for_all_layers(rows):

@@ -35,12 +35,15 @@ class AveragingLayer(BertLayer):
         segments: Segments | None = None,
         **named: Any,
     ) -> Float[Tensor, "B T D"]:
-        """The mean of each row at all of its positions. With `segments`, packed rows: B is 1 and T all tokens."""
+        """The mean of each row at all of its positions.
+
+        With `segments`, rows are packed: B is 1 and T all tokens. What fills them up is left out.
+        """
         states = hidden_states.float() if hidden_states.dtype != torch.float64 else hidden_states
         if segments is None:
             mean = _masked_mean(states, attention_mask)  # (B, 1, D)
         else:
-            rows = len(segments.lengths)
+            rows, states = len(segments.lengths), states[:, : len(segments.rows)]
             sums = states.new_zeros(rows, states.shape[-1]).index_add(0, segments.rows, states[0])
             mean = (sums / segments.lengths.clamp_min(1)[:, None].to(states.dtype))[segments.rows][None]
         return layer_norm(_SCALE * mean + states, mean.shape[-1:], eps=self.output.LayerNorm.eps)
