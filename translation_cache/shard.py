@@ -1,6 +1,5 @@
 """One immutable Parquet file of rows, named by the digest of its bytes."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,10 +11,6 @@ from translation_cache.errors import CacheError, DamagedError
 from translation_cache.job import OK, Paraphrase
 from translation_cache.key import KEY_BYTES, content_digest, keys_from_bytes, row_keys
 from translation_cache.keyset import KeySet
-
-with contextlib.suppress(ImportError):
-    # Arrow imports it at its first array, and loses a Ctrl-C that arrives meanwhile when it does so from C++.
-    import pandas  # noqa: F401
 
 SUFFIX = ".parquet"
 SCHEMA = pa.schema(

@@ -12,7 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -47,6 +47,9 @@ class Cache:
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
+        with suppress(ImportError):
+            import pandas  # noqa: F401  Arrow would import it from C++ at its first array, and lose a Ctrl-C meanwhile
+
         self._storage = open_storage(location)
         self._damaged: set[str] = set()  # paths of the damaged files that were read
         self._with_settings: set[str] = set()  # fingerprints whose settings file exists
