@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -48,7 +47,9 @@ class Cache:
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        _import_pandas()
+        with suppress(ImportError):
+            import pandas  # noqa: F401  Arrow would import it from C++ at its first array, and lose a Ctrl-C meanwhile
+
         self._storage = open_storage(location)
         self._damaged: set[str] = set()  # paths of the damaged files that were read
         self._with_settings: set[str] = set()  # fingerprints whose settings file exists
@@ -309,10 +310,3 @@ def _differences(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> lis
         for name in sorted(stored.keys() | requested.keys())
         if stored.get(name) != requested.get(name)
     ]
-
-
-@cache
-def _import_pandas() -> None:
-    """Arrow imports pandas from C++ at its first array, and loses a Ctrl-C that arrives meanwhile."""
-    with suppress(ImportError):
-        import pandas  # noqa: F401

@@ -185,8 +185,9 @@ class Sender:
             sys.meta_path.remove(self)
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Sender())
-import translation_cache
-translation_cache.Cache("cache")
+from translation_cache import Cache
+assert "pandas" not in sys.modules
+Cache("missing")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1:] == ["KeyboardInterrupt"]
