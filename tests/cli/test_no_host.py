@@ -90,6 +90,9 @@ def test_no_command_opens_a_socket(record, run, reviews, tiny_bert, tmp_path, mo
     augment = ("--augment", "synonym", "--rate", 0.3, "--cache", "cache")
     record("train", reviews, *small, *augment, "--encoder", "pretrained", "--out", "run")
     record("train", reviews, *small, "--encoder", "encoder", "--tune", "head", "--out", "head")
+    of_tasks = ("--task", f"a={reviews}", "--task", f"b={reviews}")
+    record("train", *of_tasks, *small, *augment, "--encoder", "encoder", "--out", "tasks")
+    record("evaluate", "tasks/tasks/a", reviews)
     record("evaluate", "run", reviews)
     assert run("predict", "run", input="a fine film\n").exit_code == 0
     Path("more.tsv").write_text("review\nIt was a wonderful film.\nIt is a boring book.\n")

@@ -73,6 +73,21 @@ def test_tasks_by_name(record, table, words, tmp_path):
     assert config["task_method"] == {"method": "Alternate", "power": 0.0}
 
 
+def test_the_configuration_of_tasks_runs_again_in_another_folder(record, table, words, tmp_path, monkeypatch):
+    """Also where a task has the name of a folder."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.csv").write_bytes(table.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    of_tasks = ["--task", "one=one/a.csv", "--task", "two=one/a.csv", "--label-column", "verdict"]
+    first = record("train", *of_tasks, *words, "--out", "two")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    again = record("train", "--config", tmp_path / "two", "--out", "again")
+    assert again["mean"] == first["mean"]
+    monkeypatch.chdir(tmp_path)
+    assert record("train", *of_tasks, *words, "--out", "two", "--no-resume")["mean"] == first["mean"]
+
+
 def test_a_label_column_that_data_lacks_is_that_of_another_file(table, tmp_path):
     """As before: each file is read by the one that it has."""
     data = DataChoice(source=str(table), label_column=("verdict", "stars"))

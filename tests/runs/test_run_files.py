@@ -118,7 +118,7 @@ def test_inputs_inside_a_run_are_known_whatever_path_names_them(tmp_path, monkey
     read = [run, run / "model", tmp_path / "link", run / "model" / ".." / "examples.jsonl"]
     assert inputs_among(own, [*read, run / "data.csv", tmp_path], run) == read
     monkeypatch.chdir(tmp_path)
-    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3, "task": ["a=b=run/data.csv"]}
+    options = {"encoder": "run/model", "translator": "marian:run,run/model", "steps": 3, "task": ["a=run/data.csv"]}
     assert {str(path) for path in paths_in([options, [["x"], "\0", "a" * 999]])} == {"run", "run/model", "run/data.csv"}
 
 
@@ -126,7 +126,8 @@ def test_a_word_of_an_option_is_no_input_where_the_run_has_its_name(tmp_path, mo
     write(tmp_path / "synonym", ("config.json", "model/config.json"))
     monkeypatch.chdir(tmp_path)
     settings = {"method": "synonym", "operations": ["synonym"], "pivots": [{"there": {"model": "synonym/model"}}]}
-    command = {"options": {"method": "synonym", "data": "synonym/config.json"}, "folder": str(tmp_path)}
+    options = {"method": "synonym", "data": "synonym/config.json", "task": ["synonym=a.csv"]}
+    command = {"options": options, "folder": str(tmp_path)}
     assert {str(path) for path in paths_in([settings, command])} == {"synonym/model", "synonym/config.json"}
 
 

@@ -241,4 +241,7 @@ def test_rows_that_tasks_share_are_told(splits, settings, tmp_path, caplog):
         train_tasks({"a": verdict, "b": other}, objectives=PLAIN, settings=few, out=tmp_path / "run")
     assert "tasks 'a' and 'b' share 30 test texts (the first is 'the film is bad')" in caplog.text
     assert "30 test texts of task 'a' are training texts of task 'b'" in caplog.text
-    assert "the class 'bad' of tasks 'a' and 'b' are taken as different classes" in caplog.text
+    assert (
+        "tasks 'a' and 'b' share the class name 'bad': each task has its own head, so these are different classes"
+        in caplog.text
+    )

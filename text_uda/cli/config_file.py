@@ -146,7 +146,7 @@ def _read(context: click.Context, _option: click.Parameter, path: Path | None) -
             raise click.UsageError(f"{path} has {key!r} twice; keep one", context)
         words = _words(path, key, value, parameter)
         if run is not None and parameter.name in _HOLD_PATHS:
-            words = _found_from(run["command"].get("folder"), words)
+            words = _found_from(run["command"].get("folder"), words, named=parameter.name == "task")
         try:
             parameter.type_cast_value(context, words)
         except click.BadParameter as error:
@@ -206,12 +206,19 @@ def _words(path: Path, key: str, value: Any, parameter: click.Parameter) -> Any:
     return words if parameter.multiple else ",".join(words)
 
 
-def _found_from(folder: str | None, words: Any) -> Any:
-    """Relative paths that exist from the folder where the run was started, made absolute if that is another folder."""
+def _found_from(folder: str | None, words: Any, *, named: bool = False) -> Any:
+    """Relative paths that exist from the folder where the run was started, made absolute if that is another folder.
+
+    Args:
+        named: whether the words are NAME=PATH.
+    """
     if folder is None or Path(folder) == Path.cwd():
         return words
     if isinstance(words, list):
-        return [_found_from(folder, word) for word in words]
+        return [_found_from(folder, word, named=named) for word in words]
+    if named:
+        name, equals, path = words.partition("=")
+        return f"{name}{equals}{_found_from(folder, path)}"
     if "://" in words:
         return words
 
@@ -219,4 +226,4 @@ def _found_from(folder: str | None, words: Any) -> Any:
         word = match[0]
         return str(Path(folder, word)) if Path(folder, word).exists() else word
 
-    return absolute(re.match(".*", words)) if Path(folder, words).exists() else re.sub("[^:,+=]+", absolute, words)  # pyright: ignore[reportArgumentType]
+    return absolute(re.match(".*", words)) if Path(folder, words).exists() else re.sub("[^:,+]+", absolute, words)  # pyright: ignore[reportArgumentType]

@@ -145,7 +145,7 @@ def paths_in(value: Any) -> Iterator[Path]:
     Of a mapping, only strings under `PATH_OPTIONS` count: the word of another option can be the name of the run, too.
     """
     if isinstance(value, str):
-        for word in {value, *re.split("[:,+=]", value), value.partition("=")[2]}:
+        for word in {value, *re.split("[:,+]", value), value.partition("=")[2]}:
             with suppress(OSError, ValueError):  # too long for a name, or with a null
                 if word and Path(word).exists():
                     yield Path(word)

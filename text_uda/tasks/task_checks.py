@@ -119,8 +119,8 @@ def class_warnings(splits: Mapping[str, Split]) -> list[str]:
             here, there = set(splits[name].classes), set(splits[other].classes)
             if here != there and (common := sorted(here & there)):
                 warnings.append(
-                    f"the class{'' if len(common) == 1 else 'es'} {', '.join(map(repr, common))} of tasks {name!r} and "
-                    f"{other!r} are taken as different classes, since each task has its own head"
+                    f"tasks {name!r} and {other!r} share the class name{'' if len(common) == 1 else 's'} "
+                    f"{', '.join(map(repr, common))}: each task has its own head, so these are different classes"
                 )
     return warnings
 
