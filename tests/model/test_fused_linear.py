@@ -1,6 +1,7 @@
 """Linear layers with packed weights: the same results, only where they help, and the model stays as it is."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -76,7 +77,26 @@ def test_gelu_is_in_the_product(bert):
     with torch.inference_mode(), fused_linear(bert, "fp32", tokens=MIN_TOKENS):
         names = replaced(bert)
     assert "bert.encoder.layer.1.intermediate" in names and "bert.encoder.layer.0.attention.self.value" in names
+    assert "bert.encoder.layer.1.intermediate.dense" not in names  # its weights would be packed twice
     assert "classifier" not in names  # the head is not the encoder
+
+
+def test_gradients_of_another_thread_are_those_of_the_model(bert):
+    ids = torch.arange(3, 12)[None]
+    with torch.inference_mode(), fused_linear(bert, "fp32"), ThreadPoolExecutor(1) as other:
+        assert replaced(bert)
+        logits = other.submit(lambda: bert(input_ids=ids).logits).result()
+        other.submit(lambda: logits.sum().backward()).result()
+        with fused_linear(new_model("bert"), "fp32"):  # a second block does nothing, and waits for nothing
+            pass
+    assert replaced(bert) == []
+    assert all(weights.grad is not None for weights in bert.bert.encoder.parameters())
+
+
+def test_the_first_call_can_be_in_bf16(bert, unchecked, caplog):
+    with torch.inference_mode(), autocast("cpu", "bf16"), fused_linear(bert, "bf16"):
+        assert replaced(bert)
+    assert not caplog.records
 
 
 def test_after_an_error_the_model_is_as_before(bert):

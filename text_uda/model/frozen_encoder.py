@@ -86,7 +86,7 @@ class FrozenEncoder:
         model, tokenizer = self._model, self._tokenizer
         config = {name: value for name, value in model.config.to_dict().items() if not _IRRELEVANT_FIELDS.search(name)}
         max_tokens = min(self.max_tokens, tokenizer.model_max_length)
-        content = [1, *tokenizer_content(tokenizer), tokenizer.truncation_side, max_tokens, self.precision, config]
+        content = [2, *tokenizer_content(tokenizer), tokenizer.truncation_side, max_tokens, self.precision, config]
         digest = hashlib.blake2b(json.dumps(content, sort_keys=True, default=str).encode("ascii"), digest_size=16)
         for name, weights in model.base_model.state_dict().items():
             if name.startswith("pooler."):  # part of the head: it reads features, and may be random
@@ -124,11 +124,10 @@ class FrozenEncoder:
         tokens = TokenRows(texts, self._tokenizer, max_tokens=self.max_tokens)
         features = torch.empty(len(texts), self.width)
         done = 0
-        total = int(tokens.lengths.sum())
         with (
             torch.inference_mode(),
             autocast(self._model.device, self.precision),
-            fused_linear(self._model, self.precision, tokens=total),
+            fused_linear(self._model, self.precision),
         ):
             for indices in batches_by_tokens(tokens, TOKENS_PER_BATCH):
                 batch = tokens.batch(indices).to(self._model.device)
