@@ -3,6 +3,7 @@
 A store that is asked without credentials retries for minutes.
 """
 
+import base64
 import os
 import re
 import shutil
@@ -36,22 +37,49 @@ _SECRETS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\b(hf_)[A-Za-z0-9]{30,}"), rf"\1{HIDDEN}"),  # no name of a folder is as long
-    (  # in a header, whatever its scheme
-        re.compile(r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*b?['\"]?(?:[a-z]+ )?)[^\s'\",;]+", re.IGNORECASE),
+    (  # in a header: the whole value, to its closing quote or the end of the line; of it only a known scheme is shown
+        re.compile(
+            r"(\b(?:proxy-)?authorization\\*['\"]?[ \t]*[:=][ \t]*(?:b?(\\*['\"]))?"
+            r"(?:(?:Basic|Bearer|Digest|Negotiate|Token|AWS4-HMAC-SHA256|SharedKey) +)?)(?(2)(?:(?!\2)\\?.)*|.+)",
+            re.IGNORECASE,
+        ),
         rf"\1{HIDDEN}",
     ),
-    # without the header's name, but like no word: "Basic English" is no secret
-    (re.compile(r"\b(Bearer|Basic) (?=\S*[0-9=])[A-Za-z0-9+/=._~-]{16,}"), rf"\1 {HIDDEN}"),
 )
+_WITHOUT_HEADER = re.compile(r"\b((Bearer|Basic) +)([A-Za-z0-9+/=._~-]+)", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
     """A message or an address with passwords, keys, tokens and signatures replaced by `HIDDEN`."""
-    if not any(sign in text for sign in ("://", "=", "hf_", "Bearer ", "Basic ", "uthorization", "UTHORIZATION")):
+    if not any(sign in text for sign in ("://", "=", "hf_", "earer ", "asic ", "uthorization", "UTHORIZATION")):
         return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return text
+    return _WITHOUT_HEADER.sub(_without_credentials, text)
+
+
+def _without_credentials(match: re.Match[str]) -> str:
+    start, scheme, word = match.groups()
+    hidden = _is_token(word) if scheme.lower() == "bearer" else _is_basic(word)
+    return start + HIDDEN if hidden else match[0]
+
+
+def _is_token(word: str) -> bool:
+    """Whether a word after "Bearer" is no ordinary one, as in "Bearer of news"."""
+    mixed_case = word not in (word.lower(), word.upper(), word.capitalize(), word.title())
+    return mixed_case or len(word) >= 20 or any(letter.isdigit() for letter in word)
+
+
+def _is_basic(word: str) -> bool:
+    """Whether a word after "Basic" is the base64 of `user:password`, or cut off and like no word."""
+    if len(word) >= 16 and re.search(r"[0-9=]", word):
+        return True
+    word = word.rstrip("=.")
+    try:
+        decoded = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_" if re.search("[-_]", word) else None)
+    except ValueError:
+        return False
+    return b":" in decoded and all(byte >= 32 for byte in decoded)
 
 
 def misplaced_secret(uri: str) -> str | None:

@@ -28,8 +28,21 @@ TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYz012345"
         (f"the token {TOKEN} is not valid", "the token hf_*** is not valid"),
         ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer ***"),
         ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "{'Authorization': 'Basic ***'}"),
-        ("proxy-authorization: token abc, Accept: x", "proxy-authorization: token ***, Accept: x"),
+        ("proxy-authorization: token abc, Accept: x", "proxy-authorization: token ***"),
         (f"sent Bearer {SECRET}0 to the store", "sent Bearer *** to the store"),
+        ("sent Basic dXNlcjpwYXNz to", "sent Basic *** to"),
+        ("sent basic dTpw.", "sent basic ***"),
+        ("sent Bearer aaaabbbbccccddddeeeeffff to", "sent Bearer *** to"),
+        ("sent Bearer sesameOpen, Bearer a1", "sent Bearer ***, Bearer ***"),
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature=dead\nrefused",
+            "Authorization: AWS4-HMAC-SHA256 ***\nrefused",
+        ),
+        ('Authorization: Token token="s3cr3t", nonce="x"', "Authorization: Token ***"),
+        ("{'Authorization': 'Token token=\"s3cr3t\"', 'Accept': 'x'}", "{'Authorization': 'Token ***', 'Accept': 'x'}"),
+        (r'{"Authorization": "Token token=\"s3cr3t\"", "a": 1}', '{"Authorization": "Token ***", "a": 1}'),
+        (r'"{\"Authorization\": \"Digest a, b\", \"a\": 1}"', r'"{\"Authorization\": \"Digest ***\", \"a\": 1}"'),
+        ("b'authorization': b'opensesame and more'", "b'authorization': b'***'"),
     ],
 )
 def test_secrets_are_hidden(text, shown):
@@ -52,6 +65,7 @@ def test_secrets_are_hidden(text, shown):
         "models/hf_distilbertbaseuncased/model",
         "label 'Basic English-lessons' (row 3) is none of the classes",
         "Bearer certificates, Basic understanding-of-mathematics",
+        "Basic English, Bearer of news, bearer of the Anti-Fraud Bearer Certificates",
         "authorization of the user is needed",
     ],
 )
