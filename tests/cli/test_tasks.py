@@ -148,6 +148,9 @@ def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
         (["--task", "a=x.csv"], "task 'a': x.csv cannot be read"),
         (["--task", "a=x.csv", "--tasks", "pcgrad", "--task-weights", "a=1"], "leave one of them out"),
         (["wordnet-6", "--tasks", "joint"], "--tasks is for several tasks, and there is one"),
+        (["rated-labels", "--tasks", "joint", "--label-column", "valence"], "--tasks is for several tasks, and there"),
+        (["rated-texts", "--label-column", "stars", "--label-column", "topic"], "and not 'stars' or 'topic'"),
+        (["rated-labels", "--label-column", "valence", "--label-column", "sorce"], "and not 'sorce'"),
         ([], "Missing argument 'DATA'"),
         (["--task", "a=wordnet-6", "--class-weights", "1,2"], "2 numbers and the task 'a' 6 classes"),
     ],
@@ -205,6 +208,12 @@ def test_a_set_with_tasks_is_one_data_set_without_the_option():
         "source": ("source",),
     }
     assert TaskChoice(tasks="pooled").checked_method(list(tasks), (Supervised(),)) == Pooled()
+
+
+def test_a_data_set_of_one_label_reads_no_column(caplog):
+    data = DataChoice(source="wordnet-14", label_column=("a", "b"))
+    assert TaskChoice().data_of_tasks(data) is None
+    assert caplog.messages == ["wordnet-14 has one label of its own: the label columns 'a' and 'b' are not read"]
 
 
 def test_weights_are_not_for_a_pooled_head(refused):

@@ -5,18 +5,35 @@ import pytest
 from text_uda.data import Corpus, Rows, load
 from text_uda.data.named import TASKS
 from text_uda.data.several_tasks import load_tasks, side_by_side, tasks_of, with_random_labels
+from text_uda.errors import DataError
 
 
 def test_the_tasks_of_a_set_with_a_name():
     arguments = {"source": "rated-texts", "label_column": None, "limit": 9}
-    assert tasks_of(arguments)["news"] == {"source": "news-snippets", "label_column": None, "limit": 9}
+    assert tasks_of(arguments)["news"] == {"source": "news-snippets", "label_column": (), "limit": 9}
     assert list(tasks_of(arguments)) == list(TASKS["rated-texts"])
     labels = {"source": "rated-labels", "label_column": ("valence", "source")}
     assert tasks_of(labels) == {
-        "valence": {"source": "rated-labels", "label_column": "valence"},
-        "source": {"source": "rated-labels", "label_column": "source"},
+        "valence": {"source": "rated-labels", "label_column": ("valence",)},
+        "source": {"source": "rated-labels", "label_column": ("source",)},
     }
     assert tasks_of({"source": "movie-snippets"}) == {}
+    assert tasks_of({"source": "rated-labels", "label_column": "valence"}) == {}
+    beside = {"source": "rated-texts", "label_column": "stars", "test": "t.csv"}
+    assert tasks_of(beside)["news"] == {**beside, "source": "news-snippets", "label_column": ("stars",)}
+
+
+@pytest.mark.parametrize(
+    ("source", "columns", "message"),
+    [
+        ("rated-texts", ("stars", "topic"), "rated-texts has the tasks movies, .*, and not 'stars' or 'topic'"),
+        ("rated-labels", ("valence", "sorce"), "the tasks valence, disagreement, source, and not 'sorce'"),
+        ("rated-texts", ("movies",), "the task 'movies' of rated-texts is the data set movie-snippets"),
+    ],
+)
+def test_a_label_column_that_is_no_task_of_a_set_is_refused(source, columns, message):
+    with pytest.raises(DataError, match=message):
+        tasks_of({"source": source, "label_column": columns})
 
 
 @pytest.fixture

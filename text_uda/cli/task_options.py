@@ -50,20 +50,23 @@ class TaskChoice:
         any case.
 
         Raises:
+            DataError: a label column that is no task of a data set with tasks.
             SettingsError: options that contradict each other.
         """
         if self.task:
             return self._by_name(data)
-        from text_uda.data.named import TASKS
+        from text_uda.data.several_tasks import tasks_of
 
         if not data.source:
             raise click.UsageError("Missing argument 'DATA'.", click.get_current_context())
-        if data.source in TASKS and (self.tasks is not None or len(data.label_column) > 1):
-            return self._of_set(data)
-        columns = self._label_columns(data)
-        if len(columns) > 1:
-            others = tuple(name for name in data.label_column if name not in columns)
-            return {name: dataclasses.replace(data, label_column=(name, *others)) for name in columns}
+        if self.tasks is not None or data.label_column:
+            of_tasks = tasks_of(data.arguments())
+            if of_tasks:
+                return {
+                    name: dataclasses.replace(data, source=of_task["source"], label_column=of_task["label_column"])
+                    for name, of_task in of_tasks.items()
+                }
+            _warn_of_unread_columns(data)
         for option in ("tasks", "task_weights", "task_power"):
             if getattr(self, option) is not None:
                 raise SettingsError(
@@ -71,31 +74,6 @@ class TaskChoice:
                     "each, or --label-column for several columns of DATA, or leave it out"
                 )
         return None
-
-    def _label_columns(self, data: DataChoice) -> list[str]:
-        if len(data.label_column) < 2:
-            return []
-        from text_uda.data.several_tasks import columns_among
-        from text_uda.data.tables import names_files
-
-        if not names_files(data.source) and not (data.test or data.dev):
-            first, *others = data.label_column
-            log.warning(
-                "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
-                data.source,
-                first,
-                " and ".join(map(repr, others)),
-            )
-        return columns_among(data.source, data.label_column)
-
-    def _of_set(self, data: DataChoice) -> dict[str, DataChoice]:
-        """The tasks of a data set that has several; those of --label-column, if it is given."""
-        from text_uda.data.several_tasks import tasks_of
-
-        return {
-            name: dataclasses.replace(data, source=one["source"], label_column=_tuple(one["label_column"]))
-            for name, one in tasks_of(data.arguments()).items()
-        }
 
     def _by_name(self, data: DataChoice) -> dict[str, DataChoice]:
         if data.source:
@@ -167,8 +145,24 @@ class TaskChoice:
         return weights
 
 
-def _tuple(names: "str | tuple[str, ...] | None") -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else names or ()
+def _warn_of_unread_columns(data: DataChoice) -> None:
+    """Several columns are tasks of a file or of a set of tasks, and of no other data set."""
+    from text_uda.data.named import EMBEDDED, TASKS
+    from text_uda.data.tables import names_files
+
+    columns, reads_other_files = data.label_column, data.test is not None or data.dev is not None
+    if len(columns) < 2 or reads_other_files or data.source in TASKS or names_files(data.source):
+        return
+    listed = " and ".join(map(repr, columns))
+    if data.source in EMBEDDED:
+        log.warning("%s has one label of its own: the label columns %s are not read", data.source, listed)
+    else:
+        log.warning(
+            "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
+            data.source,
+            columns[0],
+            " and ".join(map(repr, columns[1:])),
+        )
 
 
 @contextmanager
