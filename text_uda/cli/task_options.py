@@ -2,8 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,11 +11,10 @@ import click
 from text_uda.cli.data_options import DataChoice
 from text_uda.cli.output import printable
 from text_uda.cli.settings_options import declared_options
-from text_uda.errors import DataError, SettingsError
+from text_uda.errors import SettingsError
 from text_uda.ranges import NotNegative
 
 if TYPE_CHECKING:
-    from text_uda.data import Corpus
     from text_uda.objectives import Method
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
@@ -163,28 +161,6 @@ def _warn_of_unread_columns(data: DataChoice) -> None:
             columns[0],
             " and ".join(map(repr, columns[1:])),
         )
-
-
-@contextmanager
-def named(task: str) -> Iterator[None]:
-    """A block whose errors name the task; "" for the only one, which has no name."""
-    try:
-        yield
-    except (DataError, SettingsError) as error:
-        if not task:
-            raise
-        raise type(error)(f"task {task!r}: {error}") from error
-
-
-def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
-    """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
-    from text_uda.data.several_tasks import side_by_side
-
-    corpora: dict[str, Corpus] = {}
-    for name, of_task in data.items():
-        with named(name):
-            corpora[name] = of_task.load()
-    return side_by_side(corpora)
 
 
 def describe_results(result: Mapping[str, Any]) -> str:

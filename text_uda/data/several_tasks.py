@@ -85,7 +85,13 @@ def with_random_labels(corpus: Corpus) -> Corpus:
 
 
 def side_by_side(corpora: Mapping[str, Corpus]) -> dict[str, Corpus]:
-    """The data of tasks that share an encoder: with names that tell them apart, and without the tests of others."""
+    """The data of tasks that share an encoder: with names that tell them apart, and without the tests of others.
+
+    The training side and the unlabeled texts of a task lose the test texts of the others, and their near copies: the
+    shared encoder would have seen them. One task stays as it is. Call it before `split`.
+    """
+    if len(corpora) < 2:
+        return dict(corpora)
     names = [corpus.name for corpus in corpora.values()]
     renamed = {
         task: replace(corpus, name=f"{corpus.name} ({task})") if names.count(corpus.name) > 1 else corpus

@@ -1,8 +1,8 @@
 """`train_tasks`: checks the arguments, writes the configuration, and fine-tunes an encoder for several tasks."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, named
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
@@ -124,7 +124,7 @@ def train_tasks(
             log.warning(warning)
     plans: dict[str, RunPlan] = {}
     for task, split in splits.items():
-        with _named(task, splits):
+        with named(task if len(splits) > 1 else ""):
             plans[task] = plan_run(
                 split, objectives_of[task], averaging, augmentation_of[task], cache, filters, settings
             )
@@ -206,7 +206,7 @@ class _Run:
         models = SharedEncoder([loaded.model for loaded in pretrained.values()], share_head=self.method.shares_head)
         frozen = self.frozen
         for task, split in self.splits.items():
-            with _named(task, self.splits):
+            with named(task if len(self.splits) > 1 else ""):
                 tasks[task] = ClassifierTask(
                     split,
                     losses(self.plans[task].objectives),
@@ -268,17 +268,6 @@ class _Run:
             **({} if command is None else {"command": dict(command)}),
             **code_versions(),
         }
-
-
-@contextmanager
-def _named(task: str, tasks: Collection[str]) -> Iterator[None]:
-    """A block whose errors name the task, where there are several."""
-    try:
-        yield
-    except SettingsError as error:
-        if len(tasks) == 1:
-            raise
-        raise SettingsError(f"task {task!r}: {error}") from error
 
 
 def _seed_of(task: str, tasks: Mapping[str, Any], seed: int) -> int:
