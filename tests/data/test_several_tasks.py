@@ -1,7 +1,10 @@
 """Which tasks a data set has, and a task that nobody can learn."""
 
+from pathlib import Path
+
 import pytest
 
+import text_uda
 from text_uda.data import Corpus, Rows, load
 from text_uda.data.named import TASKS
 from text_uda.data.several_tasks import load_tasks, side_by_side, tasks_of, with_random_labels
@@ -67,3 +70,15 @@ def test_names_tell_tasks_apart_only_where_they_must(table):
     one, other = (load(table, label_column=name) for name in ("verdict", "topic"))
     assert [corpus.name for corpus in side_by_side({"x": one}).values()] == ["a"]
     assert [corpus.name for corpus in side_by_side({"x": one, "y": other}).values()] == ["a (x)", "a (y)"]
+
+
+def test_the_example_of_the_page_trains_on_no_test_text_of_another_task(table):
+    """By the public names, as a script calls them."""
+    corpora = {name: text_uda.load(table, label_column=name) for name in ("verdict", "topic")}
+    seen = {*corpora["topic"].training_texts()} & {*corpora["verdict"].test.texts}
+    assert seen
+    parts = {name: text_uda.split(one, labels=6, seed=0) for name, one in text_uda.side_by_side(corpora).items()}
+    assert not seen & {*parts["topic"].labeled.texts, *parts["topic"].unlabeled}
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0]
+    assert "corpora = side_by_side(" in example and "split(corpus" in example

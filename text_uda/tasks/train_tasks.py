@@ -83,7 +83,8 @@ def train_tasks(
     Interruptions, finished runs and several processes are as in `train`.
 
     Args:
-        splits: the rows of each task, by its name.
+        splits: the rows of each task, by its name. `side_by_side`, before `split`, removes the test texts of a task
+            from the training texts of the others; here they are only warned of.
         objectives: of all tasks, or of each by its name; see `train`. A task with a baseline is refused.
         method: `Joint()` by default.
         averaging: one for the run; see `train`.
