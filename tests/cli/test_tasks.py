@@ -44,7 +44,7 @@ def words(tiny_bert) -> list:
     return ["--labels", 6, "--encoder", tiny_bert, *settings]
 
 
-def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words, tmp_path):
+def test_label_columns_of_one_file_are_tasks(run, refused, table, words, tmp_path):
     out = tmp_path / "run"
     result = run("train", table, "--label-column", "verdict", "--label-column", "thing", *words, "--out", out)
     assert result.exit_code == 0, result.output
@@ -61,7 +61,9 @@ def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words,
     assert f"name one of {out / 'tasks' / 'verdict'}, {out / 'tasks' / 'thing'}" in refused("evaluate", out, table)
     of_one = refused("train", "--config", out / "tasks" / "thing", "--out", tmp_path / "again")
     assert f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
-    again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
+    again = run("train", "--config", out / "config.json", "--json", "--out", tmp_path / "again")
+    assert "config.json: " not in again.stderr
+    again = json.loads(again.stdout.splitlines()[-1])
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
 
 

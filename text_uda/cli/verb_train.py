@@ -199,8 +199,8 @@ def train(
             )
     for task, of_task in parts.items():
         objective.check_classes(of_task.classes, of=f"the task {task!r}" if task else "the data")
-    if config is not None and data_of is None:
-        config.warn_of_changes(parts[""], encoder=encoder, augmentation=jobs[""], cache=cache_path)
+    if config is not None:
+        config.warn_of_changes(parts, encoder=encoder, augmentations=jobs, cache=cache_path)
     if (job := jobs.get("")) is not None and cache_path is not None:
         data.warn_of_left_out_texts(job, cache_path)
     if not as_json and is_main_process():
