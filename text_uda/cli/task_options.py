@@ -4,11 +4,12 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from text_uda.cli.data_options import DataChoice
+from text_uda.cli.declarations import calls
 from text_uda.cli.output import printable
 from text_uda.cli.settings_options import declared_options
 from text_uda.errors import SettingsError
@@ -16,10 +17,7 @@ from text_uda.ranges import NotNegative
 
 if TYPE_CHECKING:
     from text_uda.objectives import Method
-    from text_uda.tasks.alternate import Alternate
-    from text_uda.tasks.joint import Joint
-    from text_uda.tasks.pooled import Pooled
-
+    from text_uda.tasks.method import TaskMethod
 
 log = logging.getLogger("text_uda")
 
@@ -30,7 +28,7 @@ class TaskChoice:
     """A task and its data, NAME=DATA, instead of DATA; can be repeated. None: one task, or one for each --label-column
     of DATA."""
 
-    tasks: Literal["joint", "uncertainty", "pcgrad", "alternate", "pooled"] | None = None
+    tasks: str | None = None
     """How several tasks share the steps: all in each step, with fixed weights (joint), weights by their uncertainty, or
     gradients without conflicts (pcgrad), one task in each step (alternate), or all with one head (pooled). None:
     joint."""
@@ -92,7 +90,7 @@ class TaskChoice:
             of_tasks[name] = dataclasses.replace(data, source=source)
         return of_tasks
 
-    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "Joint | Alternate | Pooled":
+    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "TaskMethod":
         """How the tasks share the steps, checked before their data is read.
 
         Raises:
@@ -108,23 +106,18 @@ class TaskChoice:
         method.check(tasks, processes=distributed.processes())
         return method
 
-    def _method(self) -> "Joint | Alternate | Pooled":
-        from text_uda.tasks.alternate import Alternate
-        from text_uda.tasks.joint import Joint
-        from text_uda.tasks.pooled import Pooled
+    def _method(self) -> "TaskMethod":
+        from text_uda.tasks.all_methods import METHODS
 
-        if self.tasks == "pooled" and self.task_weights is not None:
-            raise SettingsError("--task-weights are for the losses of joint tasks: leave it out with pooled")
-        if self.tasks == "alternate":
-            if self.task_weights is not None:
-                raise SettingsError("--task-weights add up the losses of joint tasks: leave it out with alternate")
-            return Alternate() if self.task_power is None else Alternate(power=self.task_power)
-        if self.task_power is not None:
-            raise SettingsError("--task-power is for --tasks alternate, which draws a task: leave it out")
-        if self.tasks == "pooled":
-            return Pooled()
-        weights = "fixed" if self.tasks in (None, "joint") else self.tasks
-        return Joint(weights=weights, task_weights=self._weights())
+        name = self.tasks or "joint"
+        settings = {field.name for field in dataclasses.fields(METHODS[name])}  # pyright: ignore[reportArgumentType]
+        given = {"task_weights": self._weights(), "power": self.task_power}
+        given = {setting: value for setting, value in given.items() if value is not None}
+        if "task_weights" in given and "task_weights" not in settings:
+            raise SettingsError(f"--task-weights are for the losses of joint tasks: leave it out with {name}")
+        if "power" in given and "power" not in settings:
+            raise SettingsError(f"--task-power is for --tasks alternate, which draws a task: leave it out with {name}")
+        return dataclasses.replace(METHODS[name], **given)  # pyright: ignore[reportArgumentType, reportReturnType]
 
     def _weights(self) -> Mapping[str, float] | None:
         if self.task_weights is None:
@@ -182,5 +175,6 @@ task_options = declared_options(
     into=TaskChoice,
     under="tasks",
     group="Tasks",
+    types={"tasks": click.Choice(tuple(calls("text_uda.tasks.all_methods", "METHODS")))},
     metavars={"task": "NAME=DATA", "task_weights": "NAME=X,..."},
 )

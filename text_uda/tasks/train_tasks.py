@@ -24,9 +24,8 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.runs.provenance import code_versions, machine
 from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
-from text_uda.tasks.alternate import Alternate
 from text_uda.tasks.joint import Joint
-from text_uda.tasks.pooled import Pooled
+from text_uda.tasks.method import TaskMethod
 from text_uda.tasks.shared_encoder import SharedEncoder
 from text_uda.tasks.shared_tasks import SharedTasks
 from text_uda.tasks.task_checks import (
@@ -59,7 +58,7 @@ def train_tasks(
     splits: Mapping[str, Split],
     *,
     objectives: Sequence[Method] | Mapping[str, Sequence[Method]] = PRESETS["uda"].objectives,
-    method: Joint | Alternate | Pooled | None = None,
+    method: TaskMethod | None = None,
     averaging: Averaging | None = None,
     augmentation: Job | InStep | Mapping[str, Job | InStep | None] | None = None,
     cache: Cache | Location | None = None,
@@ -151,7 +150,7 @@ class _Run:
 
     splits: Mapping[str, Split]
     plans: Mapping[str, RunPlan]
-    method: Joint | Alternate | Pooled
+    method: TaskMethod
     settings: TrainSettings
     averaging: Averaging | None
     frozen: FrozenEncoder | None
@@ -276,5 +275,5 @@ def _seed_of(task: str, tasks: Mapping[str, Any], seed: int) -> int:
     return seed if task == next(iter(tasks)) else keyed_seed(seed, "task", task) >> 65  # torch takes 63 bits
 
 
-def _described(method: Joint | Alternate | Pooled) -> dict[str, Any]:
-    return {"method": type(method).__name__} | asdict(method)
+def _described(method: TaskMethod) -> dict[str, Any]:
+    return {"method": type(method).__name__} | asdict(method)  # pyright: ignore[reportArgumentType]
