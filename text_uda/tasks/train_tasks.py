@@ -119,8 +119,8 @@ def train_tasks(
     teacher = any(needs_of(objectives_of[task]).teacher for task in names)
     averaging = chosen_averaging(averaging, teacher=teacher)
     if distributed.is_main():
-        alone = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
-        for warning in (*alone, *class_warnings(splits), *overlap_warnings(splits)):
+        warnings = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
+        for warning in (*warnings, *class_warnings(splits), *overlap_warnings(splits)):
             log.warning(warning)
     plans: dict[str, RunPlan] = {}
     for task, split in splits.items():
@@ -201,8 +201,12 @@ class _Run:
 
     def _fine_tuning(self, settings: TrainSettings, directory: RunDirectory, accelerator: Accelerator) -> FineTuning:
         tasks: dict[str, ClassifierTask] = {}
-        own = {task: replace(settings, seed=_seed_of(task, self.splits, settings.seed)) for task in self.splits}
-        pretrained = {task: load_pretrained(split.classes, own[task]) for task, split in self.splits.items()}
+        seeded_settings = {
+            task: replace(settings, seed=_seed_of(task, self.splits, settings.seed)) for task in self.splits
+        }
+        pretrained = {
+            task: load_pretrained(split.classes, seeded_settings[task]) for task, split in self.splits.items()
+        }
         models = SharedEncoder([loaded.model for loaded in pretrained.values()], share_head=self.method.shares_head)
         frozen = self.frozen
         for task, split in self.splits.items():
@@ -211,7 +215,7 @@ class _Run:
                     split,
                     losses(self.plans[task].objectives),
                     self.plans[task].views,
-                    own[task],
+                    seeded_settings[task],
                     directory.task(task),
                     accelerator.device,
                     pretrained[task],
