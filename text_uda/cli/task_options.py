@@ -51,11 +51,13 @@ class TaskChoice:
         """
         if self.task:
             return self._by_name(data)
+        from text_uda.data.named import TASKS
         from text_uda.data.several_tasks import tasks_of
 
         if not data.source:
             raise click.UsageError("Missing argument 'DATA'.", click.get_current_context())
-        if self.tasks is not None or data.label_column:
+        names_of_set = data.label_column if data.source in TASKS else ()
+        if self.tasks is not None or names_of_set or len(data.label_column) > 1:
             of_tasks = tasks_of(data.arguments())
             if of_tasks:
                 return {
