@@ -1,6 +1,7 @@
 """Errors that the user can correct. Each message is one line that says how."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -43,3 +44,15 @@ class OtherRunError(SettingsError):
 
 class MissingPartError(UserError):
     """An optional program, package or data set is not installed; the message names how to get it."""
+
+
+@contextmanager
+def named(task: str) -> Iterator[None]:
+    """A block whose errors name the task; "" for the only one, which has no name."""
+    try:
+        yield
+    except (DataError, SettingsError) as error:
+        if not task:
+            raise
+        kind = DataError if isinstance(error, DataError) else SettingsError
+        raise kind(f"task {task!r}: {error}") from error

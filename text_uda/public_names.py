@@ -9,6 +9,7 @@ from text_uda.augment.compose import OneOf as OneOf
 from text_uda.augment.compose import Sometimes as Sometimes
 from text_uda.augment.tfidf import Statistics as Statistics
 from text_uda.data import load as load
+from text_uda.data import side_by_side as side_by_side
 from text_uda.data import split as split
 from text_uda.objectives.all_objectives import *  # noqa: F403
 from text_uda.objectives.functional import align as align

@@ -2,10 +2,15 @@
 
 import hashlib
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import click
 import pytest
 
 from text_uda import LogisticRegression, TrainSettings, load, split, train
+from text_uda.cli.config_file import ConfigFile
 
 
 def digest(run_directory):
@@ -75,6 +80,17 @@ def test_data_and_encoder_that_changed_since_are_told_before_the_training(run, r
     assert "the files of the encoder" in warnings[1] and "torch 1.0, here" in warnings[2]
     anew = run("train", reviews, "--config", tmp_path / "first", "--out", tmp_path / "third")
     assert "data has changed" not in anew.stderr
+
+
+def test_the_data_of_each_task_is_compared(tiny_bert, caplog):
+    tasks = {name: {"data": {"digest": name * 3}} for name in ("a", "b")}
+    config = ConfigFile(Path("config.json"), {"tasks": tasks, "encoder_digest": "0" * 32, "versions": {}})
+    splits: dict[str, Any] = {"a": SimpleNamespace(digest="aaa"), "b": SimpleNamespace(digest="other")}
+    with click.Context(click.Command("train")):
+        config.warn_of_changes(splits, encoder=str(tiny_bert), augmentations=dict.fromkeys(splits), cache=None)
+    data, encoder = caplog.messages
+    assert data == "config.json: the data of task 'b' has changed since: the run read other texts or labels"
+    assert "the files of the encoder" in encoder
 
 
 def test_a_file_that_a_person_wrote(run, reviews, tiny_bert, tmp_path):

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from text_uda.cli.data_options import DataChoice
-from text_uda.cli.task_options import TaskChoice, load_tasks
+from text_uda.cli.task_options import TaskChoice
 from text_uda.data import Corpus, Rows
 from text_uda.data.near_copies import have_near_copy
-from text_uda.data.several_tasks import columns_among, without_tests_of_others
+from text_uda.data.several_tasks import columns_among, side_by_side, tasks_of, without_tests_of_others
+from text_uda.errors import DataError, SettingsError, named
 from text_uda.objectives import Supervised
 from text_uda.tasks.pooled import Pooled
 
@@ -43,7 +44,7 @@ def words(tiny_bert) -> list:
     return ["--labels", 6, "--encoder", tiny_bert, *settings]
 
 
-def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words, tmp_path):
+def test_label_columns_of_one_file_are_tasks(run, refused, table, words, tmp_path):
     out = tmp_path / "run"
     result = run("train", table, "--label-column", "verdict", "--label-column", "thing", *words, "--out", out)
     assert result.exit_code == 0, result.output
@@ -60,7 +61,9 @@ def test_label_columns_of_one_file_are_tasks(run, record, refused, table, words,
     assert f"name one of {out / 'tasks' / 'verdict'}, {out / 'tasks' / 'thing'}" in refused("evaluate", out, table)
     of_one = refused("train", "--config", out / "tasks" / "thing", "--out", tmp_path / "again")
     assert f"is of one of several tasks (verdict, thing): name that of all, {out / 'config.json'}" in of_one
-    again = record("train", "--config", out / "config.json", "--out", tmp_path / "again")
+    again = run("train", "--config", out / "config.json", "--json", "--out", tmp_path / "again")
+    assert "config.json: " not in again.stderr
+    again = json.loads(again.stdout.splitlines()[-1])
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
 
 
@@ -106,7 +109,7 @@ def test_a_row_without_a_cell_is_unlabeled_text_of_that_task(table):
     data = DataChoice(source=str(table), label_column=("verdict", "thing"))
     of_tasks = TaskChoice().data_of_tasks(data)
     assert of_tasks is not None
-    corpora = load_tasks(of_tasks)
+    corpora = side_by_side({name: one.load() for name, one in of_tasks.items()})
     with table.open(newline="") as file:
         empty = {row["text"]: {name for name in of_tasks if not row[name]} for row in csv.DictReader(file)}
     for name, corpus in corpora.items():
@@ -117,7 +120,7 @@ def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
     data = DataChoice(source=str(table), label_column=("verdict", "thing"))
     of_tasks = TaskChoice().data_of_tasks(data)
     assert of_tasks is not None
-    corpora = load_tasks(of_tasks)
+    corpora = side_by_side({name: one.load() for name, one in of_tasks.items()})
     for name, corpus in corpora.items():
         other = next(one for key, one in corpora.items() if key != name)
         assert not have_near_copy(corpus.training_texts(), other.test.texts).any()
@@ -148,6 +151,9 @@ def test_test_texts_of_a_task_are_no_training_texts_of_another(table):
         (["--task", "a=x.csv"], "task 'a': x.csv cannot be read"),
         (["--task", "a=x.csv", "--tasks", "pcgrad", "--task-weights", "a=1"], "leave one of them out"),
         (["wordnet-6", "--tasks", "joint"], "--tasks is for several tasks, and there is one"),
+        (["rated-labels", "--tasks", "joint", "--label-column", "valence"], "--tasks is for several tasks, and there"),
+        (["rated-texts", "--label-column", "stars", "--label-column", "topic"], "and not 'stars' or 'topic'"),
+        (["rated-labels", "--label-column", "valence", "--label-column", "sorce"], "and not 'sorce'"),
         ([], "Missing argument 'DATA'"),
         (["--task", "a=wordnet-6", "--class-weights", "1,2"], "2 numbers and the task 'a' 6 classes"),
     ],
@@ -205,6 +211,29 @@ def test_a_set_with_tasks_is_one_data_set_without_the_option():
         "source": ("source",),
     }
     assert TaskChoice(tasks="pooled").checked_method(list(tasks), (Supervised(),)) == Pooled()
+
+
+def test_a_data_set_of_one_label_reads_no_column(caplog):
+    data = DataChoice(source="wordnet-14", label_column=("a", "b"))
+    assert TaskChoice().data_of_tasks(data) is None
+    assert caplog.messages == ["wordnet-14 has one label of its own: the label columns 'a' and 'b' are not read"]
+
+
+@pytest.mark.parametrize("columns", [("verdict", "thing"), ("thing", "elsewhere", "verdict")])
+def test_the_command_line_has_the_tasks_of_the_library(table, columns):
+    for source, names in ((str(table), columns), ("rated-labels", ("valence", "source")), ("rated-texts", ())):
+        data = DataChoice(source=source, label_column=names)
+        of_tasks = TaskChoice(tasks="joint").data_of_tasks(data)
+        assert of_tasks is not None
+        expected = {name: load_arguments["label_column"] for name, load_arguments in tasks_of(data.arguments()).items()}
+        assert {name: one.label_column for name, one in of_tasks.items()} == expected
+
+
+def test_errors_of_a_task_name_it():
+    with pytest.raises(DataError, match=r"^task 'a': no row$"), named("a"):
+        raise DataError("no row")
+    with pytest.raises(SettingsError, match=r"^no step$"), named(""):
+        raise SettingsError("no step")
 
 
 def test_weights_are_not_for_a_pooled_head(refused):

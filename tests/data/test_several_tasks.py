@@ -1,22 +1,42 @@
 """Which tasks a data set has, and a task that nobody can learn."""
 
+from pathlib import Path
+
 import pytest
 
+import text_uda
 from text_uda.data import Corpus, Rows, load
 from text_uda.data.named import TASKS
 from text_uda.data.several_tasks import load_tasks, side_by_side, tasks_of, with_random_labels
+from text_uda.errors import DataError
 
 
 def test_the_tasks_of_a_set_with_a_name():
     arguments = {"source": "rated-texts", "label_column": None, "limit": 9}
-    assert tasks_of(arguments)["news"] == {"source": "news-snippets", "label_column": None, "limit": 9}
+    assert tasks_of(arguments)["news"] == {"source": "news-snippets", "label_column": (), "limit": 9}
     assert list(tasks_of(arguments)) == list(TASKS["rated-texts"])
     labels = {"source": "rated-labels", "label_column": ("valence", "source")}
     assert tasks_of(labels) == {
-        "valence": {"source": "rated-labels", "label_column": "valence"},
-        "source": {"source": "rated-labels", "label_column": "source"},
+        "valence": {"source": "rated-labels", "label_column": ("valence",)},
+        "source": {"source": "rated-labels", "label_column": ("source",)},
     }
     assert tasks_of({"source": "movie-snippets"}) == {}
+    assert tasks_of({"source": "rated-labels", "label_column": "valence"}) == {}
+    beside = {"source": "rated-texts", "label_column": "stars", "test": "t.csv"}
+    assert tasks_of(beside)["news"] == {**beside, "source": "news-snippets", "label_column": ("stars",)}
+
+
+@pytest.mark.parametrize(
+    ("source", "columns", "message"),
+    [
+        ("rated-texts", ("stars", "topic"), "rated-texts has the tasks movies, .*, and not 'stars' or 'topic'"),
+        ("rated-labels", ("valence", "sorce"), "the tasks valence, disagreement, source, and not 'sorce'"),
+        ("rated-texts", ("movies",), "the task 'movies' of rated-texts is the data set movie-snippets"),
+    ],
+)
+def test_a_label_column_that_is_no_task_of_a_set_is_refused(source, columns, message):
+    with pytest.raises(DataError, match=message):
+        tasks_of({"source": source, "label_column": columns})
 
 
 @pytest.fixture
@@ -50,3 +70,15 @@ def test_names_tell_tasks_apart_only_where_they_must(table):
     one, other = (load(table, label_column=name) for name in ("verdict", "topic"))
     assert [corpus.name for corpus in side_by_side({"x": one}).values()] == ["a"]
     assert [corpus.name for corpus in side_by_side({"x": one, "y": other}).values()] == ["a (x)", "a (y)"]
+
+
+def test_the_example_of_the_page_trains_on_no_test_text_of_another_task(table):
+    """By the public names, as a script calls them."""
+    corpora = {name: text_uda.load(table, label_column=name) for name in ("verdict", "topic")}
+    seen = {*corpora["topic"].training_texts()} & {*corpora["verdict"].test.texts}
+    assert seen
+    parts = {name: text_uda.split(one, labels=6, seed=0) for name, one in text_uda.side_by_side(corpora).items()}
+    assert not seen & {*parts["topic"].labeled.texts, *parts["topic"].unlabeled}
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0]
+    assert "corpora = side_by_side(" in example and "split(corpus" in example

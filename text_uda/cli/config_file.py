@@ -37,10 +37,20 @@ class ConfigFile:
     run: Mapping[str, Any] | None
     """The configuration of the run that the file describes; None for a file that a person wrote."""
 
-    def warn_of_changes(self, split: "Split", *, encoder: str, augmentation: "Job | None", cache: str | None) -> None:
+    def warn_of_changes(
+        self,
+        splits: Mapping[str, "Split"],
+        *,
+        encoder: str,
+        augmentations: Mapping[str, "Job | None"],
+        cache: str | None,
+    ) -> None:
         """Warn where the same options do not give the run again: other texts, encoder, paraphrases or versions.
 
         What the user set anew on the command line is not compared.
+
+        Args:
+            splits: by task; of the only one, which has no name, under "".
         """
         if self.run is None or not is_main_process():
             return
@@ -51,14 +61,24 @@ class ConfigFile:
         context = click.get_current_context()
         anew = [parameter for parameter in context.command.params if _is_on_command_line(context, parameter)]
         groups, names = {getattr(parameter, "group", "Data") for parameter in anew}, {one.name for one in anew}
-        same_data = not groups & {"Data", "Labels"} and "seed" not in names
-        if same_data and split.digest != (self.run.get("data") or {}).get("digest"):
-            log.warning("%s: the data has changed since: the run read other texts or labels", self.path)
+        same_data = not groups & {"Data", "Labels"} and "seed" not in names and "task" not in names
+        known = {"": self.run, **(self.run.get("tasks") or {})}
+        known = {task: known[task] for task in splits if task in known}
+        for task, before in known.items():
+            if same_data and splits[task].digest != (before.get("data") or {}).get("digest"):
+                data = f"the data of task {task!r}" if task else "the data"
+                log.warning("%s: %s has changed since: the run read other texts or labels", self.path, data)
         if "encoder" not in names and self.run.get("encoder_digest") not in (None, encoder_digest(encoder)):
             log.warning("%s: the files of the encoder %s have changed since", self.path, encoder)
-        paraphrases = self.run.get("cache_digest")
-        reads_same_cache = "Augmentation" not in groups and paraphrases is not None
-        if reads_same_cache and augmentation and cache and digest(Cache(cache), augmentation.settings()) != paraphrases:
+        if (
+            "Augmentation" not in groups
+            and cache
+            and any(
+                (job := augmentations[task]) is not None
+                and before.get("cache_digest") not in (None, digest(Cache(cache), job.settings()))
+                for task, before in known.items()
+            )
+        ):
             log.warning("%s: the cache %s holds other paraphrases than it did for the run", self.path, Cache(cache))
         versions = code_versions()["versions"]
         others = [

@@ -2,26 +2,22 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from text_uda.cli.data_options import DataChoice
+from text_uda.cli.declarations import calls
 from text_uda.cli.output import printable
 from text_uda.cli.settings_options import declared_options
-from text_uda.errors import DataError, SettingsError
+from text_uda.errors import SettingsError
 from text_uda.ranges import NotNegative
 
 if TYPE_CHECKING:
-    from text_uda.data import Corpus
     from text_uda.objectives import Method
-    from text_uda.tasks.alternate import Alternate
-    from text_uda.tasks.joint import Joint
-    from text_uda.tasks.pooled import Pooled
-
+    from text_uda.tasks.method import TaskMethod
 
 log = logging.getLogger("text_uda")
 
@@ -32,7 +28,7 @@ class TaskChoice:
     """A task and its data, NAME=DATA, instead of DATA; can be repeated. None: one task, or one for each --label-column
     of DATA."""
 
-    tasks: Literal["joint", "uncertainty", "pcgrad", "alternate", "pooled"] | None = None
+    tasks: str | None = None
     """How several tasks share the steps: all in each step, with fixed weights (joint), weights by their uncertainty, or
     gradients without conflicts (pcgrad), one task in each step (alternate), or all with one head (pooled). None:
     joint."""
@@ -50,20 +46,25 @@ class TaskChoice:
         any case.
 
         Raises:
+            DataError: a label column that is no task of a data set with tasks.
             SettingsError: options that contradict each other.
         """
         if self.task:
             return self._by_name(data)
         from text_uda.data.named import TASKS
+        from text_uda.data.several_tasks import tasks_of
 
         if not data.source:
             raise click.UsageError("Missing argument 'DATA'.", click.get_current_context())
-        if data.source in TASKS and (self.tasks is not None or len(data.label_column) > 1):
-            return self._of_set(data)
-        columns = self._label_columns(data)
-        if len(columns) > 1:
-            others = tuple(name for name in data.label_column if name not in columns)
-            return {name: dataclasses.replace(data, label_column=(name, *others)) for name in columns}
+        names_of_set = data.label_column if data.source in TASKS else ()
+        if self.tasks is not None or names_of_set or len(data.label_column) > 1:
+            of_tasks = tasks_of(data.arguments())
+            if of_tasks:
+                return {
+                    name: dataclasses.replace(data, source=of_task["source"], label_column=of_task["label_column"])
+                    for name, of_task in of_tasks.items()
+                }
+            _warn_of_unread_columns(data)
         for option in ("tasks", "task_weights", "task_power"):
             if getattr(self, option) is not None:
                 raise SettingsError(
@@ -71,31 +72,6 @@ class TaskChoice:
                     "each, or --label-column for several columns of DATA, or leave it out"
                 )
         return None
-
-    def _label_columns(self, data: DataChoice) -> list[str]:
-        if len(data.label_column) < 2:
-            return []
-        from text_uda.data.several_tasks import columns_among
-        from text_uda.data.tables import names_files
-
-        if not names_files(data.source) and not (data.test or data.dev):
-            first, *others = data.label_column
-            log.warning(
-                "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
-                data.source,
-                first,
-                " and ".join(map(repr, others)),
-            )
-        return columns_among(data.source, data.label_column)
-
-    def _of_set(self, data: DataChoice) -> dict[str, DataChoice]:
-        """The tasks of a data set that has several; those of --label-column, if it is given."""
-        from text_uda.data.several_tasks import tasks_of
-
-        return {
-            name: dataclasses.replace(data, source=one["source"], label_column=_tuple(one["label_column"]))
-            for name, one in tasks_of(data.arguments()).items()
-        }
 
     def _by_name(self, data: DataChoice) -> dict[str, DataChoice]:
         if data.source:
@@ -116,7 +92,7 @@ class TaskChoice:
             of_tasks[name] = dataclasses.replace(data, source=source)
         return of_tasks
 
-    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "Joint | Alternate | Pooled":
+    def checked_method(self, tasks: Sequence[str], objectives: "Sequence[Method]") -> "TaskMethod":
         """How the tasks share the steps, checked before their data is read.
 
         Raises:
@@ -132,23 +108,18 @@ class TaskChoice:
         method.check(tasks, processes=distributed.processes())
         return method
 
-    def _method(self) -> "Joint | Alternate | Pooled":
-        from text_uda.tasks.alternate import Alternate
-        from text_uda.tasks.joint import Joint
-        from text_uda.tasks.pooled import Pooled
+    def _method(self) -> "TaskMethod":
+        from text_uda.tasks.all_methods import METHODS
 
-        if self.tasks == "pooled" and self.task_weights is not None:
-            raise SettingsError("--task-weights are for the losses of joint tasks: leave it out with pooled")
-        if self.tasks == "alternate":
-            if self.task_weights is not None:
-                raise SettingsError("--task-weights add up the losses of joint tasks: leave it out with alternate")
-            return Alternate() if self.task_power is None else Alternate(power=self.task_power)
-        if self.task_power is not None:
-            raise SettingsError("--task-power is for --tasks alternate, which draws a task: leave it out")
-        if self.tasks == "pooled":
-            return Pooled()
-        weights = "fixed" if self.tasks in (None, "joint") else self.tasks
-        return Joint(weights=weights, task_weights=self._weights())
+        name = self.tasks or "joint"
+        settings = {field.name for field in dataclasses.fields(METHODS[name])}  # pyright: ignore[reportArgumentType]
+        given = {"task_weights": self._weights(), "power": self.task_power}
+        given = {setting: value for setting, value in given.items() if value is not None}
+        if "task_weights" in given and "task_weights" not in settings:
+            raise SettingsError(f"--task-weights are for the losses of joint tasks: leave it out with {name}")
+        if "power" in given and "power" not in settings:
+            raise SettingsError(f"--task-power is for --tasks alternate, which draws a task: leave it out with {name}")
+        return dataclasses.replace(METHODS[name], **given)  # pyright: ignore[reportArgumentType, reportReturnType]
 
     def _weights(self) -> Mapping[str, float] | None:
         if self.task_weights is None:
@@ -167,30 +138,24 @@ class TaskChoice:
         return weights
 
 
-def _tuple(names: "str | tuple[str, ...] | None") -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else names or ()
+def _warn_of_unread_columns(data: DataChoice) -> None:
+    """Several columns are tasks of a file or of a set of tasks, and of no other data set."""
+    from text_uda.data.named import EMBEDDED, TASKS
+    from text_uda.data.tables import names_files
 
-
-@contextmanager
-def named(task: str) -> Iterator[None]:
-    """A block whose errors name the task; "" for the only one, which has no name."""
-    try:
-        yield
-    except (DataError, SettingsError) as error:
-        if not task:
-            raise
-        raise type(error)(f"task {task!r}: {error}") from error
-
-
-def load_tasks(data: Mapping[str, DataChoice]) -> "dict[str, Corpus]":
-    """The data of each task, with names that tell them apart. Test texts of a task are no training texts of another."""
-    from text_uda.data.several_tasks import side_by_side
-
-    corpora: dict[str, Corpus] = {}
-    for name, of_task in data.items():
-        with named(name):
-            corpora[name] = of_task.load()
-    return side_by_side(corpora)
+    columns, reads_other_files = data.label_column, data.test is not None or data.dev is not None
+    if len(columns) < 2 or reads_other_files or data.source in TASKS or names_files(data.source):
+        return
+    listed = " and ".join(map(repr, columns))
+    if data.source in EMBEDDED:
+        log.warning("%s has one label of its own: the label columns %s are not read", data.source, listed)
+    else:
+        log.warning(
+            "%s is no file: its label column is %r, and %s is not read; several columns are tasks of a file alone",
+            data.source,
+            columns[0],
+            " and ".join(map(repr, columns[1:])),
+        )
 
 
 def describe_results(result: Mapping[str, Any]) -> str:
@@ -212,5 +177,6 @@ task_options = declared_options(
     into=TaskChoice,
     under="tasks",
     group="Tasks",
+    types={"tasks": click.Choice(tuple(calls("text_uda.tasks.all_methods", "METHODS")))},
     metavars={"task": "NAME=DATA", "task_weights": "NAME=X,..."},
 )

@@ -27,8 +27,8 @@ from text_uda.cli.shared_options import (
     out_option,
     resume_option,
 )
-from text_uda.cli.task_options import TaskChoice, describe_results, load_tasks, named, task_options
-from text_uda.errors import SettingsError, listed
+from text_uda.cli.task_options import TaskChoice, describe_results, task_options
+from text_uda.errors import SettingsError, listed, named
 from text_uda.runs.directory import REFIT, TASKS, RunDirectory
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def train(
         _check_baseline_reads(training, objective.objective)
     _check_is_read(preset, objective.objective or "supervised", training, data, unlabeled_texts)
     from text_uda.data import split
+    from text_uda.data.several_tasks import side_by_side
     from text_uda.model.precision import describe_precision
     from text_uda.model.pretrained import check_tune, hidden_width
     from text_uda.training.train_classifier import TrainSettings
@@ -180,7 +181,11 @@ def train(
         task: augmentation.build(encoder=encoder, texts=one.training_texts, cache=cache_path)
         for task, one in (data_of or {"": data}).items()
     }
-    corpora = {"": data.load()} if data_of is None else load_tasks(data_of)
+    corpora: dict[str, Corpus] = {}
+    for task, one in (data_of or {"": data}).items():
+        with named(task):
+            corpora[task] = one.load()
+    corpora = side_by_side(corpora)
     parts: dict[str, Split] = {}
     for task, corpus in corpora.items():
         with named(task):
@@ -194,8 +199,8 @@ def train(
             )
     for task, of_task in parts.items():
         objective.check_classes(of_task.classes, of=f"the task {task!r}" if task else "the data")
-    if config is not None and data_of is None:
-        config.warn_of_changes(parts[""], encoder=encoder, augmentation=jobs[""], cache=cache_path)
+    if config is not None:
+        config.warn_of_changes(parts, encoder=encoder, augmentations=jobs, cache=cache_path)
     if (job := jobs.get("")) is not None and cache_path is not None:
         data.warn_of_left_out_texts(job, cache_path)
     if not as_json and is_main_process():

@@ -15,6 +15,7 @@ from text_uda.data.named import EMBEDDED, TASKS
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import names_files, open_table
 from text_uda.data.texts import take_texts
+from text_uda.errors import DataError
 from text_uda.keyed_random import keyed_seed
 
 
@@ -27,19 +28,43 @@ def columns_among(source: str, names: Sequence[str]) -> list[str]:
 
 
 def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The arguments of `load` for each task of a data set, by the name of the task; empty where it has one.
+    """The arguments of `load` for each task of a data set, by the name of the task; empty unless it has two or more.
 
-    The tasks of a set with a short name (`TASKS`) are its own; those of a file are its label columns in `arguments`.
+    The tasks of a set with a short name (`TASKS`) are its own: all of them, or those that `label_column` names. Those
+    of a file are its label columns in `arguments`. Other label columns are those of a file with test or development
+    rows.
+
+    Raises:
+        DataError: a label column that is no task of the set, without a file that could have it; or one task of a set
+            whose tasks are data sets by themselves.
     """
     source, columns = str(arguments["source"]), arguments.get("label_column") or ()
     columns = (columns,) if isinstance(columns, str) else tuple(columns)
-    if source in TASKS:
-        of_set = TASKS[source]
-        names = [name for name in of_set if name in columns] if set(columns) & of_set.keys() else list(of_set)
-        return {name: {"label_column": None, **arguments, **of_set[name]} for name in names}
-    names = columns_among(source, columns)
+    of_set = TASKS.get(source, {})
+    names = [name for name in of_set if name in columns] if of_set else columns_among(source, columns)
     others = tuple(name for name in columns if name not in names)
-    return {name: {**arguments, "label_column": (name, *others)} for name in names} if len(names) > 1 else {}
+    if of_set:
+        has_other_files = any(arguments.get(part) is not None for part in ("test", "dev"))
+        _check_tasks_of_set(source, names, () if has_other_files else others)
+        names = names or list(of_set)
+    if len(names) < 2:
+        return {}
+    tasks: dict[str, dict[str, Any]] = {}
+    for name in names:
+        of_task = of_set[name] if of_set else {"label_column": name}
+        column = (of_task["label_column"],) if "label_column" in of_task else ()
+        tasks[name] = {**arguments, **of_task, "label_column": (*column, *others)}
+    return tasks
+
+
+def _check_tasks_of_set(source: str, names: Sequence[str], others: Sequence[str]) -> None:
+    if others:
+        raise DataError(
+            f"{source} has the tasks {', '.join(TASKS[source])}, and not {' or '.join(map(repr, others))}: name some "
+            "of them, or none for all"
+        )
+    if len(names) == 1 and (single := TASKS[source][names[0]]["source"]) != source:
+        raise DataError(f"the task {names[0]!r} of {source} is the data set {single}: load that one, or name two tasks")
 
 
 def load_tasks(arguments: Mapping[str, Any]) -> dict[str, Corpus]:
@@ -60,7 +85,13 @@ def with_random_labels(corpus: Corpus) -> Corpus:
 
 
 def side_by_side(corpora: Mapping[str, Corpus]) -> dict[str, Corpus]:
-    """The data of tasks that share an encoder: with names that tell them apart, and without the tests of others."""
+    """The data of tasks that share an encoder: with names that tell them apart, and without the tests of others.
+
+    The training side and the unlabeled texts of a task lose the test texts of the others, and their near copies: the
+    shared encoder would have seen them. One task stays as it is. Call it before `split`.
+    """
+    if len(corpora) < 2:
+        return dict(corpora)
     names = [corpus.name for corpus in corpora.values()]
     renamed = {
         task: replace(corpus, name=f"{corpus.name} ({task})") if names.count(corpus.name) > 1 else corpus

@@ -140,14 +140,14 @@ class SharedTasks:
     def dev_evaluation(self, model: SharedEncoder) -> Evaluations | None:
         evaluations = {
             name: evaluation
-            for (name, task), own in zip(self._tasks.items(), model.models, strict=True)
-            if (evaluation := task.dev_evaluation(own)) is not None
+            for (name, task), task_model in zip(self._tasks.items(), model.models, strict=True)
+            if (evaluation := task.dev_evaluation(task_model)) is not None
         }
         return Evaluations(evaluations) if evaluations else None
 
     def predictions(self, model: SharedEncoder) -> dict[str, Predictions]:
         models = zip(self._tasks.items(), model.models, strict=True)
-        return {name: task.predictions(own) for (name, task), own in models}
+        return {name: task.predictions(task_model) for (name, task), task_model in models}
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -182,16 +182,17 @@ class SharedTasks:
     def _write_metrics(self) -> None:
         records = self._directory.read_metrics()
         for name, task in self._tasks.items():
-            task.directory.write_metrics([own for record in records if (own := metrics_of(name, record))])
+            records_of_task = [metrics for record in records if (metrics := metrics_of(name, record))]
+            task.directory.write_metrics(records_of_task)
 
 
 def metrics_of(name: str, record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The entries of a line of metrics that concern a task, as a run of this task alone writes them; None where it has
     no rows in the step."""
     prefix = f"{name}/"
-    own = {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
+    of_task = {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
     of_run = {key: value for key, value in record.items() if "/" not in key}
-    return {**of_run, **own} if own else None
+    return {**of_run, **of_task} if of_task else None
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:

@@ -1,8 +1,8 @@
 """`train_tasks`: checks the arguments, writes the configuration, and fine-tunes an encoder for several tasks."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, named
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
@@ -24,9 +24,8 @@ from text_uda.runs.directory import RunDirectory
 from text_uda.runs.provenance import code_versions, machine
 from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
-from text_uda.tasks.alternate import Alternate
 from text_uda.tasks.joint import Joint
-from text_uda.tasks.pooled import Pooled
+from text_uda.tasks.method import TaskMethod
 from text_uda.tasks.shared_encoder import SharedEncoder
 from text_uda.tasks.shared_tasks import SharedTasks
 from text_uda.tasks.task_checks import (
@@ -59,7 +58,7 @@ def train_tasks(
     splits: Mapping[str, Split],
     *,
     objectives: Sequence[Method] | Mapping[str, Sequence[Method]] = PRESETS["uda"].objectives,
-    method: Joint | Alternate | Pooled | None = None,
+    method: TaskMethod | None = None,
     averaging: Averaging | None = None,
     augmentation: Job | InStep | Mapping[str, Job | InStep | None] | None = None,
     cache: Cache | Location | None = None,
@@ -83,7 +82,8 @@ def train_tasks(
     Interruptions, finished runs and several processes are as in `train`.
 
     Args:
-        splits: the rows of each task, by its name.
+        splits: the rows of each task, by its name. `side_by_side`, before `split`, removes the test texts of a task
+            from the training texts of the others; here they are only warned of.
         objectives: of all tasks, or of each by its name; see `train`. A task with a baseline is refused.
         method: `Joint()` by default.
         averaging: one for the run; see `train`.
@@ -119,12 +119,12 @@ def train_tasks(
     teacher = any(needs_of(objectives_of[task]).teacher for task in names)
     averaging = chosen_averaging(averaging, teacher=teacher)
     if distributed.is_main():
-        alone = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
-        for warning in (*alone, *class_warnings(splits), *overlap_warnings(splits)):
+        warnings = nothing_shared_warning(settings.tune, splits, shares_head=method.shares_head)
+        for warning in (*warnings, *class_warnings(splits), *overlap_warnings(splits)):
             log.warning(warning)
     plans: dict[str, RunPlan] = {}
     for task, split in splits.items():
-        with _named(task, splits):
+        with named(task if len(splits) > 1 else ""):
             plans[task] = plan_run(
                 split, objectives_of[task], averaging, augmentation_of[task], cache, filters, settings
             )
@@ -150,7 +150,7 @@ class _Run:
 
     splits: Mapping[str, Split]
     plans: Mapping[str, RunPlan]
-    method: Joint | Alternate | Pooled
+    method: TaskMethod
     settings: TrainSettings
     averaging: Averaging | None
     frozen: FrozenEncoder | None
@@ -201,17 +201,21 @@ class _Run:
 
     def _fine_tuning(self, settings: TrainSettings, directory: RunDirectory, accelerator: Accelerator) -> FineTuning:
         tasks: dict[str, ClassifierTask] = {}
-        own = {task: replace(settings, seed=_seed_of(task, self.splits, settings.seed)) for task in self.splits}
-        pretrained = {task: load_pretrained(split.classes, own[task]) for task, split in self.splits.items()}
+        seeded_settings = {
+            task: replace(settings, seed=_seed_of(task, self.splits, settings.seed)) for task in self.splits
+        }
+        pretrained = {
+            task: load_pretrained(split.classes, seeded_settings[task]) for task, split in self.splits.items()
+        }
         models = SharedEncoder([loaded.model for loaded in pretrained.values()], share_head=self.method.shares_head)
         frozen = self.frozen
         for task, split in self.splits.items():
-            with _named(task, self.splits):
+            with named(task if len(self.splits) > 1 else ""):
                 tasks[task] = ClassifierTask(
                     split,
                     losses(self.plans[task].objectives),
                     self.plans[task].views,
-                    own[task],
+                    seeded_settings[task],
                     directory.task(task),
                     accelerator.device,
                     pretrained[task],
@@ -270,21 +274,10 @@ class _Run:
         }
 
 
-@contextmanager
-def _named(task: str, tasks: Collection[str]) -> Iterator[None]:
-    """A block whose errors name the task, where there are several."""
-    try:
-        yield
-    except SettingsError as error:
-        if len(tasks) == 1:
-            raise
-        raise SettingsError(f"task {task!r}: {error}") from error
-
-
 def _seed_of(task: str, tasks: Mapping[str, Any], seed: int) -> int:
     """The seed of a task's head and of the order of its rows. The first task has that of a run of its own."""
     return seed if task == next(iter(tasks)) else keyed_seed(seed, "task", task) >> 65  # torch takes 63 bits
 
 
-def _described(method: Joint | Alternate | Pooled) -> dict[str, Any]:
-    return {"method": type(method).__name__} | asdict(method)
+def _described(method: TaskMethod) -> dict[str, Any]:
+    return {"method": type(method).__name__} | asdict(method)  # pyright: ignore[reportArgumentType]
