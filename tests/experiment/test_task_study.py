@@ -4,7 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
+from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, Trial, run_study, setting
@@ -96,3 +98,22 @@ def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):
     assert (tmp_path / "study" / "runs" / "noise-seed-0" / "tasks" / "random" / "result.json").exists()
     with pytest.raises(SettingsError, match="make them two studies"):
         run_study([*trials, Trial(name="none", settings=head, **plain)], table, out=tmp_path / "study")
+
+
+@pytest.mark.parametrize("estimates", [False, True])
+def test_a_file_with_several_label_columns_is_a_study(table, tiny_bert, tmp_path, monkeypatch, estimates):
+    seen = {}
+
+    def take(trials, second, **_others):
+        seen.update(trials=trials, second=second)
+        raise SettingsError("far enough")
+
+    monkeypatch.setattr("text_uda.experiment.cost.estimate_cost", take)
+    monkeypatch.setattr("text_uda.experiment.study.run_study", take)
+    words = ["tasks", "--data", table["source"], "--encoder", str(tiny_bert), "--out", str(tmp_path / "study")]
+    words += [f"--label-column={column}" for column in table["label_column"]] + ["--estimate"] * estimates
+    said = CliRunner().invoke(ablate, words)
+    assert str(said.exception) == "far enough" or "far enough" in said.output, said.output
+    assert {trial.task for trial in seen["trials"]} == {"verdict", "thing", None}
+    assert {trial.labels for trial in seen["trials"]} == {5, 20}
+    assert not estimates or seen["second"].name == "a (verdict)"
