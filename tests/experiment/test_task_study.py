@@ -29,6 +29,9 @@ def test_each_method_has_each_seed_and_each_number_of_labels():
     assert len({trial.folder for trial in trials}) == len({trial.digest() for trial in trials}) == len(trials)
     assert set(Counter(trial.name for trial in trials).values()) == {3}
     assert {trial.labels for trial in trials} == {25, 100}
+    assert {(trial.settings.tune, trial.settings.learning_rate) for trial in trials} == {("last:2", 3e-4)}
+    assert setting(CORPUS, "small", tasks=TASKS, tune="head").settings.tune == setting(CORPUS, "small").settings.tune
+    assert setting(CORPUS, "paper", tasks=TASKS).settings.tune == "all"
     of_one = [trial for trial in trials if trial.task_method is None]
     assert {trial.task for trial in of_one} == {"movies", "star rating"} and "star-rating-none-25" in {
         trial.name for trial in of_one

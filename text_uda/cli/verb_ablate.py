@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     group="Training",
     metavar="head|last:N|all",
     help="Which weights are trained.",
-    default_words="head; paper, usb: all",
+    default_words="head, for the study tasks last:2; paper, usb: all",
 )
 @option(
     "--translator",
@@ -112,7 +112,7 @@ def ablate(
       text-uda ablate table2 --data movie-snippets --size smoke --fill --out study
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
-      text-uda ablate tasks --data rated-texts --labels 100 --seeds 8 --fill --out study
+      text-uda ablate tasks --data rated-texts --labels 100 --tune last:2 --seeds 8 --fill --out study
     """
     from text_uda.data.named import TASKS
     from text_uda.data.several_tasks import load_tasks
