@@ -11,6 +11,7 @@ from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
 from text_uda.experiment import STUDIES, Trial, run_study, setting
 from text_uda.experiment.cost import _rows
+from text_uda.experiment.trial import TrialRunner
 from text_uda.objectives import LogisticRegression, Supervised
 from text_uda.report import read
 from text_uda.report.task_means import task_means
@@ -43,6 +44,19 @@ def test_each_method_has_each_seed_and_each_number_of_labels():
     assert sum(trial.random_task for trial in trials) == 12
     seeds = [trial.settings.seed for trial in trials]
     assert seeds == sorted(seeds), "a study that is cut has whole seeds"
+
+
+def test_a_task_named_random_is_kept_beside_the_one_with_random_labels(monkeypatch, tmp_path):
+    trained = {}
+    monkeypatch.setattr("text_uda.tasks.train_tasks.train_tasks", lambda splits, **_others: trained.update(splits))
+    runner = TrialRunner(data={}, cache="", runs=tmp_path, features=tmp_path, of_tasks=True)
+    tasks = {"Random": CORPUS, "joint": replace(CORPUS, name="b")}
+    runner.__dict__["corpora"] = tasks
+    trials = {trial.name: trial for trial in STUDIES["tasks"](setting(CORPUS, "small", seeds=1, tasks=tasks))}
+    assert {"Random-2-none-100", "random-none-100", "joint-2-none-100", "joint-none-100"} <= {*trials}
+    runner.run(trials["random-none-100"])
+    assert list(trained) == ["Random", "joint", "random-2"]
+    assert _rows(trials["random-none-100"], 2) == 3 * _rows(trials["Random-2-none-100"], 2)
 
 
 def test_a_task_has_as_many_rows_in_each_way():

@@ -128,6 +128,7 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
     as many times the steps as there are tasks: each task then sees as many rows as in the other runs. The task with
     random labels shows what a useless task costs the others.
     """
+    from text_uda.data.several_tasks import free_name
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
     from text_uda.tasks.pooled import Pooled
@@ -144,17 +145,20 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
         "alternate": Alternate(),
         **({"pooled": Pooled()} if setting.same_classes else {}),
     }
+    words: dict[str, str] = {}
+    for task in setting.tasks:
+        words[task] = free_name(_word(task), ["random", *together, *words.values()])
     trials: list[Trial] = []
     for count in (setting.few // 4, setting.few):
         if count < setting.classes:
             continue
         for task in setting.tasks:
-            prefix, suffix = f"{_word(task)}-", f"-{count}"
+            prefix, suffix = f"{words[task]}-", f"-{count}"
             trials += setting.baselines(REGRESSION, labels=count, prefix=prefix, suffix=suffix, task=task)
         for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
             shared = {"labels": count, "augmentation": augmentation}
             for task in setting.tasks:
-                trials += setting.trials(f"{_word(task)}-{name}-{count}", task=task, **shared)
+                trials += setting.trials(f"{words[task]}-{name}-{count}", task=task, **shared)
             for how, method in together.items():
                 settings = setting.settings if how != "alternate" else setting.longer(len(setting.tasks))
                 trials += setting.trials(f"{how}-{name}-{count}", task_method=method, settings=settings, **shared)

@@ -10,7 +10,7 @@ from typing import Any
 
 from text_uda.data import Corpus, Labels, LabelSampling, Split, load, split
 from text_uda.data.corpus import digest_of
-from text_uda.data.several_tasks import load_tasks, with_random_labels
+from text_uda.data.several_tasks import free_name, load_tasks, with_random_labels
 from text_uda.data.texts import joined
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -165,7 +165,7 @@ class TrialRunner:
 
         corpora = dict(self.corpora)
         if trial.random_task:
-            corpora["random"] = with_random_labels(next(iter(corpora.values())))
+            corpora[free_name("random", corpora)] = with_random_labels(next(iter(corpora.values())))
         splits = {task: _split(trial, corpus) for task, corpus in corpora.items()}
         return train_tasks(splits, method=trial.task_method, **shared)
 
