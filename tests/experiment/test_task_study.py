@@ -91,6 +91,23 @@ def table(tmp_path):
     return {"source": str(tmp_path / "a.csv"), "label_column": ("verdict", "thing")}
 
 
+def test_trials_of_tasks_that_the_data_has_not_are_refused(table, head, tmp_path):
+    plain = {"labels": 6, "settings": head}
+    for words, fields in {
+        "task='': name a task": {"task": ""},
+        "give one of the two": {"task": "thing", "task_method": Joint()},
+        "random_task=True needs a task_method": {"random_task": True},
+    }.items():
+        with pytest.raises(SettingsError, match=words):
+            Trial(name="a", **plain, **fields)
+    out = tmp_path / "study"
+    with pytest.raises(SettingsError, match="task='verdct' of a: the data has the tasks verdict, thing"):
+        run_study([Trial(name="a", task="verdct", **plain)], table, out=out)
+    with pytest.raises(SettingsError, match=r"a\.csv is one task"):
+        run_study([Trial(name="a", task_method=Joint(), **plain)], table | {"label_column": "thing"}, out=out)
+    assert not out.exists()
+
+
 def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):
     plain = {"labels": 6, "objectives": (Supervised(),)}
     trials = [

@@ -68,6 +68,12 @@ class Trial:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", self.name):
             raise SettingsError(f"name={self.name!r}: letters, digits, dots and hyphens, no dot or hyphen first")
+        if self.task == "":
+            raise SettingsError("task='': name a task of the data, or give None")
+        if self.task is not None and self.task_method is not None:
+            raise SettingsError(f"task={self.task!r}: a task_method trains all tasks; give one of the two")
+        if self.random_task and self.task_method is None:
+            raise SettingsError("random_task=True needs a task_method, by which the tasks share an encoder")
 
     @property
     def folder(self) -> str:
