@@ -1,5 +1,6 @@
 """The study of several tasks: its trials, and what its runner makes of them."""
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -130,6 +131,13 @@ def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):
         "labels alone, joint of 3 tasks": "labels alone",
     }
     assert (tmp_path / "study" / "runs" / "noise-seed-0" / "tasks" / "random" / "result.json").exists()
+    model = tmp_path / "study" / "runs" / "joint-seed-0" / "tasks" / "thing" / "model"
+    weights = model / "model.safetensors"
+    weights.write_bytes(b"\0" * weights.stat().st_size)
+    damaged = run_study(trials, table, out=tmp_path / "study", workers=1).failed
+    assert list(damaged) == ["joint-seed-0"] and str(weights) in damaged["joint-seed-0"]
+    shutil.rmtree(model)  # to save space
+    assert run_study(trials, table, out=tmp_path / "study", workers=1) == outcome
     with pytest.raises(SettingsError, match="make them two studies"):
         run_study([*trials, Trial(name="none", settings=head, **plain)], table, out=tmp_path / "study")
 

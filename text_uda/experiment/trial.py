@@ -184,10 +184,10 @@ class TrialRunner:
         if not (directory.path / "result.json").exists():
             return False
         try:
-            if directory.model.exists():
-                directory.check_whole()
-            else:
-                directory.config()
+            directory.config()
+            for one in directory.task_directories() or [directory]:
+                if one.model.exists():
+                    one.check_whole()
             return True
         except SettingsError as error:
             raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error
