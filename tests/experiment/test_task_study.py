@@ -67,12 +67,15 @@ def test_a_task_has_as_many_rows_in_each_way():
     assert 2 * alone == joint == alternate and rows["random-switchout-100"] == 3 * alone
 
 
-def test_one_head_needs_one_set_of_classes_and_one_task_is_no_study():
+def test_one_head_needs_one_set_of_classes_and_one_task_is_no_study(caplog):
     other = {"movies": CORPUS, "topic": replace(CORPUS, classes=("a", "b", "c"))}
     trials = list(STUDIES["tasks"](setting(CORPUS, "small", tasks=other)))
     assert not any(isinstance(trial.task_method, Pooled) for trial in trials) and trials
     few = list(STUDIES["tasks"](setting(CORPUS, "small", tasks=other, few=8)))
     assert {trial.labels for trial in few} == {8}, "two labels are too few for three classes"
+    assert "no runs with 2 labels of each task: a task has 3 classes" in caplog.text
+    with pytest.raises(SettingsError, match="'评分': a task names a folder"):
+        list(STUDIES["tasks"](setting(CORPUS, "small", tasks={"movies": CORPUS, "评分": CORPUS})))
     with pytest.raises(SettingsError, match=r"needs data with several tasks: --data rated-texts"):
         list(STUDIES["tasks"](setting(CORPUS, "small")))
 

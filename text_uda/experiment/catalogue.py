@@ -9,6 +9,7 @@ labeled rows: consistency applies to texts that have a label too. (The paper's r
 augmented copies of them.)
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from text_uda.data import Labels
     from text_uda.experiment.sizes import Setting
     from text_uda.experiment.trial import Trial
+
+log = logging.getLogger("text_uda")
 
 Size = Literal["smoke", "small", "paper", "usb"]
 """A quick check, a laptop, the UDA paper, the USB benchmark: see `sizes`."""
@@ -132,12 +135,14 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
     from text_uda.tasks.pooled import Pooled
+    from text_uda.tasks.task_checks import check_names
 
     if len(setting.tasks) < 2:
         raise SettingsError(
             "this study needs data with several tasks: --data rated-texts or rated-labels, or a file with a "
             "--label-column for each"
         )
+    check_names(setting.tasks)
     together = {
         "joint": Joint(),
         "uncertainty": Joint(weights="uncertainty"),
@@ -151,6 +156,7 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
     trials: list[Trial] = []
     for count in (setting.few // 4, setting.few):
         if count < setting.classes:
+            log.warning("no runs with %d labels of each task: a task has %d classes", count, setting.classes)
             continue
         for task in setting.tasks:
             prefix, suffix = f"{words[task]}-", f"-{count}"
