@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     group="Training",
     metavar="head|last:N|all",
     help="Which weights are trained.",
-    default_words="head; paper, usb: all",
+    default_words="head, for the study tasks last:2; paper, usb: all",
 )
 @option(
     "--translator",
@@ -112,8 +112,9 @@ def ablate(
       text-uda ablate table2 --data movie-snippets --size smoke --fill --out study
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
-      text-uda ablate tasks --data rated-texts --labels 100 --seeds 8 --fill --out study
+      text-uda ablate tasks --data rated-texts --labels 100 --tune last:2 --seeds 8 --fill --out study
     """
+    from text_uda.data.named import TASKS
     from text_uda.data.several_tasks import load_tasks
     from text_uda.experiment.cost import estimate_cost
     from text_uda.experiment.sizes import limit_of, setting
@@ -126,8 +127,9 @@ def ablate(
         note(f"the folder of the study is {out}; --out names another")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
     tasks = load_tasks(data.arguments()) if study == "tasks" else {}
+    corpus = data.load() if not tasks or data.source in TASKS else next(iter(tasks.values()))
     common = setting(
-        data.load(),
+        corpus,
         size,
         few=few,
         label_sampling=label_sampling,
@@ -140,7 +142,7 @@ def ablate(
     )
     trials = list(STUDIES[study](common))
     if estimate or (size in ("paper", "usb") and not (out / "study.json").exists()):
-        estimated = estimate_cost(select_share(trials, shard), data.load(), tasks=len(tasks) or 1, workers=workers)
+        estimated = estimate_cost(select_share(trials, shard), corpus, tasks=len(tasks) or 1, workers=workers)
         if estimate and as_json:
             emit_json(estimated.record())
             return

@@ -1,7 +1,8 @@
 """The data of several tasks: label columns of one file, and training sides without the test texts of other tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def with_random_labels(corpus: Corpus) -> Corpus:
 
     train, test, dev = drawn(corpus.train), drawn(corpus.test), corpus.dev and drawn(corpus.dev)
     return replace(corpus, name=f"{corpus.name} (random labels)", train=train, test=test, dev=dev)
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """The name, with a number where it is taken; names that differ in their case alone are one."""
+    folded = {one.casefold() for one in taken}
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(one for one in numbered if one.casefold() not in folded)
 
 
 def side_by_side(corpora: Mapping[str, Corpus]) -> dict[str, Corpus]:

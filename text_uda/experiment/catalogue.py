@@ -9,6 +9,7 @@ labeled rows: consistency applies to texts that have a label too. (The paper's r
 augmented copies of them.)
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from text_uda.data import Labels
     from text_uda.experiment.sizes import Setting
     from text_uda.experiment.trial import Trial
+
+log = logging.getLogger("text_uda")
 
 Size = Literal["smoke", "small", "paper", "usb"]
 """A quick check, a laptop, the UDA paper, the USB benchmark: see `sizes`."""
@@ -128,15 +131,18 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
     as many times the steps as there are tasks: each task then sees as many rows as in the other runs. The task with
     random labels shows what a useless task costs the others.
     """
+    from text_uda.data.several_tasks import free_name
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
     from text_uda.tasks.pooled import Pooled
+    from text_uda.tasks.task_checks import check_names
 
     if len(setting.tasks) < 2:
         raise SettingsError(
             "this study needs data with several tasks: --data rated-texts or rated-labels, or a file with a "
             "--label-column for each"
         )
+    check_names(setting.tasks)
     together = {
         "joint": Joint(),
         "uncertainty": Joint(weights="uncertainty"),
@@ -144,17 +150,21 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
         "alternate": Alternate(),
         **({"pooled": Pooled()} if setting.same_classes else {}),
     }
+    words: dict[str, str] = {}
+    for task in setting.tasks:
+        words[task] = free_name(_word(task), ["random", *together, *words.values()])
     trials: list[Trial] = []
     for count in (setting.few // 4, setting.few):
         if count < setting.classes:
+            log.warning("no runs with %d labels of each task: a task has %d classes", count, setting.classes)
             continue
         for task in setting.tasks:
-            prefix, suffix = f"{_word(task)}-", f"-{count}"
+            prefix, suffix = f"{words[task]}-", f"-{count}"
             trials += setting.baselines(REGRESSION, labels=count, prefix=prefix, suffix=suffix, task=task)
         for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
             shared = {"labels": count, "augmentation": augmentation}
             for task in setting.tasks:
-                trials += setting.trials(f"{_word(task)}-{name}-{count}", task=task, **shared)
+                trials += setting.trials(f"{words[task]}-{name}-{count}", task=task, **shared)
             for how, method in together.items():
                 settings = setting.settings if how != "alternate" else setting.longer(len(setting.tasks))
                 trials += setting.trials(f"{how}-{name}-{count}", task_method=method, settings=settings, **shared)

@@ -242,6 +242,7 @@ def setting(
     """The setting of a size for a data set; arguments that are not None replace the values of the size.
 
     Args:
+        tune: None for that of the size; with tasks "last:2" where that is a head, with which tasks share no weight.
         tasks: the data of each task, for a study of several; `few` is the number of labels of each.
     Raises:
         SettingsError: fewer labels than classes, or no seed.
@@ -258,6 +259,8 @@ def setting(
     if seeds is not None and seeds < 1:
         raise SettingsError(f"seeds={seeds}: give 1 or more")
     settings = replace(scale.settings, encoder=encoder or scale.settings.encoder)
+    if tune is None and tasks and settings.tune == "head":
+        tune = "last:2"
     if tune is not None and tune != settings.tune:
         layer_settings = LAYERS.get(tune, {}) if size == "small" else {}
         settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(layer_settings)))

@@ -18,6 +18,8 @@ from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
+from text_uda.data import load
+from text_uda.data.several_tasks import tasks_of
 from text_uda.errors import SettingsError
 from text_uda.experiment.preparation import prepare
 from text_uda.experiment.trial import Trial, TrialRunner
@@ -89,6 +91,8 @@ def run_study(
             "with a shard, every share would make the paraphrases of all texts: leave out --fill; the error about "
             "missing paraphrases names the command that makes them, which has its own --shard"
         )
+    if not all(_has_result(runner, trial) for trial in trials):
+        _check_tasks(trials, data)
     _open(out, runner, trials)
     selected = select_share(trials, shard)
     todo: list[Trial] = []
@@ -154,6 +158,21 @@ def _of_tasks(trials: Sequence[Trial]) -> bool:
     if len(of_tasks) > 1:
         raise SettingsError("some trials have a task or a task_method, and others none: make them two studies")
     return of_tasks == {True}
+
+
+def _check_tasks(trials: Sequence[Trial], data: Mapping[str, Any]) -> None:
+    """The data has the tasks of the trials."""
+    if not _of_tasks(trials):
+        return
+    names = list(tasks_of(data))
+    if not names:
+        load(**data)  # raises where there is no such data
+        raise SettingsError(
+            f"{data['source']} is one task: give a file with several label columns, or trials without task, task_method"
+        )
+    for trial in trials:
+        if trial.task is not None and trial.task not in names:
+            raise SettingsError(f"task={trial.task!r} of {trial.name}: the data has the tasks {', '.join(names)}")
 
 
 def _check_names(trials: Sequence[Trial]) -> None:

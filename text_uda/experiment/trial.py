@@ -10,7 +10,7 @@ from typing import Any
 
 from text_uda.data import Corpus, Labels, LabelSampling, Split, load, split
 from text_uda.data.corpus import digest_of
-from text_uda.data.several_tasks import load_tasks, with_random_labels
+from text_uda.data.several_tasks import free_name, load_tasks, with_random_labels
 from text_uda.data.texts import joined
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -68,6 +68,12 @@ class Trial:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", self.name):
             raise SettingsError(f"name={self.name!r}: letters, digits, dots and hyphens, no dot or hyphen first")
+        if self.task == "":
+            raise SettingsError("task='': name a task of the data, or give None")
+        if self.task is not None and self.task_method is not None:
+            raise SettingsError(f"task={self.task!r}: a task_method trains all tasks; give one of the two")
+        if self.random_task and self.task_method is None:
+            raise SettingsError("random_task=True needs a task_method, by which the tasks share an encoder")
 
     @property
     def folder(self) -> str:
@@ -165,7 +171,7 @@ class TrialRunner:
 
         corpora = dict(self.corpora)
         if trial.random_task:
-            corpora["random"] = with_random_labels(next(iter(corpora.values())))
+            corpora[free_name("random", corpora)] = with_random_labels(next(iter(corpora.values())))
         splits = {task: _split(trial, corpus) for task, corpus in corpora.items()}
         return train_tasks(splits, method=trial.task_method, **shared)
 
@@ -178,10 +184,10 @@ class TrialRunner:
         if not (directory.path / "result.json").exists():
             return False
         try:
-            if directory.model.exists():
-                directory.check_whole()
-            else:
-                directory.config()
+            directory.config()
+            for one in directory.task_directories() or [directory]:
+                if one.model.exists():
+                    one.check_whole()
             return True
         except SettingsError as error:
             raise SettingsError(f"{error} (remove {directory.path} and rerun)") from error
