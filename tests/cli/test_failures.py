@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
 
-from text_uda.cli.failures import Interrupted, explain, keeps
+from text_uda.cli import failures
+from text_uda.cli.failures import Interrupted, explain, keeps, signals_interrupt
 from translation_cache import Cache, Paraphrase
 from translation_cache.atomic import PREFIX
 
@@ -174,6 +177,90 @@ def test_a_signal_in_an_import_that_would_forget_it_interrupts(run, tmp_path, mo
     finally:
         sys.modules.pop("forgetful_module", None)
     assert (result.exit_code, result.stderr) == (130, "\ninterrupted\n")
+
+
+@pytest.fixture
+def send_twice(tmp_path, monkeypatch):
+    """Imports a module at which SIGTERM comes twice; returns what the threads would run that send it again."""
+    threads = []
+    monkeypatch.setattr(failures._thread, "start_new_thread", lambda *call: threads.append(call))
+    monkeypatch.setattr(failures.time, "sleep", lambda _: None)
+    (tmp_path / "slow_module.py").write_text("import signal\n" + "signal.raise_signal(signal.SIGTERM)\n" * 2)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def send():
+        import slow_module  # pyright: ignore[reportMissingImports]  # noqa: F401
+
+        return threads
+
+    yield send
+    sys.modules.pop("slow_module", None)
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """The signals that were sent again, which arrive too."""
+    numbers, send = [], signal.pthread_kill
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: numbers.append(number) or send(thread, number))
+    return numbers
+
+
+def test_two_signals_in_an_import_interrupt_once(send_twice, sent):
+    with signals_interrupt():
+        [(send_again, words)] = send_twice()
+        with pytest.raises(KeyboardInterrupt):
+            send_again(*words)
+        send_again(*words)
+    assert sent == [signal.SIGTERM]
+
+
+def test_an_interruption_is_for_all_signals_of_an_import(send_twice, sent):
+    with signals_interrupt():
+        [(send_again, words)] = send_twice()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        send_again(*words)
+    assert sent == []
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_no_signal_of_an_import_outlives_the_block(send_twice, sent, interrupted):
+    with suppress(KeyboardInterrupt), signals_interrupt():
+        [(send_again, words)] = send_twice()
+        if interrupted:
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    send_again(*words)
+    assert sent == []
+
+
+def test_a_signal_that_is_sent_as_the_block_ends_comes_before_its_handlers_go(monkeypatch):
+    sent = []
+
+    class Held:
+        """A lock that the other thread holds, as it sends, when the block ends."""
+
+        def __enter__(self):
+            if not sent:
+                sent.append(signal.SIGTERM)
+                assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+                signal.raise_signal(signal.SIGTERM)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(failures.threading, "Lock", Held)
+    with signals_interrupt():
+        pass
+    assert sent == [signal.SIGTERM] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_signal_is_sent_again_under_the_lock(monkeypatch):
+    pending, sending, held = {signal.SIGTERM}, threading.Lock(), []
+    monkeypatch.setattr(failures.time, "sleep", lambda _: None)
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: held.append(sending.locked()))
+    failures._send_again(signal.SIGTERM, pending, sending)
+    assert held == [True] and not pending and not sending.locked()
 
 
 def test_a_ctrl_c_while_arrow_would_import_pandas_is_not_lost():

@@ -46,7 +46,8 @@ def signals_interrupt() -> Iterator[None]:
 
     Only the first one does: `timeout` and batch systems send several, and what is finished is being written. A signal
     that is ignored (`nohup`) stays ignored. Each waits for the end of an import, which may forget it: Arrow imports
-    pandas from C++, and takes whatever is raised for a pandas that is not installed.
+    pandas from C++, and takes whatever is raised for a pandas that is not installed. It is sent again after the import,
+    but not after the block.
     """
     initial = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
     before = {getattr(signal, name): handler for name, handler in initial.items() if hasattr(signal, name)}
@@ -54,11 +55,20 @@ def signals_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         before = {}
     outside = sys._getframe(2)  # of the `with` statement: the program may run inside of an import itself
+    pending: set[int] = set()  # to be sent again, each by one thread
+    sending = threading.Lock()
+    is_open = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _imports(frame, outside):
-            _thread.start_new_thread(_send_again, (number,))  # threading.Thread takes locks, which this thread may hold
+        if not is_open:  # sent as the block ended
             return
+        if _imports(frame, outside):
+            if number not in pending:
+                pending.add(number)
+                # threading.Thread takes locks, which this thread may hold
+                _thread.start_new_thread(_send_again, (number, pending, sending))
+            return
+        pending.clear()  # one interruption is for all of them
         for other in before.keys() - {signal.SIGINT}:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -68,6 +78,9 @@ def signals_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
+        is_open = False
+        with sending:  # no thread is between its look at `pending` and its signal
+            pending.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -81,12 +94,16 @@ def _imports(frame: FrameType | None, outside: FrameType) -> bool:
     return False
 
 
-def _send_again(number: int) -> None:
+def _send_again(number: int, pending: set[int], sending: threading.Lock) -> None:
     time.sleep(0.02)
-    if hasattr(signal, "pthread_kill"):  # not on Windows
-        signal.pthread_kill(threading.main_thread().ident or 0, number)  # also ends a wait of the system
-    else:
-        _thread.interrupt_main(signal.Signals(number))
+    with sending:
+        if number not in pending:  # the block was interrupted, or has ended
+            return
+        pending.remove(number)
+        if hasattr(signal, "pthread_kill"):  # not on Windows
+            signal.pthread_kill(threading.main_thread().ident or 0, number)  # also ends a wait of the system
+        else:
+            _thread.interrupt_main(signal.Signals(number))
 
 
 @contextmanager
