@@ -47,8 +47,10 @@ class Cache:
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        with suppress(ImportError):
+        with suppress(Exception):  # a pandas that was built for another NumPy raises ValueError
             import pandas  # noqa: F401  Arrow would import it from C++ at its first array, and lose a Ctrl-C meanwhile
+        with suppress(Exception):
+            pa.array([])  # Arrow hands on such an error the first time, then takes pandas as not installed
 
         self._storage = open_storage(location)
         self._damaged: set[str] = set()  # paths of the damaged files that were read

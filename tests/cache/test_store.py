@@ -1,6 +1,8 @@
 """The store: what is added is there, once, whole, and nothing else is ever read."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,16 @@ def test_other_tools_read_it(cache: Cache):
     cache.add(SETTINGS, [("naïve 🙂\n", 0, Paraphrase("other", scores={"change_rate": 1.0}))])
     frame = pandas.read_parquet(Path(str(cache)) / fingerprint(SETTINGS))
     assert frame.loc[0, "source"] == "naïve 🙂\n" and frame.loc[0, "scores"][0]["value"] == 1.0
+
+
+def test_a_pandas_that_cannot_be_imported_is_not_needed(tmp_path: Path):
+    """As one that was built for another NumPy."""
+    (tmp_path / "pandas.py").write_text("raise ValueError('numpy.dtype size changed')")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from translation_cache import Cache, Paraphrase
+print(Cache({str(tmp_path / "cache")!r}).add({SETTINGS}, [("text", 0, Paraphrase("other"))]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -214,6 +214,15 @@ def test_two_signals_in_an_import_interrupt_once(send_twice, sent):
     assert sent == [signal.SIGTERM]
 
 
+def test_an_interruption_is_for_all_signals_of_an_import(send_twice, sent):
+    with signals_interrupt():
+        [(send_again, words)] = send_twice()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        send_again(*words)
+    assert sent == []
+
+
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_no_signal_of_an_import_outlives_the_block(send_twice, sent, interrupted):
     with suppress(KeyboardInterrupt), signals_interrupt():
