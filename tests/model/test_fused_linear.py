@@ -162,8 +162,9 @@ def test_predicting_and_encoding_use_it_and_features_do_not(tiny_bert, monkeypat
     products.clear()
     fused = probabilities(loaded.model, rows)
     assert products
+    products.clear()
     features = FrozenEncoder(loaded.model, loaded.tokenizer, max_tokens=16).rows(texts).values
-    assert features.isfinite().all() and len(products) > 12
+    assert features.isfinite().all() and products
     products.clear()
     probabilities(loaded.model, FeatureRows(features.repeat(7, 1)))
     assert products == []
