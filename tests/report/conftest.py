@@ -61,7 +61,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         path = tmp_path / (folder or f"{method}-{seed}")
         path.mkdir()
         noise = random.Random(f"{method} {seed}")
-        none = method == "none"
+        alone = method.partition(", ")[0]
+        none = alone == "none"
         steps = 400
         content = {
             "name": f"{method} seed {seed}",
@@ -80,7 +81,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             "encoder": "minilm-l6",
             "objectives": [{"objective": "Supervised", "tsa": None}]
             + ([] if none else [{"objective": "UDA", "weight": 1.0, "temperature": 0.5}]),
-            "augmentation": None if none else {"method": method, "seed": 0, "rate": 0.3} | (augmentation or {}),
+            "augmentation": None if none else {"method": alone, "seed": 0, "rate": 0.3} | (augmentation or {}),
             "cache_digest": None if none else "f" * 32,
             "settings": {"steps": steps, "seed": seed, "learning_rate": None, "tune": "head"} | (settings or {}),
             "versions": {"python": "3.11.2", "torch": "2.13.0"},

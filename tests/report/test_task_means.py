@@ -7,7 +7,7 @@ import pytest
 
 from text_uda.report import read
 from text_uda.report.page import render
-from text_uda.report.task_means import mean_rows, task_means
+from text_uda.report.task_means import mean_rows, task_means, without_table
 
 TASKS = ("movies", "tweets")
 ERRORS = {  # by method and task, for the seeds 0, 1, 2
@@ -32,7 +32,8 @@ def comparisons(make_run, tmp_path):
         tasks = [*TASKS, "noise"] if "3" in sharing else [*TASKS]
         shared = {"task": task, "shared": {"tasks": tasks, "method": {"method": "Joint"}}} if sharing else {}
         for seed, error in enumerate(errors):
-            name = f"{method}-{task}-{seed}".replace(" ", "-").replace(",", "")
+            name = f"{method}-{seed}/tasks/{task}".replace(" ", "-").replace(",", "")
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             data = {"name": f"{task}-snippets", "classes": ["negative", "positive"], "digest": f"{task} {seed}"}
             make_run(method, seed, error=error, folder=name, data=data, **shared)
     return read([tmp_path]).comparisons
@@ -75,3 +76,50 @@ def test_runs_of_one_task_have_no_such_table(make_run, tmp_path):
     make_run("none", 0)
     make_run("synonym", 0)
     assert task_means(read([tmp_path]).comparisons) == []
+
+
+@pytest.fixture
+def make_task(make_run, tmp_path):
+    def make(task, folder, *, file="a", together=(), seeds=(0, 1), **others):
+        method = f"none, joint of {len(together)} tasks" if together else "none"
+        shared = {"task": task, "shared": {"tasks": [*together], "method": {"method": "Joint"}}} if together else {}
+        for seed in seeds:
+            name = f"{folder}-{seed}/tasks/{task}"
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            data = {"name": f"{file} ({task})", "classes": ["negative", "positive"], "digest": f"{file} {task} {seed}"}
+            make_run(method, seed, folder=name, data=data, **shared, **others)
+
+    return make
+
+
+def test_runs_are_compared_with_single_tasks_of_the_same_settings(make_task, tmp_path):
+    for task in TASKS:
+        for steps in (400, 800):
+            settings = {"steps": steps}
+            make_task(task, f"alone-{steps}-{task}", error=steps / 20, settings=settings)
+            make_task(task, f"joint-{steps}", error=30.0, together=TASKS, settings=settings)
+        make_task(task, "other-rate", together=TASKS, settings={"learning_rate": 1e-3})
+    (means,) = task_means(read([tmp_path]).comparisons)
+    assert sorted(change.differences[0] for change in means.changes.values()) == [-10.0, 10.0]
+    assert "Not compared" in means.notes and means.notes.count("learning_rate 0.001") == 1
+
+
+def test_two_files_with_tasks_of_the_same_names_have_a_table_each(make_task, tmp_path):
+    for file, labels in (("a", 40), ("b", 50)):
+        for place, task in enumerate(TASKS):
+            numbers = {"labels": labels + place}
+            make_task(task, f"alone-{file}-{task}", file=file, **numbers)
+            make_task(task, f"joint-{file}", file=file, together=TASKS, **numbers)
+    both = task_means(read([tmp_path]).comparisons)
+    names = [[one.config["data"]["name"] for one in means.comparisons.values()] for means in both]
+    assert sorted(names) == [["a (movies)", "a (tweets)"], ["b (movies)", "b (tweets)"]]
+    assert "40 to 41 labels of each" in both[0].title
+
+
+def test_runs_without_a_table_are_named(make_task, tmp_path):
+    for task in TASKS:
+        make_task(task, "joint", together=TASKS)
+    make_task("movies", "alone")
+    comparisons = read([tmp_path]).comparisons
+    assert task_means(comparisons) == [] and len(without_table(comparisons)) == 2
+    assert "a (tweets), 40 labels, labels alone, joint of 2 tasks: no table" in render(comparisons)

@@ -77,7 +77,7 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
         unlabeled: the number of unlabeled texts of a run that does not record it: earlier versions took all of them.
     """
     decisive = flat(decisive_but_seed(run.config))
-    if run.method in ("none", REGRESSION):
+    if run.method_alone in ("none", REGRESSION):
         decisive.pop("data.unlabeled", None)  # these methods read no unlabeled text
     else:
         decisive.setdefault("data.unlabeled", str(unlabeled))

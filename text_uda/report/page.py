@@ -19,7 +19,7 @@ from text_uda.report.load_runs import Run
 from text_uda.report.palette import style
 from text_uda.report.paraphrase_examples import sources
 from text_uda.report.table_files import to_csv, to_latex, to_markdown
-from text_uda.report.task_means import LEGEND, mean_rows, task_means
+from text_uda.report.task_means import mean_rows, task_means, without_table
 
 _HERE = Path(__file__).parent
 _PAPER_FORMATS = (("Markdown", to_markdown), ("LaTeX", to_latex), ("CSV", to_csv))
@@ -92,7 +92,6 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
         hue=_hue,
         table=table,
         task_means=[(means, mean_rows(means)) for means in task_means(comparisons)],
-        task_means_legend=LEGEND,
         share=_share,
         style=Markup((_HERE / "page.css").read_text("utf-8")),
         script=Markup(script),
@@ -149,6 +148,7 @@ def _remarks(comparisons: list[Comparison]) -> list[tuple[str, list[str]]]:
     """(subject, texts): the remarks on each comparison, then the warnings of each run."""
     several = len(comparisons) > 1
     remarks = [(c.title if several else "", [remark]) for c in comparisons for remark in c.remarks()]
+    remarks += [("", [text]) for text in without_table(comparisons)]
     remarks += [(run.name, [str(w) for w in run.result["warnings"]]) for run in _runs(comparisons)]
     return [(subject, texts) for subject, texts in remarks if texts]
 

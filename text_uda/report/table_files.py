@@ -15,7 +15,7 @@ from text_uda.report.contrast import Contrast
 from text_uda.report.load_runs import Run
 from text_uda.report.seed_statistics import estimate
 from text_uda.report.table import NOTHING, caption, columns, explained, legend, pair_columns, pair_rows, rows
-from text_uda.report.task_means import LEGEND, TaskMeans, mean_rows, task_means
+from text_uda.report.task_means import TaskMeans, mean_rows, task_means
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def to_markdown(comparisons: Sequence[Comparison], left_out: Mapping[Path, str] 
     parts = []
     for means in task_means(comparisons):
         parts.append(markdown_text(means.title) + "\n\n" + _markdown(mean_rows(means), text_columns=1))
-        parts.append(LEGEND)
+        parts.append(markdown_text(means.notes))
     for comparison in comparisons:
         parts.append(markdown_text(caption(comparison)) + "\n\n" + _markdown(rows(comparison), text_columns=1))
         if pairs := pair_rows(comparison):
@@ -91,7 +91,9 @@ def to_latex(comparisons: Sequence[Comparison]) -> str:
 
     Names in scripts other than Latin need LuaLaTeX or XeLaTeX and a font that has them.
     """
-    tables = [_latex(mean_rows(means), f"{means.title}. {LEGEND}", text_columns=1) for means in task_means(comparisons)]
+    tables = [
+        _latex(mean_rows(means), f"{means.title}. {means.notes}", text_columns=1) for means in task_means(comparisons)
+    ]
     tables += [table for comparison in comparisons for table in _latex_tables(comparison)]
     return "\n".join([r"% needs \usepackage{booktabs} and \usepackage[T1]{fontenc}", *tables])
 

@@ -1,21 +1,25 @@
 """Several tasks on one encoder against a run of each task alone: in the mean over the tasks, and task by task."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast, Errors, contrasts
+from text_uda.report.load_runs import Run
 from text_uda.report.seed_statistics import Estimate, estimate, p_text
 
 _NOTHING = "\N{EN DASH}"
 LEGEND = (
     "Mean ± 95% interval over seeds (Student's t) on these test rows; the mean counts each task alike. vs one task: "
-    "test error minus that of the same method in a run of this task alone, paired by seed. p: of the paired t test, "
+    "test error minus that of the same settings in a run of this task alone, paired by seed. p: of the paired t test, "
     "Holm-adjusted within this table."
 )
+
+# Settings that say that a run has several tasks, or follow from the number of its steps.
+_OF_SEVERAL = {"method", "task", *(f"settings.{name}" for name in ("steps", "evaluate_every", "warmup_steps"))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +27,18 @@ class TaskMeans:
     """Tasks that share an encoder in some runs and were trained alone in others."""
 
     comparisons: Mapping[str, Comparison]
-    """By task, all with the same number of labels, encoder and trained weights."""
+    """By task, all with the same encoder and trained weights."""
 
     @property
     def title(self) -> str:
         any_task = next(iter(self.comparisons.values()))
-        labels = any_task.config["labels"]
-        return f"Mean of {len(self.comparisons)} tasks, {labels:,} labels of each, {any_task.model}"
+        return f"Mean of {len(self.comparisons)} tasks, {self.labels} labels of each, {any_task.model}"
+
+    @property
+    def labels(self) -> str:
+        """The number of labels of each task: one, or the range."""
+        numbers = sorted({comparison.config["labels"] for comparison in self.comparisons.values()})
+        return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Group]]:
@@ -53,11 +62,52 @@ class TaskMeans:
 
     @cached_property
     def references(self) -> dict[str, str]:
-        """The method of single tasks with which a method of several is compared."""
-        alone = {groups[next(iter(groups))].method: label for label, groups in self.groups.items() if _is_alone(groups)}
-        of_several = {label: groups for label, groups in self.groups.items() if not _is_alone(groups)}
-        methods = {label: groups[next(iter(groups))].runs[0].method_alone for label, groups in of_several.items()}
-        return {label: alone[method] for label, method in methods.items() if method in alone}
+        """The group of single tasks with which a group of several is compared: its settings are the same.
+
+        Where several differ in their steps alone, it is the one in which a task has as many steps; else none.
+        """
+        alone = [label for label, groups in self.groups.items() if _is_alone(groups)]
+        references = {}
+        for label in self._of_several:
+            same = [one for one in alone if self._settings(one) == self._settings(label)]
+            if len(same) > 1:
+                same = [one for one in same if self._steps_of_a_task(one) == self._steps_of_a_task(label)]
+            if len(same) == 1:
+                references[label] = same[0]
+        return references
+
+    @property
+    def _of_several(self) -> list[str]:
+        return [label for label, groups in self.groups.items() if not _is_alone(groups)]
+
+    def _settings(self, label: str) -> list[dict[str, str]]:
+        """Of each task, without what a run of several tasks has otherwise: `Alternate` takes more steps."""
+        return [
+            {
+                name: value
+                for name, value in group.settings.items()
+                if name not in _OF_SEVERAL and not name.startswith("shared.")
+            }
+            for group in self.groups[label].values()
+        ]
+
+    def _steps_of_a_task(self, label: str) -> float:
+        config = next(iter(self.groups[label].values())).runs[0].config
+        shared = config.get("shared", {})
+        in_turn = shared.get("method", {}).get("method") == "Alternate"
+        return config["settings"]["steps"] / (len(shared["tasks"]) if in_turn else 1)
+
+    @property
+    def notes(self) -> str:
+        """The legend, and what is left out."""
+        notes = [LEGEND]
+        shown = {*self.groups}
+        labels = dict.fromkeys(group.label for comparison in self.comparisons.values() for group in comparison.groups)
+        if some := [label for label in labels if label not in shown]:
+            notes.append(f"Left out, as not each task has such runs: {'; '.join(some)}.")
+        if single := [label for label in self._of_several if label not in self.references]:
+            notes.append(f"Not compared, as no runs of one task, or several, have these settings: {'; '.join(single)}.")
+        return " ".join(notes)
 
     @cached_property
     def changes(self) -> dict[str, Contrast]:
@@ -75,21 +125,54 @@ class TaskMeans:
 
 
 def task_means(comparisons: Sequence[Comparison]) -> list[TaskMeans]:
-    """A table for each number of labels, encoder and trained weights; of the tasks that also have runs of their own."""
-    by_setting: dict[str, dict[str, Comparison]] = {}
+    """A table for each set of tasks that runs trained together, of those that also have runs of their own.
+
+    The folder of a run tells which data it trained together: two files can have tasks of the same names.
+    """
+    by_run: dict[Path, dict[str, Comparison]] = {}
     for comparison in comparisons:
-        shared = [group.runs[0].config for group in comparison.groups if not _is_alone({"": group})]
-        if not shared or len(shared) == len(comparison.groups):
-            continue
-        fewest = min((config["shared"]["tasks"] for config in shared), key=len)
-        config = comparison.config
-        setting = json.dumps([fewest, config["labels"], config["encoder"], config["tune"]])
-        by_setting.setdefault(setting, {})[shared[0]["task"]] = comparison
-    in_order = [
-        {task: of_tasks[task] for task in json.loads(setting)[0] if task in of_tasks}
-        for setting, of_tasks in sorted(by_setting.items(), key=lambda item: json.loads(item[0])[1:])
+        for run in _shared_runs(comparison):
+            by_run.setdefault(_folder(run), {})[run.config["task"]] = comparison
+    tables: dict[frozenset[Comparison], dict[str, Comparison]] = {}
+    orders: dict[frozenset[Comparison], list[str]] = {}
+    for comparison in comparisons:
+        for run in _shared_runs(comparison):
+            of_run = {task: one for task, one in by_run[_folder(run)].items() if _has_single_runs(one)}
+            key, order = frozenset(of_run.values()), run.config["shared"]["tasks"]
+            tables.setdefault(key, of_run)
+            orders[key] = min(order, orders.get(key, order), key=len)
+    return [
+        TaskMeans({task: of_tasks[task] for task in orders[key] if task in of_tasks})
+        for key, of_tasks in tables.items()
+        if len(of_tasks) > 1
     ]
-    return [TaskMeans(of_tasks) for of_tasks in in_order if len(of_tasks) > 1]
+
+
+def without_table(comparisons: Sequence[Comparison]) -> list[str]:
+    """The methods of several tasks that no table has, and why."""
+    shown = [set(means.comparisons.values()) for means in task_means(comparisons)]
+    folders = {_folder(run) for of_table in shown for one in of_table for run in _shared_runs(one)}
+    left = {
+        f"{one.title}, {group.label}": None
+        for one in comparisons
+        for group in one.groups
+        if not _is_alone({"": group}) and not any(_folder(run) in folders for run in group.runs)
+    }
+    why = "no table of the mean over tasks has these runs, as fewer than two of their tasks have runs of one task"
+    return [f"{name}: {why}." for name in left]
+
+
+def _shared_runs(comparison: Comparison) -> list[Run]:
+    return [run for group in comparison.groups for run in group.runs if "shared" in run.config]
+
+
+def _has_single_runs(comparison: Comparison) -> bool:
+    return any(_is_alone({"": group}) for group in comparison.groups)
+
+
+def _folder(run: Run) -> Path:
+    """Of the run of several tasks: RUN/tasks/NAME is that of a task."""
+    return run.path.absolute().parent.parent
 
 
 def mean_rows(means: TaskMeans) -> list[list[str]]:

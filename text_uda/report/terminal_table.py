@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from text_uda.report.comparison import Comparison
 from text_uda.report.table import caption, columns, legend, rows
-from text_uda.report.task_means import LEGEND, TaskMeans, mean_rows, task_means
+from text_uda.report.task_means import TaskMeans, mean_rows, task_means
 
 _IMPORTANT = (
     *("test_error", "against", "seeds_and_rows", "p", "against_regression", "test_balanced_error", "test_macro_f1"),
@@ -26,7 +26,7 @@ def _mean_table(means: TaskMeans, width: int) -> str:
         kept.pop()
     left_out = [cells[index][0] for index in range(len(cells)) if index not in kept]
     more = [f"on the page: {', '.join(left_out)}"] if left_out else []
-    return "\n".join([means.title, "", *_aligned(cells, kept), "", *more, LEGEND])
+    return "\n".join([means.title, "", *_aligned(cells, kept), "", *more, means.notes])
 
 
 def _table(comparison: Comparison, width: int) -> str:
