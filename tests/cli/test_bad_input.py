@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from text_uda.runs.run_files import FORMAT, MARKER
+
 ROWS = [(f"review number {n} is {word}", word) for n in range(20) for word in ("bad", "fine", "good")]
 
 
@@ -145,8 +147,8 @@ def echo(tmp_path, monkeypatch):
         import_module("text_uda.runs.prediction"), "predict", lambda run, texts, **_: [{"label": t} for t in texts]
     )
     (tmp_path / "run" / "model").mkdir(parents=True)
-    for name in ("config.json", "result.json"):
-        (tmp_path / "run" / name).write_text("{}")
+    for name, content in (("config.json", {MARKER: FORMAT}), ("result.json", {})):
+        (tmp_path / "run" / name).write_text(json.dumps(content))
     return tmp_path / "run"
 
 

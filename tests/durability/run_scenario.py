@@ -11,6 +11,7 @@ from make_fixtures import OBJECTIVES, SETTINGS, TEXTS, Reversed, split
 from recording import Recorder
 
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.run_files import DAMAGED_METRICS
 from text_uda.tasks.train_tasks import train_tasks
 from text_uda.training import checkpoint
 from text_uda.training.metrics import MACHINE_METRICS
@@ -148,6 +149,9 @@ class Training:
             steps = [int(path.name.removeprefix("step-")) for path in run.checkpoints.glob("step-*")]
             damaged = [path.name for path in run.checkpoints.glob("damaged-*")]
             assert not damaged, "a checkpoint is damaged"
+            assert not (run.path / DAMAGED_METRICS).exists(), "metrics of a checkpoint are lost"
+            known = json.loads((run.checkpoints / f"step-{max(steps):08d}" / "state.json").read_text()) if steps else {}
+            assert run.metrics.exists() or not (known.get("metrics") or {}).get("bytes"), "the metrics are lost"
             last = max((step for entry, step in filter(None, saved) if entry == name), default=0)
             assert max(steps, default=0) >= last, "a checkpoint is lost"
 

@@ -109,7 +109,7 @@ def test_an_encoder_that_cannot_do_it(name, check, tiny_bert, tmp_path, monkeypa
     def refuse(_model):
         raise SettingsError("this encoder cannot")
 
-    monkeypatch.setattr(import_module("text_uda.training.fine_tuning"), check, refuse)
+    monkeypatch.setattr(import_module("text_uda.training.classifier_task"), check, refuse)
     assert said(tmp_path / "run", tiny_bert, objectives=PRESETS[name].objectives) == "this encoder cannot"
     assert not (tmp_path / "run").exists(), "or the next try would find a run with other settings there"
 

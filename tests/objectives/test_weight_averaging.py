@@ -145,7 +145,7 @@ def test_what_is_evaluated_and_kept_is_the_average(tiny_bert, tmp_path):
 
 
 def test_the_average_is_what_is_looked_at(tiny_bert, tmp_path, monkeypatch):
-    seen, modules = [], [import_module(f"text_uda.training.{name}") for name in ("fine_tuning", "final_evaluation")]
+    seen, modules = [], [import_module(f"text_uda.training.{name}") for name in ("classifier_task", "final_evaluation")]
     probabilities = modules[0].probabilities
 
     def spy(model, rows, **numbers):

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from text_uda.runs.run_files import FORMAT, MARKER
+
 TOKEN = "hf_secretsecretsecret"
 
 
@@ -118,7 +120,7 @@ def write_run(path: Path, content: bytes = b"weights") -> None:
     (path / "checkpoints").mkdir()
     (path / "checkpoints" / "state.json").write_text("{}")
     (path / "metrics.jsonl").write_text("")
-    (path / "config.json").write_text('{"method": "uda"}')
+    (path / "config.json").write_text(json.dumps({"method": "uda", MARKER: FORMAT}))
     (path / "result.json").write_text('{"test_error": 10.0}')
     (path / "model" / "model.safetensors").write_bytes(content)
     (path / "model" / "config.json").write_text("{}")
@@ -172,7 +174,7 @@ def test_an_unfinished_run_is_refused_before_the_hub_is_asked(hub, run, tmp_path
     (run / "result.json").unlink()
     assert f"{run} is not finished" in push(run, "ada/tickets", endpoint=hub.url).stderr
     assert "is not a run directory" in push(tmp_path, "ada/tickets", endpoint=hub.url).stderr
-    (run / "config.json").write_text('{"method": "pretrain"}')
+    (run / "config.json").write_text(json.dumps({"method": "pretrain", MARKER: FORMAT}))
     assert "pretraining run" in push(run, "ada/tickets", endpoint=hub.url).stderr
     assert not hub.created
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, pad
 from transformers import PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer
 
@@ -37,15 +37,16 @@ class AveragingLayer(BertLayer):
     ) -> Float[Tensor, "B T D"]:
         """The mean of each row at all of its positions.
 
-        With `segments`, rows are packed: B is 1 and T all tokens. What fills them up is left out.
+        With `segments`, rows are packed: B is 1 and T all tokens, and what fills them up.
         """
         states = hidden_states.float() if hidden_states.dtype != torch.float64 else hidden_states
         if segments is None:
             mean = _masked_mean(states, attention_mask)  # (B, 1, D)
         else:
-            rows, states = len(segments.lengths), states[:, : len(segments.rows)]
-            sums = states.new_zeros(rows, states.shape[-1]).index_add(0, segments.rows, states[0])
+            rows, tokens = len(segments.lengths), len(segments.rows)
+            sums = states.new_zeros(rows, states.shape[-1]).index_add(0, segments.rows, states[0, :tokens])
             mean = (sums / segments.lengths.clamp_min(1)[:, None].to(states.dtype))[segments.rows][None]
+            mean = pad(mean, (0, 0, 0, states.shape[1] - tokens))
         return layer_norm(_SCALE * mean + states, mean.shape[-1:], eps=self.output.LayerNorm.eps)
 
 

@@ -11,8 +11,8 @@ as usual. Attention runs
 
 Where the lengths are known without asking the GPU, no step of this waits for it.
 
-On a CPU, oneDNN keeps a program for each number of tokens that it has met, up to gigabytes. So where it computes the
-products, zeros fill the tokens up to one of few numbers; see `filled`.
+On a CPU, oneDNN keeps a program for each number of tokens that it has met, up to gigabytes. So without gradients zeros
+fill the tokens up to one of few numbers; see `filled`.
 
 Shapes: B rows, T positions of a padded row, N tokens of all rows, h heads, d width of a head, D width.
 """
@@ -240,8 +240,12 @@ def filled(tokens: int) -> int:
 
 
 def _by_onednn() -> bool:
-    """Whether products on a CPU run in bf16 or from packed weights (see `fused_linear`), as oneDNN does them."""
-    return torch.is_autocast_enabled("cpu") or torch.is_inference_mode_enabled()
+    """Whether products on a CPU can run in bf16 or from packed weights (see `fused_linear`), as oneDNN does them.
+
+    Training in bf16 is left out, though it has such products: a mask of dropout would be drawn for what fills up, and
+    the masks of all layers after it would be other ones than in fp32.
+    """
+    return torch.is_inference_mode_enabled()
 
 
 class AttentionOptions(NamedTuple):
