@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def listed(names: Iterable[object], *, most: int = 20, letters: int = 60) -> str:
-    """Names for a message: the first ones, each cut to so many characters, and how many more there are."""
+    """Names for a message: the first `most`, each cut to `letters` characters, and the number of the others."""
     names = list(names)
     words = [name if len(name) <= letters else name[:letters] + "…" for name in map(str, names[:most])]
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

@@ -45,9 +45,8 @@ def signals_interrupt() -> Iterator[None]:
     """In this block SIGTERM and SIGHUP do what Ctrl-C does, so that finished work is kept.
 
     Only the first one does: `timeout` and batch systems send several, and what is finished is being written. A signal
-    that is ignored (`nohup`) stays ignored. Each waits for the end of an import, which may forget it: Arrow imports
-    pandas from C++, and takes whatever is raised for a pandas that is not installed. It is sent again after the import,
-    but not after the block.
+    that is ignored (`nohup`) stays ignored. A signal in an import is sent again after it, but not after the block:
+    an import can lose the exception, as Arrow's import of pandas from C++ does.
     """
     initial = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
     before = {getattr(signal, name): handler for name, handler in initial.items() if hasattr(signal, name)}

@@ -122,11 +122,11 @@ class TrialRunner:
     features: Path
     """Folder of the features of frozen encoders (see `text_uda.model.feature_store`)."""
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
     of_tasks: bool = False
     """Whether the trials read the data as several tasks."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def corpora(self) -> dict[str, Corpus]:

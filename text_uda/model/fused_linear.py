@@ -28,8 +28,6 @@ MIN_TOKENS = 1024
 """Tokens from which on packing takes less time than it saves."""
 
 _ROWS = 4096  # tokens of a product, for which the weights are packed; others work too
-
-
 _in_use = Lock()
 
 
