@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +22,28 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    wrong = (pa.ArrowException, OSError)
+
     def unreadable(error: Exception) -> DataError:
         return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
 
+    @contextmanager
+    def opened(**options: Any) -> Iterator[pq.ParquetFile]:
+        try:
+            file = pq.ParquetFile(path, **options)
+        except (*wrong, UnicodeDecodeError) as error:  # the latter from the name of a column
+            raise unreadable(error) from error
+        with file:
+            yield file
+
     def records(needed: Sequence[str]) -> Iterator[Record]:
         done = 0
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
+        with opened(pre_buffer=False, buffer_size=_BLOCK_BYTES) as file:
             batches = file.iter_batches(_BLOCK_ROWS, columns=list(dict.fromkeys(needed)), use_threads=False)
             while True:
                 try:
                     batch = next(batches, None)
-                except (pa.ArrowException, OSError) as error:
+                except wrong as error:
                     raise unreadable(error) from error
                 if batch is None:
                     return
@@ -39,12 +51,12 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
                     yield number, _with_class_names(path, number, record, names)
                 done += len(batch)
 
-    try:
-        with pq.ParquetFile(path) as file:
+    with opened() as file:
+        try:
             names = _stored_class_names(file.schema_arrow.metadata or {})
             columns = file.schema_arrow.names
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(error) from error
+        except wrong as error:
+            raise unreadable(error) from error
     if len({*columns}) < len(columns):
         twice = Counter(columns).most_common(1)[0][0]
         raise DataError(f"{path}: column {twice!r} occurs twice; rename one")
