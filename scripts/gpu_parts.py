@@ -22,9 +22,10 @@ from transformers import BertConfig, BertForSequenceClassification, MarianConfig
 
 from text_uda.model import cuda
 from text_uda.model.classifier import layers
+from text_uda.model.compiled_layers import compile_layers
 from text_uda.model.inputs import Batch, Tokens, pad
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.packing import compile_layers, pack
+from text_uda.model.packing import pack
 from text_uda.model.precision import ResolvedPrecision, autocast
 from text_uda.objectives import UDA, Objective, Supervised
 from text_uda.runs.prediction import probabilities
@@ -38,6 +39,9 @@ from text_uda.translate.token_sampling import DRAWS
 
 PEAK_FLOPS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
 """bf16, dense, from the vendor's data sheets; the first name that the device's name contains."""
+
+
+_VARIABLES = re.compile("NVIDIA_TF32|TORCH_ALLOW|PYTORCH|CUDA_(VISIBLE|LAUNCH|MODULE)|CUBLAS|NCCL")
 
 
 class Options(NamedTuple):
@@ -88,7 +92,7 @@ def _environment(options: Options) -> dict[str, Any]:
         except PackageNotFoundError:
             figures[package] = "not installed"
     figures["float32_products"] = torch.get_float32_matmul_precision()
-    figures["variables"] = {name: os.environ[name] for name in sorted(os.environ) if re.search("TF32|CUDA|NCCL", name)}
+    figures["variables"] = {name: os.environ[name] for name in sorted(os.environ) if _VARIABLES.match(name)}
     if options.device.type == "cuda":
         properties = torch.cuda.get_device_properties(options.device)
         figures |= {"device": properties.name, "devices": torch.cuda.device_count(), "cuda": torch.version.cuda}
@@ -154,7 +158,7 @@ class _Training:
         self.model = _bert(options)
         self._step = Step(self.model, objectives, steps=1000).to(options.device)
         if compiled:
-            compile_layers(layers(self.model))
+            compile_layers(layers(self.model), graphs=options.device.type == "cuda")
         self._optimizer = torch.optim.AdamW(self._step.parameters(), lr=1e-5, fused=True)
 
     def step(self) -> None:
@@ -213,14 +217,14 @@ def _batch_sizes(options: Options) -> dict[str, Any]:
     return figures
 
 
-def _uda(options: Options) -> dict[str, Any]:
+def _uda(options: Options, *, compiled: bool = False) -> dict[str, Any]:
     """8 + 24 + 24 rows of 256 tokens; all rows count."""
     labeled, unlabeled = options.size(8, 2), options.size(24, 4)
     batch = Batch(
         _rows(labeled, options), torch.arange(labeled) % 2, _rows(unlabeled, options), _rows(unlabeled, options)
     )
-    training = _Training(options, (Supervised(), UDA()), batch)
-    seconds = _seconds(options, training.step, times=options.size(20, 2), warm=3)
+    training = _Training(options, (Supervised(), UDA()), batch, compiled=compiled)
+    seconds = _seconds(options, training.step, times=options.size(20, 2), warm=5)
     figures: dict[str, Any] = {"step_ms": 1000 * seconds}
     if options.device.type == "cuda":
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
@@ -387,6 +391,7 @@ PARTS: dict[str, Callable[[Options], dict[str, Any]]] = {
     "ctranslate2": _ctranslate2,
     "batch_sizes": _batch_sizes,
     "train_compiled": _train_compiled,
+    "uda_compiled": lambda options: {"step_ms": None} if options.small else _uda(options, compiled=True),
 }
 
 

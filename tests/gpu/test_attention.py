@@ -12,9 +12,9 @@ from text_uda.model.packing import (
     AttentionOptions,
     Segments,
     _choose_attention,
-    _kernel_works,
     attend_padded,
     attend_varlen,
+    kernel_works,
     pack,
     packed,
 )
@@ -101,7 +101,7 @@ def test_the_kernel_is_in_use(cuda):
     if torch.cuda.get_device_capability(cuda)[0] < 8:
         pytest.skip("the kernel needs compute capability 8")
     query = torch.empty(4, 2, 64, dtype=torch.bfloat16, device=cuda)
-    assert _kernel_works(cuda)
+    assert kernel_works(cuda)
     assert _choose_attention(query, segments_on(cuda), AttentionOptions(0.1, None, None)) is attend_varlen
 
 

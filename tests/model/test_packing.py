@@ -19,12 +19,12 @@ from text_uda.model.packing import (
     AttentionOptions,
     Segments,
     _choose_attention,
-    _kernel_works,
     attend_by_length,
     attend_padded,
     attend_varlen,
     filled,
     is_packed,
+    kernel_works,
     pack,
     packed,
 )
@@ -174,7 +174,7 @@ def test_a_row_without_a_token_harms_no_other(rows, way):
     ],
 )
 def test_the_choice_of_the_attention(device, dtype, dropout, window, erased, expected, monkeypatch):
-    monkeypatch.setattr("text_uda.model.packing._kernel_works", lambda _device: True)
+    monkeypatch.setattr("text_uda.model.packing.kernel_works", lambda _device: True)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     mask[0, 1] = int(not erased)
     query = SimpleNamespace(device=torch.device(device), dtype=dtype, shape=(6, 2, 32))
@@ -204,11 +204,11 @@ def test_the_kernel_is_tried_once_before_it_is_used(kernel, reason, mode, monkey
     """In a training step or in an evaluation; the numbers of dropout that follow stay the same."""
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", kernel)
     monkeypatch.setattr("text_uda.model.packing.has_flash_attention", lambda _device: True)
-    _kernel_works.cache_clear()
+    kernel_works.cache_clear()
     state = torch.get_rng_state()
     with mode():
-        assert _kernel_works(torch.device("cpu")) is (reason is None)
-    _kernel_works.cache_clear()
+        assert kernel_works(torch.device("cpu")) is (reason is None)
+    kernel_works.cache_clear()
     assert torch.equal(torch.get_rng_state(), state)
     assert ([] if reason is None else [reason]) == [reason for line in caplog.messages if reason and reason in line]
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 log = logging.getLogger("text_uda")
 
+SIXTEEN_BITS = (torch.float16, torch.bfloat16)
+
 
 def is_used() -> bool:
     """Whether encoders run on a GPU: there is one, and ACCELERATE_USE_CPU does not forbid it."""
@@ -62,6 +64,24 @@ def product_in_float32(rows: Tensor, weights: Tensor) -> Tensor:
     if "dtype" not in torch.ops.aten.mm.overloads():  # PyTorch before 2.8
         return torch.mm(rows, weights.t()).float()
     return torch.mm(rows, weights.t(), out_dtype=torch.float32)
+
+
+def attend_by_products(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of one query of each row and head, (R, H, d), to T keys, (R, H, T, d), where `mask` (R, 1, 1, T) is
+    true. Scores and softmax are in float32, factors in 16 bits. On a GPU."""
+    rows, heads, width = query.shape
+    scores = _scores(query.reshape(rows * heads, 1, width), keys.flatten(0, 1).transpose(1, 2))
+    scores = scores.view(rows, heads, 1, -1) * width**-0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    weights = scores.softmax(dim=-1).to(values.dtype).view(rows * heads, 1, -1)
+    return torch.bmm(weights, values.flatten(0, 1)).view(rows, heads, 1, width)
+
+
+def _scores(query: Tensor, keys: Tensor) -> Tensor:
+    if "dtype" not in torch.ops.aten.bmm.overloads():  # PyTorch before 2.8
+        return torch.bmm(query, keys).float()
+    return torch.bmm(query, keys, out_dtype=torch.float32)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

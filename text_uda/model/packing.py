@@ -21,9 +21,9 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int, Int32, Int64, Shaped
@@ -33,12 +33,14 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from text_uda.model.cuda import has_flash_attention
+from text_uda.model.cuda import SIXTEEN_BITS, has_flash_attention
 from text_uda.model.keyed_tensors import seeded_torch
 
 log = logging.getLogger("text_uda")
 
 NAME = "text_uda_packed"
+
+_ROWS_OF_A_GRAPH, _TOKENS_OF_A_GRAPH = 16, 128  # the rows of a graph, and its longest row, are multiples of these
 
 _packing: ContextVar[bool] = ContextVar("packing", default=False)
 
@@ -56,6 +58,8 @@ class Segments:
     lengths: Int64[Tensor, " B"]  # ascending
     width: int  # T, an upper bound of the lengths
     unbroken: bool = False  # known to have no erased position before the last token of a row
+    filler: int = 0  # tokens after the last row, which have rows of their own in `starts`
+    as_graph: bool = False  # the layers run as CUDA graphs, of which there should be few shapes
 
     @staticmethod
     def of(mask: Int[Tensor, "B T"], known_lengths: Sequence[int] | None = None) -> "Segments":
@@ -82,8 +86,20 @@ class Segments:
 
     @cached_property
     def starts(self) -> Int32[Tensor, " starts"]:
-        """The index of the first token of each of the B rows, and N."""
-        return pad(self.lengths.cumsum(0), (1, 0)).to(torch.int32)
+        """The index of the first token of each of the B rows, and N; then of rows of the filler, and of empty ones."""
+        starts = pad(self.lengths.cumsum(0), (1, 0))
+        tokens = len(self.rows)
+        if self.as_graph:
+            rows = -(-self.filler // self.width)
+            rows += -(len(starts) + rows) % _ROWS_OF_A_GRAPH
+            of_filler = tokens + self.width * torch.arange(1, rows + 1, device=starts.device)
+            starts = torch.cat([starts, of_filler.clamp(max=tokens + self.filler)])
+        return starts.to(torch.int32)
+
+    @property
+    def most_tokens(self) -> int:
+        """An upper bound of the lengths for the kernel; few different ones for graphs."""
+        return -(-self.width // _TOKENS_OF_A_GRAPH) * _TOKENS_OF_A_GRAPH if self.as_graph else self.width
 
     @cached_property
     def columns(self) -> Int64[Tensor, " N"]:
@@ -141,14 +157,19 @@ def _mask(**named: Any) -> Tensor | None:
     return sdpa_mask(**named)
 
 
-def compile_layers(layers: list[nn.Module], *, backend: str = "inductor") -> None:
-    """Compile the layers for any number of tokens, except for attention, whose calls depend on the lengths.
+class ReplaysGraphs(Protocol):
+    """The `forward` of a layer that can replay a CUDA graph; see `compiled_layers`."""
 
-    Copy a layer before this: a later copy would run the layer that it was copied from.
-    """
-    AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
-    for layer in layers:
-        layer.forward = torch.compile(layer.forward, dynamic=True, backend=backend)
+    def can_replay(self) -> bool: ...
+
+    def expect_backward(self, output: Tensor) -> None: ...
+
+
+def _graph(layers: list[nn.Module], segments: Segments) -> ReplaysGraphs | None:
+    """The first layer's `forward`, if the layers run this pass as graphs: nothing of it may ask the GPU for a value."""
+    forward: Any = layers[0].forward
+    can_replay = hasattr(forward, "can_replay") and segments.unbroken and forward.can_replay()
+    return forward if can_replay else None
 
 
 def is_packed(model: PreTrainedModel) -> bool:
@@ -169,7 +190,11 @@ def packed(
     rows, width = mask.shape
     segments = Segments.of(mask, known_lengths)
     tokens = len(segments.rows)
-    filler = filled(tokens) - tokens if mask.device.type == "cpu" and _by_onednn() else 0
+    graph = _graph(layers, segments)
+    filler = filled(tokens) - tokens if graph or (mask.device.type == "cpu" and _by_onednn()) else 0
+    if graph:
+        segments = replace(segments, filler=filler, as_graph=True)
+        _ = segments.starts  # computed before the graph, which reads it
 
     def pack_input(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         if "hidden_states" in named:
@@ -187,8 +212,11 @@ def packed(
         return pad(states.flatten(0, 1)[segments.padded_indices], (0, 0, 0, filler))[None]
 
     def unpack_states(states: Float[Tensor, "1 N D"]) -> Float[Tensor, "B T D"]:  # zeros at padding
-        padded = states.new_zeros(rows * width, states.shape[-1])
-        return padded.index_copy(0, segments.padded_indices, states[0, :tokens]).view(rows, width, -1)
+        zeros = states.new_zeros(rows * width, states.shape[-1])
+        padded = zeros.index_copy(0, segments.padded_indices, states[0, :tokens])
+        if graph:
+            graph.expect_backward(padded)
+        return padded.view(rows, width, -1)
 
     def pack_argument(value: Any) -> Any:
         if isinstance(value, tuple):  # rotary embeddings, (1, T, d) each: select each token's position
@@ -266,15 +294,17 @@ Attention = Callable[[Heads, Heads, Heads, Segments, AttentionOptions], Heads]
 def _choose_attention(query: Tensor, segments: Segments, options: AttentionOptions) -> Attention:
     if query.device.type == "cpu":
         return attend_by_length
-    in_16_bits = query.dtype in (torch.float16, torch.bfloat16)
-    width = query.shape[-1]
-    has_kernel = query.device.type == "cuda" and width % 8 == 0 and width <= 192 and in_16_bits
     exact_window = options.sliding_window is None or segments.is_contiguous
-    return attend_varlen if has_kernel and _kernel_works(query.device) and exact_window else attend_padded
+    return attend_varlen if fits_kernel(query) and kernel_works(query.device) and exact_window else attend_padded
+
+
+def fits_kernel(query: Tensor) -> bool:
+    width = query.shape[-1]
+    return query.device.type == "cuda" and width % 8 == 0 and width <= 192 and query.dtype in SIXTEEN_BITS
 
 
 @cache
-def _kernel_works(device: torch.device) -> bool:
+def kernel_works(device: torch.device) -> bool:
     """Whether the kernel runs on this GPU, forward and backward, and agrees with padded rows.
 
     It has no public name with dropout, so a version of PyTorch may change it: one small call, once in a process.
@@ -333,7 +363,7 @@ def attend_varlen(query: Heads, key: Heads, value: Heads, segments: Segments, op
     positions, so with a window no position may be erased.
     """
     reach = -1 if options.sliding_window is None else options.sliding_window - 1
-    starts, width = segments.starts, segments.width
+    starts, width = segments.starts, segments.most_tokens
     return torch.ops.aten._flash_attention_forward(
         query, key, value, starts, starts, width, width, options.dropout, False, False,
         scale=options.scaling, window_size_left=reach, window_size_right=reach,

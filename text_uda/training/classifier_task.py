@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
+from text_uda.model import cuda
 from text_uda.model.capabilities import (
     check_accepts_embeddings,
     check_head_is_separable,
@@ -22,10 +23,10 @@ from text_uda.model.capabilities import (
     has_known_layers,
 )
 from text_uda.model.classifier import layers
+from text_uda.model.compiled_layers import compile_layers
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
 from text_uda.model.inputs import Batch
 from text_uda.model.linear_head import add_penalty, is_linear
-from text_uda.model.packing import compile_layers
 from text_uda.model.precision import ResolvedPrecision, resolve_precision
 from text_uda.model.pretrained import Pretrained, choose_trained_weights, limit_to_settings, load_classifier
 from text_uda.model.tokenized import ModelRows, TokenRows
@@ -154,7 +155,8 @@ class ClassifierTask:
         )
 
     def compile(self) -> None:
-        compile_layers(layers(self.module.model))
+        graphs = cuda.is_used() and self.settings.tokens_per_pass is None
+        compile_layers(layers(self.module.model), graphs=graphs)
 
     # --- a step -------------------------------------------------------------------------------------------------------
 
