@@ -3,7 +3,8 @@
 Each round gives one part of the texts to every contender in turn, so that other load on the machine affects all of them
 equally; a ratio is the median over the rounds. Ours reads a csv file and writes one; the pipeline gets a list and
 returns one. The batch size of the pipeline is the fastest of BATCH_SIZES on TRIAL_TEXTS texts. `pipeline, sorted` gets
-its texts by ascending number of characters, which its users have to do themselves.
+its texts by ascending number of characters, which its users have to do themselves. Where there is a GPU, both sides use
+it, and the pipeline runs in bf16 too.
 
 There are no whole reviews without a hub: the texts are consecutive sentences of movie reviews, joined to the lengths of
 reviews (lognormal), and cut at 256 tokens. The model is the packaged encoder (6 layers, 384 wide) with a trained head.
@@ -34,11 +35,12 @@ import torch
 from transformers import pipeline
 
 from text_uda import TrainSettings, load, predict_file, split, train
+from text_uda.model import cuda
 from text_uda.model.precision import Precision, cpu_name, resolve_precision
 from text_uda.objectives import Supervised
 
-BATCH_SIZES = (1, 4, 16, 64)
-TRIAL_TEXTS = 128
+BATCH_SIZES = (1, 4, 16, 64, 256)
+TRIAL_TEXTS = 256
 WORDS_MEDIAN, WORDS_SIGMA = 75, 0.72  # of the lognormal lengths
 MAX_TOKENS = 256
 
@@ -54,7 +56,7 @@ def main() -> None:
     texts = review_lengths(options.texts, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         run = _trained(Path(folder) / "run")
-        classify = pipeline("text-classification", model=str(run / "model"), max_length=MAX_TOKENS, truncation=True)
+        classify = _pipeline(run)
         batch_size = _best_batch_size(classify, texts[:TRIAL_TEXTS])
         contenders: dict[str, Contender] = {
             "ours, fp32": _ours(run, Path(folder), "fp32"),
@@ -63,13 +65,17 @@ def main() -> None:
         }
         if resolve_precision("auto") == "bf16":
             contenders["ours, bf16"] = _ours(run, Path(folder), "bf16")
+        if cuda.is_used():
+            half = _pipeline(run, dtype=torch.bfloat16)
+            contenders["pipeline, sorted, bf16"] = _peer(half, batch_size, by_length=True)
         for name in options.without:
             del contenders[name]
         figures = _compare(contenders, texts, options.rounds)
     record = {
         "ratios": figures.pop("ratios"),
         "figures": {"texts": len(texts), "pipeline_batch_size": batch_size, "threads": options.threads, **figures},
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+        | ({"gpu": torch.cuda.get_device_name()} if cuda.is_used() else {}),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")}
         | {"python": platform.python_version()},
     }
@@ -105,6 +111,11 @@ def _trained(run: Path) -> Path:
     settings = TrainSettings(encoder="minilm-l6", tune="head", steps=50, max_tokens=MAX_TOKENS)
     train(data, objectives=(Supervised(),), settings=settings, out=run)
     return run
+
+
+def _pipeline(run: Path, **options: Any) -> Any:
+    model = str(run / "model")
+    return pipeline("text-classification", model=model, max_length=MAX_TOKENS, truncation=True, **options)
 
 
 def _ours(run: Path, folder: Path, precision: Precision) -> Contender:

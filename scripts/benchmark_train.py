@@ -1,14 +1,17 @@
 """A step of consistency training compared with the steps of the reference codes: real tokens per CPU-second.
 
 Each round runs every implementation once on the same rows, and a ratio is the median over the rounds, so that other
-load on the machine affects all implementations equally. The encoder is a random BERT of 6 layers, 384 wide. All
-implementations share rows, augmented rows and a confidence threshold that half of the unlabeled rows pass, all computed
-before the timing. First, all implementations in float32 must give the same loss and gradient. The timing covers padding
-or packing, forward, backward and the optimizer. Real tokens are those of all rows, skipped rows too.
-On CUDA, calls bind an encoder of this size; scripts/gpu_check.py trains BERT-base.
+load on the machine affects all implementations equally. The encoder is a random BERT of 6 layers, 384 wide, or with
+--base BERT-base. All implementations share rows, augmented rows and a confidence threshold that half of the unlabeled
+rows pass, all computed before the timing. First, all implementations in float32 must give the same loss and gradient.
+The timing covers padding or packing, forward, backward and the optimizer. Real tokens are those of all rows, skipped
+rows too.
+On CUDA the time of calls bounds a step of a few rows: use --base and more rows. With --compile the layers run as CUDA
+graphs too; a graph for each number of tokens is recorded before the timing, as a long training has recorded them.
 There are no whole reviews without a hub; TEXTS describes the texts.
 
     python scripts/benchmark_train.py --json
+    python scripts/benchmark_train.py --device cuda --base --labeled 16 --compile --json
 """
 
 import argparse
@@ -19,7 +22,6 @@ import os
 import platform
 import statistics
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +30,6 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -37,19 +38,16 @@ from torch.nn.functional import cross_entropy, kl_div
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from text_uda.augment.uniform import Uniform
-from text_uda.data import Rows as Texts
-from text_uda.data import Split, load
-from text_uda.model.classifier import Classifier
+from text_uda.data import load
+from text_uda.model.classifier import Classifier, layers
+from text_uda.model.compiled_layers import compile_layers
 from text_uda.model.inputs import Batch, Tokens, concatenate, pad, pad_to_width
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
 from text_uda.model.precision import resolve_precision
 from text_uda.model.pretrained import load_tokenizer
 from text_uda.objectives import UDA, Supervised
-from text_uda.training.in_step_augmentation import augmented_view
-from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
-from text_uda.training.train_classifier import train
 
 CLASSES = ("negative", "positive")
 REVIEW_MEDIAN, REVIEW_SIGMA = 98, 0.72  # of the lognormal lengths: 115 tokens in the mean once cut at 256
@@ -57,6 +55,7 @@ RATE = 1e-8  # so small that the weights, and with them the rows above the thres
 TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # relative, in float32
 TEXTS = "reviews: consecutive sentences of movie reviews, joined to lognormal lengths; sentences: the same as they are"
 VIEWS = ("labeled", "original", "augmented")
+_RUNS_BEFORE_REPLAY = 3  # of a shape: PyTorch runs it, records it, and replays it
 PEER = "padded to the maximum, three forwards, fp32"
 
 
@@ -71,9 +70,8 @@ def main() -> None:
         figures = _compare(_batches(kind_texts, options), options, device, kind)
         record["ratios"] |= {f"{name}, {kind}": ratio for name, ratio in figures.pop("ratios").items()}
         record["figures"][kind] = figures | (_utilisation(figures, device) if device.type == "cuda" else {})
-    outside = _outside(texts["reviews"], options) if device.type == "cpu" else "not run on CUDA"
     bf16 = "run" if options.bf16 else "not run: it is slow here; see --bf16"
-    record["figures"] |= {"outside_forward_and_backward": outside, "bf16": bf16}
+    record["figures"] |= {"bf16": bf16}
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "amx": "amx" in flags}
     versions = {"torch": torch.__version__, "transformers": version("transformers")}
@@ -89,6 +87,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--labeled", type=int, default=4, help="labeled rows of a step")
     parser.add_argument("--ratio", type=int, default=3, help="unlabeled rows for each labeled one")
     parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--base", action="store_true", help="BERT-base: 12 layers, 768 wide")
+    parser.add_argument("--compile", action="store_true", help="also ours as CUDA graphs, in bf16")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--bf16", action="store_true", help="also on processors where it is slow")
     parser.add_argument("--json", action="store_true")
@@ -169,9 +169,11 @@ class Variant(NamedTuple):
 
 
 def _encoder(options: argparse.Namespace) -> BertForSequenceClassification:
+    depth, width = (12, 768) if options.base else (6, 384)
     config = BertConfig(
-        vocab_size=30522, hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
-        max_position_embeddings=max(512, options.max_tokens), num_labels=len(CLASSES), attn_implementation="sdpa",
+        vocab_size=30522, hidden_size=width, num_hidden_layers=depth, num_attention_heads=12,
+        intermediate_size=4 * width, max_position_embeddings=max(512, options.max_tokens), num_labels=len(CLASSES),
+        attn_implementation="sdpa",
     )  # fmt: skip
     with seeded_torch(0):
         return BertForSequenceClassification(config).train()
@@ -194,22 +196,35 @@ def _variants(model: PreTrainedModel, ours: PreTrainedModel, options: argparse.N
         labeled, original, augmented = logits(concatenate(parts, pad_id=0)).split([len(part) for part in parts])
         return _loss(rows, labeled, original.detach(), augmented)
 
-    def step(rows: Rows, leave_out: bool) -> Tensor:
+    def step(model: PreTrainedModel, rows: Rows, leave_out: bool) -> Tensor:
         objectives = (Supervised(), UDA(confidence_threshold=rows.threshold))
         labeled, *views = (rows.padded(getattr(rows, view)) for view in VIEWS)
-        return Step(ours, objectives, steps=1, leave_out_masked=leave_out)(Batch(labeled, rows.labels, *views), 0).loss
+        return Step(model, objectives, steps=1, leave_out_masked=leave_out)(Batch(labeled, rows.labels, *views), 0).loss
 
     variants = {
         PEER: Variant(model, optimizer, lambda rows: three(rows, options.max_tokens)),
         "padded to the batch, three forwards, fp32": Variant(model, optimizer, lambda rows: three(rows, None)),
         "padded to the batch, one joint forward, fp32": Variant(model, optimizer, joint),
-        "ours, all rows, fp32": Variant(ours, our_optimizer, lambda rows: step(rows, False)),
-        "ours, masked rows left out, fp32": Variant(ours, our_optimizer, lambda rows: step(rows, True)),
+        "ours, all rows, fp32": Variant(ours, our_optimizer, lambda rows: step(ours, rows, False)),
+        "ours, masked rows left out, fp32": Variant(ours, our_optimizer, lambda rows: step(ours, rows, True)),
     }
     if not options.bf16:
         return variants
     halved = [name for name in variants if name == PEER or name.startswith("ours")]
-    return variants | {name.replace("fp32", "bf16"): variants[name]._replace(half=True) for name in halved}
+    variants |= {name.replace("fp32", "bf16"): variants[name]._replace(half=True) for name in halved}
+    if options.compile:
+        compiled = copy.deepcopy(ours)
+        compile_layers(layers(compiled), graphs=options.device == "cuda")
+        optimizer = torch.optim.AdamW(compiled.parameters(), lr=RATE, fused=True)
+        variants |= {
+            "ours compiled, all rows, bf16": Variant(
+                compiled, optimizer, lambda rows: step(compiled, rows, False), True
+            ),
+            "ours compiled, masked rows left out, bf16": Variant(
+                compiled, optimizer, lambda rows: step(compiled, rows, True), True
+            ),
+        }
+    return variants
 
 
 def _loss(rows: Rows, labeled: Tensor, original: Tensor, augmented: Tensor) -> Tensor:
@@ -281,6 +296,9 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
     variants = _variants(model, ours, options)
     rates: dict[str, list[float]] = {name: [] for name in variants}
     passes: dict[str, list[Pass]] = {name: [] for name in variants}
+    for name in (name for name in variants if "compiled" in name):
+        for number, batch in [*enumerate(batches)] * _RUNS_BEFORE_REPLAY:
+            variants[name].run(_with_threshold(ours, batch, number), number)
     for number, batch in enumerate(batches):  # the first one is the warm-up and is not recorded
         rows = _with_threshold(ours, batch, number)
         for name, variant in variants.items():
@@ -296,6 +314,7 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
     ]
     waste, augmented_run = dict[str, float](), dict[str, int]()
     for name, recorded in passes.items():
+        recorded = recorded or passes[name.replace(" compiled", "")]  # compiled layers run no hooks
         waste[name] = round(1 - sum(int(real) for real, _, _ in recorded) / sum(places for _, places, _ in recorded), 4)
         augmented_run[name] = min(sum(int(real) for real, _, gradient in recorded if gradient) - labeled, augmented)
     # A token with gradient takes 6 operations per weight; one of the original view, which has none, takes 2.
@@ -330,44 +349,6 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _outside(texts: Sequence[str], options: argparse.Namespace) -> dict[str, float]:
-    """The share of CPU time that the training loop spends outside forward and backward: rows, copies, the augmented
-    view, clipping, optimizer, metrics. Measured from the forward pass of the second step to that of the last step."""
-    starts: list[float] = []
-    spent = {"forward": 0.0, "backward": 0.0, "augmentation": 0.0}
-
-    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **keywords: Any) -> Any:
-            started = time.process_time()
-            starts.extend([started] if name == "forward" else [])
-            result = call(*arguments, **keywords)
-            inside = 1 < len(starts) <= steps + 1  # the first is the warm-up, and the last only ends the measurement
-            spent[name] += inside * (time.process_time() - started)
-            return result
-
-        return run
-
-    steps = options.rounds
-    few = Texts(tuple(texts[: 2 * options.labeled]), (0, 1) * options.labeled)
-    with tempfile.TemporaryDirectory() as folder:
-        encoder = str(Path(folder) / "encoder")
-        _encoder(options).save_pretrained(encoder)
-        load_tokenizer("minilm-l6").save_pretrained(encoder)
-        settings = TrainSettings(encoder=encoder, steps=steps + 2, labeled_batch=options.labeled, precision="fp32",
-            unlabeled_ratio=options.ratio, max_tokens=options.max_tokens, evaluate_every=steps + 3)  # fmt: skip
-        split = Split("benchmark", CLASSES, few, tuple(texts[len(few) :]), few, few, "0" * 32)
-        with (
-            patch.object(Step, "forward", timed("forward", Step.forward)),
-            patch("text_uda.training.step.augmented_view", timed("augmentation", augmented_view)),
-            patch.object(torch.Tensor, "backward", timed("backward", torch.Tensor.backward)),
-        ):
-            losses, augmentation = (Supervised(), UDA()), Uniform(tokenizer=encoder)
-            train(split, objectives=losses, augmentation=augmentation, settings=settings, out=Path(folder) / "run")
-    loop = starts[-1] - starts[1]
-    share = 1 - (spent["forward"] - spent["augmentation"] + spent["backward"]) / loop
-    return {"share": round(share, 4), "augmentation": round(spent["augmentation"] / loop, 5), "steps": steps}
-
-
 def _utilisation(figures: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """The share of the speed of a large matrix product in bfloat16."""
     big = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
@@ -392,7 +373,7 @@ def _print(record: dict[str, Any]) -> None:
             print(f"  {name:<46} {rate['median']:8,.0f} {unit} {spread:<16} padding {waste:4.0%}, run {run:4.0%}")
     for name, ratio in record["ratios"].items():
         print(f"{name:<94} {ratio:6.2f}x")
-    print(f"{TEXTS}\noutside of forward and backward: {record['figures']['outside_forward_and_backward']}")
+    print(TEXTS)
     print(f"bf16: {record['figures']['bf16']}")
 
 

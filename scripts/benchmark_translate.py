@@ -8,16 +8,20 @@ times one direction on token ids, without tokenization and without the filters o
 "length-sorted, keyed" is the strongest peer: the batches of our own decoder, and a logits processor that makes each
 sample a function of (seed, sentence, step), so that it does not depend on its batch either.
 
+A rate is per CPU-second, and on CUDA per second. There transformers decodes a share of the sentences in the order of
+the data set, which takes it long: every sixteenth batch, and every 256th sentence alone.
+
     python scripts/benchmark_translate.py --json
+    python scripts/benchmark_translate.py --device cuda --sentences 8192 --json
     python scripts/benchmark_translate.py --decode beam --only sorted torch --sentences 64 --max-tokens 768
 """
 
 import argparse
+import copy
 import json
 import logging
 import os
 import platform
-import re
 import statistics
 import sys
 import tempfile
@@ -33,6 +37,7 @@ import torch
 import torch.nn.functional as F
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, MarianConfig, MarianMTModel
 
+from text_uda.model.cuda import pin_float32
 from text_uda.translate.batching import Budget, batches
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.int8_linear import Int8Linear
@@ -41,6 +46,7 @@ from text_uda.translate.marian_network import BLOCK, Network, Precision
 from text_uda.translate.token_sampling import DRAWS, draw
 
 TEMPERATURE = 0.9
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 END, PAD = 0, 58100  # of opus-mt-en-de
 
 
@@ -58,18 +64,17 @@ def main() -> None:
     targets = [max(2, round(length * factor)) for length, factor in zip(lengths, factors, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         numbers = rng.random((len(sources), max(targets), DRAWS))
-        work = _Work(model, sources, targets, numbers, options.decode, options.max_tokens)
+        work = _Work(model, sources, targets, numbers, options.decode, options.max_tokens, options.device)
         engines = _engines(work, Path(folder), options.only)
-        rates = _measure(engines, options.rounds)
+        rates = _measure(engines, options.rounds, options.device)
     record = _record(options, rates, lengths, targets)
     if options.json:
         print(json.dumps(record))
         return
-    for name, figures in record["figures"]["sentences_per_cpu_s"].items():
-        print(f"{name:<40} {figures['median']:8.2f} sentences/CPU-s ({figures['min']:.2f} to {figures['max']:.2f})")
+    for name, figures in record["figures"][_unit(options.device)].items():
+        print(f"{name:<48} {figures['median']:10.2f} sentences/s ({figures['min']:.2f} to {figures['max']:.2f})")
     for name, ratio in record["ratios"].items():
-        print(f"{name:<70} {ratio:6.2f}x")
-    print(f"CUDA: {record['figures']['cuda']}")
+        print(f"{name:<78} {ratio:7.2f}x")
 
 
 def _options() -> argparse.Namespace:
@@ -77,10 +82,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sentences", type=int, default=512, help="of real reviews; batch 1 gets every sixteenth")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--decode", choices=("sample", "greedy", "beam"), default="sample", help="beam is 4 beams")
-    parser.add_argument("--max-tokens", type=int, default=MAX_TOKENS["cpu"], help="longest source of a batch x rows")
+    parser.add_argument("--max-tokens", type=int, help="longest source of a batch x rows (default: that of the engine)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", nargs="+", default=[""], help="engines whose name contains one of these")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.max_tokens = options.max_tokens or MAX_TOKENS[options.device]
+    if options.device == "cuda":
+        pin_float32()
+    return options
 
 
 def _model() -> MarianMTModel:
@@ -122,6 +132,7 @@ class _Work:
     numbers: np.ndarray  # (sentences, steps, DRAWS) in [0, 1)
     decode: str
     max_tokens: int
+    device: str
 
     @property
     def beams(self) -> int:
@@ -134,17 +145,33 @@ class _Work:
 def _engines(work: _Work, folder: Path, only: list[str]) -> dict[str, Run]:
     count = len(work.sources)
     in_order = [list(range(start, min(start + 32, count))) for start in range(0, count, 32)]
-    engines: dict[str, Callable[[], Run]] = {
-        "transformers, batch 1": lambda: _theirs(work, [[row] for row in range(0, count, 16)]),
-        "transformers, batch 32, data-set order": lambda: _theirs(work, in_order),
-        "transformers, length-sorted, keyed": lambda: _theirs(work, work.batches(), _Keyed(work.numbers)),
-        "transformers, length-sorted, keyed, int8": lambda: _theirs(
-            replace(work, model=_int8_model()), work.batches(), _Keyed(work.numbers)
-        ),
-        "ours on torch, float32": lambda: _ours(work, "float32"),
-        "ours on torch, int8": lambda: _ours(work, "int8"),
-        "ours on CTranslate2, int8": lambda: _on_ctranslate2(work, folder),
-    }
+    alone = [[row] for row in range(count)]
+    engines: dict[str, Callable[[], Run]] = {}
+    if work.device == "cpu":
+        engines = {
+            "transformers, batch 1": lambda: _theirs(work, alone[::16]),
+            "transformers, batch 32, data-set order": lambda: _theirs(work, in_order),
+            "transformers, length-sorted, keyed": lambda: _theirs(work, work.batches(), _Keyed(work.numbers)),
+            "transformers, length-sorted, keyed, int8": lambda: _theirs(
+                replace(work, model=_int8_model()), work.batches(), _Keyed(work.numbers)
+            ),
+            "ours on torch, float32": lambda: _ours(work, "float32"),
+            "ours on torch, bfloat16": lambda: _ours(work, "bfloat16"),
+            "ours on torch, int8": lambda: _ours(work, "int8"),
+            "ours on CTranslate2, int8": lambda: _on_ctranslate2(work, folder),
+        }
+    else:
+        models = {name: replace(work, model=_model().to("cuda", dtype)) for name, dtype in _DTYPES.items()}  # type: ignore
+        engines |= {
+            "transformers, batch 1, float32": lambda: _theirs(models["float32"], alone[::256]),
+            "transformers, batch 32, data-set order, float32": lambda: _theirs(models["float32"], in_order[::16]),
+            "transformers, batch 32, data-set order, bfloat16": lambda: _theirs(models["bfloat16"], in_order[::16]),
+            "transformers, length-sorted, keyed, bfloat16": lambda: _theirs(
+                models["bfloat16"], work.batches(), _Keyed(work.numbers)
+            ),
+            "ours on torch, float32": lambda: _ours(work, "float32"),
+            "ours on torch, bfloat16": lambda: _ours(work, "bfloat16"),
+        }
     runs = {}
     for name, prepare in engines.items():
         if any(part in name for part in only):
@@ -162,6 +189,7 @@ class _Forced(LogitsProcessor):
         self._lengths = torch.tensor(lengths)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._lengths = self._lengths.to(scores.device)
         ends = self._lengths <= input_ids.shape[1]
         scores[:, END] = torch.where(ends, 1e4, -1e4)
         return scores
@@ -177,7 +205,7 @@ class _Keyed(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         uniform = self._numbers[self.rows, input_ids.shape[1] - 1]
         padded = F.pad(scores, (0, -scores.shape[1] % BLOCK), value=-torch.inf)
-        tokens = draw(padded, torch.from_numpy(uniform), temperature=TEMPERATURE).tokens
+        tokens = draw(padded, torch.from_numpy(uniform).to(scores.device), temperature=TEMPERATURE).tokens
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
 
@@ -206,7 +234,7 @@ def _theirs(work: _Work, plan: list[list[int]], keyed: _Keyed | None = None) -> 
         for batch in plan:
             rows, lengths = [work.sources[row] for row in batch], [work.targets[row] for row in batch]
             longest = max(map(len, rows))
-            ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+            ids = torch.tensor([row + [PAD] * (longest - len(row)) for row in rows], device=work.device)
             processors: list[LogitsProcessor] = [_Forced([length for length in lengths for _ in range(work.beams)])]
             sampling: dict[str, Any] = {}
             if work.decode == "sample" and keyed is not None:
@@ -231,7 +259,8 @@ def _theirs(work: _Work, plan: list[list[int]], keyed: _Keyed | None = None) -> 
 
 
 def _ours(work: _Work, precision: Precision) -> Run:
-    network = Network(work.model, device=torch.device("cpu"), precision=precision)
+    model = copy.deepcopy(work.model)  # Network moves and converts the weights of the model that it gets
+    network = Network(model, device=torch.device(work.device), precision=precision)
     decoding = Decoding(temperature=TEMPERATURE if work.decode == "sample" else None, beams=work.beams)
     network.forbid(END)  # outputs end at their caps
 
@@ -244,7 +273,8 @@ def _ours(work: _Work, precision: Precision) -> Run:
 
     def run() -> int:
         lengths = [len(ids) for ids in work.sources]
-        return sum(count for _, count in Budget(work.max_tokens).run(lengths, [1] * len(lengths), translate))
+        budget = Budget(work.max_tokens, network.device)
+        return sum(count for _, count in budget.run(lengths, [1] * len(lengths), translate))
 
     return run
 
@@ -283,19 +313,31 @@ def _on_ctranslate2(work: _Work, folder: Path) -> Run:
     return run
 
 
-def _measure(engines: dict[str, Run], rounds: int) -> dict[str, list[float]]:
-    """Sentences per CPU-second of each engine in each round, after one round of warm-up that is not counted."""
+def _measure(engines: dict[str, Run], rounds: int, device: str) -> dict[str, list[float]]:
+    """Sentences per second of each engine in each round, after one round of warm-up that is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in engines}
     for number in range(rounds + 1):
         for name, run in engines.items():
             with torch.inference_mode():
-                started = time.process_time()
+                started = _now(device)
                 sentences = run()
-                rate = sentences / (time.process_time() - started)
+                rate = sentences / (_now(device) - started)
             if number:
                 rates[name].append(rate)
-                print(f"round {number} of {rounds}: {name}: {rate:.2f} sentences/CPU-s", file=sys.stderr)
+                print(f"round {number} of {rounds}: {name}: {rate:.2f} sentences/s", file=sys.stderr)
     return rates
+
+
+def _now(device: str) -> float:
+    """On a CPU the time of this process, which other processes do not affect."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _unit(device: str) -> str:
+    return "sentences_per_cpu_s" if device == "cpu" else "sentences_per_s"
 
 
 def _record(
@@ -326,7 +368,7 @@ def _record(
     return {
         "ratios": ratios,
         "figures": {
-            "sentences_per_cpu_s": {
+            _unit(options.device): {
                 name: {"median": medians[name], "min": min(values), "max": max(values)}
                 for name, values in rates.items()
             },
@@ -336,58 +378,14 @@ def _record(
             "max_tokens": options.max_tokens,
             "source_tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)},
             "output_tokens": {"mean": float(np.mean(targets)), "max": max(targets)},
-            "cuda": _on_cuda(lengths, targets) if torch.cuda.is_available() else "not run: no CUDA device",
         },
         "machine": {
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "amx": "amx" in flags,
+            "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
         },
         "versions": versions,
-    }
-
-
-def _on_cuda(lengths: list[int], targets: list[int]) -> dict[str, Any]:
-    """Tokens per second of the torch engine in bfloat16, and the share of the device's memory bandwidth that reading
-    the weights once per step takes; a copy measures the bandwidth."""
-    device = torch.device("cuda")
-    model = _model()
-    network = Network(model, device=device, precision="bfloat16")
-    network.forbid(END)
-    rng = np.random.default_rng(0)
-    lengths, targets = lengths * 16, targets * 16
-    sources = [[*rng.integers(1, PAD, size=length - 1).tolist(), END] for length in lengths]
-    numbers = rng.random((len(sources), max(targets), DRAWS))
-    plan = batches(lengths, [1] * len(lengths), MAX_TOKENS["cuda"])
-    seconds = steps = 0.0
-    for warm in (False, True):
-        torch.cuda.synchronize()
-        started = time.perf_counter()
-        for batch in plan:
-            caps = [targets[row] for row in batch]
-            rows = list(range(len(batch)))
-            decode(
-                network, [sources[row] for row in batch], rows, caps, Decoding(temperature=TEMPERATURE), numbers[batch]
-            )
-            steps += max(caps) if warm else 0
-        torch.cuda.synchronize()
-        seconds = time.perf_counter() - started
-    big = torch.empty(1 << 30, dtype=torch.uint8, device=device)
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(10):
-        big.clone()
-    torch.cuda.synchronize()
-    bandwidth = 20 * big.numel() / (time.perf_counter() - started)
-    # The decoder with its output projection; the keys and values of a source are computed once.
-    decoder = dict(model.model.decoder.named_parameters())
-    once = [weight for name, weight in decoder.items() if re.search(r"encoder_attn\.[kv]_proj|embed_positions", name)]
-    read = sum(weight.numel() for weight in decoder.values()) - sum(weight.numel() for weight in once)
-    return {
-        "device": torch.cuda.get_device_name(),
-        "tokens_per_s": sum(targets) / seconds,
-        "sentences_per_s": len(targets) / seconds,
-        "share_of_measured_bandwidth_by_weights": 2 * read * steps / seconds / bandwidth,
     }
 
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import MarianMTModel
 from transformers.activations import ACT2FN
 
-from text_uda.model.cuda import product_in_float32
+from text_uda.model.cuda import SIXTEEN_BITS, attend_by_products, product_in_float32
 from text_uda.translate.int8_linear import Int8Linear
 
 BLOCK = 256  # the vocabulary is padded to a multiple for token_sampling, with tokens that are never drawn
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
+_MANY_ROWS = 1024  # from here on two products are faster than an attention kernel, which is made for many queries
 _INITIAL_CAPACITY = 32  # tokens of the key cache; doubled when it is full
 
 
@@ -186,15 +187,20 @@ class _DecoderLayer:
         keys, values = state.keys[number], state.values[number]
         keys[:, :, position], values[:, :, position] = key, value
         past = slice(position + 1)
-        attended = F.scaled_dot_product_attention(query[:, :, None], keys[:, :, past], values[:, :, past])
+        attended = _attend(query, keys[:, :, past], values[:, :, past])
         hidden = self._norm(hidden + self._out(attended.flatten(1)))
-        query = self._query(hidden).unflatten(1, (heads, 1, -1))  # (R, H, 1, D/H)
+        query = self._query(hidden).unflatten(1, (heads, -1))  # (R, H, D/H)
         memory = state.memory
-        attended = F.scaled_dot_product_attention(
-            query, memory.keys[number], memory.values[number], attn_mask=memory.mask
-        )
+        attended = _attend(query, memory.keys[number], memory.values[number], memory.mask)
         hidden = self._cross_norm(hidden + self._cross_out(attended.flatten(1)))
         return self._last_norm(hidden + self._fc2(activation(self._fc1(hidden))))
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of the one query of each row and head, (R, H, D/H), to (R, H, T, D/H)."""
+    if query.device.type == "cuda" and query.dtype in SIXTEEN_BITS and len(query) >= _MANY_ROWS:
+        return attend_by_products(query, keys, values, mask)
+    return F.scaled_dot_product_attention(query[:, :, None], keys, values, attn_mask=mask)
 
 
 def _split(hidden: Tensor, heads: int) -> Tensor:  # (B, S, D) -> (B, H, S, D/H)
