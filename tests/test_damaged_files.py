@@ -39,6 +39,7 @@ fuzz = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of a file that fails
 _HANGS_S = 60 if _EXAMPLES else 600  # on a busy machine
 _INSERTED = [
     b'"',

@@ -13,6 +13,15 @@ def listed(names: Iterable[object], *, most: int = 20, letters: int = 60) -> str
     return ", ".join(words) + more or "none"
 
 
+def reason_of(error: BaseException, *, letters: int = 300) -> str:
+    """The first line of another error's message, for a message of ours; the name of its type where it has none.
+
+    Libraries quote what they could not read, and that can be as long as the file.
+    """
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first if len(first) <= letters else first[:letters] + "…"
+
+
 class UserError(Exception):
     """The user can correct it. The command line prints the message and exits with code 2. It shows no secrets."""
 

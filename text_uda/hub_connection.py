@@ -11,6 +11,8 @@ import os
 import re
 from typing import Any
 
+from text_uda.errors import reason_of
+
 TIMEOUT_S = 5.0
 NOT_DOWNLOADED = "the hub is not available, and the files were not downloaded earlier"
 _PATH = re.compile(r"[/.~]|.*\\|.*/.*/|.*/$|[A-Za-z]:", re.DOTALL)  # matched at the start of a name
@@ -79,7 +81,7 @@ def _reachable() -> bool:
     try:
         get_session().head(constants.ENDPOINT, timeout=timeout)
     except Exception as error:  # the client of the hub has its own kinds of exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         from translation_cache.credentials import without_secrets
 
         _log.warning(

@@ -194,7 +194,7 @@ def decode(
             table = file.read(columns=list(columns) if columns is not None else None)
             return with_generation(table, int((file.metadata.metadata or {}).get(_GENERATION, 0)))
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise DamagedError(f"it is not a Parquet file ({error})") from error
+        raise DamagedError(f"it is not a Parquet file ({error!s:.300})") from error
 
 
 def row_count(content: bytes) -> int:

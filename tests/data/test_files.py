@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -324,3 +325,22 @@ def test_a_saved_data_set_with_other_bytes_than_utf8_names_the_rows(tmp_path: Pa
     datasets.Dataset(datasets.table.InMemoryTable(table)).save_to_disk(tmp_path / "saved")
     with pytest.raises(DataError, match=r"saved, row 19: 'text' is not UTF-8 \(byte 0xe9\); decode"):
         load(tmp_path / "saved")
+
+
+def test_a_parquet_file_with_a_column_name_that_is_no_utf8_is_named(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["one", "two"], "label": ["a", "b"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"\x04text", b"\x04\xf4ext"))
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read as Parquet \('utf-8' codec"):
+        load(str(path))
+
+
+def test_a_reason_as_long_as_a_file_is_cut(tmp_path: Path):
+    path = tmp_path / "saved"
+    datasets.Dataset.from_dict({"text": ["one", "two"], "label": ["a", "b"]}).save_to_disk(path)
+    state = json.loads((path / "state.json").read_text())
+    state["_data_files"][0]["filename"] = "x" * 50_000
+    (path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(DataError, match="File name too long") as raised:
+        load(str(path))
+    assert len(str(raised.value)) < 600 + len(str(tmp_path))

@@ -10,7 +10,7 @@ import numpy as np
 
 from text_uda.augment.word_edit import check_protect, check_rate, lower_case, reject_language
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, reason_of
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import Key
 from text_uda.text.language import language_versions, two_letters
@@ -330,7 +330,7 @@ def _load_checkpoint(name: str, path: str, load: Callable[..., Any], **options: 
         hub_may_answer(path)
         return load(path, **loading_options(path), **options)
     except Exception as error:  # transformers and safetensors raise many types for broken files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise SettingsError(
             f"cannot open the masked language model {name!r} ({reason:.200}); name a hub id, or a folder with its "
             "weights in safetensors files"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from text_uda.data.records import Read, Record
-from text_uda.errors import DataError
+from text_uda.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ def read_parquet(path: Path) -> tuple[list[str], Read]:
     wrong = (pa.ArrowException, OSError)
 
     def unreadable(error: Exception) -> DataError:
-        return DataError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}); write it again")
+        return DataError(f"{path} cannot be read as Parquet ({reason_of(error)}); write it again")
 
     @contextmanager
     def opened(**options: Any) -> Iterator[pq.ParquetFile]:
@@ -85,7 +85,7 @@ def _check_value(where: str, value: "pa.Array") -> None:
         value.validate(full=True)
     except pa.ArrowException as error:
         if "UTF8" not in str(error):
-            raise DataError(f"{where} is damaged ({str(error).splitlines()[0]}); write the file again") from error
+            raise DataError(f"{where} is damaged ({reason_of(error)}); write the file again") from error
         try:
             value[0].as_py()
         except UnicodeDecodeError as wrong:
@@ -131,7 +131,7 @@ def load_saved(path: Path) -> Any:
     try:
         return datasets.load_from_disk(str(path))
     except Exception as error:  # any exception of the library
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise DataError(f"{path} cannot be read as a data set of `datasets` ({reason}); save it again") from error
 
 

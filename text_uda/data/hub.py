@@ -13,7 +13,7 @@ from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.texts import keep
-from text_uda.errors import DataError, listed
+from text_uda.errors import DataError, listed, reason_of
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
 
 log = logging.getLogger("text_uda")
@@ -66,7 +66,7 @@ def load_hub(name: str, *, text_column: str | None, label_column: str | None) ->
     try:
         parts: Any = datasets.load_dataset(path)
     except Exception as error:  # any exception of the network or the hub
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0] if reachable else NOT_DOWNLOADED
+        reason = reason_of(error) if reachable else NOT_DOWNLOADED
         raise DataError(f"cannot load the data set {path!r} ({reason}); check the id and the network") from error
     return from_parts(
         name,

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from text_uda.errors import MissingPartError, SettingsError, listed
+from text_uda.errors import MissingPartError, SettingsError, listed, reason_of
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id, loading_options, missing_folder
 from text_uda.runs.directory import RunDirectory
 
@@ -212,22 +212,17 @@ def _reason(error: Exception, folder: Path) -> str:
     if no_weights and files:
         return "the folder has no weights: neither model.safetensors nor pytorch_model.bin"
     if isinstance(error, SafetensorError):
-        return f"its weights are damaged: {_first_line(error)}; download it again"
+        return f"its weights are damaged: {reason_of(error)}; download it again"
     if isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in content:
         return "its weights have other sizes than its config.json says; its files do not belong together"
     if isinstance(error, ImportError):
         return f"a package is missing: {' '.join(content.split())}"
-    return f"{_first_line(error).rstrip('.')}; {_ADVICE}"
+    return f"{reason_of(error).rstrip('.')}; {_ADVICE}"
 
 
 def _is_unpickling(error: Exception) -> bool:
     """Whether `torch.load` refuses a file; by name, since nothing here imports that module."""
     return type(error).__name__ == "UnpicklingError"
-
-
-def _first_line(error: Exception) -> str:
-    content = str(error).strip()
-    return content.splitlines()[0] if content else type(error).__name__
 
 
 @contextmanager

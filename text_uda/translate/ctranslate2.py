@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from text_uda.cache_dir import home
-from text_uda.errors import MissingPartError, SettingsError
+from text_uda.errors import MissingPartError, SettingsError, reason_of
 from text_uda.keyed_random import keyed_seed
 from text_uda.translate import marian_checkpoint
 from text_uda.translate.batching import Budget
@@ -162,7 +162,7 @@ class CTranslate2:
                 converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
                 converter.convert(str(unfinished), quantization=self.precision, force=True)
             except Exception as error:  # any exception of transformers or safetensors on broken files
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                reason = reason_of(error)
                 raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
 
         if folder not in _checked:
@@ -193,7 +193,7 @@ def open_translator(folder: Path, precision: str, share: WorkerShare) -> Any:
         )
     except (RuntimeError, ValueError) as error:
         raise SettingsError(
-            f"CTranslate2 cannot compute in {precision} here ({error}); choose int8 or float32"
+            f"CTranslate2 cannot compute in {precision} here ({reason_of(error)}); choose int8 or float32"
         ) from error
 
 

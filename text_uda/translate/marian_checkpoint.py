@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, reason_of
 from text_uda.hub_connection import hub_may_answer, is_local, loading_options, missing_folder
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_network import Network, Precision
@@ -164,7 +164,7 @@ def _opened(name: str, part: str, load: Callable[..., Any], **options: Any) -> A
         hub_may_answer(name)
         return load(name, **loading_options(name), **options)
     except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         near = _near(name)
         raise SettingsError(
             f"cannot open the {part} of the MarianMT model {name!r} ({reason:.200}); "
