@@ -35,10 +35,14 @@ def compile_layers(layers: list[nn.Module], *, backend: str = "inductor", graphs
     """
     AttentionInterface.register(NAME, _attention())
     if graphs:
+        import torch._dynamo
+        import torch._inductor.config  # here, since both take long to import
+
         # PyTorch takes each call of a compiled function for a new step, and would reuse the memory of the layer before.
         # Once somebody marks steps, it reuses memory only after all that refer to it are gone.
         torch.compiler.cudagraph_mark_step_begin()
         torch._dynamo.config.recompile_limit = max(_VARIANTS, torch._dynamo.config.recompile_limit)
+        torch._inductor.config.triton.cudagraph_dynamic_shape_warn_limit = None  # there are few: see `filled`
     for layer in layers:
         layer.forward = _CompiledForward(layer, backend, graphs=graphs)
 
