@@ -22,9 +22,7 @@ from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.runs.decisive_settings import with_effect
 from text_uda.runs.directory import RunDirectory
-from text_uda.tasks.alternate import Alternate
-from text_uda.tasks.joint import Joint
-from text_uda.tasks.pooled import Pooled
+from text_uda.tasks.method import TaskMethod
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
 from translation_cache import Job
@@ -59,7 +57,7 @@ class Trial:
     task: str | None = None
     """The task of a data set with several; None for all of them, or where the data set is one task."""
 
-    task_method: Joint | Alternate | Pooled | None = None
+    task_method: TaskMethod | None = None
     """How all tasks share an encoder; None for a run of one task. Numbers of rows are then those of each task."""
 
     random_task: bool = False

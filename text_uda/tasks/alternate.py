@@ -4,17 +4,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from torch import Tensor
-
 from text_uda.keyed_random import Key
 from text_uda.ranges import NotNegative, check_ranges
-from text_uda.tasks.method import Run, TaskBatches, summed
-from text_uda.tasks.shared_encoder import SharedEncoder
-from text_uda.training.step import StepLoss
+from text_uda.tasks.method import TaskMethod
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alternate:
+class Alternate(TaskMethod):
     """A step on the rows of one task t, which is drawn with a probability proportional to N_t^power.
 
     N_t is the number of labeled rows of the task. The draw depends on the seed and the step alone. A step leaves the
@@ -33,26 +29,9 @@ class Alternate:
         return "alternate"
 
     @property
-    def shares_head(self) -> bool:
-        return False
-
-    @property
     def trains_every_head(self) -> bool:
         return False
-
-    @property
-    def trains_weights(self) -> bool:
-        return False
-
-    def check(self, names: Collection[str], *, processes: int) -> None:
-        pass
 
     def tasks_of(self, step: int, *, sizes: Mapping[str, int], seed: int) -> Collection[str]:
         sums = list(accumulate(size**self.power for size in sizes.values()))
         return [list(sizes)[Key(seed, "task").draws(step).weighted(sums)]]
-
-    def total(self, losses: Mapping[str, Tensor], log_variances: Tensor | None) -> Tensor:
-        return summed(losses)
-
-    def backward(self, run: Run, batches: TaskBatches, models: SharedEncoder, *, seed: int) -> StepLoss:
-        return run(batches)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from text_uda.errors import SettingsError
 from text_uda.tasks import pcgrad
-from text_uda.tasks.method import Run, TaskBatches, summed
+from text_uda.tasks.method import Run, TaskBatches, TaskMethod, summed
 from text_uda.tasks.shared_encoder import SharedEncoder
 from text_uda.tasks.uncertainty import keep_within_bounds, uncertainty_weighted
 from text_uda.training.step import StepLoss
@@ -17,7 +17,7 @@ Weights = Literal["fixed", "uncertainty", "pcgrad"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joint:
+class Joint(TaskMethod):
     """L = sum_t w_t L_t over the tasks t: each step has rows of every task, and one pass of the encoder for all.
 
     A task has `labeled_batch` labeled rows in a step and its unlabeled rows, so T tasks run T times the rows of one.
@@ -49,10 +49,6 @@ class Joint:
         return "joint" if self.weights == "fixed" else self.weights if self.weights == "pcgrad" else "joint uncertainty"
 
     @property
-    def shares_head(self) -> bool:
-        return False
-
-    @property
     def trains_every_head(self) -> bool:
         return self.weights != "pcgrad"
 
@@ -70,9 +66,6 @@ class Joint:
             raise SettingsError(f"task_weights has no weight for {', '.join(sorted(other))}; give one for each task")
         if self.task_weights is not None and (other := [*self.task_weights.keys() - set(names)]):
             raise SettingsError(f"task_weights names {', '.join(sorted(other))}; the tasks are {', '.join(names)}")
-
-    def tasks_of(self, step: int, *, sizes: Mapping[str, int], seed: int) -> Collection[str]:
-        return sizes.keys()
 
     def total(self, losses: Mapping[str, Tensor], log_variances: Tensor | None) -> Tensor:
         if log_variances is not None:
