@@ -3,9 +3,11 @@
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,10 +22,10 @@ context.set_forkserver_preload(
 class Started:
     """As much of `subprocess.Popen` as the tests ask for; its streams are files."""
 
-    def __init__(self, *words: object, stdin: str = "") -> None:
+    def __init__(self, *words: object, stdin: str = "", environment: Mapping[str, str] | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="text-uda-command-")
         (Path(self._folder.name) / "stdin").write_text(stdin, "utf-8")
-        self._process = context.Process(target=_run, args=([str(word) for word in words], self._folder.name))
+        self._process = context.Process(target=_run, args=([*map(str, words)], self._folder.name, environment or {}))
         self._process.start()
 
     def poll(self) -> int | None:
@@ -54,7 +56,30 @@ def finished(*words: object, stdin: str = "", code: int = 0) -> subprocess.Compl
     return subprocess.CompletedProcess(words, code, out, errors)
 
 
-def _run(words: list[str], folder: str) -> None:
+def as_group(processes: int, *words: object) -> subprocess.CompletedProcess[str]:
+    """The command in processes that share each batch, as `torchrun` starts them, and their outputs, joined."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+        "GLOO_SOCKET_IFNAME": "lo",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    group = [
+        Started(*words, environment=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {})
+        for rank in range(processes)
+    ]
+    outputs = [process.communicate(300) for process in group]
+    code = max(abs(process.returncode) for process in group)
+    return subprocess.CompletedProcess(words, code, *map("".join, zip(*outputs, strict=True)))
+
+
+def _run(words: list[str], folder: str, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
     for number, name in enumerate(_STREAMS):
         handle = os.open(os.path.join(folder, name), os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
         os.dup2(handle, number)

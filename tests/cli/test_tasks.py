@@ -2,13 +2,11 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from forked import as_group
 from safetensors.torch import load_file
 
 from text_uda.cli.data_options import DataChoice
@@ -179,14 +177,7 @@ def test_two_processes_come_to_the_models_of_one(record, table, tiny_bert, tmp_p
     steps = ["--steps", 6, "--evaluate-every", 3, "--max-tokens", 16, "--labeled-batch", 4, "--learning-rate", 1e-3]
     words = [table, *columns, *steps, "--dropout", 0, "--objective", "mean-teacher", "--tasks"]
     record("train", *words, "alternate", "--out", tmp_path / "one")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
-
-    def two(*more: object) -> subprocess.CompletedProcess:
-        command = [*launcher, "-m", "text_uda.cli", "train", *map(str, (*words, *more))]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-
-    done = two("alternate", "--out", tmp_path / "two")
+    done = as_group(2, "train", *words, "alternate", "--out", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     for name in ("verdict", "thing"):
         one, other = (
@@ -194,7 +185,7 @@ def test_two_processes_come_to_the_models_of_one(record, table, tiny_bert, tmp_p
         )
         for key, value in one.items():
             torch.testing.assert_close(other[key], value, atol=2e-5, rtol=1e-4, msg=f"{name}: {key}")
-    refused = two("pcgrad", "--out", tmp_path / "three")
+    refused = as_group(2, "train", *words, "pcgrad", "--out", tmp_path / "three")
     assert refused.returncode != 0 and "each of 2 processes has a part of a batch: use one process" in refused.stderr
     assert not (tmp_path / "three").exists()
 

@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from forked import as_group
 from safetensors.torch import load_file
 
 from text_uda.data import Rows, Split
@@ -25,16 +25,16 @@ WORDS = ["--labels", "6", "--augment", "uniform", "--rate", "0.3", "--objective"
 LOOP = ["--steps", "20", "--evaluate-every", "7", "--labeled-batch", "4", "--learning-rate", "1e-3"]
 
 
-def call(processes: int, *words: object) -> subprocess.CompletedProcess:
+def torchrun(processes: int, *words: object) -> subprocess.CompletedProcess:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    start = [sys.executable, *(launcher if processes > 1 else []), "-m", "text_uda.cli"]
+    command = [sys.executable, *launcher, "-m", "text_uda.cli", *map(str, words)]
     environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "ACCELERATE_USE_CPU": "true"}
-    return subprocess.run([*start, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
-def command(reviews, tiny_bert):
-    return lambda processes, *words: call(processes, "train", reviews, *WORDS, *LOOP, "--encoder", tiny_bert, *words)
+def words(reviews, tiny_bert) -> list[object]:
+    return ["train", reviews, *WORDS, *LOOP, "--encoder", tiny_bert]
 
 
 def metrics_of(run: Path, kind: str) -> list[dict]:
@@ -43,13 +43,10 @@ def metrics_of(run: Path, kind: str) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def runs(command, tmp_path_factory) -> tuple[Path, Path]:
+def runs(words, tmp_path_factory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("processes")
-    with ThreadPoolExecutor() as threads:
-        together = [
-            threads.submit(command, processes, "--refit", "--out", folder / str(processes)) for processes in (1, 2)
-        ]
-    for done in (each.result() for each in together):
+    for processes, start in ((1, as_group), (2, torchrun)):
+        done = start(processes, *words, "--refit", "--out", folder / str(processes))
         assert done.returncode == 0, done.stderr
         assert [done.stdout.count(words) for words in ("the run is in", "forward passes")] == [1, 1], "one speaks"
     return folder / "1", folder / "2"
@@ -74,19 +71,19 @@ def test_they_tell_of_the_whole_batch(runs):
     assert errors[0] == errors[1]
 
 
-def test_a_run_of_two_processes_that_was_stopped_goes_on_to_the_same_bytes(command, runs, tmp_path):
+def test_a_run_of_two_processes_that_was_stopped_goes_on_to_the_same_bytes(words, runs, tmp_path):
     run = tmp_path / "run"
-    stopped = command(2, "--out", run, "--max-minutes", "0.000001")
+    stopped = as_group(2, *words, "--out", run, "--max-minutes", "0.000001")
     assert stopped.returncode != 0 and "stopped after step 1 of 20 (limit of 1e-06 minutes)" in stopped.stderr
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["step-00000001"]
-    done = command(2, "--out", run)
+    done = as_group(2, *words, "--out", run)
     assert done.returncode == 0, done.stderr
     weights = [each / "model" / "model.safetensors" for each in (run, runs[1])]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_what_one_process_refuses_all_refuse(command, runs):
-    done = command(2, "--out", runs[1], "--seed", "1")
+def test_what_one_process_refuses_all_refuse(words, runs):
+    done = as_group(2, *words, "--out", runs[1], "--seed", "1")
     assert done.returncode != 0
     assert "holds a run with other settings" in done.stderr
 
@@ -140,12 +137,8 @@ def test_pretraining_in_two_processes_comes_to_the_weights_of_one(reviews, tiny_
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     config.write_text(json.dumps(json.loads(config.read_text()) | without))
     options = ["--encoder", tmp_path / "encoder", "--steps", "8", "--tokens-per-step", "512", "--learning-rate", "1e-3"]
-    with ThreadPoolExecutor() as threads:
-        together = [
-            threads.submit(call, processes, "pretrain", reviews, *options, "--out", tmp_path / str(processes))
-            for processes in (1, 2)
-        ]
-    for done in (each.result() for each in together):
+    for processes in (1, 2):
+        done = as_group(processes, "pretrain", reviews, *options, "--out", tmp_path / str(processes))
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("held-out perplexity") == 1, "one process speaks"
     one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in "12")
