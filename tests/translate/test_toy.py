@@ -20,7 +20,7 @@ SAMPLES = 3
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return both_ways(tmp_path_factory.mktemp("toy"), steps=1200)
+    return both_ways(tmp_path_factory.mktemp("toy"), steps=700)
 
 
 @pytest.fixture(scope="module")

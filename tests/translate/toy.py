@@ -27,6 +27,7 @@ VERBS = {"likes": ("amas", "satas"), "sees": ("vidas", "spektas")}
 SYNONYMS = {"film": "movie", "good": "fine", "story": "tale", "long": "lengthy"}
 """Of the first language, which the second has the same words for: what a sampled way back may choose from."""
 END = 0
+RATE = 5e-3
 
 
 def sentences() -> list[str]:
@@ -110,13 +111,15 @@ def train(folder: Path, pairs: list[tuple[str, str]], *, steps: int, seed: int) 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MarianMTModel(config).train()
-    ids = [(tokenizer(a)["input_ids"], tokenizer(b)["input_ids"]) for a, b in pairs]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    sources, targets = (
+        torch.nn.utils.rnn.pad_sequence([torch.tensor(tokenizer(text)["input_ids"]) for text in side], True, pad)
+        for side in zip(*pairs, strict=True)
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     for _ in range(steps):
-        chosen = [ids[n] for n in torch.randint(len(ids), (64,), generator=generator).tolist()]
-        source = torch.nn.utils.rnn.pad_sequence([torch.tensor(a) for a, _ in chosen], True, pad)
-        target = torch.nn.utils.rnn.pad_sequence([torch.tensor(b) for _, b in chosen], True, pad)
+        chosen = torch.randint(len(pairs), (64,), generator=generator)
+        source, target = sources[chosen], targets[chosen]
         begun = torch.cat([torch.full((len(chosen), 1), pad), target[:, :-1]], 1)
         logits = model(input_ids=source, attention_mask=(source != pad).long(), decoder_input_ids=begun).logits
         loss = cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=pad)
