@@ -28,7 +28,7 @@ LAYERS = [
         "model.cuda",
     },
     {"text"},
-    {"data", "translate"},
+    {"data", "translate", "generate"},
     {"runs.run_files", "runs.model_files", "runs.decisive_settings", "runs.provenance"},
     {"model", "runs.directory"},  # a pretraining run is an encoder
     {"paraphrasing", "augment"},

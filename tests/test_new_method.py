@@ -114,7 +114,7 @@ def test_both_are_public_names(answers: dict[str, Any]) -> None:
 def test_an_augmentation_is_a_choice_of_the_command_line(answers: dict[str, Any]) -> None:
     assert answers["augmentations"][-1] == "shout-aloud"
     words = "".join(answers["help"].split())
-    assert ",back-translation,shout-aloud,cutoff." in words and "0.77(shout-aloud)" in words
+    assert ",back-translation,llm,shout-aloud,cutoff." in words and "0.77(shout-aloud)" in words
     assert answers["job"] == ["Shout", 0.5, 3]
 
 

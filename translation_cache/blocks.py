@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Batch = tuple[list[str], list[int]]  # (sources, samples) of equal length
+from translation_cache.job import Batch
 
 
 def blocks_of_whole_sources(todo: pa.Table, rows: int) -> Iterator[pa.Table]:

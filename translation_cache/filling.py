@@ -45,7 +45,7 @@ def fill(
     batch_size: int = 256,
     engine: Engine = "local",
     workers: int = 1,
-    commit_every_s: float = 20.0,
+    commit_every_s: float | None = None,
     commit_bytes: int = 32 << 20,
     progress: OnProgress | None = None,
 ) -> FillReport:
@@ -64,7 +64,8 @@ def fill(
         engine: `local` is processes of this machine. `ray` is actors of a Ray cluster (by default a cluster on this
             machine); each actor receives the job and commits its own blocks.
         workers: processes or actors.
-        commit_every_s, commit_bytes: a local shard is written after that time or that much text.
+        commit_every_s, commit_bytes: a local shard is written after that time or that much text; None takes the time
+            of the job.
         progress: called with (done, total).
     Raises:
         CacheError: the cache cannot be written (a full disk), or a worker died.
@@ -90,7 +91,8 @@ def fill(
         blocks = blocks_of_whole_sources(todo, max(1, rows))
         finished = make_on_ray(cache.address, job, blocks, batch_size=batch_size, workers=workers)
     else:
-        writer = Writer(cache, settings, every_s=commit_every_s, max_bytes=commit_bytes)
+        every_s = job.commit_every_s if commit_every_s is None else commit_every_s
+        writer = Writer(cache, settings, every_s=every_s, max_bytes=commit_bytes)
         finished = make(job, batches(todo, batch_size), writer, workers=workers)
     statuses: Counter[str] = Counter()
     with closing(finished):  # commits the finished rows, however the block ends

@@ -1,13 +1,15 @@
 """The contract between the cache and what makes paraphrases: a job turns (source, sample) into a paraphrase."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from translation_cache.errors import CacheError
 
 OK = "ok"
+
+Batch = tuple[list[str], list[int]]  # (sources, samples) of equal length
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class Paraphrase:
 
     status: str = OK
     """`ok`, or why it is rejected: unchanged, source-language (the source is in another language than the method's),
-    empty, truncated, language, length-ratio, repetition, protected, numbers, negation, duplicate, failed."""
+    empty, truncated, language, length-ratio, repetition, protected, numbers, negation, duplicate, failed; of a language
+    model also refused, chatter (words about the answer), no-answer, malformed, invalid-request."""
 
     pivot: str | None = None
     """The text in the pivot language, for back-translation."""
@@ -48,6 +51,9 @@ class Job(ABC):
     of_originals: bool = False
     """Whether the job only accepts texts of the data set, because it reads their paraphrases from a cache."""
 
+    commit_every_s: float = 20.0
+    """`fill` commits the finished rows after this time; shorter for rows that cost money."""
+
     uses_gpu: bool = False
     """Whether a Ray actor that runs the job gets a share of the cluster's GPUs."""
 
@@ -63,6 +69,14 @@ class Job(ABC):
             sources, samples: of equal length. The samples of one source are adjacent and ascending, so that the job
                 can share work between them.
         """
+
+    def stream(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
+        """The rows of the batches with their paraphrases, each row once, in any order and portions.
+
+        A job that waits for another machine overrides it, to work on several sources at once.
+        """
+        for sources, samples in batches:
+            yield (sources, samples), self(sources, samples)
 
     def start_worker(self, worker: int, workers: int) -> None:  # noqa: B027  doing nothing is the default
         """Prepare one of several local processes for the job.

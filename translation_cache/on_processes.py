@@ -8,9 +8,8 @@ from contextlib import closing
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from translation_cache.blocks import Batch
 from translation_cache.errors import CacheError
-from translation_cache.job import Job, Paraphrase
+from translation_cache.job import Batch, Job, Paraphrase
 from translation_cache.lifeline import Lifeline, leave_signals_to_parent, signals_delayed
 from translation_cache.writer import Writer
 
@@ -28,8 +27,7 @@ def make(job: Job, batches: Iterator[Batch], writer: Writer, *, workers: int) ->
 
 
 def _in_process(job: Job, batches: Iterator[Batch]) -> Generator[tuple[Batch, list[Paraphrase]]]:
-    for sources, samples in batches:
-        yield (sources, samples), job(sources, samples)
+    yield from job.stream(batches)
 
 
 def _in_workers(job: Job, batches: Iterator[Batch], workers: int) -> Generator[tuple[Batch, list[Paraphrase]]]:

@@ -106,7 +106,7 @@ def test_a_value_that_looks_like_an_option_stays_a_value(run, tmp_path):
         ("ablate", "--train_file", "--data DATA"),
         ("train", "--num_labels", "--labels N is the number of labeled texts"),
         ("train", "--gradient_accumulation_steps", "--tokens-per-pass N"),
-        ("paraphrase", "--model", "--mlm-model the model of mlm"),
+        ("paraphrase", "--model-name", "--mlm-model the model of mlm"),
         ("report", "--output_dir", "--out FILE"),
         ("ablate", "--seed", "--seeds N"),
         ("train", "--engine", "an option of `text-uda paraphrase`"),

@@ -78,6 +78,9 @@ def test_why_a_paraphrase_is_rejected(source: str, text: str, reason: str | None
         (Filters(), "it cost 3.50", Paraphrase("it cost 350", "numbers"), "numbers"),
         (Filters(accept=("numbers",)), "it cost 3.50", Paraphrase("it cost 350", "numbers"), "ok"),
         (Filters(accept=("protected", "numbers")), "a PG-13 film", Paraphrase("a PG film", "protected"), "ok"),
+        # Zorg is a name of --protect, of which a filter does not know
+        (Filters(accept=("numbers",)), "a Zorg film", Paraphrase("a good film", "protected"), "protected"),
+        (Filters(accept=("protected",)), "a Zorg film", Paraphrase("a good film", "protected"), "ok"),
         (Filters(accept=("language",)), "We saw a film", Paraphrase("Видели фильм раз", "language"), "ok"),
         (Filters(), "We saw a film", Paraphrase("Видели фильм раз", "language"), "language"),
         (Filters(accept=("numbers",)), "no, it cost 3.50", Paraphrase("it cost 350", "numbers"), "negation"),

@@ -18,4 +18,5 @@ from text_uda.augment.typos import Typos as Typos
 from text_uda.augment.mlm import MaskedLanguageModel as MaskedLanguageModel
 from text_uda.augment.randaugment import RandAugment as RandAugment
 from text_uda.augment.back_translation import BackTranslation as BackTranslation
+from text_uda.augment.llm import LanguageModel as LanguageModel
 from text_uda.augment.cutoff import Cutoff as Cutoff

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,7 +78,7 @@ class AugmentationChoice:
     by +."""
 
     sampling_temperature: Positive | None = None
-    """Temperature of mlm, and of back-translation with marian or ctranslate2. None: the likeliest
+    """Temperature of mlm and llm, and of back-translation with marian or ctranslate2. None: the likeliest
     translation."""
 
     top_k: Count | None = None
@@ -94,7 +95,31 @@ class AugmentationChoice:
     ctranslate2."""
 
     retries: WholeNumber | None = None
-    """Times that back-translation draws a rejected sample again."""
+    """Times that back-translation and llm draw a rejected sample again."""
+
+    llm_model: str | None = None
+    """Language model of llm: its name on the server of --llm-url, else a hub id or a folder.
+    None: none, and llm needs one."""
+
+    llm_url: str | None = None
+    """Server with OpenAI's interface, such as http://localhost:8000/v1; its key is read from TEXT_UDA_LLM_KEY. None:
+    the model runs in this process."""
+
+    llm_prompt: Path | None = None
+    """File with the prompt: {text} stands for the text, {count} for the number of paraphrases. None: a prompt that asks
+    to keep meaning and opinion."""
+
+    llm_per_request: Count | None = None
+    """Paraphrases that one request asks for."""
+
+    llm_max_tokens: Count | None = None
+    """Most tokens of a reply. None: 64, and one for each byte of the text and paraphrase."""
+
+    llm_concurrency: Count | None = None
+    """Requests at a time."""
+
+    llm_timeout: Positive | None = None
+    """Seconds for a reply; a slower one is asked for again."""
 
     def build(self, *, encoder: str, texts: Callable[[], Sequence[str]], cache: str | None) -> "Job | None":
         """The augmentation, None for `none`.
@@ -156,6 +181,10 @@ class AugmentationChoice:
     def _arguments(self, options: dict[str, str]) -> dict[str, Any]:
         """Field of the augmentation -> the value of its option, for the options that were given."""
         values = {field: getattr(self, option) for option, field in options.items()}
+        if values.get("prompt") is not None:
+            from text_uda.generate.prompt import read_template
+
+            values["prompt"] = read_template(values["prompt"])
         return {field: value for field, value in values.items() if value not in (None, ())}
 
     def _refuse_other_options(self, options: dict[str, str]) -> None:
@@ -164,13 +193,14 @@ class AugmentationChoice:
             if option in ("method", "augment_seed", "samples") or value in (None, ()) or option in options:
                 continue
             owners = [name for name in _DECLARED if option in options_of(name)]
+            encoder = "; --encoder names an encoder" if option == "llm_model" else ""
             raise SettingsError(
                 f"{_FLAGS.get(option) or '--' + option.replace('_', '-')} belongs to {' and '.join(owners)}, "
-                f"not to {self.method}; leave it out"
+                f"not to {self.method}; leave it out{encoder}"
             )
         if self.rate is not None and self.tau is not None:
             raise SettingsError("--rate and --tau both set how much SwitchOut changes; give one of them")
-        if self.retries is not None and self.sampling_temperature is None:
+        if self.retries is not None and self.sampling_temperature is None and self.method != "llm":
             raise SettingsError("--retries needs sampling; give --sampling-temperature, or leave it out")
 
 
@@ -181,13 +211,20 @@ _RENAMED = {  # field of an augmentation -> the option that sets it
     "precision": "translator_precision",
     "temperature": "sampling_temperature",
 }
+_RENAMED_OF = {
+    "llm": {name: f"llm_{name}" for name in ("model", "url", "prompt", "per_request", "max_tokens", "concurrency")}
+    | {"timeout_s": "llm_timeout"}
+}
 _NOT_OFFERED = {("mlm", "precision")}
+_SENDING = ("llm_concurrency", "llm_timeout")  # do not decide which rows are read
 
 
 def options_of(method: str) -> dict[str, str]:
     """The options that a method reads: field of AugmentationChoice -> field of the augmentation."""
     options = {
-        _RENAMED.get(field, field): field for field in _DECLARED[method].fields if (method, field) not in _NOT_OFFERED
+        _RENAMED_OF.get(method, _RENAMED).get(field) or _RENAMED.get(field, field): field
+        for field in _DECLARED[method].fields
+        if (method, field) not in _NOT_OFFERED
     }
     return {option: field for option, field in options.items() if option in AugmentationChoice.__dataclass_fields__}
 
@@ -220,13 +257,16 @@ def augmentation_options(*, method: str, seed: str, training: bool = False) -> C
         into=AugmentationChoice,
         under="augmentation",
         group="Augmentation",
-        leave_out=() if training else ("cutoff",),
-        names={"method": method, "augment_seed": seed, **_FLAGS},
+        groups={name: "Language model" for name in AugmentationChoice.__dataclass_fields__ if name.startswith("llm_")},
+        leave_out=_SENDING if training else ("cutoff",),
+        names={"method": method, "augment_seed": seed, **_FLAGS}
+        | ({} if training else {"llm_model": "--model/--llm-model"}),
         types={
             "method": click.Choice(("none", *offered) if training else offered),
-            "operations": click.Choice(tuple(name for name in METHODS if name != "randaugment")),
+            "operations": click.Choice(tuple(name for name in METHODS if name not in ("randaugment", "llm"))),
         },
-        metavars={"protect": "WORD", "mlm_model": "MODEL", "translator": "ENGINE", "translator_precision": "NAME"},
+        metavars={"protect": "WORD", "mlm_model": "MODEL", "translator": "ENGINE", "translator_precision": "NAME"}
+        | {"llm_model": "NAME", "llm_url": "URL"},
         default_words=lambda field: "none" if field.name == "method" and training else _defaults(offered, field),
         defaults={"method": "none"} if training else {},
         required=() if training else ("method",),

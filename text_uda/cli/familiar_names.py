@@ -73,7 +73,10 @@ _DEVICE = (
     "the GPU is used where there is one; CUDA_VISIBLE_DEVICES=1 before the command selects one, and an empty one none"
 )
 _PRECISION = "choose --precision auto, fp32 or bf16; fp16 is not offered, since it needs a scaled loss"
-_MODEL = "--encoder names the encoder, --mlm-model the model of mlm, --translator the models of back-translation"
+_MODEL = (
+    "--encoder names the encoder, --mlm-model the model of mlm, --llm-model the one of llm, --translator the models of"
+    " back-translation"
+)
 _METHOD = "--augment names how texts are paraphrased, and --objective the method of training"
 _CLASSES = "the classes are read from the data, and --labels N is the number of labeled texts"
 _RESUME = "a rerun of the same command resumes; --no-resume starts again"

@@ -16,7 +16,17 @@ from text_uda.cli.parameter_types import FamiliarChoice
 from text_uda.ranges import LARGEST
 from text_uda.runs.file_names import is_usable
 
-GROUPS = ("Data", "Labels", "Tasks", "Augmentation", "Objective", "Training", "Precision and memory", "Run")
+GROUPS = (
+    "Data",
+    "Labels",
+    "Tasks",
+    "Augmentation",
+    "Language model",
+    "Objective",
+    "Training",
+    "Precision and memory",
+    "Run",
+)
 MAX_CHOICES_IN_A_LINE = 6
 _UNBROKEN_HYPHEN = "\u2011"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -10,7 +10,7 @@ from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_op
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
-from text_uda.cli.output import echo_pair, emit_json, printable
+from text_uda.cli.output import echo_pair, emit_json, note, printable
 from text_uda.cli.parameter_types import COUNT
 from text_uda.cli.shared_options import cache_option, encoder_option, ends, shard_option
 from text_uda.errors import SettingsError
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from translation_cache import FillReport, Job
 
 
-def _preview(texts: Sequence[str], job: "Job", count: int) -> None:
-    """Print some texts with their paraphrases, in a temporary cache; the real cache gets the same ones later."""
+def _preview(texts: Sequence[str], job: "Job", count: int, cache_path: str | None) -> None:
+    """Print some texts with their paraphrases.
+
+    Args:
+        cache_path: they are kept there, since they cost too much to be made twice; None makes them in a temporary
+            cache, and the real cache gets the same ones later.
+    """
     from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
 
     few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
     with TemporaryDirectory() as folder:
-        paraphrase(few, job, folder)
-        for text, (first, *_) in zip(few, read_paraphrases(few, job, folder), strict=True):
+        cache = folder if cache_path is None else cache_path
+        paraphrase(few, job, cache)
+        for text, (first, *_) in zip(few, read_paraphrases(few, job, cache), strict=True):
             echo_pair(text, first.text, status=first.status, pivot=first.pivot)
     click.echo()
 
@@ -95,6 +101,8 @@ def paraphrase(
       text-uda paraphrase yelp-5 --method back-translation \\
         --translator marian:Helsinki-NLP/opus-mt-en-de,Helsinki-NLP/opus-mt-de-en \\
         --sampling-temperature 0.9 --samples 2 --cache paraphrases
+      text-uda paraphrase yelp-5 --method llm --model Qwen/Qwen3-8B --llm-url http://localhost:8000/v1 \\
+        --cache paraphrases --preview 3
     """
     if preview is not None and as_json:
         raise SettingsError("--preview prints texts for people, --json is for machines; give one of them")
@@ -104,7 +112,7 @@ def paraphrase(
     if not as_json:
         click.echo(_describe(corpus) + (f", share {shard[0]} of {shard[1]}" if shard else ""))
     if preview is not None:
-        _preview(texts, job, preview)
+        _preview(texts, job, preview, cache_path if augmentation.method == "llm" else None)
     from text_uda.paraphrasing.cache_access import paraphrase as fill
     from translation_cache.credentials import without_secrets
 
@@ -130,10 +138,36 @@ def paraphrase(
                     "seconds": round(report.seconds, 3),
                     "texts": len(texts),
                     "cache": without_secrets(cache_path),
+                    **_usage_counts(job),
                 }
             )
         else:
             _echo_report(report, augmentation, job, cache_path)
+
+
+def _usage_counts(job: "Job") -> dict[str, Any]:
+    """The replies and tokens of a language model in this process."""
+    usage = getattr(job, "usage", None)
+    if usage is None:
+        return {}
+    return {
+        "replies": usage.replies,
+        "prompt_tokens": usage.prompt_tokens,
+        "generated_tokens": usage.generated_tokens,
+        "served_models": sorted(usage.served_models),
+    }
+
+
+def _echo_usage(counts: dict[str, Any], augmentation: AugmentationChoice) -> None:
+    click.echo(
+        f"{printable(augmentation.llm_model or '')} gave {counts['replies']:,} replies in this process: "
+        f"{counts['generated_tokens']:,} tokens generated, {counts['prompt_tokens']:,} tokens of prompts read"
+    )
+    others = [name for name in counts["served_models"] if name.partition("@")[0] != augmentation.llm_model]
+    if others:
+        note(f"the server answers as {', '.join(others)}, not as {augmentation.llm_model}: make sure it is that model")
+    if augmentation.llm_url is not None:
+        note("a server does not promise the same reply to the same request; the cache keeps these paraphrases")
 
 
 def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "Job", cache_path: str) -> None:
@@ -153,5 +187,7 @@ def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "J
         counted = f"{foreign:,} {unit}{' is' if foreign == 1 else 's are'}"
         hint = "; --language names the language" if "language" in options_of(augmentation.method) else ""
         click.echo(f"{counted} in another language than {augmentation.method} changes, and left alone{hint}")
+    if (counts := _usage_counts(job)).get("replies"):
+        _echo_usage(counts, augmentation)
     settings = fingerprint(job.settings())[:8]
     click.echo(f"to read them: text-uda cache show {printable(without_secrets(cache_path))} --settings {settings}")

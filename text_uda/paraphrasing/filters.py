@@ -60,6 +60,8 @@ class Filters:
         text, status = paraphrase.text, paraphrase.status
         if text is None or status not in ("ok", *ACCEPTABLE):
             return status
+        if status == "protected" and status not in self.accept:
+            return status  # a name that the user protects is lost, of which the two texts do not tell
         if status != "ok" and (reason := self.rejection(source, text)):
             return reason
         if self.max_length_ratio is not None and exceeds_length_ratio(source, text, self.max_length_ratio):
