@@ -72,7 +72,8 @@ def main() -> None:
         print(json.dumps(record))
         return
     for name, figures in record["figures"][_unit(options.device)].items():
-        print(f"{name:<48} {figures['median']:10.2f} sentences/s ({figures['min']:.2f} to {figures['max']:.2f})")
+        spread = f"({figures['min']:.2f} to {figures['max']:.2f})"
+        print(f"{name:<48} {figures['median']:10.2f} {_unit(options.device)} {spread}")
     for name, ratio in record["ratios"].items():
         print(f"{name:<78} {ratio:7.2f}x")
 
@@ -324,7 +325,7 @@ def _measure(engines: dict[str, Run], rounds: int, device: str) -> dict[str, lis
                 rate = sentences / (_now(device) - started)
             if number:
                 rates[name].append(rate)
-                print(f"round {number} of {rounds}: {name}: {rate:.2f} sentences/s", file=sys.stderr)
+                print(f"round {number} of {rounds}: {name}: {rate:.2f} {_unit(device)}", file=sys.stderr)
     return rates
 
 

@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -77,8 +78,11 @@ class Place:
     def labeled(self) -> Path:
         return self.out / "labeled.csv"
 
-    def cache(self, method: str) -> Cache:
-        return Cache(self.out / f"cache-{method}-{self.rows}")
+    def new(self, name: str) -> Path:
+        """A path for what a stage makes; nothing of an earlier try is there."""
+        path = self.out / f"{name}-{self.rows}"
+        shutil.rmtree(path, ignore_errors=True)
+        return path
 
     def texts(self) -> Any:
         return load(self.labeled, unlabeled=self.reviews).unlabeled
@@ -101,7 +105,7 @@ def _split(place: Place) -> Work:
 
 
 def _paraphrase(place: Place, method: Any, name: str) -> Work:
-    texts, cache = place.texts(), place.cache(name)
+    texts, cache = place.texts(), Cache(place.new(f"cache-{name}"))
     return lambda: paraphrase(texts, method, cache)
 
 
@@ -111,7 +115,7 @@ def _switchout(place: Place) -> SwitchOut:
 
 def _pairs(place: Place) -> Work:
     """The cache of SwitchOut joined to the texts, and written."""
-    texts, cache, method = place.texts(), place.cache("switchout"), _switchout(place)
+    texts, cache, method = place.texts(), Cache(place.new("cache-pairs")), _switchout(place)
     paraphrase(texts, method, cache)
     return lambda: write_pairs(texts, method, cache, place.out / f"pairs-{place.rows}.arrow")
 
@@ -126,12 +130,12 @@ def _encode(place: Place) -> Work:
 def _train(place: Place) -> Work:
     """Tokenizing, and 300 steps."""
     parts = split(load(place.labeled, unlabeled=place.reviews), labels=100, seed=0)
-    run = place.out / f"run-{place.rows}"
+    run = place.new("run")
     return lambda: train(parts, objectives=PRESETS["pi-model"].objectives, settings=place.settings(300), out=run)
 
 
 def _predict(place: Place) -> Work:
-    run = place.out / "run-predict"
+    run = place.new("run-predict")
     parts = split(load(place.labeled), labels=100, seed=0)
     train(parts, objectives=PRESETS["supervised"].objectives, settings=place.settings(10), out=run)
     return lambda: predict_file(run, place.reviews, place.out / f"predictions-{place.rows}.jsonl")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch._inductor.cudagraph_trees
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -45,6 +46,10 @@ def test_gradients_are_those_of_layers_without_graphs(cuda):
     """Each shape four times: run, recorded, and replayed. The last two passes share a backward pass."""
     plain, graphed = new_classifier(cuda), new_classifier(cuda)
     compile_layers(layers(graphed.model), graphs=True)
+    forward = layers(graphed.model)[0].forward
+    assert not forward.can_replay()  # in float32
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        assert forward.can_replay()
     rng = np.random.default_rng(0)
     sets = [
         pad([rng.integers(3, 60, length) for length in rng.integers(2, 200, count)], pad_id=0).to(cuda)
@@ -62,6 +67,8 @@ def test_gradients_are_those_of_layers_without_graphs(cuda):
                 loss.backward()
             expected, found = gradients(plain), gradients(graphed)
             assert (found - expected).norm() / expected.norm() < 0.02
+    tree = torch._inductor.cudagraph_trees.get_manager(cuda.index or 0, create_if_none_exists=False)
+    assert tree is not None and tree.new_graph_id().id > 10  # recordings
 
 
 def test_dropout_differs_by_seed_and_repeats_with_it(cuda):

@@ -76,6 +76,24 @@ def test_logits_of_16_bits_are_not_rounded(cuda):
     assert (best[:, 0] == best[:, 1]).float().mean() < 0.01
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_large_batches_attend_as_small_ones_do(precision, cuda, monkeypatch):
+    network, ids = new_network(cuda, precision), sources(64)
+
+    def logits() -> torch.Tensor:
+        with torch.inference_mode():
+            state = network.start(network.encode(ids))
+            for token in (PAD, 5, 9):
+                found = network.step(state, torch.full((len(ids),), token, device=cuda))
+        return found[:, : network.vocabulary]
+
+    few = logits()
+    monkeypatch.setattr("text_uda.translate.marian_network._MANY_ROWS", 1)
+    many, finite = logits(), few.isfinite()
+    assert torch.equal(finite, many.isfinite())
+    assert (many[finite] - few[finite]).norm() / few[finite].norm() < (0.02 if precision == "bfloat16" else 0.003)
+
+
 def test_with_less_memory_the_results_are_the_same_and_the_budget_is_halved(cuda):
     network, ids = new_network(cuda), sources(2048)
     lengths = [len(source) for source in ids]

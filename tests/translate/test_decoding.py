@@ -5,9 +5,11 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
 from text_uda.errors import SettingsError
+from text_uda.model.cuda import attend_by_products
 from text_uda.translate import token_sampling
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.marian_network import Network
@@ -250,3 +252,15 @@ def test_on_a_gpu_logits_are_not_rounded(random_model: MarianMTModel, monkeypatc
     assert torch.equal(finite, rounded.isfinite())
     error = (exact - rounded)[finite].abs().max()
     assert 0 < error < 0.05, "the same logits, but for the rounding of a CPU"
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_by_products_is_attention(masked, monkeypatch):
+    """In float32 on a CPU; tests/gpu/test_translation.py has 16 bits on a GPU."""
+    monkeypatch.setattr("text_uda.model.cuda._scores", torch.bmm)
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(5, 3, 8, generator=generator)
+    keys, values = torch.randn(2, 5, 3, 9, 8, generator=generator)[..., :7, :]  # a part of a larger cache
+    mask = (torch.arange(7) < torch.tensor([[1], [7], [3], [5], [2]]))[:, None, None] if masked else None
+    expected = F.scaled_dot_product_attention(query[:, :, None], keys, values, attn_mask=mask)
+    torch.testing.assert_close(attend_by_products(query, keys, values, mask), expected)

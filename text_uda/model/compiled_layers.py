@@ -5,6 +5,7 @@ launches 1,800 kernels, which takes four times as long as they run. A graph is o
 has fixed shapes, so tokens are filled up to one of few numbers (see `packing.filled`), and rows too.
 """
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,7 @@ class _CompiledForward:
         self._plain = torch.compile(layer.forward, dynamic=True, backend=backend)
         mode: dict[str, Any] = {"mode": "reduce-overhead"} if backend == "inductor" else {"backend": backend}
         self._graphed = torch.compile(layer.forward, dynamic=True, **mode) if graphs else None
-        self._awaits_backward = False
+        self._awaited: weakref.ref[_Backward] | None = None  # gone with its autograd graph, after an error say
 
     def __call__(self, *arguments: Any, segments: Segments | None = None, **named: Any) -> Any:
         if segments is None:
@@ -76,18 +77,43 @@ class _CompiledForward:
         """
         device = self._weight.device
         in_16_bits = torch.is_autocast_enabled("cuda") or self._weight.dtype in SIXTEEN_BITS
-        if self._graphed is None or self._awaits_backward or torch.is_inference_mode_enabled():
+        if self._graphed is None or self.awaits_backward or torch.is_inference_mode_enabled():
             return False
         return device.type == "cuda" and in_16_bits and kernel_works(device)
 
-    def expect_backward(self, output: Tensor) -> None:
-        """`output` is that of the last layer."""
-        if output.requires_grad:
-            self._awaits_backward = True
-            output.register_hook(self._backward_begins)
+    @property
+    def awaits_backward(self) -> bool:
+        """Whether a graph has run whose backward pass may still come."""
+        awaited = self._awaited and self._awaited()
+        return awaited is not None and not awaited.begun
 
-    def _backward_begins(self, _gradient: Tensor) -> None:
-        self._awaits_backward = False
+    def watched(self, output: Tensor) -> Tensor:
+        """The output of the last layer, as part of an autograd graph that `awaits_backward` follows."""
+        if not output.requires_grad:
+            return output
+        awaited = _Backward()
+        self._awaited = weakref.ref(awaited)
+        return _Watched.apply(output, awaited)  # pyright: ignore[reportReturnType]
+
+
+class _Backward:
+    """A backward pass: has it begun?"""
+
+    begun = False
+
+
+class _Watched(torch.autograd.Function):
+    """The identity; its node in the autograd graph holds a `_Backward`."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, awaited: _Backward) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.awaited = awaited
+        return states.view_as(states)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.awaited.begun = True
+        return gradient, None
 
 
 def _attention() -> Callable[..., Any]:

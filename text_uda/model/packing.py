@@ -56,7 +56,7 @@ class Segments:
     positions: Int64[Tensor, " N"]  # of each token in its padded row
     rows: Int64[Tensor, " N"]  # the row of each token, numbered by length
     lengths: Int64[Tensor, " B"]  # ascending
-    width: int  # T, an upper bound of the lengths
+    width: int  # T, an upper bound of the lengths; the same for many batches where the layers run as graphs
     unbroken: bool = False  # known to have no erased position before the last token of a row
     filler: int = 0  # tokens after the last row, which have rows of their own in `starts`
     as_graph: bool = False  # the layers run as CUDA graphs, of which there should be few shapes
@@ -95,11 +95,6 @@ class Segments:
             of_filler = tokens + self.width * torch.arange(1, rows + 1, device=starts.device)
             starts = torch.cat([starts, of_filler.clamp(max=tokens + self.filler)])
         return starts.to(torch.int32)
-
-    @property
-    def most_tokens(self) -> int:
-        """An upper bound of the lengths for the kernel; few different ones for graphs."""
-        return -(-self.width // _TOKENS_OF_A_GRAPH) * _TOKENS_OF_A_GRAPH if self.as_graph else self.width
 
     @cached_property
     def columns(self) -> Int64[Tensor, " N"]:
@@ -162,7 +157,7 @@ class ReplaysGraphs(Protocol):
 
     def can_replay(self) -> bool: ...
 
-    def expect_backward(self, output: Tensor) -> None: ...
+    def watched(self, output: Tensor) -> Tensor: ...
 
 
 def _graph(layers: list[nn.Module], segments: Segments) -> ReplaysGraphs | None:
@@ -193,7 +188,8 @@ def packed(
     graph = _graph(layers, segments)
     filler = filled(tokens) - tokens if graph or (mask.device.type == "cpu" and _by_onednn()) else 0
     if graph:
-        segments = replace(segments, filler=filler, as_graph=True)
+        few_widths = -(-width // _TOKENS_OF_A_GRAPH) * _TOKENS_OF_A_GRAPH
+        segments = replace(segments, filler=filler, as_graph=True, width=few_widths)
         _ = segments.starts  # computed before the graph, which reads it
 
     def pack_input(_layer: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -215,7 +211,7 @@ def packed(
         zeros = states.new_zeros(rows * width, states.shape[-1])
         padded = zeros.index_copy(0, segments.padded_indices, states[0, :tokens])
         if graph:
-            graph.expect_backward(padded)
+            padded = graph.watched(padded)
         return padded.view(rows, width, -1)
 
     def pack_argument(value: Any) -> Any:
@@ -363,7 +359,7 @@ def attend_varlen(query: Heads, key: Heads, value: Heads, segments: Segments, op
     positions, so with a window no position may be erased.
     """
     reach = -1 if options.sliding_window is None else options.sliding_window - 1
-    starts, width = segments.starts, segments.most_tokens
+    starts, width = segments.starts, segments.width
     return torch.ops.aten._flash_attention_forward(
         query, key, value, starts, starts, width, width, options.dropout, False, False,
         scale=options.scaling, window_size_left=reach, window_size_right=reach,

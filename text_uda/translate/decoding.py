@@ -98,8 +98,8 @@ def decode(
 
 
 def _attention() -> AbstractContextManager[object]:
-    """Without cuDNN's attention, which plans for each new shape, and each step has a new length: that took ten times
-    the time of decoding on an H100."""
+    """Without cuDNN's attention, which plans for each new shape, while each step has a new length: with it, an H100
+    translated a quarter of the tokens a second."""
     return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
