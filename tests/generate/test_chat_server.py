@@ -3,12 +3,13 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from chat_stub import Answer, Stub, completion, fails, says, serving
 
 from text_uda.errors import SettingsError
-from text_uda.generate.chat_server import KEY, OPENAI_KEY, TRIES, ChatServer, Stopped, address_of, key_for
+from text_uda.generate.chat_server import KEY, OPENAI_KEY, SLOW_TRIES, TRIES, ChatServer, Stopped, address_of, key_for
 from text_uda.generate.request import Reply, Request, Usage
 
 REQUEST = Request("rewrite this", seed=3, max_tokens=50)
@@ -100,7 +101,9 @@ def test_a_fault_that_passes_is_asked_again_after_a_pause(pauses: list[float], n
 def test_a_fault_of_one_text_is_its_status(pauses: list[float], name: str) -> None:
     with serving(always(PASSING[name])) as stub:
         assert client(stub)(REQUEST) == Reply(status="malformed" if name in MALFORMED else "no-answer")
-    assert stub.prompts[REQUEST.prompt] == TRIES and stub.prompts.total() == TRIES + 1
+    assert (
+        stub.prompts[REQUEST.prompt] == TRIES + 1 and stub.prompts.total() == TRIES + 2
+    )  # the probe is before the last
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 
 
@@ -169,6 +172,33 @@ def test_a_rate_limit_is_waited_for_more_often_than_a_fault(pauses: list[float])
     assert sum(pauses[20:]) <= 3600
 
 
+def test_a_rate_limit_is_no_fault_of_the_text(pauses: list[float]) -> None:
+    with serving(first_then(*[fails(429)] * 6, fails(503), GOOD)) as stub:
+        assert client(stub)(REQUEST).text == "rewritten"
+    assert pauses == [1, 2, 4, 8, 16, 32, 1] and stub.prompts.total() == 8  # no probe
+    limits = [fails(429, Retry_After="500")] * 3  # longer than timeout_s
+    with serving(first_then(*limits, fails(503), *limits, fails(503), GOOD)) as stub:
+        assert client(stub)(REQUEST).text == "rewritten"
+
+
+def test_an_outage_that_ends_at_the_probe_is_no_fault_of_the_text(pauses: list[float]) -> None:
+    def answer(prompt: str, before: int) -> Answer:
+        return fails(503) if prompt == REQUEST.prompt and before < TRIES else GOOD
+
+    with serving(answer) as stub:
+        assert client(stub)(REQUEST).text == "rewritten"
+    assert stub.prompts.total() == TRIES + 2
+
+
+def test_a_rate_limit_on_the_probe_is_waited_for(pauses: list[float]) -> None:
+    def answer(prompt: str, before: int) -> Answer:
+        return fails(429) if prompt != REQUEST.prompt and before < 3 else fails(503)
+
+    with serving(answer) as stub, pytest.raises(SettingsError, match="answers no request"):
+        client(stub)(REQUEST)
+    assert stub.prompts[REQUEST.prompt] == TRIES and stub.prompts.total() == TRIES + 4
+
+
 def test_a_rate_limit_holds_for_all_threads(pauses: list[float]) -> None:
     with serving(first_then(fails(429, Retry_After="9"), GOOD)) as stub:
         server = client(stub)
@@ -187,7 +217,7 @@ def test_a_slow_stream_ends_at_the_time_limit(pauses: list[float]) -> None:
 
     with serving(always(Answer(chunks=dribble))) as stub:
         assert client(stub, timeout_s=500.0)(REQUEST).status == "no-answer"
-    assert stub.prompts[REQUEST.prompt] <= 3
+    assert stub.prompts[REQUEST.prompt] == SLOW_TRIES + 1
 
 
 def test_the_limit_of_tokens_has_the_name_that_the_server_takes(pauses: list[float]) -> None:
@@ -197,6 +227,21 @@ def test_the_limit_of_tokens_has_the_name_that_the_server_takes(pauses: list[flo
         assert server(REQUEST).text == server(REQUEST).text == "rewritten"
     names = [[name for name in body if name.startswith("max_")] for body in stub.bodies]
     assert names == [["max_tokens"], ["max_completion_tokens"], ["max_completion_tokens"]] and sum(pauses) == 0
+
+
+def test_concurrent_requests_learn_the_name_of_the_limit(pauses: list[float]) -> None:
+    together = threading.Barrier(4, timeout=60)
+
+    def answer(prompt: str, _: int) -> Answer:
+        if "max_tokens" not in next(body for body in stub.bodies[::-1] if body["messages"][0]["content"] == prompt):
+            return GOOD
+        together.wait()  # all four are sent by the old name
+        return fails(400, "Use 'max_completion_tokens' instead.")
+
+    with serving(answer) as stub, ThreadPoolExecutor(4) as pool:
+        requests = [Request(f"text {number}", seed=0, max_tokens=9) for number in range(4)]
+        assert [reply.status for reply in pool.map(client(stub), requests)] == ["ok"] * 4
+    assert stub.prompts.total() == 8 and pauses == []
 
 
 def test_a_reply_is_bounded(pauses: list[float]) -> None:
@@ -257,7 +302,10 @@ def test_the_key_is_sent_and_never_shown(pauses: list[float], monkeypatch: pytes
 def test_the_key_of_openai_goes_to_openai_alone(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(OPENAI_KEY, "sk-abc")
     assert key_for("https://api.openai.com/v1/chat/completions") == "sk-abc"
+    assert key_for("https://api.openai.com:443/v1") == "sk-abc"
     assert key_for("https://api.openai.com.example.org/v1") is None
+    assert key_for("http://api.openai.com/v1") is None  # unencrypted
+    assert key_for("https://api.openai.com:8443/v1") is None
     assert key_for("http://localhost:8000/v1") is None
     monkeypatch.setenv(KEY, "mine")
     assert key_for("https://api.openai.com/v1/chat/completions") == "mine"

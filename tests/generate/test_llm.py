@@ -191,7 +191,7 @@ def test_a_poisonous_text_does_not_end_the_call(pauses: list[float], tmp_path: P
     with serving(answer) as stub:
         report = paraphrase(texts, model(stub.url), tmp_path)
     assert report.rejected == {"no-answer": 1} and report.computed == 9
-    assert stub.prompts["1 of: Some nice movie number 4."] == TRIES
+    assert stub.prompts["1 of: Some nice movie number 4."] == TRIES + 1  # once more after the probe
 
 
 def test_the_fingerprint_has_what_decides_and_no_address_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

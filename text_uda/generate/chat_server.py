@@ -29,6 +29,7 @@ from translation_cache.credentials import HIDDEN, without_secrets
 
 KEY, OPENAI_KEY = "TEXT_UDA_LLM_KEY", "OPENAI_API_KEY"
 TRIES = 7  # with pauses of 1, 2, 4, ... 32 s
+SLOW_TRIES = 2  # of a reply that exceeds the time limit
 _MAX_BYTES = 8 << 20  # of a reply
 _MAX_PAUSE_S = 600.0  # a server that asks for a longer pause ends the call
 _RATE_LIMIT_PATIENCE_S = 3600.0
@@ -53,13 +54,19 @@ def pause(stop: threading.Event, seconds: float) -> None:
 class _Fault(Exception):
     """A request without a usable reply."""
 
-    def __init__(self, status: str, reason: str, *, passes: bool = True, wait_s: float | None = None) -> None:
+    def __init__(
+        self, status: str, reason: str, *, passes: bool = True, slow: bool = False, wait_s: float | None = None
+    ) -> None:
         super().__init__(reason)
-        self.status, self.passes, self.wait_s = status, passes, wait_s
+        self.status, self.passes, self.slow, self.wait_s = status, passes, slow, wait_s
 
 
 class _RateLimit(_Fault):
     pass
+
+
+class _RenamedLimit(Exception):
+    """The server takes max_completion_tokens in place of max_tokens, from now on sent."""
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -93,14 +100,14 @@ def address_of(url: str) -> str:
 
 
 def key_for(address: str) -> str | None:
-    """The key from the environment; the one of OpenAI is sent to OpenAI alone.
+    """The key from the environment; the one of OpenAI is sent to OpenAI alone, encrypted.
 
     Raises:
         SettingsError: it has characters that no header can have. The message does not show it.
     """
-    name = KEY
-    if not os.environ.get(KEY) and urlsplit(address).hostname == "api.openai.com":
-        name = OPENAI_KEY
+    parts = urlsplit(address)
+    of_openai = (parts.scheme, parts.hostname) == ("https", "api.openai.com") and parts.port in (None, 443)
+    name = OPENAI_KEY if of_openai and not os.environ.get(KEY) else KEY
     key = os.environ.get(name, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise SettingsError(f"{name} has characters that a key cannot have (a line break?): set it again")
@@ -138,28 +145,48 @@ class ChatServer:
         Raises:
             SettingsError: the server is not there, refuses the key or the model, or answers nothing any more.
         """
-        started, tries, paused_s = now(), 0, 0.0
+        try:
+            return self._ask_patiently(request, TRIES)
+        except _Fault as fault:
+            try:
+                self._ask_patiently(_PROBE, 1)
+            except _Fault as other:
+                self._give_up(f"answers no request ({fault}; to another text: {other})")
+            if not fault.passes:
+                return Reply(status=fault.status)
+        try:  # once more, because an outage may have ended just before the probe
+            return self._ask_patiently(request, 1)
+        except _Fault as fault:
+            return Reply(status=fault.status)
+
+    def _ask_patiently(self, request: Request, tries: int) -> Reply:
+        """The reply, after rate limits and faults that pass.
+
+        Raises:
+            _Fault: it stays for `tries` requests, not counting those that met a rate limit.
+        """
+        limits = faults = slow = 0
+        paused_s = 0.0
         while True:
             self._respect_rate_limit()
             try:
                 return self._ask(request)
+            except _RenamedLimit:
+                continue  # at most once, because the new name cannot raise it
             except _RateLimit as fault:
-                wait_s = fault.wait_s if fault.wait_s is not None else min(60.0, 2.0**tries)
+                wait_s = fault.wait_s if fault.wait_s is not None else min(60.0, 2.0**limits)
                 paused_s += wait_s
                 if wait_s > _MAX_PAUSE_S or paused_s > _RATE_LIMIT_PATIENCE_S:
                     self._give_up(f"limits the rate ({fault}) and asks to wait {wait_s:,.0f} s")
-                tries = min(tries + 1, 6)
+                limits = min(limits + 1, 6)
                 with self._lock:
                     self._not_before = max(self._not_before, now() + wait_s)
             except _Fault as fault:
-                tries += 1
-                if fault.passes and tries < TRIES and now() - started <= 2 * self.timeout_s:
-                    pause(
-                        self.stop, min(_MAX_PAUSE_S, fault.wait_s if fault.wait_s is not None else 2.0 ** (tries - 1))
-                    )
-                    continue
-                self._check_that_it_answers(fault)
-                return Reply(status=fault.status)
+                faults += 1
+                slow += fault.slow
+                if not fault.passes or faults >= tries or slow >= SLOW_TRIES:
+                    raise
+                pause(self.stop, min(_MAX_PAUSE_S, fault.wait_s if fault.wait_s is not None else 2.0 ** (faults - 1)))
 
     def _respect_rate_limit(self) -> None:
         while True:
@@ -169,26 +196,18 @@ class ChatServer:
                 return
             pause(self.stop, wait_s)
 
-    def _check_that_it_answers(self, fault: _Fault) -> None:
-        """Raise SettingsError if the server does not answer another text either."""
-        try:
-            self._ask(_PROBE)
-        except _RateLimit:
-            return  # it works
-        except _Fault as other:
-            self._give_up(f"answers no request ({fault}; to another text: {other})")
-
     def _give_up(self, reason: str) -> NoReturn:
         raise SettingsError(f"the server {self.url} {reason}. Look at the server; {KEPT}")
 
     def _ask(self, request: Request) -> Reply:
         if self.stop.is_set():
             raise Stopped
+        limit = self._limit  # another thread may rename it meanwhile
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": request.prompt}],
             "temperature": self.temperature,
-            self._limit: request.max_tokens,
+            limit: request.max_tokens,
             "seed": request.seed,
             "stream": False,
         }
@@ -205,7 +224,7 @@ class ChatServer:
                 document = _read(response, deadline)
         except HTTPError as error:
             with error:
-                self._refused(error, key)
+                self._refused(error, key, limit)
         except _Fault:
             raise
         except (HTTPException, OSError, ValueError) as error:
@@ -215,14 +234,18 @@ class ChatServer:
                 raise SettingsError(
                     f"no server answers at {self.url} ({words}): start it, or correct --llm-url"
                 ) from error
-            raise _Fault("no-answer", words) from error
+            raise _Fault("no-answer", words, slow=isinstance(reason, TimeoutError)) from error
         reply, served_model = _parsed(document, key)
         self._has_answered = True
         self.usage.add(reply, served_model)
         return reply
 
-    def _refused(self, error: HTTPError, key: str | None) -> NoReturn:
-        """Raise what an HTTP status of 300 and more means."""
+    def _refused(self, error: HTTPError, key: str | None, limit: str) -> NoReturn:
+        """Raise what an HTTP status of 300 and more means.
+
+        Args:
+            limit: the name under which the request had its limit of tokens.
+        """
         try:
             body = error.read(1 << 16)
         except (HTTPException, OSError):
@@ -247,9 +270,9 @@ class ChatServer:
                 raise SettingsError(f"the server {self.url} redirects to {target}: give that address, if you trust it")
             case 408 | 409 | 425:
                 raise _Fault("no-answer", words)
-            case 400 if self._limit == "max_tokens" and "max_completion_tokens" in message:
+            case 400 if limit == "max_tokens" and "max_completion_tokens" in message:
                 self._limit = "max_completion_tokens"
-                raise _Fault("invalid-request", words, wait_s=0.0)
+                raise _RenamedLimit
             case fault if fault < 500:
                 raise _Fault("invalid-request", words, passes=False)
             case _:
@@ -272,7 +295,7 @@ def _read(response: HTTPResponse, deadline: float) -> Any:
         if size > _MAX_BYTES:
             raise _Fault("malformed", "the reply is larger than 8 MiB")
         if now() > deadline:
-            raise _Fault("no-answer", "the reply did not end in time; --llm-timeout sets another")
+            raise _Fault("no-answer", "the reply did not end in time; --llm-timeout sets another", slow=True)
     if response.length:
         raise _Fault("no-answer", f"the connection was cut, {response.length:,} bytes before the end of the reply")
     try:
