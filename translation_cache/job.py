@@ -73,6 +73,8 @@ class Job(ABC):
     def stream(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Paraphrase]]]:
         """The rows of the batches with their paraphrases, each row once, in any order and portions.
 
+        An empty portion lets the caller commit the finished rows while the job waits.
+
         A job that waits for another machine overrides it, to work on several sources at once.
         """
         for sources, samples in batches:

@@ -101,9 +101,7 @@ def test_a_fault_that_passes_is_asked_again_after_a_pause(pauses: list[float], n
 def test_a_fault_of_one_text_is_its_status(pauses: list[float], name: str) -> None:
     with serving(always(PASSING[name])) as stub:
         assert client(stub)(REQUEST) == Reply(status="malformed" if name in MALFORMED else "no-answer")
-    assert (
-        stub.prompts[REQUEST.prompt] == TRIES + 1 and stub.prompts.total() == TRIES + 2
-    )  # the probe is before the last
+    assert stub.prompts[REQUEST.prompt] == TRIES + 1 and stub.prompts.total() == TRIES + 2  # with the probe
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 
 

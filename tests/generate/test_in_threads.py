@@ -17,7 +17,9 @@ def test_calls_run_at_the_same_time_and_a_slow_one_holds_up_no_other() -> None:
         return number * number
 
     results = []
-    for number, square in in_threads(work, iter(range(20)), 3, threading.Event()):
+    for result in in_threads(work, iter(range(20)), 3, threading.Event()):
+        assert result is not None
+        number, square = result
         results.append(number)
         assert square == number**2
         if len(results) == 19:
@@ -40,19 +42,37 @@ def test_tasks_are_taken_as_threads_become_free() -> None:
 
 
 def test_an_error_comes_after_the_results_and_ends_the_others() -> None:
-    stop, others_done = threading.Event(), threading.Barrier(3, timeout=60)
+    stop, others_done = threading.Event(), threading.Event()
 
     def work(number: int) -> int:
-        others_done.wait()
         if number == 1:
+            assert others_done.wait(60)
             raise KeyError("one")
         return number
 
-    results = []
+    results = set()
     with pytest.raises(KeyError, match="one"):
-        for _, result in in_threads(work, iter(range(3)), 3, stop):
+        for result in in_threads(work, iter(range(3)), 3, stop):
+            results.add(result)
+            if len(results) == 2:
+                others_done.set()
+    assert stop.is_set() and results == {(0, 0), (2, 2)}
+
+
+def test_the_caller_is_called_back_while_no_result_comes() -> None:
+    called_back = threading.Event()
+
+    def work(number: int) -> int:
+        assert number == 0 or called_back.wait(60)
+        return number
+
+    results = []
+    for result in in_threads(work, iter(range(4)), 2, threading.Event(), idle_s=0.01):
+        if result is None:
+            called_back.set()
+        else:
             results.append(result)
-    assert stop.is_set() and set(results) <= {0, 2}
+    assert sorted(results) == [(number, number) for number in range(4)]
 
 
 def test_closing_it_wakes_threads_that_wait() -> None:

@@ -77,4 +77,5 @@ def test_a_killed_client_goes_on(
     assert set(stub.prompts) == set(TEXTS)
     assert stub.prompts.total() - len(TEXTS) <= 2  # those under way at the kill
     statuses = {sample.status for (sample,) in read_paraphrases(TEXTS, job, tmp_path)}
-    assert statuses == {"ok"} if server == "stub" else statuses
+    of_random_model = {"ok", "truncated", "empty", "chatter", "unchanged", "language", "length-ratio", "repetition"}
+    assert statuses <= ({"ok"} if server == "stub" else of_random_model | {"numbers", "negation"})

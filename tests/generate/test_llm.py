@@ -4,6 +4,7 @@ import pickle
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chat_stub import Answer, completion, fails, says, serving
@@ -11,7 +12,7 @@ from chat_stub import Answer, completion, fails, says, serving
 from text_uda import Filters, LanguageModel, paraphrase, read_paraphrases
 from text_uda.errors import SettingsError
 from text_uda.generate.chat_server import TRIES
-from translation_cache import fingerprint
+from translation_cache import Cache, fingerprint
 
 SOURCE = "I did not like the 2 sequels at https://example.org/x, Zorg."
 GOOD = "I did not enjoy the 2 sequels at https://example.org/x, Zorg."
@@ -96,6 +97,54 @@ def test_samples_differ(pauses: list[float]) -> None:
         ("A good film!", "ok"),
     ]
     assert len({body["seed"] for body in stub.bodies}) == 4
+
+
+@pytest.mark.parametrize("last", ["A great film.", "A fine film."])
+def test_a_sample_does_not_depend_on_a_higher_one(pauses: list[float], last: str) -> None:
+    """Sample 0 is rejected at first, and then equals sample 1, which was accepted before."""
+    by_seed: dict[int, str] = {}
+    with serving(lambda *_: says(by_seed[stub.bodies[-1]["seed"]])) as stub:
+        job = model(stub.url, retries=2, concurrency=1)
+        replies = {0: ["", "A fine film.", "A bad film."], 1: ["A fine film.", "A good film.", last]}
+        for number, of_number in replies.items():
+            for attempt, reply in enumerate(of_number):
+                by_seed[job._request("Some movie.", number, attempt).seed] = reply
+        alone = job(["Some movie."], [0])
+        assert (alone[0].text, alone[0].status, alone[0].scores["retries"]) == ("A fine film.", "ok", 1)
+        together = job(["Some movie."] * 2, [0, 1])
+        assert together[0] == alone[0]
+        assert (together[1].text, together[1].status) == ("A good film.", "ok")
+        by_seed[job._request("Some movie.", 1, 1).seed] = "A fine film."
+        together = job(["Some movie."] * 2, [0, 1])
+        assert together[0] == alone[0]
+        assert together[1].status == ("ok" if last == "A great film." else "duplicate")
+
+
+def test_the_tokens_of_a_sample_are_those_of_all_its_attempts(pauses: list[float]) -> None:
+    with serving(lambda _, before: says(["", "", "A fine film."][before], tokens=5)) as stub:
+        (paraphrase_of,) = model(stub.url, retries=2)(["Some nice movie."], [0])
+        assert paraphrase_of.scores["generated_tokens"] == 15
+
+
+def test_a_finished_row_is_committed_while_the_next_one_is_under_way(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed, write = threading.Event(), Cache.write
+
+    def watched(*arguments: Any) -> Any:
+        try:
+            return write(*arguments)
+        finally:
+            committed.set()
+
+    monkeypatch.setattr(Cache, "write", watched)
+
+    def answer(prompt: str, _: int) -> Answer:
+        return says("A good film.") if text_of(prompt) != "A nice movie 1." or committed.wait(60) else fails(401)
+
+    with serving(answer) as stub:
+        report = paraphrase(["A nice movie.", "A nice movie 1."], model(stub.url), tmp_path)
+    assert report.computed == 2
 
 
 def test_a_rejected_sample_is_asked_again_with_another_seed(pauses: list[float]) -> None:

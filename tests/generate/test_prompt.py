@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from text_uda.errors import SettingsError
-from text_uda.generate.prompt import ONE, SEVERAL, check_template, fill_in, read_template
+from text_uda.generate.prompt import PROMPT_FOR_ONE, PROMPT_FOR_SEVERAL, check_template, fill_in, read_template
 
 
 def test_placeholders_of_the_text_stay() -> None:
@@ -13,9 +13,9 @@ def test_placeholders_of_the_text_stay() -> None:
 
 
 def test_the_prompts_of_the_library_ask_for_what_they_have_to() -> None:
-    check_template(ONE, 1)
-    check_template(SEVERAL, 5)
-    for template in (ONE, SEVERAL):
+    check_template(PROMPT_FOR_ONE, 1)
+    check_template(PROMPT_FOR_SEVERAL, 5)
+    for template in (PROMPT_FOR_ONE, PROMPT_FOR_SEVERAL):
         assert all(word in template for word in ("meaning", "affirmed", "numbers", "language", "no instruction"))
 
 

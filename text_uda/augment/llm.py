@@ -3,15 +3,16 @@
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from text_uda.augment.word_edit import check_protect
 from text_uda.errors import SettingsError
 from text_uda.generate.chat_server import ChatServer, address_of
 from text_uda.generate.in_threads import in_threads
-from text_uda.generate.prompt import ONE, SEVERAL, check_template, fill_in
+from text_uda.generate.prompt import PROMPT_FOR_ONE, PROMPT_FOR_SEVERAL, check_template, fill_in
 from text_uda.generate.replies import read_reply
 from text_uda.generate.request import Reply, Request, Usage
 from text_uda.keyed_random import keyed_seed
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from text_uda.translate.device import WorkerShare
 
 _Row = tuple[str, list[int]]  # a source and the samples that it lacks, ascending
-_OF_THE_SERVER = ("no-answer", "malformed", "invalid-request")
+_SERVER_FAULTS = ("no-answer", "malformed", "invalid-request")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,10 @@ class LanguageModel(Job):
 
     Sample s is number s modulo `per_request` of the reply to request s // per_request. The samples of a text that are
     made together differ: a sample that is rejected, or equals a lower one, is asked for again. If none passes, it has
-    the reason of its first attempt, or `duplicate`.
+    the reason of its first attempt, or `duplicate`. No sample depends on a higher one.
 
-    In this process a reply depends on (settings, text, sample) and not on the batch, except for float rounding. A
+    In this process a reply depends on (settings, text, sample) and not on the batch, except for float rounding, which
+    in 16 bits, the precision of most models, can change a token and with it the rest of the reply. A
     server gets a seed with each request, and promises nothing: its version, its batches and its hardware may all change
     the reply. The cache keeps what it has made. The address of the server is no part of the settings of a row, so the
     cache takes two models of one name for the same: use a cache for each.
@@ -107,7 +109,7 @@ class LanguageModel(Job):
 
     @property
     def _template(self) -> str:
-        return self.prompt or (ONE if self.per_request == 1 else SEVERAL)
+        return self.prompt or (PROMPT_FOR_ONE if self.per_request == 1 else PROMPT_FOR_SEVERAL)
 
     @cached_property
     def usage(self) -> Usage:
@@ -179,10 +181,14 @@ class LanguageModel(Job):
             finished = (row for batch in batches for row in self._in_process(_rows(batch)))
         else:
             finished = self._on_server(row for batch in batches for row in _rows(batch))
-        for (source, samples), paraphrases in finished:
+        for row in finished:
+            if row is None:
+                yield ([], []), []  # the caller can commit what it has
+                continue
+            (source, samples), paraphrases = row
             yield ([source] * len(samples), samples), paraphrases
 
-    def _on_server(self, rows: Iterator[_Row]) -> Iterator[tuple[_Row, list[Paraphrase]]]:
+    def _on_server(self, rows: Iterator[_Row]) -> Iterator[tuple[_Row, list[Paraphrase]] | None]:
         assert self.url is not None
         stop = threading.Event()
         server = ChatServer(self.url, self.model, self.temperature, self.top_p, self.timeout_s, self.usage, stop)
@@ -195,7 +201,7 @@ class LanguageModel(Job):
             except StopIteration as end:
                 return end.value
 
-        return in_threads(work, rows, self.concurrency, stop)
+        return in_threads(work, rows, self.concurrency, stop, idle_s=1.0)
 
     def _in_process(self, rows: list[_Row]) -> Iterator[tuple[_Row, list[Paraphrase]]]:
         """The requests of all texts together. Lower samples are made too, because a sample differs from them."""
@@ -226,28 +232,24 @@ class LanguageModel(Job):
             return [Paraphrase(None, "empty")] * len(samples)
         if protected.nothing_left:
             return [Paraphrase(None, "unchanged")] * len(samples)
-        best: dict[int, Paraphrase] = {}
-        for attempt in range(1 + self.retries):
-            lacking = [sample for sample in samples if sample not in best or best[sample].status != "ok"]
-            for number in sorted({sample // self.per_request for sample in lacking}):
+        by_sample: dict[int, Paraphrase] = {}
+        tokens: dict[int, float] = {}  # of all attempts of a sample
+
+        def lacks(sample: int) -> bool:
+            return sample in samples and (sample not in by_sample or by_sample[sample].status != "ok")
+
+        numbers = sorted({sample // self.per_request for sample in samples})
+        for attempt, number in product(range(1 + self.retries), numbers):
+            if any(lacks(number * self.per_request + place) for place in range(self.per_request)):
                 reply = yield self._request(source, number, attempt)
-                if reply.status in _OF_THE_SERVER:  # which was asked several times already
-                    first = number * self.per_request
-                    for sample in range(first, first + self.per_request):
-                        best.setdefault(sample, Paraphrase(None, reply.status))
-                    return [best.get(sample, Paraphrase(None, reply.status)) for sample in samples]
+                if reply.status in _SERVER_FAULTS:  # which was asked several times already
+                    faulty = dict.fromkeys(samples, Paraphrase(None, reply.status))
+                    return _with_tokens(samples, faulty | by_sample, tokens)
                 for sample, paraphrase in self._judged(source, reply, number, attempt):
-                    if sample not in lacking:
-                        continue
-                    words = normalised_words(paraphrase.text or "")
-                    lower = [other for other in best.values() if other.status == "ok" and other.text is not None]
-                    if paraphrase.status == "ok" and any(
-                        normalised_words(other.text or "") == words for other in lower
-                    ):
-                        paraphrase = Paraphrase(paraphrase.text, "duplicate", scores=paraphrase.scores)
-                    if sample not in best or paraphrase.status == "ok":
-                        best[sample] = paraphrase
-        return [best[sample] for sample in samples]
+                    if lacks(sample):
+                        tokens[sample] = tokens.get(sample, 0) + reply.generated_tokens / self.per_request
+                        _enter(by_sample, sample, paraphrase)
+        return _with_tokens(samples, by_sample, tokens)
 
     def _request(self, source: str, number: int, attempt: int) -> Request:
         prompt = fill_in(self._template, source, self.per_request)
@@ -267,9 +269,7 @@ class LanguageModel(Job):
             ]
         for place, answer in enumerate(answers):
             status = "refused" if reply.status == "refused" else answer.status
-            scores: dict[str, float] = {"generated_tokens": reply.generated_tokens / self.per_request}
-            if attempt:
-                scores["retries"] = attempt
+            scores: dict[str, float] = {"retries": attempt} if attempt else {}
             if answer.text is not None:
                 scores |= {
                     "change_rate": change_rate(source, answer.text),
@@ -283,6 +283,34 @@ class LanguageModel(Job):
     def _lacks_names(self, source: str, text: str) -> bool:
         patterns = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in self.protect]
         return any(len(re.findall(name, text)) < len(re.findall(name, source)) for name in patterns)
+
+
+def _enter(by_sample: dict[int, Paraphrase], sample: int, paraphrase: Paraphrase) -> None:
+    """Enter an attempt at a sample. It has to differ from the lower samples alone, so none depends on a higher one."""
+    if paraphrase.status == "ok":
+        words = normalised_words(paraphrase.text or "")
+        equal = [
+            other
+            for other, accepted in by_sample.items()
+            if accepted.status == "ok" and normalised_words(accepted.text or "") == words
+        ]
+        if any(other < sample for other in equal):
+            paraphrase = replace(paraphrase, status="duplicate")
+        else:
+            for other in equal:
+                by_sample[other] = replace(by_sample[other], status="duplicate")
+    if sample not in by_sample or paraphrase.status == "ok":
+        by_sample[sample] = paraphrase
+
+
+def _with_tokens(samples: list[int], by_sample: dict[int, Paraphrase], tokens: dict[int, float]) -> list[Paraphrase]:
+    """The paraphrases, each with the tokens of all its attempts among the scores."""
+    return [
+        replace(by_sample[sample], scores={"generated_tokens": tokens[sample], **by_sample[sample].scores})
+        if sample in tokens
+        else by_sample[sample]
+        for sample in samples
+    ]
 
 
 def _rows(batch: tuple[list[str], list[int]]) -> list[_Row]:
