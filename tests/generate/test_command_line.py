@@ -57,6 +57,24 @@ def test_a_preview_is_kept(fill: Callable[..., Result]) -> None:
         assert stub.prompts.total() == 3
 
 
+def test_a_preview_makes_all_that_its_requests_ask_for(fill: Callable[..., Result]) -> None:
+    lines = "\n".join(f"{number}. One of {number}." for number in (1, 2, 3))
+    with serving(lambda *_: says(lines)) as stub:
+        words = ("--model", "stub", "--llm-url", stub.url, "--llm-per-request", 3, "--retries", 0)
+        result = fill(*words, "--samples", 2, "--preview", 2)
+        assert result.exit_code == 0 and "does not keep 1; more samples later send it again" in result.stderr
+        assert stub.prompts.total() == 3
+        assert "does not keep" not in fill(*words, "--samples", 3).stderr
+        assert stub.prompts.total() == 4  # the text without a preview
+
+
+def test_workers_count_their_replies_where_the_command_does_not_see_them(fill: Callable[..., Result]) -> None:
+    with serving(rewritten) as stub:
+        words = ("--model", "stub", "--llm-url", stub.url, "--workers", 2)
+        record = json.loads(fill(*words, "--json").stdout)
+    assert record["made"] == 3 and "replies" not in record and "generated_tokens" not in record
+
+
 def test_the_options_reach_the_model(fill: Callable[..., Result]) -> None:
     Path("prompt.txt").write_text("Give {count}: <text>{text}</text>\n", "utf-8")
     options = {"sampling-temperature": 0.5, "top-p": 0.9, "llm-max-tokens": 77, "retries": 0, "llm-concurrency": 1}

@@ -113,6 +113,18 @@ def test_what_is_unclear_is_rejected_with_a_reason(reply: str, status: str) -> N
     assert answer.status == status and len(answer.text or "") < 3000
 
 
+RUNS = ["\n", " ", "\t\n", "*", "_\n", "`", "<", "paraphras", "</", '"', "Sure ", "1. ", "(\n", "sorry ", "\x00"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("source", ["A text.", "A long text. " * 20_000])
+def test_a_long_run_is_read_in_linear_time(run: str, source: str) -> None:
+    """Of minutes where a pattern is quadratic; the second source is so long that the reply is not too long for it."""
+    long_run = run * (1_000_000 // len(run))
+    for reply in (f"a{long_run}b", f"{long_run}b", f"<think>{long_run}"):
+        assert len(read_reply(reply, source, 1)) == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [

@@ -136,7 +136,12 @@ class AugmentationChoice:
         if self.method == "randaugment":
             return self._randaugment(options, encoder, texts, cache)
         self._refuse_other_options(options)
-        return self._built(self.method, self._arguments(options), encoder, texts)
+        arguments = self._arguments(options)
+        if self.llm_prompt is not None:
+            from text_uda.generate.prompt import read_template
+
+            arguments["prompt"] = read_template(self.llm_prompt)
+        return self._built(self.method, arguments, encoder, texts)
 
     def _built(self, method: str, arguments: dict[str, Any], encoder: str, texts: Callable[[], Sequence[str]]) -> "Job":
         fields = _DECLARED[method].fields
@@ -181,10 +186,6 @@ class AugmentationChoice:
     def _arguments(self, options: dict[str, str]) -> dict[str, Any]:
         """Field of the augmentation -> the value of its option, for the options that were given."""
         values = {field: getattr(self, option) for option, field in options.items()}
-        if values.get("prompt") is not None:
-            from text_uda.generate.prompt import read_template
-
-            values["prompt"] = read_template(values["prompt"])
         return {field: value for field, value in values.items() if value not in (None, ())}
 
     def _refuse_other_options(self, options: dict[str, str]) -> None:
@@ -211,18 +212,18 @@ _RENAMED = {  # field of an augmentation -> the option that sets it
     "precision": "translator_precision",
     "temperature": "sampling_temperature",
 }
-_RENAMED_OF = {
+_RENAMED_FOR_METHOD = {
     "llm": {name: f"llm_{name}" for name in ("model", "url", "prompt", "per_request", "max_tokens", "concurrency")}
     | {"timeout_s": "llm_timeout"}
 }
 _NOT_OFFERED = {("mlm", "precision")}
-_SENDING = ("llm_concurrency", "llm_timeout")  # do not decide which rows are read
+_NOT_IN_SETTINGS = ("llm_concurrency", "llm_timeout")  # do not decide which rows are read
 
 
 def options_of(method: str) -> dict[str, str]:
     """The options that a method reads: field of AugmentationChoice -> field of the augmentation."""
     options = {
-        _RENAMED_OF.get(method, _RENAMED).get(field) or _RENAMED.get(field, field): field
+        _RENAMED_FOR_METHOD.get(method, _RENAMED).get(field) or _RENAMED.get(field, field): field
         for field in _DECLARED[method].fields
         if (method, field) not in _NOT_OFFERED
     }
@@ -258,7 +259,7 @@ def augmentation_options(*, method: str, seed: str, training: bool = False) -> C
         under="augmentation",
         group="Augmentation",
         groups={name: "Language model" for name in AugmentationChoice.__dataclass_fields__ if name.startswith("llm_")},
-        leave_out=_SENDING if training else ("cutoff",),
+        leave_out=_NOT_IN_SETTINGS if training else ("cutoff",),
         names={"method": method, "augment_seed": seed, **_FLAGS}
         | ({} if training else {"llm_model": "--model/--llm-model"}),
         types={

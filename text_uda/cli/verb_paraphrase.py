@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from translation_cache import FillReport, Job
 
 
-def _preview(texts: Sequence[str], job: "Job", count: int, cache_path: str | None) -> None:
+def _preview(texts: Sequence[str], job: "Job", count: int, cache_path: str | None, samples: int) -> None:
     """Print some texts with their paraphrases.
 
     Args:
         cache_path: they are kept there, since they cost too much to be made twice; None makes them in a temporary
             cache, and the real cache gets the same ones later.
+        samples: paraphrases to make of each text, of which the first is printed.
     """
     from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
 
     few = list(dict.fromkeys(texts[:: max(1, len(texts) // count)]))[:count]
     with TemporaryDirectory() as folder:
         cache = folder if cache_path is None else cache_path
-        paraphrase(few, job, cache)
+        paraphrase(few, job, cache, samples=samples)
         for text, (first, *_) in zip(few, read_paraphrases(few, job, cache), strict=True):
             echo_pair(text, first.text, status=first.status, pivot=first.pivot)
     click.echo()
@@ -108,14 +109,24 @@ def paraphrase(
         raise SettingsError("--preview prints texts for people, --json is for machines; give one of them")
     job = augmentation.build(encoder=encoder, texts=data.training_texts, cache=cache_path)
     assert job is not None  # this verb has no method `none`
+    per_request = augmentation.llm_per_request or 1
+    if lost := -augmentation.samples % per_request:
+        note(
+            f"the last request of a text asks for {per_request} paraphrases, of which --samples {augmentation.samples} "
+            f"does not keep {lost}; more samples later send it again: give a multiple of --llm-per-request"
+        )
     corpus, texts = data.load_texts(), data.training_texts()
     if not as_json:
         click.echo(_describe(corpus) + (f", share {shard[0]} of {shard[1]}" if shard else ""))
     if preview is not None:
-        _preview(texts, job, preview, cache_path if augmentation.method == "llm" else None)
+        if augmentation.method == "llm":  # all that the requests ask for, or the next call would send them again
+            _preview(texts, job, preview, cache_path, max(augmentation.samples, per_request))
+        else:
+            _preview(texts, job, preview, None, 1)
     from text_uda.paraphrasing.cache_access import paraphrase as fill
     from translation_cache.credentials import without_secrets
 
+    in_process = engine == "local" and workers == 1  # else the workers have the counts of replies
     with keeps(f"finished paraphrases are kept in {cache_path}; rerun the same command to resume"):
         with followed(augmentation.method, "rows") as progress:
             report = fill(
@@ -138,11 +149,11 @@ def paraphrase(
                     "seconds": round(report.seconds, 3),
                     "texts": len(texts),
                     "cache": without_secrets(cache_path),
-                    **_usage_counts(job),
+                    **(_usage_counts(job) if in_process else {}),
                 }
             )
         else:
-            _echo_report(report, augmentation, job, cache_path)
+            _echo_report(report, augmentation, job, cache_path, usage=_usage_counts(job) if in_process else {})
 
 
 def _usage_counts(job: "Job") -> dict[str, Any]:
@@ -170,7 +181,9 @@ def _echo_usage(counts: dict[str, Any], augmentation: AugmentationChoice) -> Non
         note("a server does not promise the same reply to the same request; the cache keeps these paraphrases")
 
 
-def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "Job", cache_path: str) -> None:
+def _echo_report(
+    report: "FillReport", augmentation: AugmentationChoice, job: "Job", cache_path: str, *, usage: dict[str, Any]
+) -> None:
     from translation_cache import fingerprint
     from translation_cache.credentials import without_secrets
 
@@ -187,7 +200,7 @@ def _echo_report(report: "FillReport", augmentation: AugmentationChoice, job: "J
         counted = f"{foreign:,} {unit}{' is' if foreign == 1 else 's are'}"
         hint = "; --language names the language" if "language" in options_of(augmentation.method) else ""
         click.echo(f"{counted} in another language than {augmentation.method} changes, and left alone{hint}")
-    if (counts := _usage_counts(job)).get("replies"):
-        _echo_usage(counts, augmentation)
+    if usage.get("replies"):
+        _echo_usage(usage, augmentation)
     settings = fingerprint(job.settings())[:8]
     click.echo(f"to read them: text-uda cache show {printable(without_secrets(cache_path))} --settings {settings}")

@@ -1,8 +1,9 @@
 """Reads paraphrases from the reply of a language model: what is said about them is removed, or they are rejected.
 
-A reply is untrusted text. Only what is certainly not of the paraphrase is removed: an opening line ("Sure, here is the
-rewritten text:"), a number, quotation marks around the whole, reasoning in <think>, a closing offer of help. A rule
-does not apply where the source itself has the form that the rule removes.
+A reply is untrusted text: each pattern takes linear time, and what is longer than the paraphrases may be is not read.
+Only what is certainly not of the paraphrase is removed: an opening line ("Sure, here is the rewritten text:"), a number,
+quotation marks around the whole, reasoning in <think>, a closing offer of help. A rule does not apply where the source
+itself has the form that the rule removes.
 
 Measured on the 83,118 texts of movie-, product-, tweet- and news-snippets and wordnet-14, each read as the reply to a
 source without any such form: 26 are rejected as chatter, none as a refusal, and 132 lose a number, a bullet or
@@ -41,7 +42,7 @@ _CLOSINGS = (
     r"(?:i|i['’]ve|this (?:version|paraphrase|rewrite))(?: have)? "
     r"(?:kept|keeps|retain\w*|preserv\w*|maintain\w*|chang\w*|replac\w*|rewr\w*)\b",
 )
-_CLOSING = re.compile(rf"(?is)\n\s*[(*_]*(?:{'|'.join(_CLOSINGS)}).*\Z")
+_CLOSING = re.compile(rf"(?is)\n[^\S\n]*[(*_]*(?:{'|'.join(_CLOSINGS)}).*\Z")
 _METAS = (
     r"paraphras\w*|rephras\w*|reword(?:ed|ing)|as an ai|language model|let me know if|i hope this helps",
     rf"rewritten (?:{_KIND}|as)|(?:the|this|your|given|original) {_KIND} (?:you provided|above|provided|given|conveys)",
@@ -96,6 +97,8 @@ def read_reply(reply: str, source: str, count: int) -> list[Answer]:
         reply = _TEMPLATE_TOKENS.sub("", reply).strip()
     if not reply:
         return [Answer(None, "empty")] * count
+    if len(reply) > count * _max_length(source):
+        return [Answer(_bounded(reply, source), "length-ratio")] * count
     if _REFUSAL.match(reply) and not _REFUSAL.match(source):
         return [Answer(_bounded(reply, source), "refused")] * count
     reply = _unwrapped(_without_comments(reply, source), source)
@@ -118,7 +121,7 @@ def _answer(text: str, source: str) -> Answer:
         return Answer(None, "empty")
     if _REFUSAL.match(text) and not _REFUSAL.match(source):
         return Answer(_bounded(text, source), "refused")
-    if len(text) > _MAX_EXPANSION * len(source) + _MAX_EXTRA:
+    if len(text) > _max_length(source):
         return Answer(_bounded(text, source), "length-ratio")
     meta = _META.search(text) is not None and not _META.search(source)
     if ambiguous or meta or _line_count(text) > _line_count(source):
@@ -182,16 +185,20 @@ def _without_controls(text: str, source: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isprintable():
         return text
-    kept = {"\n", "\t", "\u200c", "\u200d"}
+    kept = {"\n", "\t", "\u200c", "\u200d", *source}
     return "".join(
         character
         for character in text
-        if character in kept or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cn") or character in source
+        if character in kept or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cn")
     )
 
 
 def _bounded(text: str, source: str) -> str:
-    return text[: _MAX_EXPANSION * len(source) + _MAX_EXTRA]
+    return text[: _max_length(source)]
+
+
+def _max_length(source: str) -> int:
+    return _MAX_EXPANSION * len(source) + _MAX_EXTRA
 
 
 def _line_count(text: str) -> int:
