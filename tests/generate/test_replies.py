@@ -105,6 +105,7 @@ def test_a_refusal_is_refused(reply: str) -> None:
         (f"The text you provided says that {OK}", "chatter"),
         ('"Great" film, and "too long"', "chatter"),
         ("x" * 5000, "length-ratio"),
+        ("a" + "\n" * 1_000_000 + "b", "length-ratio"),
         ("half a pair \ud83d", "malformed"),
     ],
 )
@@ -120,7 +121,7 @@ RUNS = ["\n", " ", "\t\n", "*", "_\n", "`", "<", "paraphras", "</", '"', "Sure "
 @pytest.mark.parametrize("source", ["A text.", "A long text. " * 20_000])
 def test_a_long_run_is_read_in_linear_time(run: str, source: str) -> None:
     """Of minutes where a pattern is quadratic; the second source is so long that the reply is not too long for it."""
-    long_run = run * (1_000_000 // len(run))
+    long_run = run * (200_000 // len(run))
     for reply in (f"a{long_run}b", f"{long_run}b", f"<think>{long_run}"):
         assert len(read_reply(reply, source, 1)) == 1
 

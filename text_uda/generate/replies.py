@@ -1,9 +1,9 @@
 """Reads paraphrases from the reply of a language model: what is said about them is removed, or they are rejected.
 
 A reply is untrusted text: each pattern takes linear time, and what is longer than the paraphrases may be is not read.
-Only what is certainly not of the paraphrase is removed: an opening line ("Sure, here is the rewritten text:"), a number,
-quotation marks around the whole, reasoning in <think>, a closing offer of help. A rule does not apply where the source
-itself has the form that the rule removes.
+Only what is certainly not of the paraphrase is removed: an opening line ("Sure, here is the rewritten text:"), a
+number, quotation marks around the whole, reasoning in <think>, a closing offer of help. A rule does not apply where the
+source itself has the form that the rule removes.
 
 Measured on the 83,118 texts of movie-, product-, tweet- and news-snippets and wordnet-14, each read as the reply to a
 source without any such form: 26 are rejected as chatter, none as a refusal, and 132 lose a number, a bullet or
