@@ -114,6 +114,10 @@ def test_what_is_unclear_is_rejected_with_a_reason(reply: str, status: str) -> N
     assert answer.status == status and len(answer.text or "") < 3000
 
 
+def test_a_reply_that_is_far_too_long_is_not_read() -> None:
+    assert [answer.status for answer in read_reply("word\n" * 10_000, "A text.", 2)] == ["length-ratio"] * 2
+
+
 RUNS = ["\n", " ", "\t\n", "*", "_\n", "`", "<", "paraphras", "</", '"', "Sure ", "1. ", "(\n", "sorry ", "\x00"]
 
 
