@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-import torch._inductor.cudagraph_trees
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -44,6 +43,8 @@ def gradients(classifier: Classifier) -> torch.Tensor:
 
 def test_gradients_are_those_of_layers_without_graphs(cuda):
     """Each shape four times: run, recorded, and replayed. The last two passes share a backward pass."""
+    from torch._inductor.cudagraph_trees import get_manager
+
     plain, graphed = new_classifier(cuda), new_classifier(cuda)
     compile_layers(layers(graphed.model), graphs=True)
     forward = layers(graphed.model)[0].forward
@@ -67,7 +68,7 @@ def test_gradients_are_those_of_layers_without_graphs(cuda):
                 loss.backward()
             expected, found = gradients(plain), gradients(graphed)
             assert (found - expected).norm() / expected.norm() < 0.02
-    tree = torch._inductor.cudagraph_trees.get_manager(cuda.index or 0, create_if_none_exists=False)
+    tree = get_manager(cuda.index or 0, create_if_none_exists=False)
     assert tree is not None and tree.new_graph_id().id > 10  # recordings
 
 
