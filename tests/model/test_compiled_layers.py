@@ -112,7 +112,7 @@ def test_the_filler_has_rows_of_its_own_that_are_not_too_long(lengths):
     assert torch.equal(segments.columns, plain.columns)
 
 
-def test_a_cpu_and_float32_run_no_graph():
+def test_a_cpu_runs_no_graph():
     classifier = new_classifier("bert")
     compile_layers(layers(classifier.model), backend="eager", graphs=True)
     assert not layers(classifier.model)[0].forward.can_replay()

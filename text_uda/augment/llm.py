@@ -42,10 +42,10 @@ class LanguageModel(Job):
     the reason of its first attempt, or `duplicate`. No sample depends on a higher one.
 
     In this process a reply depends on (settings, text, sample) and not on the batch, except for float rounding, which
-    in 16 bits, the precision of most models, can change a token and with it the rest of the reply. A
-    server gets a seed with each request, and promises nothing: its version, its batches and its hardware may all change
-    the reply. The cache keeps what it has made. The address of the server is no part of the settings of a row, so the
-    cache takes two models of one name for the same: use a cache for each.
+    in 16 bits, the precision of most models, can change a token and with it the rest of the reply. A server gets a seed
+    with each request, and promises nothing: its version, its batches and its hardware may all change the reply. The
+    cache keeps what it has made. The address of the server is no part of the settings of a row, so the cache takes two
+    models of one name for the same: use a cache for each.
     """
 
     model: str = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, reason_of
 from text_uda.generate.request import Reply, Request, Usage
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import keyed_generator
@@ -153,9 +153,9 @@ def _opened(name: str, load: Callable[..., Any], **options: Any) -> Any:
         hub_may_answer(name)
         return load(name, **loading_options(name), **options)
     except Exception as error:  # transformers and safetensors raise many types for broken files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = reason_of(error, letters=200)
         raise SettingsError(
-            f"cannot open the language model {name!r} ({reason:.200}); name a hub id, or a folder with its weights in "
+            f"cannot open the language model {name!r} ({reason}); name a hub id, or a folder with its weights in "
             "safetensors files, or give --llm-url for a model that a server has"
         ) from error
 

@@ -7,7 +7,6 @@ sampling is 1.76x.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -74,7 +73,10 @@ class Decoding:
         return options | ({} if self.temperature is None else {"seed": self.seed})
 
 
+# Without cuDNN's attention, which plans for each new shape, while each step has a new length: with it, an H100
+# translated a quarter of the tokens a second.
 @torch.inference_mode()
+@sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 def decode(
     network: Network,
     sources: Sequence[list[int]],
@@ -93,25 +95,6 @@ def decode(
         uniform: (rows, largest cap, DRAWS) in [0, 1), for sampling.
         hypotheses: for beam search, the beam of each row; 0 is the best.
     """
-    with _attention():
-        return _decode(network, sources, rows, caps, decoding, uniform, hypotheses)
-
-
-def _attention() -> AbstractContextManager[object]:
-    """Without cuDNN's attention, which plans for each new shape, while each step has a new length: with it, an H100
-    translated a quarter of the tokens a second."""
-    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
-
-
-def _decode(
-    network: Network,
-    sources: Sequence[list[int]],
-    rows: Sequence[int],
-    caps: Sequence[int],
-    decoding: Decoding,
-    uniform: np.ndarray | None,
-    hypotheses: Sequence[int] | None,
-) -> list[DecodedTokens]:
     memory = network.encode(list(sources))
     if decoding.beams > 1:
         cap_of = dict(zip(rows, caps, strict=True))
