@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
 from text_uda.data.tables import Table
 from text_uda.errors import DataError, listed
 
@@ -30,10 +31,11 @@ class Columns:
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
+    others: OtherColumns = NO_COLUMNS
 
     @staticmethod
-    def named(texts: Names, labels: Names) -> "Columns":
-        return Columns(_tuple(texts), _tuple(labels))
+    def named(texts: Names, labels: Names, others: OtherColumns = NO_COLUMNS) -> "Columns":
+        return Columns(_tuple(texts), _tuple(labels), others)
 
     def text_of_data(self, table: Table) -> str:
         """Raises DataError if a name is given and DATA has none, or more than one, or it has no usual name."""

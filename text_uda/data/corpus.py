@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from text_uda.data.row_columns import OtherColumns, columns_of, row_key
 from text_uda.data.texts import joined, take_texts
 from text_uda.errors import DataError
 
@@ -21,7 +22,7 @@ class Rows:
     """Labeled texts; `labels[i]` is the index of the class of `texts[i]`."""
 
     texts: Sequence[str]
-    """A tuple, or a memory-mapped file for many texts."""
+    """A tuple, or a memory-mapped file for many texts. Of rows with other columns they are `RowText`s."""
     labels: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -29,6 +30,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def columns(self) -> OtherColumns:
+        """The columns beside the texts."""
+        return columns_of(self.texts)
 
     def take(self, places: np.ndarray) -> "Rows":
         """The rows at these indices (N,)."""
@@ -105,6 +111,11 @@ class Split:
     """Texts of each class on the training side before the draw, (C,); None if unknown."""
 
     @property
+    def columns(self) -> OtherColumns:
+        """The columns beside the texts."""
+        return self.labeled.columns
+
+    @property
     def labels_per_class(self) -> list[int]:
         return np.bincount(np.asarray(self.labeled.labels, dtype=np.int64), minlength=len(self.classes)).tolist()
 
@@ -120,11 +131,14 @@ class Split:
 
 
 def digest_of(*parts: Sequence[object]) -> str:
-    """32 hex digits over lists of texts or numbers, with lengths, so that no two inputs concatenate alike."""
+    """32 hex digits over lists of texts (with their columns) or numbers.
+
+    Lengths count too, so that no two inputs concatenate alike.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(f"{len(part)}:".encode())
         for item in part:
-            data = str(item).encode("utf-8", "surrogatepass")
+            data = (row_key(item) if isinstance(item, str) else str(item)).encode("utf-8", "surrogatepass")
             digest.update(f"{len(data)}:".encode() + data)
     return digest.hexdigest()

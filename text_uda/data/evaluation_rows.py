@@ -13,6 +13,7 @@ from text_uda.data.corpus import Rows
 from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
 from text_uda.data.labeled_rows import LabeledRow, collect
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, row_key
 from text_uda.data.tables import data_name, open_table
 from text_uda.errors import DataError, listed
 from text_uda.keyed_random import keyed_seed
@@ -32,7 +33,13 @@ class EvaluationRows:
 
 
 def file_rows(
-    path: Path, classes: Sequence[str], *, part: Part, text_column: Names = None, label_column: Names = None
+    path: Path,
+    classes: Sequence[str],
+    *,
+    part: Part,
+    text_column: Names = None,
+    label_column: Names = None,
+    others: OtherColumns = NO_COLUMNS,
 ) -> EvaluationRows:
     """The labeled rows of a file, or its test fifth, which is that of training on this file.
 
@@ -40,6 +47,7 @@ def file_rows(
 
     Args:
         classes: of the run, in its order.
+        others: the columns that the run reads beside the text.
     Raises:
         DataError: no column of labels, a label that is not a class of the run (with its row), or no labeled row.
     """
@@ -57,7 +65,8 @@ def file_rows(
     def labeled_rows() -> Iterator[LabeledRow]:
         nonlocal unlabeled
         columns = {"text_column": text_name, "label_column": label_name}
-        for number, text, label in read_labeled(table, **columns, classes=classes, blank_labels="unlabeled"):
+        rows = read_labeled(table, **columns, classes=classes, blank_labels="unlabeled", others=others)
+        for number, text, label in rows:
             if label is None:
                 unlabeled += 1
             else:
@@ -81,7 +90,7 @@ def limited(selected: EvaluationRows, limit: int | None) -> EvaluationRows:
     rows = selected.rows
     if limit is None or limit >= len(rows):
         return selected
-    keys = [keyed_seed("limit", text) for text in rows.texts]
+    keys = [keyed_seed("limit", row_key(text)) for text in rows.texts]
     places = sorted(nsmallest(limit, range(len(rows)), key=keys.__getitem__))
     return replace(selected, rows=rows.take(np.array(places)), part=f"{limit:,} rows (--limit) of {selected.part}")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, overload
 
 from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import class_finder, label_of
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
 from text_uda.data.tables import Table, open_table
 from text_uda.data.texts import has_half_pair
 from text_uda.errors import DataError, listed
@@ -20,6 +21,7 @@ def read_labeled(
     label_column: str | None,
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse"] = "refuse",
+    others: OtherColumns = NO_COLUMNS,
 ) -> Iterator[tuple[int, str, str]]: ...
 @overload
 def read_labeled(
@@ -29,6 +31,7 @@ def read_labeled(
     label_column: str | None,
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse", "unlabeled"],
+    others: OtherColumns = NO_COLUMNS,
 ) -> Iterator[tuple[int, str, str | None]]: ...
 def read_labeled(
     source: Path | Table,
@@ -37,6 +40,7 @@ def read_labeled(
     label_column: str | None,
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse", "unlabeled"] = "refuse",
+    others: OtherColumns = NO_COLUMNS,
 ) -> Iterator[tuple[int, str, str | None]]:
     """(row number, text, label) for each row of the file, as a stream; a label is a string for any type in the file.
 
@@ -44,6 +48,7 @@ def read_labeled(
         classes: the valid labels, in any spelling of `label_spelling`; the label is the name of the class then. None
             accepts all labels as they are spelled.
         blank_labels: a null, NaN or blank label is an error ("refuse"), or None is its label ("unlabeled").
+        others: columns to read beside the text.
     Raises:
         DataError: the file, a column, a text or a label is invalid; the message names file, row and remedy.
     """
@@ -54,8 +59,9 @@ def read_labeled(
     label_name = columns.needed_label_of_data(table, text_name)
     class_of = None if classes is None else class_finder(classes)
     number = 0
-    for number, record in table.records([text_name, label_name]):
-        text = _text(table, number, record, text_name)
+    with_columns = others.reader(path, table.columns, table.where, but=(text_name, label_name))
+    for number, record in table.records([text_name, label_name, *others.names]):
+        text = with_columns(number, record, _text(table, number, record, text_name))
         label = _label(table, number, record, label_name)
         if label is None:
             if blank_labels == "refuse":
@@ -77,14 +83,15 @@ def read_labeled(
         raise DataError(f"{path} has a header and no rows; use a file with texts")
 
 
-def read_texts(source: Path | Table, *, text_column: str | None) -> Iterator[str]:
+def read_texts(source: Path | Table, *, text_column: str | None, others: OtherColumns = NO_COLUMNS) -> Iterator[str]:
     """The texts of a file as a stream; labels are ignored. Raises DataError like read_labeled."""
     table = source if isinstance(source, Table) else open_table(source, named=(text_column,))
     path = table.path
     name = Columns.named(text_column, None).text_of_data(table)
     number = 0
-    for number, record in table.records([name]):
-        yield _text(table, number, record, name)
+    with_columns = others.reader(path, table.columns, table.where, but=(name,))
+    for number, record in table.records([name, *others.names]):
+        yield with_columns(number, record, _text(table, number, record, name))
     if not number:
         raise DataError(f"{path} has a header and no rows; use a file with texts")
 

@@ -12,6 +12,7 @@ from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
 from text_uda.data.texts import keep
 from text_uda.errors import DataError, listed, reason_of
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer
@@ -52,7 +53,9 @@ KNOWN = {
 _BLOCK = 4096  # rows in memory at the same time
 
 
-def load_hub(name: str, *, text_column: str | None, label_column: str | None) -> Corpus:
+def load_hub(
+    name: str, *, text_column: str | None, label_column: str | None, others: OtherColumns = NO_COLUMNS
+) -> Corpus:
     """A data set by its short name or its id, `owner/name`.
 
     Raises:
@@ -75,6 +78,7 @@ def load_hub(name: str, *, text_column: str | None, label_column: str | None) ->
         label=label_column or (known.label if known else None),
         description=known.description if known else f"{path}, from the hub",
         unlabeled=known.unlabeled if known else None,
+        others=others,
     )
 
 
@@ -86,6 +90,7 @@ def from_parts(
     label: str | None,
     description: str,
     unlabeled: str | None = None,
+    others: OtherColumns = NO_COLUMNS,
 ) -> Corpus:
     """A corpus from a `datasets.DatasetDict` with a split named train.
 
@@ -101,11 +106,8 @@ def from_parts(
     classes = tuple(name.strip() for name in feature.names) if hasattr(feature, "names") else None
     test_split = _test_split(name, parts, label)
     without_label: list[tuple[int, str]] = []
-    train = collect(
-        _labeled(name, "train", _rows(name, "train", parts["train"], text, label, classes), without_label.append),
-        name,
-        classes=classes,
-    )
+    read = _rows(name, "train", parts["train"], text, label, classes, others)
+    train = collect(_labeled(name, "train", read, without_label.append), name, classes=classes)
     if without_label and len(train.present_labels()) < 2:
         raise DataError(
             f"{name}, split train, row {without_label[0][0]}: no label, and the labels are of one class; a classifier "
@@ -117,7 +119,7 @@ def from_parts(
     overlap = Rows((), ())
     if test_split:
         class_of = class_finder(classes)
-        read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None))
+        read = _rows(name, test_split, parts[test_split], text, label, getattr(feature, "names", None), others)
         labeled = _labeled(name, test_split, read)
         test_rows = collect(
             ((number, row_text, class_of(value) or value) for number, row_text, value in labeled if value),
@@ -134,7 +136,9 @@ def from_parts(
     else:
         rows, test = hold_out_test(rows)
     rows, repeated = deduplicate(rows)
-    texts = (row_text for row_text, _ in _joined(parts[unlabeled], text)) if unlabeled and unlabeled in parts else ()
+    texts: Iterable[str] = ()
+    if unlabeled and unlabeled in parts:
+        texts = (row_text for row_text, _ in _joined(name, unlabeled, parts[unlabeled], text, others=others))
     more = keep(row_text for row_text in chain((row_text for _, row_text in without_label), texts) if row_text.strip())
     return Corpus(name, description, classes, rows, test, more, unused=Rows.joined(repeated, overlap))
 
@@ -209,10 +213,16 @@ def _labeled(
 
 
 def _rows(
-    name: str, part: str, rows: Any, text: Sequence[str], label: str, classes: Sequence[str] | None
+    name: str,
+    part: str,
+    rows: Any,
+    text: Sequence[str],
+    label: str,
+    classes: Sequence[str] | None,
+    others: OtherColumns = NO_COLUMNS,
 ) -> Iterator[tuple[int, str, str | None]]:
     """(row number, text, label name); the label is None for null, NaN, and -1 beside named classes."""
-    for number, (row_text, value) in enumerate(_joined(rows, text, label), start=1):
+    for number, (row_text, value) in enumerate(_joined(name, part, rows, text, label, others), start=1):
         if isinstance(value, list | dict):
             raise DataError(
                 f"{name}, split {part}, row {number}: {label!r} is {value!r:.40}, not one label; name another with "
@@ -229,11 +239,21 @@ def _rows(
             )
 
 
-def _joined(rows: Any, text: Sequence[str], label: str | None = None) -> Iterator[tuple[str, Any]]:
-    """Text and label of each row, read in blocks from the files of `datasets`."""
-    columns = rows.select_columns([*text, *([label] if label else [])])
+def _joined(
+    name: str,
+    part: str,
+    rows: Any,
+    text: Sequence[str],
+    label: str | None = None,
+    others: OtherColumns = NO_COLUMNS,
+) -> Iterator[tuple[str, Any]]:
+    """Text, with the other columns, and label of each row, read in blocks from the files of `datasets`."""
+    source = f"{name}, split {part}"
+    read = others.reader(source, rows.column_names, lambda number: f"{source}, row {number}", but=(*text, label))
+    columns = rows.select_columns([*text, *([label] if label else []), *others.names])
     for start in range(0, len(rows), _BLOCK):
         block = columns[start : start + _BLOCK]
         labels = block[label] if label else repeat(None)
-        for *texts, value in zip(*(block[column] for column in text), labels, strict=False):
-            yield "\n".join(part for part in texts if part), value
+        for offset, (*texts, value) in enumerate(zip(*(block[column] for column in text), labels, strict=False)):
+            fields = {column: block[column][offset] for column in others.names}
+            yield read(start + offset + 1, fields, "\n".join(part for part in texts if part)), value

@@ -21,6 +21,7 @@ from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplic
 from text_uda.data.lines import STDIN, read_stdin
 from text_uda.data.named import EMBEDDED, hint, load_embedded
 from text_uda.data.near_copies import have_near_copy
+from text_uda.data.row_columns import OtherColumns, row_key
 from text_uda.data.tables import Table, are_names_of_files, data_name, names_files, open_table
 from text_uda.data.texts import MappedTexts, distinct_places, keep, take_texts
 from text_uda.errors import DataError, listed
@@ -43,6 +44,9 @@ def load(
     test: Any = None,
     dev: Any = None,
     limit: int | None = None,
+    numeric: Names = None,
+    categorical: Names = None,
+    vector: Names = None,
     with_labels: bool = True,
 ) -> Corpus:
     """A data set by name, by hub id, from files, or from objects.
@@ -70,12 +74,15 @@ def load(
             side; the training side loses their texts. Rows with the text of a test row are dropped with a warning.
         limit: the most training texts, labeled texts first, and the most test rows. If all classes fit, the training
             texts are of all classes.
+        numeric, categorical, vector: columns to read beside the text, in each file and object: numbers; categories;
+            lists of numbers, all of one length. A blank field, None or NaN is missing. Rows are then distinct by text
+            and columns.
         with_labels: False takes all rows of a file or an object as texts without labels.
     Raises:
         DataError: there is no such data set, or a file or object is invalid; the message names file, row and remedy.
         MissingPartError: the source of the data set is not on this machine and cannot be downloaded.
     """
-    columns = Columns.named(text_column, label_column)
+    columns = Columns.named(text_column, label_column, OtherColumns.named(numeric, categorical, vector))
     folder = Path(source) if isinstance(source, str | Path) and is_saved_dataset_dict(Path(source)) else None
     if folder is not None:
         source = load_saved(folder)
@@ -152,17 +159,19 @@ def _usable_parts(parts: Mapping[str, Any], columns: Columns, *, with_labels: bo
 def _corpus(source: Any, columns: Columns, *, needs_test: bool, with_labels: bool) -> Corpus:
     name = str(source) if isinstance(source, str | Path) else None
     if name in EMBEDDED:
-        return load_embedded(name, columns.labels)
+        return load_embedded(name, columns.labels, columns.others)
     if name is None or name == STDIN or names_files(name):
         table = _opened(source, columns)
         text = columns.text_of_data(table)
         label = columns.label_of_data(table, text) if with_labels else None
         if label is None:
             why = "no label column" if with_labels else "the labels are ignored"
-            return _texts_alone(table, keep(read_texts(table, text_column=text)), why)
-        return _labeled(table, text, label, needs_test=needs_test, order=class_names(source, label))
+            return _texts_alone(table, keep(read_texts(table, text_column=text, others=columns.others)), why)
+        order = class_names(source, label)
+        return _labeled(table, text, label, columns.others, needs_test=needs_test, order=order)
     if name in KNOWN or (name.count("/") == 1 and not is_local(name)):
-        return load_hub(name, text_column=columns.only_name(TEXT), label_column=columns.only_name(LABEL))
+        names = {"text_column": columns.only_name(TEXT), "label_column": columns.only_name(LABEL)}
+        return load_hub(name, **names, others=columns.others)
     why = why_local(name) if is_local(name) else ""
     raise DataError(f"no data set and no file {name!r}{why}; {hint(name)}")
 
@@ -175,13 +184,15 @@ def _opened(source: Any, columns: Columns) -> Table:
     return open_table(Path(source), named=(*columns.texts, *columns.labels))
 
 
-def _labeled(table: Table, text: str, label: str, *, needs_test: bool, order: Sequence[str] | None) -> Corpus:
+def _labeled(
+    table: Table, text: str, label: str, others: OtherColumns, *, needs_test: bool, order: Sequence[str] | None
+) -> Corpus:
     """
     Args:
         needs_test: False if other rows replace the test side.
         order: the names of the classes in their order, None to sort them.
     """
-    rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled")
+    rows = read_labeled(table, text_column=text, label_column=label, blank_labels="unlabeled", others=others)
     labeled, blank = collect_parts(rows, table.path, classes=order, column=label)
     if not len(labeled):
         return _texts_alone(table, blank.texts, f"no label in {label!r}")
@@ -260,7 +271,8 @@ def _read_beside(corpus: Corpus, source: Any, columns: Columns) -> tuple[Labeled
     table = _opened(source, columns)
     text = columns.text_of_other(table)
     label = columns.label_of_other(table, text)
-    rows = read_labeled(table, text_column=text, label_column=label, classes=corpus.classes)
+    others = columns.others
+    rows = read_labeled(table, text_column=text, label_column=label, classes=corpus.classes, others=others)
     labeled = collect(rows, table.path, classes=corpus.classes)
     _warn_of_conflicts(table.path, labeled, "all rows count")
     return labeled, table.path
@@ -280,7 +292,7 @@ def _each(unlabeled: Any) -> Sequence[Any]:
 
 def _more_texts(source: Any, columns: Columns) -> Sequence[str]:
     table = _opened(source, columns)
-    return keep(read_texts(table, text_column=columns.text_of_other(table)))
+    return keep(read_texts(table, text_column=columns.text_of_other(table), others=columns.others))
 
 
 def _without_test(corpus: Corpus, more: Sequence[str]) -> Sequence[str]:
@@ -336,7 +348,7 @@ def _listed(names: Sequence[str]) -> str:
 def _limited(corpus: Corpus, limit: int) -> Corpus:
     def order(texts: Sequence[str], count: int) -> list[int]:
         """The indices of the texts with the smallest hashes; memory grows with `count` only."""
-        keyed = ((keyed_seed("limit", text), index) for index, text in enumerate(texts))
+        keyed = ((keyed_seed("limit", row_key(text)), index) for index, text in enumerate(texts))
         return [index for _, index in nsmallest(count, keyed)]
 
     def fewer(rows: Rows, *, all_classes: bool) -> Rows:
@@ -362,6 +374,6 @@ def _with_each_class(rows: Rows, places: list[int], classes: int) -> list[int]:
     in_order = sorted(range(len(places)), key=lambda index: (index not in firsts, index))
     kept = [places[index] for index in in_order[: len(places) - len(absent)]]
     return kept + [
-        min(np.flatnonzero(labels == label).tolist(), key=lambda place: keyed_seed("limit", rows.texts[place]))
+        min(np.flatnonzero(labels == label).tolist(), key=lambda place: keyed_seed("limit", row_key(rows.texts[place])))
         for label in absent
     ]

@@ -9,8 +9,9 @@ from text_uda.data.corpus import Corpus
 from text_uda.data.hub import KNOWN
 from text_uda.data.rated_snippets import NAMES, load_quintiles, load_sentiment
 from text_uda.data.rated_tasks import RatedLabel, load_labels, load_pooled
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
 from text_uda.data.wordnet_glosses import load_glosses
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 
 LABEL_COLUMNS: dict[str, tuple[str, ...]] = {"rated-labels": get_args(RatedLabel)}
 """The labels of embedded data sets that have several; without a name it is the first."""
@@ -38,20 +39,22 @@ TASKS: dict[str, Mapping[str, Mapping[str, Any]]] = {
 """The sets of several tasks: by task, the arguments of `load`."""
 
 
-def load_embedded(name: str, label_columns: tuple[str, ...] = ()) -> Corpus:
+def load_embedded(name: str, label_columns: tuple[str, ...] = (), others: OtherColumns = NO_COLUMNS) -> Corpus:
     """A data set without a hub; of one with several labels, by the first of `label_columns` that it has.
 
     Raises:
-        DataError: it has several labels, and none of these names.
+        DataError: it has several labels, and none of these names, or it lacks one of the other columns.
         MissingPartError: its source is not on this machine and cannot be downloaded.
     """
+    if others:
+        raise DataError(f"{name} has no columns beside the text and its label: leave out {listed(others.names)}")
     labels = LABEL_COLUMNS.get(name)
     if labels is None:
         return EMBEDDED[name][1]()
     label = next((column for column in label_columns if column in labels), None if label_columns else labels[0])
     if label is None:
-        others = " or ".join(map(repr, label_columns))
-        raise DataError(f"{name} has the labels {', '.join(labels)}, and not {others}; name one of them")
+        names = " or ".join(map(repr, label_columns))
+        raise DataError(f"{name} has the labels {', '.join(labels)}, and not {names}; name one of them")
     return EMBEDDED[name][1](label)
 
 

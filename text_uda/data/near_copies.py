@@ -1,11 +1,16 @@
-"""Near copies: texts that differ only in case, punctuation and spaces. A split never separates them."""
+"""Near copies: texts that differ only in case, punctuation and spaces. A split never separates them.
+
+Rows with other columns are no near copies, whatever their texts.
+"""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from zlib import crc32
 
 import numpy as np
 
+from text_uda.data.row_columns import RowText
 from text_uda.data.texts import text_keys
 from text_uda.text.numbers import find_numbers
 from translation_cache.keyset import KeySet
@@ -30,11 +35,14 @@ _DROPPED = _Dropped()
 def essence(text: str) -> str:
     """A string that near copies share: letters, digits and symbols, then on a second line its numbers, if any.
 
-    The numbers tell 3.5 from 35, and 2-1 from 21. For a text of punctuation only, it is the text without spaces.
+    The numbers tell 3.5 from 35, and 2-1 from 21. For a text of punctuation only, it is the text without spaces. A text
+    with columns has a third line, which those of the same columns share.
     """
     normal = text if text.isascii() else unicodedata.normalize("NFKC", text)
     letters = normal.casefold().translate(_DROPPED) or "".join(text.split())
     numbers = find_numbers(normal)
+    if isinstance(text, RowText):
+        return f"{letters}\n{' '.join(numbers)}\n{text.key}"
     return f"{letters}\n{' '.join(numbers)}" if numbers else letters
 
 
@@ -68,8 +76,11 @@ def _keys(texts: Sequence[str]) -> np.ndarray:
 
     def letters() -> Iterator[str]:
         for row, text in enumerate(texts):
-            first_line, _, numbers = essence(text).partition("\n")
-            checksums[row] = crc32(numbers.encode())
+            first_line, _, others = essence(text).partition("\n")
+            if isinstance(text, RowText):  # many rows can share a text: 32 bits would not tell their columns apart
+                checksums[row] = int.from_bytes(blake2b(others.encode(), digest_size=8).digest(), "big")
+            else:
+                checksums[row] = crc32(others.encode())
             yield first_line
 
     keys = text_keys(letters())

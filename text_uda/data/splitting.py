@@ -10,6 +10,7 @@ import numpy as np
 
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split, digest_of
 from text_uda.data.near_copies import copy_groups, essence, first_copies
+from text_uda.data.row_columns import row_key
 from text_uda.data.texts import sorted_distinct, take_texts
 from text_uda.errors import DataError, SettingsError
 from text_uda.keyed_random import keyed_seed
@@ -119,7 +120,7 @@ def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
     If near copies have several labels, it is a row of the rarest class.
     """
     groups = copy_groups(corpus.train.texts)
-    seeds = (keyed_seed("split", seed, text).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
+    seeds = (keyed_seed("split", seed, row_key(text)).to_bytes(KEY_BYTES, "big") for text in corpus.train.texts)
     keys = keys_from_bytes(b"".join(seeds))
     label_of = np.asarray(corpus.train.labels, dtype=np.int64)
     size = np.bincount(label_of, minlength=len(corpus.classes))
@@ -230,7 +231,7 @@ def _unlabeled_pool(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
 
 
 def _fewer(texts: Sequence[str], count: int, seed: int) -> Sequence[str]:
-    keyed = ((keyed_seed("unlabeled", seed, text), index) for index, text in enumerate(texts))
+    keyed = ((keyed_seed("unlabeled", seed, row_key(text)), index) for index, text in enumerate(texts))
     return take_texts(texts, np.array(sorted(index for _, index in nsmallest(count, keyed)), dtype=np.int64))
 
 

@@ -14,6 +14,7 @@ from typing import overload
 import numpy as np
 import pyarrow as pa
 
+from text_uda.data.row_columns import RowText, row_key
 from text_uda.errors import DataError
 from translation_cache.key import KEY_BYTES, keys_from_bytes
 from translation_cache.keyset import KeySet
@@ -132,7 +133,7 @@ def in_blocks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def keep(texts: Iterable[str]) -> Sequence[str]:
-    """The texts as a sequence: a tuple, or a mapped file if they exceed IN_MEMORY.
+    """The texts as a sequence: a tuple, or a mapped file if they exceed IN_MEMORY. Rows with columns stay in memory.
 
     Raises:
         DataError: a text for the file holds half a surrogate pair.
@@ -144,7 +145,7 @@ def keep(texts: Iterable[str]) -> Sequence[str]:
     for block in blocks:
         held.append(block)
         size += sum(map(len, block)) + _STRING_BYTES * len(block)
-        if size > IN_MEMORY:
+        if size > IN_MEMORY and not isinstance(block[0], RowText):
             return MappedTexts(_written(chain(_popped(held), blocks)))
     return tuple(chain.from_iterable(held))
 
@@ -171,8 +172,11 @@ def has_half_pair(text: str) -> bool:
 
 
 def text_keys(texts: Iterable[str]) -> np.ndarray:
-    """A 128-bit hash of each text, (N, 2) uint64; texts with equal hashes count as equal. Memory: 16 bytes per text."""
-    return digests(text.encode("utf-8", "surrogatepass") for text in texts)
+    """A 128-bit hash of each text, with its columns, (N, 2) uint64; texts with equal hashes count as equal.
+
+    Memory: 16 bytes per text.
+    """
+    return digests(row_key(text).encode("utf-8", "surrogatepass") for text in texts)
 
 
 def digests(contents: Iterable[bytes]) -> np.ndarray:

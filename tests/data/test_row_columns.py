@@ -1,0 +1,157 @@
+"""Columns beside the text: how they are read, and that rows are keyed by text and columns."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from text_uda.data import Rows, load, split
+from text_uda.data.near_copies import copy_groups, essence
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
+from text_uda.data.texts import distinct_places, sorted_distinct
+from text_uda.errors import DataError
+
+PRICE = OtherColumns.named(numeric="price")
+
+
+def frame(rows: int = 60) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "text": [f"the film number {i // 2} is very good" for i in range(rows)],  # each text twice
+            "label": ["yes" if i % 2 else "no" for i in range(rows)],
+            "price": [float(i % 2) for i in range(rows)],
+            "shop": ["north" if i % 3 else None for i in range(rows)],
+            "image": [[0.5, float(i)] for i in range(rows)],
+        }
+    )
+
+
+def written(frame: pd.DataFrame, path: Path) -> Path:
+    if path.suffix == ".csv":
+        frame.assign(image=frame["image"].map(json.dumps)).to_csv(path, index=False)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    return path
+
+
+ALL = {"numeric": ("price",), "categorical": ("shop",), "vector": ("image",)}
+
+
+def test_a_row_text_is_its_text_and_equals_by_columns_too() -> None:
+    one, same, other = (RowText("a film", PRICE, [value]) for value in (1.0, 1.0, 2.0))
+    assert one == same and hash(one) == hash(same)
+    assert one != other and one != "a film"
+    assert str(one) == "a film" and one.upper() == "A FILM"
+    assert sorted_distinct([other, one, same]) == sorted_distinct([same, other])
+    assert distinct_places([one, other, same]).tolist() == [0, 1]
+    assert len({*copy_groups([one, other, same]).tolist()}) == 2
+    near = RowText("A film!", PRICE, [1.0])
+    assert essence(near) == essence(one) != essence(other)
+    assert len({*copy_groups([one, near]).tolist()}) == 1
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_every_format_reads_the_same_columns(name: str, tmp_path: Path) -> None:
+    from_frame = load(frame(), **ALL)
+    from_file = load(written(frame(), tmp_path / name), **ALL)
+    assert from_file.digest == from_frame.digest
+    row = from_file.train.texts[0]
+    assert isinstance(row, RowText) and row.columns.names == ("price", "shop", "image")
+    price, _, image = row.values
+    assert price in (0.0, 1.0) and np.frombuffer(image, "<f4")[0] == 0.5
+
+
+def test_a_dataset_reads_the_same_columns() -> None:
+    from datasets import Dataset
+
+    assert load(Dataset.from_pandas(frame()), **ALL).digest == load(frame(), **ALL).digest
+
+
+def test_the_hub_reads_columns() -> None:
+    from datasets import Dataset
+
+    from text_uda.data.hub import from_parts
+
+    parts = {"train": Dataset.from_pandas(frame())}
+    columns = OtherColumns.named(**ALL)
+    corpus = from_parts("a/b", parts, text=("text",), label="label", description="", others=columns)
+    assert corpus.digest == load(frame(), **ALL).digest
+
+
+def test_equal_texts_with_other_columns_stay_two_rows() -> None:
+    corpus = load(frame(), numeric="price")
+    assert len(corpus.train) + len(corpus.test) == 60 and not len(corpus.unused)
+    parts = split(corpus, labels=4, seed=0)
+    rows = [*parts.labeled.texts, *parts.unlabeled, *parts.dev.texts]
+    assert len({*rows}) == len(rows) == len(corpus.train)
+    assert len({*map(str, rows)}) < len(rows)
+    assert parts.columns.names == ("price",)
+    distinct = frame()[::2].assign(label=["yes", "no"] * 15)
+    without, with_columns = (load(distinct, **columns) for columns in ({}, {"numeric": "price"}))
+    assert without.train.columns is NO_COLUMNS and without.digest != with_columns.digest
+
+
+def test_the_order_of_a_file_changes_no_split() -> None:
+    parts = [split(load(data, **ALL), labels=6, seed=3, unlabeled=10) for data in (frame(), frame()[::-1])]
+    assert {*parts[0].labeled.texts} == {*parts[1].labeled.texts}
+    assert parts[0].unlabeled == parts[1].unlabeled
+
+
+def test_columns_overlap_with_the_test_side_only_as_rows() -> None:
+    data = frame()
+    test = data.iloc[:2].assign(price=[0.0, 7.0])  # the first row occurs in the data, the second with another price
+    corpus = load(data, test=test, numeric="price")
+    assert len(corpus.unused) == 1 and len(corpus.train) == 59
+
+
+def test_limit_and_joined_rows_keep_columns() -> None:
+    corpus = load(frame(), limit=20, numeric="price")
+    assert corpus.train.columns == PRICE
+    assert Rows.joined(corpus.train, corpus.test).columns == PRICE
+
+
+BAD = [
+    ("price", ["good"], {"numeric": "price"}, "row 1: 'price' is 'good', not a number"),
+    ("price", [1.0, float("inf")], {"numeric": "price"}, "row 2: 'price' is inf, and numbers are finite"),
+    ("price", [[1.0]], {"numeric": "price"}, "a list of numbers is a --vector"),
+    ("image", [[1.0, 2.0], [1.0]], {"vector": "image"}, "row 2: 'image' has 1 numbers, and that of row 1 has 2"),
+    ("image", [[1.0, float("nan")]], {"vector": "image"}, "row 1: 'image' has a number that is missing, not finite"),
+    ("image", ["north"], {"vector": "image"}, "row 1: 'image' is 'north', not a list of numbers"),
+    ("image", [3.0], {"vector": "image"}, "row 1: 'image' is 3.0, not a list of numbers; a single number is --numeric"),
+    ("shop", [["a"]], {"categorical": "shop"}, r"row 1: 'shop' is \['a'\], not one category"),
+    ("price", [1.0], {"numeric": "cost"}, "the DataFrame has no column 'cost'; it has: text, label, price"),
+    ("price", [1.0], {"categorical": "label"}, "'label' is the text or the label"),
+    ("price", [1.0], {"categorical": "price", "numeric": "price"}, "'price' is named twice"),
+]
+
+
+@pytest.mark.parametrize(("column", "values", "options", "message"), BAD)
+def test_bad_columns_are_one_clear_line(column: str, values: list, options: dict, message: str) -> None:
+    data = frame().astype(object)
+    data[column] = [*values, *[values[0]] * (len(data) - len(values))]
+    with pytest.raises(DataError, match=message) as caught:
+        load(data, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_beside_need_the_columns_too() -> None:
+    with pytest.raises(DataError, match="has no column 'price'"):
+        load(frame(), unlabeled=frame().drop(columns="price").drop(columns="label"), numeric="price")
+    with pytest.raises(DataError, match="has no columns beside the text"):
+        load("movie-snippets", numeric="price")
+
+
+def test_missing_values_are_none(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    data = frame().astype(object)
+    data.loc[0, ["price", "image"]] = [None, None]
+    path = tmp_path / "a.parquet"
+    data.to_parquet(path)
+    with caplog.at_level(logging.WARNING):
+        corpus = load(path, **ALL)
+    rows = [*corpus.train.texts, *corpus.test.texts]
+    assert sum(row.values[0] is None and row.values[2] is None for row in rows) == 1
