@@ -32,7 +32,7 @@ LAYERS = [
     {"runs.run_files", "runs.model_files", "runs.decisive_settings", "runs.provenance"},
     {"model", "runs.directory"},  # a pretraining run is an encoder
     {"paraphrasing", "augment"},
-    {"objectives"},
+    {"objectives", "fusion"},
     {"runs"},
     {"training"},
     {"tasks"},

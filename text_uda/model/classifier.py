@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Embedded, Features, Inputs, Tokens, pad_left
+from text_uda.model.joined_columns import fusion_of, last_linear, needed_columns
 from text_uda.model.linear_head import CLASSIFIER_OF_STATES, is_linear, linear_logits
 from text_uda.model.micro_batches import row_lengths, split_into_passes
 from text_uda.model.mixing import Mixing
@@ -77,7 +78,7 @@ class Classifier:
         self.model = model
         self.tokens_per_pass = tokens_per_pass
         self.token_counts = TokenCounts()
-        self._last_linear = _find_last_linear(model)
+        self._last_linear = last_linear(model)
 
     def __call__(self, inputs: Inputs, *, mixing: Mixing | None = None, layer: int = 0) -> ClassifierOutput:
         """Run B rows.
@@ -132,18 +133,17 @@ class Classifier:
 
     def _recomputed(self, run: Callable[[Inputs], tuple[Tensor, ...]], inputs: Tokens | Embedded) -> tuple[Tensor, ...]:
         """As `run`, with activations recomputed in the backward pass."""
-        kind, training = type(inputs), self.model.training
+        training, values_of = self.model.training, "values" if isinstance(inputs, Embedded) else "input_ids"
 
         def run_again(rows: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
             training_now = self.model.training
             self.model.train(training)  # as in the first run: the backward pass may come in another mode
             try:
-                return run(kind(rows, mask, inputs.lengths))
+                return run(replace(inputs, **{values_of: rows}, attention_mask=mask))
             finally:
                 self.model.train(training_now)
 
-        values = inputs.values if isinstance(inputs, Embedded) else inputs.input_ids
-        return checkpoint(run_again, values, inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
+        return checkpoint(run_again, getattr(inputs, values_of), inputs.attention_mask, use_reentrant=False)  # pyright: ignore[reportReturnType]
 
     def _run_mixed(self, inputs: Inputs, mixing: Mixing, layer: int) -> ClassifierOutput:
         """Rows are mixed position by position, so they have to be padded."""
@@ -155,7 +155,11 @@ class Classifier:
         mask = inputs.attention_mask
         # The head, which may pool over positions, gets the positions of either row; the encoder starts with each row's.
         with _mixed_after(layers(self.model), layer, mixing, mask), _encoder_mask(self.model, mask):
-            return self._run(replace(inputs, attention_mask=mixing.either(mask), lengths=None), padded=True)
+            mixed = replace(inputs, attention_mask=mixing.either(mask), lengths=None)
+            fusion = fusion_of(self.model)
+            if fusion is not None and not fusion.joins_before(layer):  # else the states that are mixed have them
+                mixed = replace(mixed, columns=mixing(needed_columns(inputs)))
+            return self._run(mixed, padded=True)
 
     def last_layer(self, hidden: Float[Tensor, "B H"]) -> Float[Tensor, "B C"]:
         """The logits of hidden vectors."""
@@ -170,10 +174,11 @@ class Classifier:
 
     def _mix_inputs(self, inputs: Inputs, mixing: Mixing) -> Inputs:
         embedded = self.embed(inputs)
+        columns = None if inputs.columns is None else mixing(inputs.columns)
         if isinstance(embedded, Features):
-            return Features(mixing(embedded.values))
+            return Features(mixing(embedded.values), columns)
         mask = embedded.attention_mask
-        return Embedded(mixing(_zero_padding(embedded.values, mask)), mixing.either(mask))
+        return Embedded(mixing(_zero_padding(embedded.values, mask)), mixing.either(mask), columns=columns)
 
 
 @contextmanager
@@ -203,13 +208,34 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
 
     Args:
         padded: run the layers on padded rows even if the encoder can run without padding.
+    Raises:
+        SettingsError: a fused model gets rows without columns.
     """
+    if (fusion := fusion_of(model)) is None:
+        return _logits_of_text(model, inputs, padded=padded)
+    columns = needed_columns(inputs)
+    if fusion.joins_features:
+        features = inputs.values if isinstance(inputs, Features) else encode(model, inputs)
+        inputs = Features(fusion.features(features, columns), columns)
+    text = _logits_of_text(model, inputs, padded=padded, joined=fusion.joined(model, columns))
+    return fusion.logits(text, columns)
+
+
+def _logits_of_text(
+    model: PreTrainedModel, inputs: Inputs, *, padded: bool, joined: AbstractContextManager[None] | None = None
+) -> Float[Tensor, "B ..."]:
+    """
+    Args:
+        joined: a block in which modules of the model read the columns too; it follows the hooks of packed rows.
+    """
+    joined = nullcontext() if joined is None else joined
     if isinstance(inputs, Features):
         head = linear_logits if is_linear(model) else HEADS[model.config.model_type]
-        return head(model, inputs.values)
+        with joined:
+            return head(model, inputs.values)
     if model.config.model_type in PADDED_LEFT:
         inputs = pad_left(inputs)
-    with _without_padding(model, inputs) if not padded else nullcontext():
+    with _without_padding(model, inputs) if not padded else nullcontext(), joined:
         return model(**_values(inputs), attention_mask=inputs.attention_mask).logits
 
 
@@ -227,7 +253,8 @@ def embed(model: PreTrainedModel, tokens: Tokens) -> Embedded:
     Without ids, RoBERTa counts the positions of padding on instead of giving them the position of the pad token.
     Padding is on the right and nothing attends to it, so no position ids are needed.
     """
-    return Embedded(model.get_input_embeddings()(tokens.input_ids), tokens.attention_mask, tokens.lengths)
+    values = model.get_input_embeddings()(tokens.input_ids)
+    return Embedded(values, tokens.attention_mask, tokens.lengths, tokens.columns)
 
 
 def at_least_float32(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
@@ -273,14 +300,6 @@ def shares_layers(config: Any) -> bool:
 def depth(model: PreTrainedModel) -> int:
     """The number of pretrained layers: all but the averaging layer."""
     return len(layers(model)) - bool(getattr(model.config, "averaging_layer", False))
-
-
-def _find_last_linear(model: PreTrainedModel) -> nn.Linear:
-    classes = number_of_classes(model)
-    candidates = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == classes]
-    if not candidates:
-        raise SettingsError(f"a {model.config.model_type!r} model has no linear layer that computes the logits")
-    return candidates[-1]
 
 
 def _zero_padding(values: Float[Tensor, "B T D"], mask: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:

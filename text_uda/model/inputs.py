@@ -1,10 +1,10 @@
 """The inputs of a model: token ids (padded to the longest row), their embeddings, or features of a frozen encoder.
 
-Shapes: B any rows, R some of them, L labeled rows, U unlabeled rows, T tokens, D width.
+Shapes: B any rows, R some of them, L labeled rows, U unlabeled rows, T tokens, D width, M numbers of other columns.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ class Tokens:
     attention_mask: Int64[Tensor, "B T"]  # 1 at tokens, 0 at padding
     lengths: Lengths | None = None
     """The tokens of each row, if they are its first positions and no GPU has to be asked for their number."""
+    columns: Float[Tensor, "B M"] | None = None
+    """The other columns of each row, as a fused model reads them."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -28,14 +30,15 @@ class Tokens:
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Tokens":
         """These rows, with the first `width` positions of each. The lengths are kept if `rows` is on the CPU."""
         ids, mask = _take(rows, width, self.input_ids, self.attention_mask)
-        return Tokens(ids, mask, _lengths_of(rows, width, self.lengths))
+        return Tokens(ids, mask, _lengths_of(rows, width, self.lengths), _rows_of(self.columns, rows))
 
     def to(self, device: torch.device) -> "Tokens":
         ids, mask = (part.to(device, non_blocking=True) for part in (self.input_ids, self.attention_mask))
-        return Tokens(ids, mask, self.lengths)
+        return Tokens(ids, mask, self.lengths, _to(self.columns, device))
 
     def pin_memory(self) -> "Tokens":
-        return Tokens(self.input_ids.pin_memory(), self.attention_mask.pin_memory(), self.lengths)
+        pinned = self.input_ids.pin_memory(), self.attention_mask.pin_memory()
+        return Tokens(*pinned, self.lengths, _pinned(self.columns))
 
 
 @dataclass(frozen=True)
@@ -45,37 +48,41 @@ class Embedded:
     values: Float[Tensor, "B T D"]
     attention_mask: Int64[Tensor, "B T"]
     lengths: Lengths | None = None  # see `Tokens`
+    columns: Float[Tensor, "B M"] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Embedded":
         values, mask = _take(rows, width, self.values, self.attention_mask)
-        return Embedded(values, mask, _lengths_of(rows, width, self.lengths))
+        return Embedded(values, mask, _lengths_of(rows, width, self.lengths), _rows_of(self.columns, rows))
 
     def to(self, device: torch.device) -> "Embedded":
         values, mask = (part.to(device, non_blocking=True) for part in (self.values, self.attention_mask))
-        return Embedded(values, mask, self.lengths)
+        return Embedded(values, mask, self.lengths, _to(self.columns, device))
 
     def pin_memory(self) -> "Embedded":
-        return Embedded(self.values.pin_memory(), self.attention_mask.pin_memory(), self.lengths)
+        pinned = self.values.pin_memory(), self.attention_mask.pin_memory()
+        return Embedded(*pinned, self.lengths, _pinned(self.columns))
 
 
 @dataclass(frozen=True)
 class Features:
     values: Float[Tensor, "B D"]  # the hidden states that the head reads
+    columns: Float[Tensor, "B M"] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, rows: Int64[Tensor, " R"], width: int | None = None) -> "Features":
-        return Features(*_take(rows, None, self.values))
+        (values,) = _take(rows, None, self.values)
+        return Features(values, _rows_of(self.columns, rows))
 
     def to(self, device: torch.device) -> "Features":
-        return Features(self.values.to(device, non_blocking=True))
+        return Features(self.values.to(device, non_blocking=True), _to(self.columns, device))
 
     def pin_memory(self) -> "Features":
-        return Features(self.values.pin_memory())
+        return Features(self.values.pin_memory(), _pinned(self.columns))
 
 
 Inputs = Tokens | Embedded | Features
@@ -138,13 +145,16 @@ def pad(rows: Sequence[np.ndarray], *, pad_id: int) -> Tokens:
 def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
     """The rows of all parts, which have to be of one kind, in order."""
     if all(isinstance(part, Features) for part in parts):
-        return Features(torch.cat([part.values for part in parts if isinstance(part, Features)]))
+        return Features(
+            torch.cat([part.values for part in parts if isinstance(part, Features)]), _joined_columns(parts)
+        )
     if all(isinstance(part, Embedded) for part in parts):
         embedded = [part for part in parts if isinstance(part, Embedded)]
         return Embedded(
             _concatenate_padded([part.values for part in embedded], fill=0.0),
             _concatenate_padded([part.attention_mask for part in embedded], fill=0),
             _joined_lengths(embedded),
+            _joined_columns(parts),
         )
     tokens = [part for part in parts if isinstance(part, Tokens)]
     assert len(tokens) == len(parts), "token ids, embeddings and features do not mix in a batch"
@@ -152,6 +162,7 @@ def concatenate(parts: Sequence[Inputs], *, pad_id: int) -> Inputs:
         _concatenate_padded([part.input_ids for part in tokens], fill=pad_id),
         _concatenate_padded([part.attention_mask for part in tokens], fill=0),
         _joined_lengths(tokens),
+        _joined_columns(parts),
     )
 
 
@@ -159,10 +170,10 @@ def pad_to_width(inputs: Inputs, width: int, *, pad_id: int) -> Inputs:
     """The same rows, padded to T = `width`, which is at least the present T."""
     if isinstance(inputs, Tokens):
         ids = _pad_tensor(inputs.input_ids, width, fill=pad_id)
-        return Tokens(ids, _pad_tensor(inputs.attention_mask, width, fill=0), inputs.lengths)
+        return replace(inputs, input_ids=ids, attention_mask=_pad_tensor(inputs.attention_mask, width, fill=0))
     if isinstance(inputs, Embedded):
         values = _pad_tensor(inputs.values, width, fill=0.0)
-        return Embedded(values, _pad_tensor(inputs.attention_mask, width, fill=0), inputs.lengths)
+        return replace(inputs, values=values, attention_mask=_pad_tensor(inputs.attention_mask, width, fill=0))
     return inputs
 
 
@@ -174,8 +185,9 @@ def pad_left(inputs: Tokens | Embedded) -> Tokens | Embedded:
     source = (positions - padding) % mask.shape[1]  # (B, T) the position that each position reads
     shifted = mask.gather(1, source)
     if isinstance(inputs, Tokens):
-        return Tokens(inputs.input_ids.gather(1, source), shifted)
-    return Embedded(inputs.values.gather(1, source[..., None].expand_as(inputs.values)), shifted)
+        return Tokens(inputs.input_ids.gather(1, source), shifted, columns=inputs.columns)
+    values = inputs.values.gather(1, source[..., None].expand_as(inputs.values))
+    return Embedded(values, shifted, columns=inputs.columns)
 
 
 def padded_width(inputs: Inputs) -> int:
@@ -186,6 +198,24 @@ def padded_width(inputs: Inputs) -> int:
 def _take(rows: Int64[Tensor, " R"], width: int | None, *parts: Tensor) -> tuple[Tensor, ...]:
     rows = rows.to(parts[0].device, non_blocking=True)
     return tuple(part[rows, :width] for part in parts)
+
+
+def _rows_of(columns: Tensor | None, rows: Int64[Tensor, " R"]) -> Tensor | None:
+    return None if columns is None else columns[rows.to(columns.device, non_blocking=True)]
+
+
+def _to(columns: Tensor | None, device: torch.device) -> Tensor | None:
+    return None if columns is None else columns.to(device, non_blocking=True)
+
+
+def _pinned(columns: Tensor | None) -> Tensor | None:
+    return None if columns is None else columns.pin_memory()
+
+
+def _joined_columns(parts: Sequence[Inputs]) -> Tensor | None:
+    columns = [part.columns for part in parts if part.columns is not None]
+    assert len(columns) in (0, len(parts)), "all rows of a batch have columns, or none has"
+    return torch.cat(columns) if columns else None
 
 
 def _lengths_of(rows: Int64[Tensor, " R"], width: int | None, lengths: Lengths | None) -> Lengths | None:

@@ -91,6 +91,6 @@ def augmented_view(
     else:
         before = embed(model, tokens)
         after = augmentation.on_embeddings(before.values, mask, generator)
-        view = Embedded(after, before.attention_mask * after.any(dim=-1))
+        view = Embedded(after, before.attention_mask * after.any(dim=-1), columns=before.columns)
         changed = (after != before.values).float().mean(dim=-1)
     return view, (changed * mask).sum() / mask.sum().clamp_min(1)

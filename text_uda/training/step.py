@@ -302,7 +302,8 @@ class Step(nn.Module):
         width = distributed.largest_int(padded_width(tokens), tokens.input_ids.device)
         wide = pad_to_width(tokens, width, pad_id=pad_id(self.model))
         assert isinstance(wide, Tokens)
-        return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask))
+        columns = None if wide.columns is None else distributed.gathered(wide.columns)
+        return Tokens(distributed.gathered(wide.input_ids), distributed.gathered(wide.attention_mask), columns=columns)
 
     def _equally_wide(self, batch: Batch) -> Batch:
         """Several processes pad to the same width, because rows may be mixed across processes."""

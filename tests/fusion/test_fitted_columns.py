@@ -1,0 +1,78 @@
+"""Columns as numbers: by hand, fitted on training rows alone, kept in JSON."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from text_uda.data.row_columns import OtherColumns, RowText
+from text_uda.errors import DataError, SettingsError
+from text_uda.fusion.fitted_columns import FittedColumns
+
+COLUMNS = OtherColumns.named(numeric="year", categorical="country", vector="image")
+
+
+def row(year, country, image=(0.0, 2.0)):
+    vector = None if image is None else np.asarray(image, "<f4").tobytes()
+    return RowText("a film", COLUMNS, [year, country, vector])
+
+
+TRAINING = [row(1.0, "es", (0.0, 2.0)), row(3.0, "es", (2.0, 2.0)), row(None, "rare"), row(2.0, None, None)]
+
+
+def test_by_hand():
+    fitted = FittedColumns.fit(TRAINING[:2], TRAINING[2:])
+    deviation = np.std([1.0, 3.0, 2.0])
+    encoded = fitted.encode([*TRAINING, row(1e9, "fr")])
+    # year, missing | es, unseen, missing | image, image, missing
+    assert encoded[0, :5].tolist() == pytest.approx([-1 / deviation, 0, 1, 0, 0], rel=1e-6)
+    assert encoded[2, :5].tolist() == [0, 1, 0, 1, 0]  # a category of one row is unseen
+    assert encoded[3, 2:].tolist() == [0, 0, 1, 0, 0, 1]
+    assert encoded[4, :5].tolist() == [10, 0, 0, 1, 0]  # no number is further than ten deviations
+    assert encoded[:3, 6].tolist() == [0, 0, 0]  # a constant one says nothing
+    assert fitted.size == 8 == encoded.shape[1] and encoded.dtype == torch.float32
+
+
+def test_a_record_gives_the_same_numbers_and_names():
+    fitted = FittedColumns.fit(TRAINING)
+    again = FittedColumns.from_record(json.loads(json.dumps(fitted.record())))
+    assert again == fitted and again.names == COLUMNS
+    assert torch.equal(again.encode(TRAINING), fitted.encode(TRAINING))
+
+
+def test_column_dropout_makes_whole_columns_missing():
+    fitted = FittedColumns.fit(TRAINING)
+    columns = fitted.encode([TRAINING[0]] * 2000)
+    dropped = fitted.dropped(columns, 0.25, key=7)
+    missing = fitted.encode([row(None, None, None)])[0]
+    for part in (slice(0, 2), slice(2, 5), slice(5, 8)):
+        is_missing = (dropped[:, part] == missing[part]).all(dim=1)
+        assert 0.2 < is_missing.float().mean() < 0.3
+        assert (dropped[~is_missing][:, part] == columns[0, part]).all()
+    assert torch.equal(dropped, fitted.dropped(columns, 0.25, key=7))
+    assert not torch.equal(dropped, fitted.dropped(columns, 0.25, key=8))
+
+
+def test_bad_columns_are_one_clear_line(caplog):
+    many = [row(1.0, f"user {i}") for i in range(100_000)]
+    cases = [
+        (DataError, "'country' has 100,000 categories in 100,000 training rows, and at most 1,000", many),
+        (DataError, "'year' is blank in all 2 training rows", [row(None, "es"), row(None, "es")]),
+        (DataError, "vectors of the column 'image' have 1, 2 numbers", [row(1.0, "a"), row(1.0, "a", (1.0,))]),
+        (
+            SettingsError,
+            r"row 2 \('plain'\) has no columns beside the text, and year, country, image",
+            [*TRAINING[:1], "plain"],
+        ),
+    ]
+    for kind, message, rows in cases:
+        with pytest.raises(kind, match=message) as caught:
+            FittedColumns.fit(rows)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="'image' have 2, 3 numbers"):
+        FittedColumns.fit(TRAINING).encode([row(1.0, "es", (1.0, 2.0, 3.0))])
+    with caplog.at_level(logging.WARNING):
+        FittedColumns.fit([row(1.0, "es"), row(1.0, "es")])
+    assert "'year' has one value in all training rows" in caplog.text

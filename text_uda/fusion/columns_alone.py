@@ -1,0 +1,40 @@
+"""The columns without the text: what they are worth by themselves."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnsAlone:
+    """The classifier of the columns of `Late`, without the text."""
+
+    name: ClassVar[str] = "columns"
+
+    learning_rate: float = 1e-3
+    """Peak learning rate of the classifier of the columns."""
+
+    column_dropout: float = 0.0
+    """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
+
+    hidden: int = 64
+    """Units of the hidden layer of the columns."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def module(self, sizes: Sizes) -> "OfColumnsAlone":
+        return OfColumnsAlone(sizes, self.hidden)
+
+
+class OfColumnsAlone(FusionModule):
+    def __init__(self, sizes: Sizes, hidden: int) -> None:
+        super().__init__()
+        self.of_columns = ColumnNet(sizes, hidden)
+
+    def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
+        return 0 * text + self.of_columns(columns).to(text.dtype)  # every trained weight keeps a gradient

@@ -1,0 +1,59 @@
+"""Late fusion: the logits of the text and those of the columns are added, and each has a loss of its own.
+
+    logits = f(text) + g(m)        loss = objectives(logits) + CE(f(text), y) + CE(g(m), y)
+
+Both are classifiers in their own right, so one that is of no use cannot hide behind the other. g has one hidden layer,
+and is zero at first.
+
+Source: decision fusion as in Snoek et al. 2005, "Early versus Late Fusion in Semantic Video Analysis" (ACM Multimedia),
+with the sum of logits, the product rule of Kittler et al. 1998, "On Combining Classifiers" (IEEE TPAMI 20), Equation 7,
+without the priors.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings, supervised
+
+
+@dataclass(frozen=True, kw_only=True)
+class Late:
+    """The logits of text and columns are added."""
+
+    name: ClassVar[str] = "late"
+
+    learning_rate: float = 1e-3
+    """Peak learning rate of the classifier of the columns."""
+
+    column_dropout: float = 0.0
+    """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
+
+    hidden: int = 64
+    """Units of the hidden layer of the columns."""
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def module(self, sizes: Sizes) -> "LateFusion":
+        return LateFusion(sizes, self.hidden)
+
+
+class LateFusion(FusionModule):
+    def __init__(self, sizes: Sizes, hidden: int) -> None:
+        super().__init__()
+        self.of_columns = ColumnNet(sizes, hidden)
+
+    def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
+        return text + self.of_columns(columns).to(text.dtype)
+
+    def own_losses(
+        self, logits: Float[Tensor, "L C"] | None, columns: Float[Tensor, "L M"], labels: Tensor
+    ) -> dict[str, Tensor]:
+        of_columns = self.of_columns(columns).float()
+        losses = {"columns_loss": supervised(of_columns, labels)}
+        if logits is not None:
+            losses["text_loss"] = supervised(logits - of_columns, labels)
+        return losses

@@ -1,0 +1,66 @@
+"""A fused model: its texts have other columns, which a submodule `fusion` joins with the text.
+
+As a submodule it is trained, averaged, kept in checkpoints and moved to a GPU with the model. What it does is in
+`text_uda.fusion`, one way in each file.
+
+Shapes: B rows, D width of the features, H of the input of the last linear layer, C classes, M numbers of the columns.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from text_uda.errors import SettingsError
+from text_uda.model.inputs import Inputs
+
+ATTRIBUTE = "fusion"
+
+
+class Fusing(Protocol):
+    """A way to join columns with a text. A fusion has a part in one of these methods, and is the identity elsewhere."""
+
+    @property
+    def joins_features(self) -> bool:
+        """Whether it joins at the features that the head reads, which then are computed first."""
+        ...
+
+    def joins_before(self, layer: int) -> bool:
+        """Whether states after `layer` layers have the columns in them."""
+        ...
+
+    def features(self, features: Float[Tensor, "B D"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B D"]: ...
+
+    def joined(self, model: PreTrainedModel, columns: Float[Tensor, "B M"]) -> AbstractContextManager[None]:
+        """A block in which the modules of the model read the columns of its rows."""
+        ...
+
+    def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
+        """The logits of rows, from those that the model gives."""
+        ...
+
+
+def fusion_of(model: Any) -> Fusing | None:
+    return getattr(model, ATTRIBUTE, None)
+
+
+def needed_columns(inputs: Inputs) -> Float[Tensor, "B M"]:
+    """Raises SettingsError for texts alone: a fused model does not answer from them in silence."""
+    if inputs.columns is None:
+        raise SettingsError("this model reads a text together with the other columns of its row, and these are missing")
+    return inputs.columns
+
+
+def last_linear(model: PreTrainedModel) -> nn.Linear:
+    """The linear layer that computes the logits of a text."""
+    classes = model.config.num_labels
+    candidates = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module.out_features == classes and not name.startswith(f"{ATTRIBUTE}.")
+    ]
+    if not candidates:
+        raise SettingsError(f"a {model.config.model_type!r} model has no linear layer that computes the logits")
+    return candidates[-1]
