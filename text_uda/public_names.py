@@ -11,6 +11,11 @@ from text_uda.augment.tfidf import Statistics as Statistics
 from text_uda.data import load as load
 from text_uda.data import side_by_side as side_by_side
 from text_uda.data import split as split
+from text_uda.fusion.columns_alone import ColumnsAlone as ColumnsAlone
+from text_uda.fusion.early import Early as Early
+from text_uda.fusion.intermediate import Intermediate as Intermediate
+from text_uda.fusion.late import Late as Late
+from text_uda.fusion.text_alone import TextAlone as TextAlone
 from text_uda.objectives.all_objectives import *  # noqa: F403
 from text_uda.objectives.functional import align as align
 from text_uda.objectives.functional import entropy as entropy

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("text_uda")
 
 
+OTHER_COLUMNS = ("numeric", "categorical", "vector")
+"""Options of `train` and of studies: other verbs read texts alone, or what the run reads."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataChoice:
     """The data of a verb: arguments of `text_uda.data.load`."""
@@ -43,11 +47,26 @@ class DataChoice:
     test: Path | None = None
     """File of test rows. None: a fixed fifth of each class of DATA."""
 
+    numeric: tuple[str, ...] = ()
+    """Column of numbers to read beside the text, in all files; can be repeated; needs --fusion. None: no column."""
+
+    categorical: tuple[str, ...] = ()
+    """Column of categories to read beside the text; can be repeated. None: no column."""
+
+    vector: tuple[str, ...] = ()
+    """Column of lists of numbers, such as an image's embedding, to read beside the text; can be repeated. None: no
+    column."""
+
     limit: Count | None = None
     """Use at most N training texts, those with a label first, and at most N test rows. None: all."""
 
     dev: Path | None = None
     """File of development rows."""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether columns beside the text are read."""
+        return any(getattr(self, kind) for kind in OTHER_COLUMNS)
 
     def training_texts(self) -> Sequence[str]:
         """The texts to paraphrase: the training side, labeled or not."""
@@ -65,7 +84,7 @@ class DataChoice:
         """The arguments of `text_uda.data.load`. An option given once is one value, as in earlier studies."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         once = {name: value[0] if value else None for name, value in given.items() if _is_at_most_one(value)}
-        return given | once
+        return {name: value for name, value in (given | once).items() if value is not None or name not in OTHER_COLUMNS}
 
     def load(self) -> "Corpus":
         """Raises DataError if there are no labels."""
@@ -135,7 +154,7 @@ def data_options(
         under="data",
         group="Data",
         leave_out=("source", "dev", *leave_out),
-        metavars={"text_column": "NAME", "label_column": "NAME"},
+        metavars=dict.fromkeys(("text_column", "label_column", *OTHER_COLUMNS), "NAME"),
         default_words=lambda field: (limit if field.name == "limit" else "") or default_of(field),
     )
     return lambda function: (source if as_option else argument)(others(function))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
 from text_uda.cli.grouped_help import verb
 from text_uda.cli.output import emit_json, printable, table
 from text_uda.cli.shared_options import ends
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @verb()
-@data_options(required=False)
+@data_options(required=False, leave_out=OTHER_COLUMNS)
 @ends
 def data(data: DataChoice, as_json: bool) -> None:
     """List the data sets known by name, or describe DATA: one of them, or your own file, with labels or without.

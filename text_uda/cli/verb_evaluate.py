@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from text_uda.cli.class_tables import confusion_lines, scores_table
-from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import emit_json, printable
 from text_uda.cli.shared_options import ends, run_argument
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @verb()
 @run_argument
-@data_options(leave_out=("unlabeled",))
+@data_options(leave_out=("unlabeled", *OTHER_COLUMNS))
 @option(
     "--rows",
     "part",
@@ -97,13 +97,14 @@ def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     classes = run_classes(run)
     from text_uda.data.evaluation_rows import both, file_rows, limited
     from text_uda.data.tables import data_name, names_table
+    from text_uda.runs.run_columns import columns_keyed_by
 
     if not names_table(data.source):
         return _of_data_set(run, classes, data, part)
 
     def read(path: Path, part: "Part") -> "EvaluationRows":
         columns = {"text_column": data.text_column, "label_column": data.label_column}
-        return limited(file_rows(path, classes, part=part, **columns), data.limit)
+        return limited(file_rows(path, classes, part=part, **columns, others=columns_keyed_by(run)), data.limit)
 
     if data.test is None:
         return read(Path(data.source), part)
@@ -115,7 +116,10 @@ def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") 
     from text_uda.data import Rows
     from text_uda.data.evaluation_rows import EvaluationRows
     from text_uda.data.label_spelling import class_finder
+    from text_uda.runs.run_columns import columns_keyed_by
 
+    others = columns_keyed_by(run)
+    data = replace(data, numeric=others.numeric, categorical=others.categorical, vector=others.vector)
     corpus = data.load()
     rows = corpus.test if part == "test" else Rows.joined(corpus.train, corpus.unused, corpus.test)
     class_of = class_finder(classes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from text_uda.cli.augmentation_choice import AugmentationChoice, augmentation_options, options_of
-from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import echo_pair, emit_json, note, printable
@@ -58,7 +58,7 @@ def _describe(corpus: "Corpus") -> str:
 
 
 @verb()
-@data_options()
+@data_options(leave_out=OTHER_COLUMNS)
 @augmentation_options(method="--method", seed="--seed")
 @cache_option(required=True)
 @encoder_option(group="Augmentation", help="Encoder whose tokens switchout and uniform switch, as in `text-uda train`.")

@@ -111,6 +111,7 @@ def _print_rows(run: Path, file: Path, text_column: str | None, precision: "Prec
 
     texts = TextTable.open(file, text_column)
     classifier = TrainedClassifier.open(run, precision=precision)
+    texts.check_columns(classifier.other_columns)
     with followed("predict", "rows") as progress:
         for record in predict_rows(classifier, texts, progress=progress):
             click.echo(json_line(record, ascii_only=True))
@@ -120,17 +121,22 @@ def _print_rows(run: Path, file: Path, text_column: str | None, precision: "Prec
 def _predict_standard_input(run: Path, text_column: str | None, batch_size: int | None, precision: "Precision") -> None:
     from text_uda.cli.standard_input import NAME, StandardInput
     from text_uda.data.table_writer import json_line
+    from text_uda.data.text_field import row_with_columns
     from text_uda.runs.predict_file import ANSWER
     from text_uda.runs.prediction import CHUNK_TEXTS, STREAM_TEXTS
     from text_uda.runs.prediction import predict as classify
+    from text_uda.runs.run_columns import columns_read_by
 
     source = StandardInput(sys.stdin.buffer, text_column=text_column, answer_names=ANSWER)
     waiting: deque[dict[str, Any]] = deque()
 
+    others = columns_read_by(run)
+
     def texts() -> Iterator[str | None]:
-        for line in source:
+        for number, line in enumerate(source, start=1):
             waiting.append(line.fields)
-            yield line.text
+            where = f"{NAME}, row {number}"
+            yield line.text if line.text is None else row_with_columns(line.fields, line.text, others, where)
 
     size = batch_size or (CHUNK_TEXTS if _is_regular_file(sys.stdin.buffer) else STREAM_TEXTS)
     for answer in classify(run, texts(), batch_size=size, precision=precision):

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from text_uda.cli.config_file import given_options
-from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
 from text_uda.cli.failures import keeps, kept_of_run
 from text_uda.cli.grouped_help import verb
 from text_uda.cli.output import emit_json, is_main_process, printable
@@ -23,7 +23,7 @@ _settings_options = declared_options(
 
 
 @verb()
-@data_options()
+@data_options(leave_out=OTHER_COLUMNS)
 @encoder_option()
 @_settings_options
 @max_minutes_option

@@ -12,6 +12,7 @@ from text_uda.cli.config_file import ConfigFile, config_option, given_options
 from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.declarations import choices
 from text_uda.cli.failures import keeps, kept_of_run
+from text_uda.cli.fusion_options import FusionChoice, fusion_options
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.objective_options import ObjectiveChoice, objective_options
 from text_uda.cli.output import emit_json, is_main_process, printable
@@ -84,6 +85,7 @@ _settings_options = declared_options(
 @cache_option(default="none; switchout, uniform and cutoff need none")
 @_filter_options
 @objective_options
+@fusion_options
 @encoder_option()
 @_settings_options
 @out_option("RUN", "Run directory to write.")
@@ -115,6 +117,7 @@ def train(
     cache_path: str | None,
     filters: dict[str, Any],
     objective: ObjectiveChoice,
+    fusion: FusionChoice,
     encoder: str,
     training: dict[str, Any],
     out: Path,
@@ -146,6 +149,7 @@ def train(
       text-uda train tickets.csv --labels 40 --label-sampling proportional --out run-skewed
       text-uda train tickets.csv --labels all --dev checked.csv --test newest.csv --out run-all
       text-uda train --config run/config.json --seed 1 --out run-1
+      text-uda train films.csv --labels 60 --numeric year --categorical country --fusion intermediate --out run-films
       text-uda train reviews.csv --labels 40 --label-column stars --label-column topic --tune last:2 --out run-tasks
       text-uda train --task reviews=reviews.csv --task tweets=tweets.tsv --labels 40 --tasks alternate --out run-tasks
     """
@@ -172,6 +176,8 @@ def train(
 
     data, dev = data.with_dev(dev_rows)
     data_of = tasks.data_of_tasks(data)
+    if data_of is not None and (fusion.fusion or data.has_columns):
+        raise SettingsError("--fusion joins the columns of one task: leave it and the columns out with several tasks")
     if data_of is not None and refit:
         raise SettingsError("--refit trains the model of one task again: leave it out with several tasks")
     method = None if data_of is None else tasks.checked_method(list(data_of), preset.objectives)
@@ -228,7 +234,7 @@ def train(
     }
     with keeps(lambda: kept_of_run(out)):
         if method is None:
-            result = run_training(parts[""], augmentation=jobs[""], refit=refit, **shared)
+            result = run_training(parts[""], augmentation=jobs[""], refit=refit, fusion=fusion.build(), **shared)
         else:
             from text_uda.tasks.train_tasks import train_tasks
 

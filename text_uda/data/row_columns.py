@@ -124,7 +124,13 @@ class OtherColumns:
         return {"numeric": [*self.numeric], "categorical": [*self.categorical], "vector": [*self.vector]}
 
     def reader(
-        self, source: object, present: Sequence[str], where: Callable[[int], str], *, but: Iterable[str | None] = ()
+        self,
+        source: object,
+        present: Sequence[str],
+        where: Callable[[int], str],
+        *,
+        but: Iterable[str | None] = (),
+        of_run: bool = False,
     ) -> ReadRow:
         """Reads the columns of the rows of one table, whose vectors have one length.
 
@@ -133,15 +139,22 @@ class OtherColumns:
             present: the columns of the table.
             where: the place of a row in words.
             but: the columns of the text and of the label.
+            of_run: a trained model reads the columns, so none can be left out.
         Raises:
             DataError: the table lacks a column, or it is that of the text or the label.
         """
         if not self:
             return lambda _number, _fields, text: text
         if absent := [name for name in self.names if name not in present]:
+            others = f"; it has: {listed(present)}" if present else ""
             raise DataError(
-                f"{source} has no column {listed(map(repr, absent))}; it has: {listed(present)}. Each file needs the"
-                " same columns: add it (it can be blank), or leave it out (--numeric, --categorical, --vector)"
+                f"{source} has no column {' and no '.join(map(repr, absent))}{others}. "
+                + (
+                    f"The run reads {listed(self.names)} beside the text: add what is missing (it can be blank)"
+                    if of_run
+                    else "Each file needs the same columns: add it (it can be blank), or leave it out (--numeric,"
+                    " --categorical, --vector)"
+                )
             )
         if taken := set(self.names) & set(but):
             raise DataError(
@@ -163,7 +176,10 @@ class OtherColumns:
                                 " vectors of a column have one length"
                             )
                 except ValueError as error:
-                    raise DataError(f"{where(number)}: {name!r} {error}") from error
+                    words, *for_new_runs = error.args
+                    raise DataError(
+                        f"{where(number)}: {name!r} {words}{'' if of_run else ''.join(for_new_runs)}"
+                    ) from error
                 values.append(value)
             return RowText(text, self, values)
 
@@ -182,7 +198,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(
-            f"is {value!r:.40}, not a number; correct it, or read the column as --categorical, or leave it out"
+            f"is {value!r:.40}, not a number; correct it", ", or read the column as --categorical, or leave it out"
         ) from None
     if math.isnan(number):
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import label_of
+from text_uda.data.row_columns import OtherColumns
 from text_uda.data.tables import Record, Table, open_table
 from text_uda.errors import DataError
 
@@ -64,6 +65,25 @@ class TextTable:
         """None for a blank text."""
         text = fields.get(self.text_column)
         return None if label_of(text) is None else text
+
+    def reader(self, others: OtherColumns) -> Callable[[int, dict[str, Any]], str | None]:
+        """(row number, fields) -> the text with these columns; None for a blank one. Raises DataError without them."""
+        read = others.reader(
+            self.table.path, self.table.columns, self.table.where, but=(self.text_column,), of_run=True
+        )
+
+        def row(number: int, fields: dict[str, Any]) -> str | None:
+            text = self.text(fields)
+            return None if text is None else read(number, fields, text)
+
+        return row
+
+    def check_columns(self, others: OtherColumns) -> None:
+        """Read these columns of all rows, so that a bad one is an error before the first row is classified."""
+        read = self.reader(others)
+        for chunk in self.chunks() if others else ():
+            for number, fields in chunk:
+                read(number, fields)
 
     def chunks(self) -> Iterator[list[Record]]:
         """(row number, fields) of all rows that are read, in lists of up to 4,096."""

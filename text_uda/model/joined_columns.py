@@ -46,6 +46,12 @@ def fusion_of(model: Any) -> Fusing | None:
     return getattr(model, ATTRIBUTE, None)
 
 
+def fusion_weights(model: Any) -> set[nn.Parameter]:
+    """The weights of the fusion of a model; none of another model."""
+    fusion = getattr(model, ATTRIBUTE, None)
+    return set(fusion.parameters()) if isinstance(fusion, nn.Module) else set()
+
+
 def needed_columns(inputs: Inputs) -> Float[Tensor, "B M"]:
     """Raises SettingsError for texts alone: a fused model does not answer from them in silence."""
     if inputs.columns is None:

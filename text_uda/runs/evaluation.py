@@ -10,7 +10,8 @@ import numpy as np
 from text_uda.data import Rows
 from text_uda.data.texts import distinct_places
 from text_uda.errors import DataError, SettingsError
-from text_uda.model.tokenized import OnProgress, TokenRows
+from text_uda.fusion.fitted_columns import ColumnRows
+from text_uda.model.tokenized import ModelRows, OnProgress, TokenRows
 from text_uda.runs.intervals import wilson_interval
 from text_uda.runs.per_class import ClassScores, class_scores, named
 from text_uda.runs.prediction import TrainedClassifier, probabilities
@@ -107,7 +108,8 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
         percent, support), confusion (true class by predicted class), seconds.
     Raises:
         DataError: there is no row.
-        SettingsError: the run is not finished, or a label is not one of its classes.
+        SettingsError: the run is not finished, a label is not one of its classes, or the rows lack the columns that the
+            run reads beside the text.
     """
     started = time.monotonic()
     if not rows.labels:
@@ -116,7 +118,9 @@ def evaluate(run: str | Path, rows: Rows, *, progress: OnProgress | None = None)
     classes = classifier.classes
     if max(rows.labels) >= len(classes):
         raise SettingsError(f"label {max(rows.labels)} is outside the run's {len(classes)} classes")
-    tokens = TokenRows(rows.texts, classifier.tokenizer, max_tokens=classifier.max_tokens)
+    tokens: ModelRows = TokenRows(rows.texts, classifier.tokenizer, max_tokens=classifier.max_tokens)
+    if classifier.columns is not None:
+        tokens = ColumnRows(tokens, classifier.columns.encode(rows.texts))
     evaluation = score(probabilities(classifier.model, tokens, progress=progress), np.asarray(rows.labels))
     seen = seen_in_training(Path(run), rows.texts)
     return {

@@ -27,7 +27,7 @@ def model_card(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         f"---\n{_front_matter(config, result)}\n---",
         f"# Text classifier: {_plain(config['data']['name'])}",
         _summary(config),
-        _how_to_call(config["settings"]),
+        _how_to_call(config),
         _errors(config, result),
         _classes(config["data"], result["per_class"]["test"]),
         _training(config),
@@ -42,7 +42,7 @@ def _front_matter(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     words = {"accuracy": "Accuracy", "f1": "Macro-F1"}
     is_hub_id = re.fullmatch(r"[\w.-]+/[\w.-]+", config["encoder"]) and not is_local(config["encoder"])
     data = ModelCardData(
-        library_name="transformers",
+        library_name="transformers" if config.get("fusion", {}).get("fusion", "text") == "text" else "text-uda",
         pipeline_tag="text-classification",
         tags=["text-classification", "text-uda"],
         base_model=config["encoder"] if is_hub_id else None,
@@ -83,7 +83,10 @@ def _shared(config: Mapping[str, Any]) -> str:
     return f" Its encoder learned {tasks} too, which chose the weights with it."
 
 
-def _how_to_call(settings: Mapping[str, Any]) -> str:
+def _how_to_call(config: Mapping[str, Any]) -> str:
+    settings, fusion = config["settings"], config.get("fusion")
+    if fusion is not None and fusion["fusion"] != "text":
+        return _how_to_call_with_columns(fusion)
     end = {"first": "last", "last": "first"}[settings["keep_tokens"]]
     return f"""## How to call it
 
@@ -97,6 +100,24 @@ classify(["a text", "another text"], truncation=True)
 `text-uda predict RUN < texts` gives the same labels, in the run directory that this folder is from. Of a text of more
 than {settings["max_tokens"]:,} tokens, the model reads the {settings["keep_tokens"]} {settings["max_tokens"]:,}; the \
 {end} ones are cut."""
+
+
+def _how_to_call_with_columns(fusion: Mapping[str, Any]) -> str:
+    names = [name for kind in ("numeric", "categorical", "vector") for name in fusion["columns"][kind]]
+    row = {"text": "a text"} | dict.fromkeys(names, "...")
+    return f"""## How to call it
+
+The model reads a text together with the columns {", ".join(map(_plain, names))} of its row ({fusion["fusion"]}). \
+transformers' `pipeline` has no place for columns, so this folder refuses it rather than answer from the text alone.
+
+```python
+from text_uda import predict
+
+rows = [{json.dumps(row, ensure_ascii=False)}]
+list(predict("RUN", rows))  # the run directory that this folder is from
+```
+
+`text-uda predict RUN FILE` reads the columns by their names. One that is blank is taken as missing."""
 
 
 def _errors(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:

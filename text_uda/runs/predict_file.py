@@ -55,6 +55,7 @@ def predict_file(
     check_replaces_no_input(out, table)
     texts = TextTable.of(table, text_column)
     classifier = TrainedClassifier.open(run, precision=precision)
+    texts.check_columns(classifier.other_columns)
     names = {"label": "label", "probability": "probability"} | {
         f"probability_{name}": f"probability_{name}" for name in classifier.classes
     }
@@ -100,7 +101,7 @@ def predicted_chunks(
     Args:
         progress: called with (done, total) in rows.
     """
-    done = 0
+    done, read = 0, texts.reader(classifier.other_columns)
     if progress is not None:
         progress(0, texts.rows)
     for chunk in texts.chunks():
@@ -110,7 +111,8 @@ def predicted_chunks(
             if progress is not None:
                 progress(before + done_here, texts.rows)
 
-        yield chunk, classifier.probabilities([texts.text(fields) for _, fields in chunk], progress=follow)
+        rows = [read(number, fields) for number, fields in chunk]
+        yield chunk, classifier.probabilities(rows, progress=follow)
         done += len(chunk)
         if progress is not None:
             progress(done, texts.rows)

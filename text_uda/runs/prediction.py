@@ -1,6 +1,6 @@
 """Predictions of a trained classifier: class probabilities of any number of texts, a bounded number at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,11 @@ from transformers import (
 )
 
 from text_uda import distributed
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
+from text_uda.data.text_field import text_field_of
 from text_uda.errors import SettingsError
+from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
+from text_uda.fusion.fused_model import is_fused, open_fused
 from text_uda.hub_connection import loading_options
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import class_names, logits, number_of_classes
@@ -77,8 +81,8 @@ def probabilities(
     return result
 
 
-def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The trained model of a run and its tokenizer, on the GPU where there is one.
+def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, FittedColumns | None]:
+    """The trained model of a run, its tokenizer, and the columns that it reads, on the GPU where there is one.
 
     Raises:
         SettingsError: the run is not finished, or the folder is not a run.
@@ -87,16 +91,23 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     directory = RunDirectory(run)
     directory.check_whole()
     options = loading_options(directory.model)
-    model = AutoModelForSequenceClassification.from_pretrained(directory.model, **options)
-    restore_averaging_layer(model)
+    columns: FittedColumns | None = None
+    model: Any  # transformers types `to` as a method of another class
+    if is_fused(directory.model):
+        model, plan = open_fused(directory.model)
+        columns = plan.columns
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(directory.model, **options)
+        restore_averaging_layer(model)
     pack(model)
-    tokenizer = AutoTokenizer.from_pretrained(directory.model, **options)
+    known = {} if columns is None else {"config": model.config}  # else transformers warns of the type in config.json
+    tokenizer = AutoTokenizer.from_pretrained(directory.model, **options, **known)
     if not has_vocabulary(tokenizer):  # the files of a run of an earlier version have no digests
         raise SettingsError(
             f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
             " train the run again with --no-resume (resume=False)"
         )
-    return model.to(default_device()).eval(), tokenizer
+    return model.to(default_device()).eval(), tokenizer, columns
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,8 @@ class TrainedClassifier:
     tokenizer: PreTrainedTokenizerBase
     max_tokens: int
     precision: ResolvedPrecision
+    columns: FittedColumns | None = None
+    """Of a model that reads other columns beside the text; its texts are `RowText`s."""
 
     @staticmethod
     def open(run: str | Path, *, precision: Precision = "fp32") -> "TrainedClassifier":
@@ -117,23 +130,35 @@ class TrainedClassifier:
         Raises:
             SettingsError: the run is not finished, or the folder is not a run.
         """
-        model, tokenizer = open_model(Path(run))
+        model, tokenizer, columns = open_model(Path(run))
         max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
         width = getattr(model.config, "hidden_size", None)
-        return TrainedClassifier(model, tokenizer, max_tokens, resolve_precision(precision, width=width))
+        return TrainedClassifier(model, tokenizer, max_tokens, resolve_precision(precision, width=width), columns)
 
     @property
     def classes(self) -> list[str]:
         return class_names(self.model)
 
     def probabilities(self, texts: Sequence[str | None], *, progress: OnProgress | None = None) -> np.ndarray:
-        """Class probabilities (N, C) float32; NaN for a text that is None or blank."""
+        """Class probabilities (N, C) float32; NaN for a text that is None or blank.
+
+        Raises:
+            SettingsError: the model reads other columns, and a text has none, or others.
+        """
         present = [index for index, text in enumerate(texts) if not is_blank(text)]
         result = np.full((len(texts), number_of_classes(self.model)), np.nan, dtype=np.float32)
         if present:
-            rows = TokenRows([str(texts[index]) for index in present], self.tokenizer, max_tokens=self.max_tokens)
+            read = [text for text in texts if text is not None and not is_blank(text)]
+            rows: ModelRows = TokenRows(read, self.tokenizer, max_tokens=self.max_tokens)
+            if self.columns is not None:
+                rows = ColumnRows(rows, self.columns.encode(read))
             result[present] = probabilities(self.model, rows, precision=self.precision, progress=progress)
         return result
+
+    @property
+    def other_columns(self) -> OtherColumns:
+        """The columns that it reads beside the text."""
+        return NO_COLUMNS if self.columns is None else self.columns.names
 
 
 def is_blank(text: str | None) -> bool:
@@ -141,12 +166,18 @@ def is_blank(text: str | None) -> bool:
 
 
 def predict(
-    run: str | Path, texts: Iterable[str | None], *, batch_size: int | None = None, precision: Precision = "fp32"
+    run: str | Path,
+    texts: Iterable[str | Mapping[str, Any] | None],
+    *,
+    batch_size: int | None = None,
+    precision: Precision = "fp32",
 ) -> Iterator[dict[str, Any]]:
     """Label, probability and probabilities by class name for each text, in order; all None for a blank text.
 
     Args:
-        texts: a list, or an iterator, which is answered as its texts arrive.
+        texts: a list, or an iterator, which is answered as its texts arrive. For a run with other columns, rows: a
+            mapping with the text, in a column of a usual name, and with these columns, such as a line of JSON; or a
+            text of `load(..., numeric=...)`.
         batch_size: texts that are classified together. None: 4,096 of a list, 32 of an iterator.
         precision: see `TrainedClassifier.open`.
     """
@@ -154,7 +185,8 @@ def predict(
     size = batch_size or (CHUNK_TEXTS if isinstance(texts, Sequence) else STREAM_TEXTS)
     iterator = iter(texts)
     while batch := list(islice(iterator, size)):
-        yield from answers(classifier.probabilities(batch), classifier.classes)
+        rows = [text_field_of(row, classifier.other_columns) if isinstance(row, Mapping) else row for row in batch]
+        yield from answers(classifier.probabilities(rows), classifier.classes)
 
 
 def answers(probabilities: np.ndarray, classes: Sequence[str]) -> Iterator[dict[str, Any]]:

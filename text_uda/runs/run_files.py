@@ -44,6 +44,7 @@ _TENSORBOARD = {"events.out.tfevents.*": _FILE, "hparams.yml": _FILE}
 # What transformers reads from a folder, so that a further file of these names changes the predictions.
 MODEL = {
     **dict.fromkeys(("config.json", "generation_config.json", "adapter_config.json"), _FILE),
+    **dict.fromkeys(("columns.json", "text_and_columns.safetensors"), _FILE),  # of a model with a fusion
     **dict.fromkeys(("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"), _FILE),
     **dict.fromkeys(("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"), _FILE),
     **dict.fromkeys(("vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "chat_template.jinja"), _FILE),

@@ -1,25 +1,37 @@
-"""Writes the model of a run: an ordinary transformers folder."""
+"""Writes the model of a run: an ordinary transformers folder, unless it reads other columns beside the text."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from text_uda.fusion.fused_model import FusionPlan, write_fused
 from text_uda.model.linear_head import saved_form
 from translation_cache.atomic import whole_folder
 
 
 def write_model(
-    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, notes: Mapping[str, str] | None = None
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    notes: Mapping[str, str] | None = None,
+    *,
+    fusion: FusionPlan | None = None,
+    tune: str = "all",
 ) -> None:
     """Write the weights, the head and the tokenizer, with its truncation, in place of what the folder holds.
 
     Args:
         notes: contents of further files, by their path in the folder.
+        fusion: of a fused model, whose folder transformers refuses; see `text_uda.fusion.fused_model`.
+        tune: the weights that were trained.
     """
     with whole_folder(folder, replace=True) as unfinished:
-        with saved_form(model):
-            model.save_pretrained(unfinished)
+        if fusion is not None:
+            write_fused(unfinished, model, fusion, tune=tune)
+        else:
+            with saved_form(model):
+                model.save_pretrained(unfinished)
         _set_truncation(tokenizer)
         tokenizer.save_pretrained(unfinished)
         for name, content in (notes or {}).items():

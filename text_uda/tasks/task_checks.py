@@ -40,6 +40,8 @@ def check_split(name: str, split: Split) -> None:
     if len(present := {*split.labeled.labels}) < 2:
         only = split.classes[present.pop()]
         raise SettingsError(f"all labeled rows of task {name!r} are of class {only!r}; label a row of another class")
+    if split.columns:
+        raise SettingsError(f"task {name!r} has columns beside the text, which `train` joins: leave them out")
     if not len(split.test):
         raise SettingsError(f"task {name!r} has no test row; give it some")
 

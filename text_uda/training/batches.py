@@ -8,6 +8,7 @@ from torch import Tensor
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
+from text_uda.fusion.fitted_columns import with_columns
 from text_uda.model.inputs import Batch
 from text_uda.model.tokenized import ModelRows
 from text_uda.paraphrasing.pairs import Originals, Pairs
@@ -49,8 +50,19 @@ class BatchStream:
     """The rows of each step. Each of several processes gets its own part of them."""
 
     def __init__(
-        self, labeled: ModelRows, labels: Tensor, unlabeled: Pairs | Originals | None, settings: TrainSettings
+        self,
+        labeled: ModelRows,
+        labels: Tensor,
+        unlabeled: Pairs | Originals | None,
+        settings: TrainSettings,
+        *,
+        columns: Tensor | None = None,
     ) -> None:
+        """
+        Args:
+            columns: of the unlabeled texts, (N, M), where their rows have other columns.
+        """
+        self._columns = columns
         self._labeled, self._labels, self.unlabeled, self._settings = labeled, labels, unlabeled, settings
         self._labeled_stream = RowStream(len(labeled), seed=settings.seed, name="labeled")
         if unlabeled is not None:
@@ -68,6 +80,10 @@ class BatchStream:
         local = distributed.local_rows(settings.unlabeled_batch())
         indices, visits = self._unlabeled_stream.take(step, settings.unlabeled_batch())
         original, augmented = self.unlabeled.batch(indices[local], visits[local])
+        if self._columns is not None:  # both views of a row share them
+            columns = self._columns[torch.from_numpy(self.unlabeled.texts_of(indices[local]))]
+            original = with_columns(original, columns)
+            augmented = None if augmented is None else with_columns(augmented, columns)
         return Batch(labeled, labels, original, augmented, rows, torch.from_numpy(indices[local]))
 
     def batches(self, first: int, last: int, device: torch.device) -> Iterator[Batch]:

@@ -13,6 +13,9 @@ from transformers import PreTrainedModel
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
+from text_uda.fusion import Fusion
+from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
+from text_uda.fusion.fused_model import FusionPlan
 from text_uda.model import cuda
 from text_uda.model.capabilities import (
     check_accepts_embeddings,
@@ -75,6 +78,7 @@ class ClassifierTask:
         pretrained: Pretrained,
         *,
         frozen: FrozenEncoder | None = None,
+        fusion: Fusion | None = None,
         label_share: Sequence[float] | None = None,
         name: str | None = None,
     ) -> None:
@@ -83,6 +87,7 @@ class ClassifierTask:
             settings: the seed decides the order of the rows.
             directory: of the files about this task.
             frozen: with tune="head", an encoder that may have the features already.
+            fusion: joins the columns of the rows with their texts.
             label_share: share of each class, for priors and class weights, (C,); None for the labeled rows' shares.
             name: of the task, in messages of a run of several.
         """
@@ -99,12 +104,20 @@ class ClassifierTask:
         self.frozen: FrozenEncoder | None = None
         if settings.tune == "head":
             self.frozen = encoder_of(model, pretrained.tokenizer, settings, shared=frozen)
-        labeled = self._rows(split.labeled.texts, kind="labeled")
-        self.dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
+        self.fusion: FusionPlan | None = None
+        if fusion is not None:
+            self.fusion = FusionPlan(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
+            self.fusion.attach(model, tune=settings.tune, seed=settings.seed)
+        labeled = self._with_columns(self._rows(split.labeled.texts, kind="labeled"), split.labeled.texts)
+        self.dev: ModelRows | None = None
+        if len(split.dev):
+            self.dev = self._with_columns(self._rows(split.dev.texts, kind="dev"), split.dev.texts)
         self.select_by: SelectBy = "last" if self.dev is None else settings.select_by
         self.unlabeled = views and views.rows(partial(self._rows, kind="unlabeled"))
-        self.test = self._rows(split.test.texts, kind="test")
-        self.stream = BatchStream(labeled, torch.tensor(split.labeled.labels), self.unlabeled, settings)
+        self.test = self._with_columns(self._rows(split.test.texts, kind="test"), split.test.texts)
+        columns = self.fusion and views and self.fusion.columns.encode(split.unlabeled)
+        labels = torch.tensor(split.labeled.labels)
+        self.stream = BatchStream(labeled, labels, self.unlabeled, settings, columns=columns)
         if views is not None and distributed.is_main():
             views.write_examples(directory)
         if settings.head_penalty is not None and not is_linear(model):
@@ -118,6 +131,7 @@ class ClassifierTask:
             unlabeled=0 if self.unlabeled is None else len(self.unlabeled),
             label_share=torch.tensor(split.label_share if label_share is None else label_share),
             tokens_per_pass=settings.tokens_per_pass,
+            fusion=self.fusion,
         )
         rows = len(labeled) + (0 if self.unlabeled is None else len(self.unlabeled))
         self._penalty = settings.penalty(rows) if is_linear(model) else 0.0
@@ -138,6 +152,9 @@ class ClassifierTask:
                 progress=on_progress,
             )
 
+    def _with_columns(self, rows: ModelRows, texts: Sequence[str]) -> ModelRows:
+        return rows if self.fusion is None else ColumnRows(rows, self.fusion.columns.encode(texts))
+
     # --- the optimizer ------------------------------------------------------------------------------------------------
 
     @property
@@ -152,6 +169,7 @@ class ClassifierTask:
             weight_decay=settings.weight_decay,
             layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
             head_factor=settings.head_factor(linear=is_linear(model)),
+            fusion_factor=1.0 if self.fusion is None else self.fusion.fusion.learning_rate / self.base_rate,
         )
 
     def compile(self) -> None:
@@ -230,6 +248,7 @@ class ClassifierTask:
             steps=steps,
             elapsed=elapsed,
             unlabeled=split.unlabeled if self.needs.unlabeled_rows else (),
+            fusion=self.fusion,
             more={
                 "augmentation": None if coverage is None else asdict(coverage),
                 "changed": directory.mean_of("changed"),

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda import distributed
 from text_uda.data import Split
+from text_uda.fusion.fused_model import FusionPlan
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration_error
@@ -55,6 +56,7 @@ def write_result(
     steps: int,
     elapsed: Elapsed,
     unlabeled: Sequence[str],
+    fusion: FusionPlan | None = None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the model, kept predictions, hashes of the texts that the run used, and result.json, which is returned.
@@ -63,6 +65,7 @@ def write_result(
         model: with the chosen weights.
         last: predictions of the weights after the last step.
         unlabeled: the texts that it was trained on without labels.
+        fusion: of the model with other columns, where it has one.
         more: further entries of the result.
     """
     dev_labels, test_labels = np.asarray(split.dev.labels), np.asarray(split.test.labels)
@@ -92,7 +95,9 @@ def write_result(
     }
 
     def write() -> dict[str, str]:
-        write_model(directory.model, model, tokenizer, {CARD: model_card(directory.config(), result)})
+        config = directory.config()
+        tune = config["settings"]["tune"]
+        write_model(directory.model, model, tokenizer, {CARD: model_card(config, result)}, fusion=fusion, tune=tune)
         directory.write_test_examples(examples_of(split.test, split.classes, chosen.test))
         directory.write_dev_predictions(dev_lines(split.dev, split.classes, chosen.dev))
         write_seen_texts(directory.path, split, unlabeled)

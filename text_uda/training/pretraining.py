@@ -10,6 +10,7 @@ from accelerate import Accelerator
 
 from text_uda import distributed
 from text_uda.data.loading import texts_of
+from text_uda.data.row_columns import columns_of
 from text_uda.data.texts import distinct_places, take_texts
 from text_uda.errors import DataError, SettingsError
 from text_uda.model.encoder_content import encoder_digest
@@ -69,6 +70,11 @@ def pretrain(
     settings = PretrainSettings() if settings is None else settings
     stop = StopRequest(max_minutes)
     texts = texts_of(texts)
+    if columns_of(texts):
+        raise SettingsError(
+            "masked words are predicted from the text alone, so the columns beside it would teach nothing: load the"
+            " data without numeric, categorical and vector"
+        )
     texts = take_texts(texts, distinct_places(texts))
     directory = RunDirectory(Path(out))
     accelerator = Accelerator(mixed_precision="no")  # `_loss` casts; it also starts the process group

@@ -9,7 +9,8 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, listed
+from text_uda.fusion import Fusion, TextAlone
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.objectives import Method, Needs, all_needs, baseline_of, check_together, in_use, losses, method_name
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
@@ -40,6 +41,13 @@ class RunPlan:
     """None where no objective uses it."""
     cache: Cache | None
     filters: Filters | None
+    fusion: Fusion | TextAlone | None = None
+    """None for texts without other columns."""
+
+    @property
+    def joining(self) -> Fusion | None:
+        """The fusion, where the model reads the columns."""
+        return None if isinstance(self.fusion, TextAlone) else self.fusion
 
     def config(
         self,
@@ -91,6 +99,7 @@ class RunPlan:
             "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
             "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
+            **({} if self.fusion is None else {"fusion": _fusion_record(self.fusion, split)}),
             **({} if command is None else {"command": dict(command)}),
             **code_versions(),
         }
@@ -104,6 +113,7 @@ def plan_run(
     cache: Cache | None,
     filters: Filters | None,
     settings: TrainSettings,
+    fusion: Fusion | TextAlone | None = None,
 ) -> RunPlan:
     """Check the objectives of a task and find its unlabeled rows.
 
@@ -114,9 +124,13 @@ def plan_run(
     """
     if distributed.is_main() and (warning := balanced_prior(split, losses(objectives))) is not None:
         log.warning(warning)
-    views = find_views(split, needs_of(objectives), augmentation, cache, filters, settings)
+    check_fusion(fusion, split, objectives)
+    drops = getattr(fusion, "column_dropout", 0.0) > 0
+    views = find_views(split, needs_of(objectives), augmentation, cache, filters, settings, drops_columns=drops)
+    method = method_name(objectives, averaging, views and views.method)
     return RunPlan(
-        method=method_name(objectives, averaging, views and views.method),
+        method=method if fusion is None else f"{method}, {_words(fusion)}",
+        fusion=fusion,
         objectives=objectives,
         averaging=averaging,
         views=views,
@@ -124,6 +138,34 @@ def plan_run(
         cache=cache,
         filters=filters,
     )
+
+
+def check_fusion(fusion: Fusion | TextAlone | None, split: Split, objectives: Sequence[Method]) -> None:
+    """Raise SettingsError where the rows have columns and nothing says what to do with them, or the other way round."""
+    if fusion is None and split.columns:
+        raise SettingsError(
+            f"the rows of {split.name} have the columns {listed(split.columns.names)} beside the text: say how they"
+            " join it (--fusion early, intermediate or late; fusion=Early() and the like), or leave them unread"
+            " (--fusion text; fusion=TextAlone())"
+        )
+    if fusion is not None and not split.columns:
+        raise SettingsError(
+            f"fusion={fusion.name}: the rows of {split.name} have no columns beside the text; name some (--numeric,"
+            " --categorical, --vector), or leave the fusion out"
+        )
+    if fusion is not None and not isinstance(fusion, TextAlone) and (baseline := baseline_of(objectives)) is not None:
+        raise SettingsError(
+            f"{type(baseline).__name__} is fitted on features of the text alone: give the fusion text (TextAlone()), or"
+            " an objective that takes steps, such as supervised"
+        )
+
+
+def _fusion_record(fusion: Fusion | TextAlone, split: Split) -> dict[str, Any]:
+    return {"fusion": fusion.name} | asdict(fusion) | {"columns": split.columns.record()}  # pyright: ignore[reportArgumentType]
+
+
+def _words(fusion: Fusion | TextAlone) -> str:
+    return f"{fusion.name} alone" if fusion.name in ("text", "columns") else f"{fusion.name} fusion"
 
 
 def needs_of(objectives: Sequence[Method]) -> Needs:

@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from text_uda import distributed
+from text_uda.fusion.fitted_columns import with_columns
+from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.join import FusionModule
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import Classifier, ClassifierOutput, TokenCounts, embed, number_of_classes
 from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
+from text_uda.model.joined_columns import fusion_of, needed_columns
 from text_uda.objectives import (
     Context,
     Objective,
@@ -83,6 +87,7 @@ class Step(nn.Module):
         unlabeled: number of unlabeled rows of the data set, for objectives that keep a value for each row.
         label_share: share of each class among the labeled rows, (C,); None for balanced classes.
         tokens_per_pass: see `Classifier`.
+        fusion: of the model, where it has one.
         leave_out_masked: False runs the second view of all rows; the gradient is the same.
     """
 
@@ -99,6 +104,7 @@ class Step(nn.Module):
         unlabeled: int = 0,
         label_share: Tensor | None = None,
         tokens_per_pass: int | None = None,
+        fusion: FusionPlan | None = None,
         leave_out_masked: bool = True,
     ) -> None:
         super().__init__()
@@ -107,6 +113,7 @@ class Step(nn.Module):
         self._all_objectives = in_use(objectives)
         self.steps = steps
         self._leave_out_masked = leave_out_masked
+        self._fusion = fusion
         self._begin(0)
         self.augmentation = augmentation
         self.register_buffer("special", torch.empty(0).long() if special is None else special, persistent=False)
@@ -159,6 +166,7 @@ class Step(nn.Module):
         terms: dict[str, Tensor | float] = {}
         if self.needs.unlabeled_rows:
             batch = self._equally_wide(self._with_second_view(batch, key, terms))
+        batch = self._with_dropped_columns(batch, key)
         targets = teacher_logits = None  # (U, C) each
         if self.needs.targets and "original" not in self.needs.views and batch.original is not None:
             targets = (yield from _output_of(Request(Pass.TARGETS, [batch.original]))).logits
@@ -205,6 +213,9 @@ class Step(nn.Module):
         unlabeled = [
             part for name, part in parts.items() if needs[name].unlabeled_rows and "labeled" not in needs[name].rows
         ]
+        for name, own in self._losses_of_modes(views, batch).items():
+            total = total + own
+            parts[name], terms[name] = own.detach(), own.detach()
         return StepLoss(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     def _begin(self, step: int) -> None:
@@ -295,6 +306,29 @@ class Step(nn.Module):
         terms["changed"] = changed
         local = distributed.local_rows(len(rows))
         return replace(batch, augmented=view.take(torch.arange(local.start, local.stop)))
+
+    def _with_dropped_columns(self, batch: Batch, key: int) -> Batch:
+        """Column dropout, of the labeled rows and of the second view; the first view, which gives targets, has all."""
+        fusion = self._fusion
+        if fusion is None or not (share := fusion.fusion.column_dropout):
+            return batch
+
+        def dropped(rows: Inputs, name: str) -> Inputs:
+            draws = keyed_seed(key, "columns", name) >> 65
+            return with_columns(rows, fusion.columns.dropped(needed_columns(rows), share, draws))
+
+        batch = replace(batch, labeled=dropped(batch.labeled, "labeled"))
+        if self.needs.second_view and batch.original is not None:
+            batch = replace(batch, augmented=dropped(batch.second, "second"))
+        return batch
+
+    def _losses_of_modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, Tensor]:
+        """The losses of each mode by itself, on the labeled rows, where the fusion has some."""
+        fusion = fusion_of(self.model)
+        if not isinstance(fusion, FusionModule):
+            return {}
+        logits = views["labeled"].logits if "labeled" in views else None
+        return fusion.own_losses(logits, needed_columns(batch.labeled), batch.labels)
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:

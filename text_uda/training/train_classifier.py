@@ -12,6 +12,7 @@ from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
+from text_uda.fusion import Fusion, TextAlone
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import check_tune, gets_linear_head, hidden_width
@@ -55,6 +56,7 @@ def train(
     track: Sequence[Tracker] = (),
     frozen: FrozenEncoder | None = None,
     refit: bool = False,
+    fusion: Fusion | TextAlone | None = None,
     command: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier on a split and write the run directory `out`.
@@ -87,6 +89,9 @@ def train(
             labeled rows. It has the same settings, seed and learning rates, takes `best_step` steps, and keeps its last
             weights. Priors and class weights use the class shares of the labeled rows of the first run, because
             development rows may be drawn in other shares. Its dev_error is None: no row is left to choose weights.
+        fusion: of rows with other columns (see `load`): `Early()`, `Intermediate()` or `Late()` joins them with the
+            text, and `ColumnsAlone()` and `TextAlone()` read one of the two. Scalers and vocabularies are fitted on the
+            labeled and unlabeled rows of the split. Both views of an unlabeled row share its columns.
         command: for config.json: the options of `text-uda train`, by which `--config` runs it again.
     Returns:
         the content of result.json: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and
@@ -113,7 +118,7 @@ def train(
     if baseline is not None and averaging is not None:
         raise SettingsError(f"{type(baseline).__name__} takes no step, so no weights can be averaged: omit averaging")
     averaging = chosen_averaging(averaging, teacher=needs.teacher)
-    plan = plan_run(split, objectives, averaging, augmentation, cache, filters, settings)
+    plan = plan_run(split, objectives, averaging, augmentation, cache, filters, settings, fusion)
     run = _Run(
         plan=plan,
         settings=settings,
@@ -209,6 +214,7 @@ class _Run:
             accelerator.device,
             load_pretrained(split.classes, settings),
             frozen=self.frozen,
+            fusion=self.plan.joining,
             label_share=None if refit_of is None else refit_of["label_share"],
         )
         return FineTuning(task, self.plan.averaging, settings, directory, accelerator, steps=steps)

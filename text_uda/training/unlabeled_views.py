@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from text_uda.data import Split
+from text_uda.data.row_columns import plain_texts
 from text_uda.errors import SettingsError
 from text_uda.objectives import Needs
 from text_uda.paraphrasing.cache_access import read_paraphrases
@@ -64,8 +65,13 @@ def find_views(
     cache: Cache | None,
     filters: Filters | None,
     settings: TrainSettings,
+    *,
+    drops_columns: bool = False,
 ) -> Views | None:
     """The unlabeled rows that the objectives need; None where they need none.
+
+    Args:
+        drops_columns: column dropout makes the second view, with an augmentation or alone.
 
     Raises:
         SettingsError: the objectives need an augmentation or unlabeled texts that are missing, or the augmentation does
@@ -73,7 +79,7 @@ def find_views(
     """
     if not needs.unlabeled_rows:
         return None
-    if augmentation is None and needs.augmentation:
+    if augmentation is None and needs.augmentation and not drops_columns:
         raise SettingsError(_NEEDS_PAIRS)
     if not split.unlabeled:
         raise SettingsError("there are no unlabeled texts; request fewer labels or pass a file of unlabeled texts")
@@ -83,8 +89,9 @@ def find_views(
     if cache is not None:
         if not isinstance(augmentation, Job):
             raise SettingsError(f"{method} is not a translation_cache.Job, so it cannot use a cache; omit the cache")
-        paraphrases = read_paraphrases(split.unlabeled, augmentation, cache, samples=settings.samples, filters=filters)
-        return Views(split.unlabeled, method, pairs=pair_table(split.unlabeled, paraphrases))
+        texts = plain_texts(split.unlabeled)
+        paraphrases = read_paraphrases(texts, augmentation, cache, samples=settings.samples, filters=filters)
+        return Views(texts, method, pairs=pair_table(texts, paraphrases))
     if not isinstance(augmentation, OnTokens | OnEmbeddings):
         raise SettingsError(f"{_NEEDS_PAIRS}; {method} generates paraphrases offline")
     check_in_step(augmentation, settings, filters)

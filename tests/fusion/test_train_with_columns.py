@@ -1,0 +1,214 @@
+"""Runs of rows with columns: every method, kill and resume, what they leave, evaluation and predictions."""
+
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import pipeline
+
+from text_uda.augment.switchout import SwitchOut
+from text_uda.data import load, split
+from text_uda.data.row_columns import OtherColumns, RowText
+from text_uda.errors import DataError, SettingsError
+from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late, TextAlone
+from text_uda.fusion.fitted_columns import FittedColumns, with_columns
+from text_uda.fusion.fused_model import FusionPlan
+from text_uda.model.inputs import Batch
+from text_uda.model.joined_columns import ATTRIBUTE
+from text_uda.model.keyed_tensors import seeded_torch
+from text_uda.model.pretrained import choose_trained_weights, load_classifier
+from text_uda.model.tokenized import TokenRows
+from text_uda.objectives import PRESETS, UDA, LogisticRegression, Supervised
+from text_uda.objectives.weight_averaging import EMA, Averaged
+from text_uda.runs.evaluation import evaluate
+from text_uda.runs.predict_file import predict_file
+from text_uda.runs.prediction import predict
+from text_uda.training.settings import TrainSettings
+from text_uda.training.step import Step
+from text_uda.training.train_classifier import train
+
+JOINED = [Early(), Intermediate(), Late()]
+STEPPING = [name for name, preset in PRESETS.items() if preset.losses]
+COLUMNS = {"numeric": "year", "categorical": "country"}
+
+
+def films(rows: int = 200) -> pd.DataFrame:
+    """The columns say the class, the text does not."""
+    draw = random.Random(0)
+    words = "the a film plot story actor scene was is very really movie".split()
+    labels = [draw.choice(["new", "old"]) for _ in range(rows)]
+    return pd.DataFrame(
+        {
+            "text": [" ".join(draw.choice(words) for _ in range(6)) for _ in labels],
+            "label": labels,
+            "year": [None if draw.random() < 0.1 else {"new": 2000, "old": 1950}[of] + draw.random() for of in labels],
+            "country": [draw.choice({"new": ["es", "fr"], "old": ["us", "uk"]}[of]) for of in labels],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return split(load(films(), **COLUMNS), labels=24, seed=0)
+
+
+@pytest.fixture
+def settings(tiny_bert):
+    return TrainSettings(encoder=str(tiny_bert), tune="last:1", steps=8, labeled_batch=8, evaluate_every=4, seed=1)
+
+
+@pytest.fixture
+def supervised(rows, settings, tmp_path):
+    def run(fusion, name="run", **changed):
+        options = {"objectives": (Supervised(),), "settings": replace(settings, **changed)}
+        return train(rows, **options, fusion=fusion, out=tmp_path / name)
+
+    return run
+
+
+@pytest.mark.parametrize("fusion", [Intermediate(column_dropout=0.3), Late()], ids=lambda fusion: fusion.name)
+@pytest.mark.parametrize("name", STEPPING)
+def test_every_method_trains_the_fusion(tiny_bert, name, fusion):
+    columns = OtherColumns.named(numeric="year")
+    texts = [RowText(f"the film {'is ' * (i % 3)}good", columns, [float(i)]) for i in range(10)]
+    pretrained = load_classifier(str(tiny_bert), ["a", "b", "c"], seed=0)
+    model = pretrained.model.train()
+    choose_trained_weights(model, "all")
+    plan = FusionPlan(fusion, FittedColumns.fit(texts))
+    module = plan.attach(model, tune="all", seed=0)
+    for weights in module.parameters():
+        torch.nn.init.normal_(weights, std=0.3)
+    tokens, encoded = TokenRows(texts, pretrained.tokenizer, max_tokens=16), plan.columns.encode(texts)
+    labeled, unlabeled = (with_columns(tokens.batch(part), encoded[part]) for part in (np.arange(4), np.arange(4, 10)))
+    batch = Batch(labeled, torch.tensor([0, 1, 2, 1]), unlabeled, unlabeled, torch.arange(4), torch.arange(6))
+    step = Step(model, PRESETS[name].objectives, steps=10, unlabeled=6, fusion=plan)
+    with seeded_torch(3):
+        result = step(batch, 6, 7, Averaged(model, EMA(), steps=10).model)
+    result.loss.backward()
+    assert result.loss.isfinite()
+    assert any(weights.grad is not None and weights.grad.any() for weights in getattr(model, ATTRIBUTE).parameters())
+    assert ("columns_loss" in result.terms) == (fusion.name == "late")
+
+
+@pytest.mark.parametrize(
+    ("fusion", "tune"),
+    [(Early(), "head"), (Early(), "last:1"), (Intermediate(), "all"), (Late(), "head"), (ColumnsAlone(), "head")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_it_learns_from_the_columns(supervised, fusion, tune):
+    assert supervised(replace(fusion, learning_rate=0.03), tune=tune, steps=40, evaluate_every=40)["test_error"] < 10
+
+
+def test_the_text_alone_learns_nothing_here(supervised):
+    assert supervised(TextAlone(), tune="head", steps=40)["test_error"] > 25
+
+
+def test_the_same_call_gives_the_same_bytes_also_after_a_kill(rows, settings, tmp_path, monkeypatch):
+    settings = replace(settings, checkpoint_every=2)
+    options = {"objectives": (Supervised(), UDA()), "augmentation": SwitchOut(tokenizer=settings.encoder)}
+    fusion = Intermediate(column_dropout=0.2)
+    whole = train(rows, **options, settings=settings, fusion=fusion, out=tmp_path / "whole")
+    plain, calls = Step.forward, []
+
+    def killed(self, *arguments):
+        calls.append(0)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return plain(self, *arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Step, "forward", killed)
+        train(rows, **options, settings=settings, fusion=fusion, out=tmp_path / "killed")
+    assert list((tmp_path / "killed" / "checkpoints").iterdir())
+    again = train(rows, **options, settings=settings, fusion=fusion, out=tmp_path / "killed")
+    digests = [{name: of for name, of in run["model_files"].items() if name != "README.md"} for run in (whole, again)]
+    assert digests[0] == digests[1] and "text_and_columns.safetensors" in digests[0]
+    with pytest.raises(SettingsError, match="column_dropout"):
+        train(rows, **options, settings=settings, fusion=Intermediate(), out=tmp_path / "killed")
+
+
+def test_column_dropout_alone_makes_the_second_view(rows, settings, tmp_path):
+    options = {"objectives": (Supervised(), UDA()), "settings": settings}
+    with pytest.raises(SettingsError, match="consistency objective needs pairs"):
+        train(rows, **options, fusion=Early(), out=tmp_path / "none")
+    result = train(rows, **options, fusion=Early(column_dropout=0.5), out=tmp_path / "run")
+    assert result["steps"] == 8
+
+
+def test_evaluation_and_prediction_give_the_figures_of_the_run(supervised, rows, tmp_path):
+    result = supervised(replace(Early(), learning_rate=0.03), tune="head", steps=20)
+    run = tmp_path / "run"
+    assert evaluate(run, rows.test)["test_error"] == pytest.approx(result["test_error"])
+    assert evaluate(run, rows.labeled)["seen_rows"]["labeled"] == len(rows.labeled)
+    path, out = tmp_path / "films.csv", tmp_path / "out.csv"
+    films().to_csv(path, index=False)
+    predict_file(run, path, out)
+    from_file = pd.read_csv(out)["predicted_label"].tolist()
+    records = films().astype(object).where(films().notna(), None).to_dict("records")
+    assert [answer["label"] for answer in predict(run, records)] == from_file
+    shuffled = films().assign(year=films()["year"].to_numpy()[::-1], country=films()["country"].to_numpy()[::-1])
+    assert [answer["label"] for answer in predict(run, shuffled.to_dict("records"))] != from_file
+
+
+def test_a_folder_of_columns_answers_no_text_alone(supervised, rows, tmp_path):
+    supervised(Early())
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match="text-with-columns"):
+        pipeline("text-classification", model=str(run / "model"))
+    with pytest.raises(SettingsError, match=r"row 1 \('a film'\) has no columns beside the text"):
+        list(predict(run, ["a film"]))
+    with pytest.raises(DataError, match=r"the row has no column 'country'; it has: text, year. The run reads"):
+        list(predict(run, [{"text": "a film", "year": 2000}]))
+    path = tmp_path / "films.csv"
+    films().drop(columns="year").to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"films.csv has no column 'year'; .*The run reads year, country") as caught:
+        predict_file(run, path, tmp_path / "out.csv")
+    assert "\n" not in str(caught.value) and not (tmp_path / "out.csv").exists()
+    films().astype({"year": object}).assign(year="soon").to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"films\.csv, row 2: 'year' is 'soon', not a number; correct it$"):
+        predict_file(run, path, tmp_path / "out.csv")
+    card = (run / "model" / "README.md").read_text("utf-8")
+    assert "`pipeline` has no place for columns" in card and "year, country" in card
+
+
+def test_the_text_alone_leaves_an_ordinary_folder(supervised, rows, tmp_path):
+    supervised(TextAlone())
+    classify = pipeline("text-classification", model=str(tmp_path / "run" / "model"))
+    assert classify("a film")[0]["label"] in rows.classes
+    assert json.loads((tmp_path / "run" / "config.json").read_text("utf-8"))["fusion"]["fusion"] == "text"
+    assert next(iter(predict(tmp_path / "run", ["a film"])))["label"] in rows.classes
+
+
+def test_what_cannot_be_is_refused(rows, settings, tmp_path):
+    plain = split(load(films().drop_duplicates("text")), labels=24, seed=0)
+    cases = [
+        (rows, {"fusion": None}, r"have the columns year, country beside the text: say how they join it"),
+        (plain, {"fusion": Early()}, "fusion=early: the rows of .* have no columns beside the text"),
+        (
+            rows,
+            {"fusion": Late(), "objectives": (LogisticRegression(),)},
+            "LogisticRegression is fitted on features",
+        ),
+    ]
+    for data, options, message in cases:
+        with pytest.raises(SettingsError, match=message):
+            train(data, **({"objectives": (Supervised(),)} | options), settings=settings, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_pretraining_reads_texts_alone(tiny_bert, tmp_path):
+    from text_uda.training.pretraining import PretrainSettings, pretrain
+
+    with pytest.raises(SettingsError, match="masked words are predicted from the text alone"):
+        pretrain(load(films(), **COLUMNS), settings=PretrainSettings(encoder=str(tiny_bert)), out=tmp_path / "run")
+
+
+def test_several_tasks_have_no_columns(rows, settings, tmp_path):
+    from text_uda.tasks.train_tasks import train_tasks
+
+    with pytest.raises(SettingsError, match="task 'films' has columns beside the text"):
+        train_tasks({"films": rows}, objectives=(Supervised(),), settings=settings, out=tmp_path / "run")

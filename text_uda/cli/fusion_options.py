@@ -1,0 +1,36 @@
+"""The options of rows with other columns: how the columns join the text."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from text_uda.cli.settings_options import Verb, declared_options
+from text_uda.errors import SettingsError
+
+if TYPE_CHECKING:
+    from text_uda.fusion import Fusion, TextAlone
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionChoice:
+    fusion: Literal["text", "columns", "early", "intermediate", "late"] | None = None
+    """How the columns of --numeric, --categorical and --vector join the text: where the trained layers begin, at the
+    last layer, or at the logits; or one of the two alone. None: no columns."""
+
+    column_dropout: float | None = None
+    """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
+
+    def build(self) -> "Fusion | TextAlone | None":
+        from text_uda.fusion import FUSIONS
+
+        if self.fusion in (None, "text"):
+            if self.column_dropout is not None:
+                raise SettingsError("--column-dropout needs --fusion early, intermediate or late; leave it out")
+            return None if self.fusion is None else FUSIONS[self.fusion]()
+        settings: dict[str, Any] = {} if self.column_dropout is None else {"column_dropout": self.column_dropout}
+        return FUSIONS[self.fusion](**settings)
+
+
+def fusion_options(function: Verb) -> Verb:
+    """Handed over as `fusion: FusionChoice`."""
+    decorate = declared_options((__name__, "FusionChoice"), into=FusionChoice, under="fusion", group="Data")
+    return decorate(function)
