@@ -11,6 +11,7 @@ from text_uda.augment.tfidf import Statistics as Statistics
 from text_uda.data import load as load
 from text_uda.data import side_by_side as side_by_side
 from text_uda.data import split as split
+from text_uda.fusion.choose import Choose as Choose
 from text_uda.fusion.columns_alone import ColumnsAlone as ColumnsAlone
 from text_uda.fusion.early import Early as Early
 from text_uda.fusion.intermediate import Intermediate as Intermediate

@@ -7,27 +7,29 @@ from text_uda.cli.settings_options import Verb, declared_options
 from text_uda.errors import SettingsError
 
 if TYPE_CHECKING:
-    from text_uda.fusion import Fusion, TextAlone
+    from text_uda.fusion import Choose, Fusion, TextAlone
 
 
 @dataclass(frozen=True, kw_only=True)
 class FusionChoice:
-    fusion: Literal["text", "columns", "early", "intermediate", "late"] | None = None
+    fusion: Literal["text", "columns", "early", "intermediate", "late", "choose"] | None = None
     """How the columns of --numeric, --categorical and --vector join the text: where the trained layers begin, at the
-    last layer, or at the logits; or one of the two alone. None: no columns."""
+    last layer, or at the logits; or one of the two alone; or choose, which trains all five and keeps the one with the
+    best development figure. None: no columns."""
 
     column_dropout: float | None = None
-    """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
+    """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing.
+    None: 0."""
 
-    def build(self) -> "Fusion | TextAlone | None":
-        from text_uda.fusion import FUSIONS
+    def build(self) -> "Fusion | TextAlone | Choose | None":
+        from text_uda.fusion import FUSIONS, Choose
 
         if self.fusion in (None, "text"):
             if self.column_dropout is not None:
                 raise SettingsError("--column-dropout needs --fusion early, intermediate or late; leave it out")
             return None if self.fusion is None else FUSIONS[self.fusion]()
         settings: dict[str, Any] = {} if self.column_dropout is None else {"column_dropout": self.column_dropout}
-        return FUSIONS[self.fusion](**settings)
+        return (Choose if self.fusion == "choose" else FUSIONS[self.fusion])(**settings)
 
 
 def fusion_options(function: Verb) -> Verb:

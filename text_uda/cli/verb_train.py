@@ -317,6 +317,9 @@ def _without_rows(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _say(result: dict[str, Any], out: Path) -> None:
+    if choice := result.get("choice"):
+        figures = ", ".join(f"{mode} {figure:.2f}%" for mode, figure in choice["figures"].items())
+        click.echo(f"the {choice['by'].replace('_', ' ')} picks {choice['picked']}: {figures}")
     last = _figures(result, "last", "steps", "last_")
     if result.get("selected_by") == "last":
         click.echo(last + _calibrated(result))

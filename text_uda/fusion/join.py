@@ -74,11 +74,18 @@ class Fusion(Protocol):
 
 
 def check_settings(fusion: Fusion) -> None:
+    """Raise SettingsError for a setting out of its range."""
+    check_learning(fusion.learning_rate, fusion.column_dropout)
+    if (hidden := getattr(fusion, "hidden", 1)) < 1:
+        raise SettingsError(f"hidden={hidden}: give 1 unit or more")
+
+
+def check_learning(learning_rate: float, column_dropout: float) -> None:
     """Raise SettingsError for a learning rate or a share out of its range."""
-    if not fusion.learning_rate > 0:
-        raise SettingsError(f"learning_rate={fusion.learning_rate}: give a number above 0")
-    if not 0 <= fusion.column_dropout < 1:
-        raise SettingsError(f"column_dropout={fusion.column_dropout}: give a share from 0, below 1")
+    if not learning_rate > 0:
+        raise SettingsError(f"learning_rate={learning_rate}: give a number above 0")
+    if not 0 <= column_dropout < 1:
+        raise SettingsError(f"column_dropout={column_dropout}: give a share from 0, below 1")
 
 
 def zero_linear(inputs: int, outputs: int, *, bias: bool = False) -> nn.Linear:

@@ -79,6 +79,7 @@ class ClassifierTask:
         *,
         frozen: FrozenEncoder | None = None,
         fusion: Fusion | None = None,
+        choice: Mapping[str, Any] | None = None,
         label_share: Sequence[float] | None = None,
         name: str | None = None,
     ) -> None:
@@ -88,10 +89,11 @@ class ClassifierTask:
             directory: of the files about this task.
             frozen: with tune="head", an encoder that may have the features already.
             fusion: joins the columns of the rows with their texts.
+            choice: for result.json, why it is this fusion.
             label_share: share of each class, for priors and class weights, (C,); None for the labeled rows' shares.
             name: of the task, in messages of a run of several.
         """
-        self._name = name
+        self._name, self._choice = name, choice
         self.split, self.settings, self.directory, self._device = split, settings, directory, device
         self.pretrained = pretrained
         model = pretrained.model.to(device)  # pyright: ignore[reportArgumentType]
@@ -254,6 +256,7 @@ class ClassifierTask:
                 "changed": directory.mean_of("changed"),
                 "baseline": None if reference is None else reference.record(),
                 "warnings": [*warnings_in(metrics, steps=planned), *warnings],
+                **({} if self._choice is None else {"choice": dict(self._choice)}),
             },
         )
 

@@ -10,7 +10,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError, listed
-from text_uda.fusion import Fusion, TextAlone
+from text_uda.fusion import Choose, Fusion, TextAlone
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.objectives import Method, Needs, all_needs, baseline_of, check_together, in_use, losses, method_name
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
@@ -140,7 +140,7 @@ def plan_run(
     )
 
 
-def check_fusion(fusion: Fusion | TextAlone | None, split: Split, objectives: Sequence[Method]) -> None:
+def check_fusion(fusion: Fusion | TextAlone | Choose | None, split: Split, objectives: Sequence[Method]) -> None:
     """Raise SettingsError where the rows have columns and nothing says what to do with them, or the other way round."""
     if fusion is None and split.columns:
         raise SettingsError(

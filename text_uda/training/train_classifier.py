@@ -12,11 +12,12 @@ from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.splitting import all_labels
 from text_uda.errors import SettingsError
-from text_uda.fusion import Fusion, TextAlone
+from text_uda.fusion import Choose, Fusion, TextAlone
+from text_uda.fusion.choose import pick
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import check_tune, gets_linear_head, hidden_width
-from text_uda.objectives import PRESETS, Method, baseline_of, losses
+from text_uda.objectives import PRESETS, Method, Supervised, baseline_of, losses
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
@@ -31,7 +32,7 @@ from text_uda.training.fit_baseline import BaselineFit
 from text_uda.training.in_step_augmentation import InStep
 from text_uda.training.loop import train_loop
 from text_uda.training.non_finite import NonFiniteError
-from text_uda.training.run_plan import RunPlan, accelerator_of, chosen_averaging, needs_of, plan_run
+from text_uda.training.run_plan import RunPlan, accelerator_of, check_fusion, chosen_averaging, needs_of, plan_run
 from text_uda.training.settings import TrainSettings
 from text_uda.training.stop_signals import StopRequest
 from text_uda.training.trackers import Tracker, check_trackers, tracking
@@ -56,7 +57,7 @@ def train(
     track: Sequence[Tracker] = (),
     frozen: FrozenEncoder | None = None,
     refit: bool = False,
-    fusion: Fusion | TextAlone | None = None,
+    fusion: Fusion | TextAlone | Choose | None = None,
     command: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Train a classifier on a split and write the run directory `out`.
@@ -91,7 +92,9 @@ def train(
             development rows may be drawn in other shares. Its dev_error is None: no row is left to choose weights.
         fusion: of rows with other columns (see `load`): `Early()`, `Intermediate()` or `Late()` joins them with the
             text, and `ColumnsAlone()` and `TextAlone()` read one of the two. Scalers and vocabularies are fitted on the
-            labeled and unlabeled rows of the split. Both views of an unlabeled row share its columns.
+            labeled and unlabeled rows of the split. Both views of an unlabeled row share its columns. `Choose()` trains
+            each mode in `out`-modes/NAME, the columns with the supervised loss, and then the one that the development
+            rows pick in `out`; a mode that is finished is read.
         command: for config.json: the options of `text-uda train`, by which `--config` runs it again.
     Returns:
         the content of result.json: dev_error, test_error (of the chosen weights), last_dev_error, last_test_error, and
@@ -101,7 +104,8 @@ def train(
         support of each class); of the chosen weights on the test rows also confusion, calibration (see
         `calibration_error`) and test_correct (see `kept_predictions.packed`); baseline, the dev error of logistic
         regression on the labels, for a run that reads unlabeled texts; model_files, the SHA-256 of each file of the
-        model. With `refit` also refit: the content of `out`/refit/result.json.
+        model. With `refit` also refit: the content of `out`/refit/result.json. With
+        `Choose()` also choice: picked (the mode), by (the figure), figures (of each mode).
     Raises:
         SettingsError: settings that contradict each other, a folder that holds another run or other files or in which
             another process writes, a finished run whose model is damaged, or a refit without development rows, whose
@@ -110,6 +114,50 @@ def train(
         Interrupted: by SIGINT or SIGTERM, or at the time limit, after a checkpoint.
     """
     settings = TrainSettings() if settings is None else settings
+    shared: dict[str, Any] = {"cache": cache, "filters": filters, "settings": settings, "resume": resume}
+    shared |= {"max_minutes": max_minutes, "track": track, "frozen": frozen}
+    of_run: dict[str, Any] = {"name": name, "refit": refit, "command": command}
+    method: dict[str, Any] = {"objectives": objectives, "averaging": averaging, "augmentation": augmentation}
+    if not isinstance(fusion, Choose):
+        return _train_mode(split, fusion, out=Path(out), **method, **shared, **of_run)
+    check_fusion(fusion, split, objectives)
+    supervised: dict[str, Any] = {"objectives": (Supervised(),), "averaging": None, "augmentation": None}
+    folder = Path(out).with_name(f"{Path(out).name}-modes")
+    modes = {mode.name: (mode, supervised if mode.name == "columns" else method) for mode in fusion.candidates()}
+    results = {
+        name: _train_mode(split, mode, out=folder / name, **its_method, **shared)
+        for name, (mode, its_method) in modes.items()
+    }
+    choice = pick(results, settings.select_by)
+    mode, its_method = modes[choice["picked"]]
+    return _train_mode(split, mode, out=Path(out), **its_method, **shared, **of_run, choice=choice)
+
+
+def _train_mode(
+    split: Split,
+    fusion: Fusion | TextAlone | None,
+    *,
+    objectives: Sequence[Method],
+    averaging: Averaging | None,
+    augmentation: Job | InStep | None,
+    cache: Cache | Location | None,
+    filters: Filters | None,
+    settings: TrainSettings,
+    out: Path,
+    name: str | None = None,
+    resume: bool,
+    max_minutes: float | None,
+    track: Sequence[Tracker],
+    frozen: FrozenEncoder | None,
+    refit: bool = False,
+    command: Mapping[str, Any] | None = None,
+    choice: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """`train` with one way to join columns.
+
+    Args:
+        choice: for result.json, why it is this one.
+    """
     stop = StopRequest(max_minutes)
     every_label = all_labels(split) if refit else None
     check_trackers(track)
@@ -128,6 +176,7 @@ def train(
         track=track,
         frozen=frozen,
         command=command,
+        choice=choice,
     )
     with ExitStack() as locks:  # the run stays locked while its refit is trained in it
         result = run.on(split, Path(out), locks)
@@ -149,6 +198,7 @@ class _Run:
     track: Sequence[Tracker]
     frozen: FrozenEncoder | None
     command: Mapping[str, Any] | None
+    choice: Mapping[str, Any] | None
 
     def on(
         self, split: Split, out: Path, locks: ExitStack, *, refit_of: Mapping[str, Any] | None = None
@@ -215,6 +265,7 @@ class _Run:
             load_pretrained(split.classes, settings),
             frozen=self.frozen,
             fusion=self.plan.joining,
+            choice=self.choice,
             label_share=None if refit_of is None else refit_of["label_share"],
         )
         return FineTuning(task, self.plan.averaging, settings, directory, accelerator, steps=steps)
