@@ -97,7 +97,8 @@ def test_equal_texts_with_other_columns_stay_two_rows() -> None:
 
 
 def test_the_order_of_a_file_changes_no_split() -> None:
-    parts = [split(load(data, **ALL), labels=6, seed=3, unlabeled=10) for data in (frame(), frame()[::-1])]
+    data = frame().assign(text=[f"the film number {i // 12}" for i in range(60)])  # several rows of a text and class
+    parts = [split(load(rows, **ALL), labels=6, seed=3, unlabeled=10) for rows in (data, data[::-1])]
     assert {*parts[0].labeled.texts} == {*parts[1].labeled.texts}
     assert parts[0].unlabeled == parts[1].unlabeled
 

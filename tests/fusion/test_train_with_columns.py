@@ -100,7 +100,9 @@ def test_every_method_trains_the_fusion(tiny_bert, name, fusion):
     ids=lambda value: getattr(value, "name", value),
 )
 def test_it_learns_from_the_columns(supervised, fusion, tune):
-    assert supervised(replace(fusion, learning_rate=0.03), tune=tune, steps=40, evaluate_every=40)["test_error"] < 10
+    result = supervised(replace(fusion, learning_rate=0.03), tune=tune, steps=40, evaluate_every=40)
+    assert result["test_error"] < 10
+    assert result["modes"]["columns_shuffled"] > 30 and result["modes"]["text_shuffled"] < 10
 
 
 def test_the_text_alone_learns_nothing_here(supervised):

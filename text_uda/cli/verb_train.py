@@ -327,6 +327,11 @@ def _say(result: dict[str, Any], out: Path) -> None:
         by = f"dev {result['selected_by']} of {result['dev_rows']:,} texts" if "dev_rows" in result else "dev"
         click.echo(_figures(result, f"selected by {by}", "best_step") + _calibrated(result))
         click.echo(last)
+    if modes := result.get("modes"):
+        click.echo(
+            f"test error with the columns of other rows {modes['columns_shuffled']:.2f}%, with the texts of other rows"
+            f" {modes['text_shuffled']:.2f}%"
+        )
     if coverage := result["augmentation"]:
         click.echo(
             f"{coverage['method']}: {coverage['usable']:.1%} of the texts have a usable paraphrase,"

@@ -179,6 +179,10 @@ class ColumnRows:
     def lengths(self) -> np.ndarray:
         return self._rows.lengths
 
+    def shuffled(self, order: np.ndarray) -> "ColumnRows":
+        """Text i with the columns of row order[i], (N,)."""
+        return ColumnRows(self._rows, self._columns[torch.from_numpy(order)])
+
     def batch(self, indices: Sequence[int] | np.ndarray) -> Inputs:
         return with_columns(self._rows.batch(indices), self._columns[torch.as_tensor(np.asarray(indices))])
 
