@@ -60,6 +60,8 @@ def test_a_row_has_the_same_logits_alone_in_passes_and_from_embeddings(made, fus
     classifier = Classifier(model)
     output = classifier(batch)
     assert not torch.allclose(output.logits, text.logits, atol=0.05)
+    if fusion.name in ("early", "intermediate"):  # objectives read the vector together with its columns
+        assert torch.allclose(classifier.last_layer(output.hidden), output.logits, atol=1e-5)
     alone = classifier(batch.take(torch.tensor([3]), batch.lengths[3])).logits[0]
     in_passes = Classifier(model, tokens_per_pass=16)(batch).logits
     for other in (alone, in_passes[3], classifier(classifier.embed(batch)).logits[3]):
