@@ -12,7 +12,8 @@ from transformers import pipeline
 
 from text_uda.augment.switchout import SwitchOut
 from text_uda.data import load, split
-from text_uda.data.row_columns import OtherColumns, RowText
+from text_uda.data.evaluation_rows import file_rows
+from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.errors import DataError, SettingsError
 from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late, TextAlone
 from text_uda.fusion.fitted_columns import FittedColumns, with_columns
@@ -27,6 +28,7 @@ from text_uda.objectives.weight_averaging import EMA, Averaged
 from text_uda.runs.evaluation import evaluate
 from text_uda.runs.predict_file import predict_file
 from text_uda.runs.prediction import predict
+from text_uda.runs.run_columns import columns_keyed_by, columns_read_by
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.train_classifier import train
@@ -148,6 +150,9 @@ def test_evaluation_and_prediction_give_the_figures_of_the_run(supervised, rows,
     assert evaluate(run, rows.labeled)["seen_rows"]["labeled"] == len(rows.labeled)
     path, out = tmp_path / "films.csv", tmp_path / "out.csv"
     films().to_csv(path, index=False)
+    assert columns_read_by(run) == columns_keyed_by(run) == rows.columns
+    again = file_rows(path, rows.classes, part="test", others=columns_keyed_by(run)).rows
+    assert {*again.texts} == {*rows.test.texts}  # the test fifth of training
     predict_file(run, path, out)
     from_file = pd.read_csv(out)["predicted_label"].tolist()
     records = films().astype(object).where(films().notna(), None).to_dict("records")
@@ -183,6 +188,7 @@ def test_the_text_alone_leaves_an_ordinary_folder(supervised, rows, tmp_path):
     assert classify("a film")[0]["label"] in rows.classes
     assert json.loads((tmp_path / "run" / "config.json").read_text("utf-8"))["fusion"]["fusion"] == "text"
     assert next(iter(predict(tmp_path / "run", ["a film"])))["label"] in rows.classes
+    assert columns_read_by(tmp_path / "run") == NO_COLUMNS != columns_keyed_by(tmp_path / "run")
 
 
 def test_what_cannot_be_is_refused(rows, settings, tmp_path):
