@@ -66,6 +66,17 @@ def test_every_format_reads_the_same_columns(name: str, tmp_path: Path) -> None:
     assert price in (0.0, 1.0) and np.frombuffer(image, "<f4")[0] == 0.5
 
 
+@pytest.mark.parametrize("values", [[1, None, 0, 2], [True, None, False]])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_category_is_one_in_every_format(values: list, name: str, tmp_path: Path) -> None:
+    """pandas makes floats of integers beside blanks, and writes True to a csv file and true to JSON."""
+    data = frame().assign(shop=pd.Series([values[i % len(values)] for i in range(60)]))
+    from_file = load(written(data, tmp_path / name), **ALL)
+    assert from_file.digest == load(data, **ALL).digest == load(data.astype({"shop": object}), **ALL).digest
+    present = {row.values[1] for row in from_file.train.texts if isinstance(row, RowText)}
+    assert present == {None if value is None else str(value).lower() for value in values}
+
+
 def test_a_dataset_reads_the_same_columns() -> None:
     from datasets import Dataset
 

@@ -35,6 +35,33 @@ def test_by_hand():
     assert fitted.size == 8 == encoded.shape[1] and encoded.dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("training", "others", "places"),
+    [
+        (["0", "1"], ["1", "0", "true", "2"], [1, 0, 1, 2]),
+        (["true", "false"], ["false", "true", "1", "no"], [0, 1, 1, 2]),
+        (["true", "1", "0", "false"], ["true", "1", "0", "false"], [1, 1, 0, 0]),
+        (["1.5", "1"], ["1", "1.5", "1.50", "true"], [0, 1, 2, 2]),
+        (["A", "a", "01"], ["a", "A", "1", "01"], [2, 1, 3, 0]),
+    ],
+)
+def test_a_category_is_read_in_any_spelling_of_a_label(training, others, places):
+    fitted = FittedColumns.fit([row(1.0, category) for category in training * 2])
+    country = fitted.encode([row(1.0, category) for category in others])[:, 2:-4]
+    assert country.argmax(dim=1).tolist() == places
+
+
+def test_a_column_whose_values_are_mostly_unseen_is_said_once(caplog):
+    fitted = FittedColumns.fit(TRAINING)
+    fitted.encode([row(1.0, "es"), row(1.0, "fr"), row(1.0, None)])
+    assert not caplog.records
+    for _ in range(2):
+        fitted.encode([row(1.0, "es"), row(1.0, "Es"), row(1.0, "ES")])
+    assert [record.getMessage()[:62] for record in caplog.records] == [
+        "the column 'country': 2 of 3 values, such as 'Es', are no cate"
+    ]
+
+
 def test_a_record_gives_the_same_numbers_and_names():
     fitted = FittedColumns.fit(TRAINING)
     again = FittedColumns.from_record(json.loads(json.dumps(fitted.record())))

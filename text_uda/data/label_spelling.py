@@ -42,10 +42,18 @@ def one_spelling(names: Sequence[str]) -> dict[str, str]:
     return whole
 
 
-def class_finder(classes: Sequence[str]) -> Callable[[str], str | None]:
+def one_name(label: str) -> str:
+    """A name that the spellings of a label share which mean the same in every file: 1.0 and 1, TRUE and true."""
+    return _key(label)
+
+
+def class_finder(classes: Sequence[str], *, term: str = "label") -> Callable[[str], str | None]:
     """A function from a label to the class it names in any spelling, None if there is none.
 
     The labels true and false are the classes 1 and 0 if there are no others, and the reverse, with a warning.
+
+    Args:
+        term: for a label, in the warning.
     """
     exact = {name: name for name in classes}
     by_key = {_key(name): name for name in reversed(classes)}
@@ -62,7 +70,7 @@ def class_finder(classes: Sequence[str]) -> Callable[[str], str | None]:
             name = by_key[key]
             if label not in logged:
                 logged.add(label)
-                log.warning("label %r is read as the class %r", label, name)
+                log.warning("%s %r is read as the class %r", term, label, name)
         return name
 
     return class_of

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from text_uda.data.label_spelling import label_of
+from text_uda.data.label_spelling import label_of, one_name
 from text_uda.errors import DataError, listed
 
 ColumnKind = Literal["numeric", "categorical", "vector"]
@@ -212,9 +212,8 @@ def _number(value: Any) -> float | None:
 def _category(value: Any) -> str | None:
     if isinstance(value, list | dict | tuple | np.ndarray):
         raise ValueError(f"is {value!r:.40}, not one category; a list of numbers is a --vector")
-    if isinstance(value, float) and value.is_integer():  # of integers beside missing ones, pandas makes floats
-        value = int(value)
-    return None if isinstance(value, float) and math.isnan(value) else label_of(value)
+    category = label_of(value)
+    return None if category is None else one_name(category)
 
 
 def _vector(value: Any) -> bytes | None:

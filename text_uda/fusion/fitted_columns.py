@@ -1,7 +1,7 @@
 """Columns as numbers: a scaler and a vocabulary for each, fitted on training rows alone.
 
     numeric       (x - mean) / deviation, at most 10 either way; 0 where it is missing
-    categorical   1 at its category, or at "unseen": a category of fewer than two training rows, or of none
+    categorical   1 at its category, in any spelling, or at "unseen": one of fewer than two training rows, or of none
     vector        each number as a numeric one; zeros where it is missing
 
 and for each column a further number that is 1 where it is missing.
@@ -11,7 +11,7 @@ Shapes: N rows, B rows of a batch, M numbers of a row.
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from text_uda.data.label_spelling import class_finder, one_spelling
 from text_uda.data.row_columns import ColumnKind, OtherColumns, RowText, Value, columns_of
 from text_uda.errors import DataError, SettingsError, listed
 from text_uda.model import keyed_tensors
@@ -58,14 +59,39 @@ class FittedColumn:
         if not present:
             return encoded
         if self.kind == "categorical":
-            place = {category: index for index, category in enumerate(self.categories)}
-            unseen = len(place)
-            encoded[present, [place.get(str(values[index]), unseen) for index in present]] = 1.0
+            unseen = len(self.categories)
+            places = [self._place(str(values[index])) for index in present]
+            encoded[present, places] = 1.0
+            self._warn_if_most_are_unseen(
+                present, [values[index] for index, place in zip(present, places, strict=True) if place == unseen]
+            )
         else:
             numbers = _numbers([values[index] for index in present], self.name, len(self.mean))
             scaled = (numbers - np.asarray(self.mean)) / np.asarray(self.deviation)
             encoded[present, :-1] = scaled.clip(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return encoded
+
+    @cached_property
+    def _place(self) -> Callable[[str], int]:
+        """From a category to its place, that of "unseen" for others."""
+        place = {category: index for index, category in enumerate(self.categories)}
+        name_of = class_finder(self.categories, term=f"{self.name!r}:")
+        return lambda category: place.get(name_of(category) or "", len(place))
+
+    def _warn_if_most_are_unseen(self, present: Sequence[int], unseen: Sequence[Value]) -> None:
+        """Once for a column: of a service of single rows it would be a line for each."""
+        if 2 * len(unseen) <= len(present) or "warned" in self.__dict__:
+            return
+        self.__dict__["warned"] = True
+        log.warning(
+            "the column %r: %d of %d values, such as %r, are no category of two or more training rows (%s), so they"
+            " say no more than that they are unseen; correct their spelling, or leave the column out",
+            self.name,
+            len(unseen),
+            len(present),
+            unseen[0],
+            listed(self.categories, most=5) if self.categories else "there is none",
+        )
 
 
 @dataclass(frozen=True)
@@ -208,7 +234,8 @@ def _fit(name: str, kind: ColumnKind, values: Sequence[Value]) -> FittedColumn:
     if not present:
         raise DataError(f"the column {name!r} is blank in all {len(values):,} training rows: leave it out")
     if kind == "categorical":
-        counts = Counter(map(str, present))
+        name_of = one_spelling(tuple(dict.fromkeys(map(str, present))))
+        counts = Counter(name_of[str(value)] for value in present)
         if len(counts) > MOST_CATEGORIES:
             raise DataError(
                 f"the column {name!r} has {len(counts):,} categories in {len(values):,} training rows, and at most"
