@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from text_uda.data import Rows, load, split
-from text_uda.data.near_copies import copy_groups, essence
+from text_uda.data.near_copies import copy_groups, essence, text_essence
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.data.texts import distinct_places, sorted_distinct
-from text_uda.errors import DataError
+from text_uda.errors import DataError, SettingsError
 
 PRICE = OtherColumns.named(numeric="price")
 
@@ -99,8 +99,10 @@ def test_equal_texts_with_other_columns_stay_two_rows() -> None:
     assert len(corpus.train) + len(corpus.test) == 60 and not len(corpus.unused)
     parts = split(corpus, labels=4, seed=0)
     rows = [*parts.labeled.texts, *parts.unlabeled, *parts.dev.texts]
-    assert len({*rows}) == len(rows) == len(corpus.train)
-    assert len({*map(str, rows)}) < len(rows)
+    assert len({*rows}) == len(rows)
+    assert len(parts.unlabeled) == 2 * len({*map(str, parts.unlabeled)}) > 20
+    every = split(corpus, labels="all", seed=0)
+    assert len(every.labeled) == len(every.unlabeled) == 2 * len({*map(str, every.labeled.texts)})
     assert parts.columns.names == ("price",)
     distinct = frame()[::2].assign(label=["yes", "no"] * 15)
     without, with_columns = (load(distinct, **columns) for columns in ({}, {"numeric": "price"}))
@@ -108,17 +110,48 @@ def test_equal_texts_with_other_columns_stay_two_rows() -> None:
 
 
 def test_the_order_of_a_file_changes_no_split() -> None:
-    data = frame().assign(text=[f"the film number {i // 12}" for i in range(60)])  # several rows of a text and class
+    data = frame().assign(text=[f"the film number {i // 4}" for i in range(60)])  # several rows of a text and class
     parts = [split(load(rows, **ALL), labels=6, seed=3, unlabeled=10) for rows in (data, data[::-1])]
     assert {*parts[0].labeled.texts} == {*parts[1].labeled.texts}
     assert parts[0].unlabeled == parts[1].unlabeled
 
 
-def test_columns_overlap_with_the_test_side_only_as_rows() -> None:
-    data = frame()
-    test = data.iloc[:2].assign(price=[0.0, 7.0])  # the first row occurs in the data, the second with another price
-    corpus = load(data, test=test, numeric="price")
-    assert len(corpus.unused) == 1 and len(corpus.train) == 59
+@pytest.mark.parametrize("labels", [6, 60, "all"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_of_one_text_are_on_one_side(labels, seed: int) -> None:
+    """A running number tells all rows apart, and no text."""
+    texts = [f"the film number {i % 60} is {'VERY' if i % 7 else 'very'} good" for i in range(600)]
+    data = frame(600).assign(text=texts, price=[float(i) for i in range(600)])
+    corpus = load(data, numeric="price")
+    parts = split(corpus, labels=labels, seed=seed)
+    training = (*parts.labeled.texts, *parts.unlabeled)
+    sides = [{text_essence(text) for text in side} for side in (training, parts.dev.texts, parts.test.texts)]
+    assert all(sides) and not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+    if labels == "all":
+        assert len(parts.labeled) + len(parts.dev) + len(parts.test) > 590  # few rows are left out
+    else:
+        labeled = {*map(text_essence, parts.labeled.texts)}
+        assert len(parts.labeled) == labels and not labeled & {*map(text_essence, parts.unlabeled)}
+
+
+def test_all_labels_need_a_text_of_every_class_beside_the_development_rows() -> None:
+    data = frame(4).assign(text=["first", "second", "third", "second"])  # both rows of yes have one text
+    corpus = load(data.assign(price=[0.0, 1.0, 2.0, 3.0]), test=frame(2), numeric="price")
+    with pytest.raises(SettingsError, match=r"all texts of class 'yes' .* use fewer development rows \(--dev N\)"):
+        split(corpus, labels="all", seed=0, dev=2)
+
+
+def test_rows_with_the_text_of_a_test_or_development_row_leave_training() -> None:
+    data, price = frame(), {"numeric": "price"}
+    beside = data.iloc[:2].assign(price=[0.0, 7.0])  # the first row occurs in the data, the second with another price
+    corpus = load(data, test=beside, **price)
+    assert len(corpus.unused) == 2 and len(corpus.train) == 58
+    unlabeled = data.iloc[:4].drop(columns="label").assign(price=9.0)
+    assert len(load(data.iloc[4:], test=beside, unlabeled=unlabeled, **price).unlabeled) == 1
+    with pytest.raises(DataError, match="all of its texts are test rows"):
+        load(data, test=beside, dev=beside.assign(price=8.0), **price)
+    corpus = load(data, test=data.iloc[4:6], dev=beside, **price)
+    assert len(corpus.unused) == 4 and len(corpus.train) == 56
 
 
 def test_limit_and_joined_rows_keep_columns() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from text_uda.data.corpus import Rows
-from text_uda.data.near_copies import copy_groups, have_near_copy
+from text_uda.data.near_copies import have_near_copy, text_groups
 
 TEST_SHARE = 5  # one text in five is a test row
 
@@ -14,14 +14,14 @@ def hold_out_test(rows: Rows, documents: Sequence[str] | None = None) -> tuple[R
     """(train, test): the test side is the fifth of the distinct texts of each class with the smallest hashes.
 
     The sides depend only on the texts and their classes, not on a seed or on the order of the rows; an additional text
-    hardly moves others. Near copies stay on one side; with several labels they count for the rarest class. Every class
-    of two or more texts has a test row, and every class has a training row.
+    hardly moves others. Near copies stay on one side, whatever their columns; with several labels they count for the
+    rarest class. Every class of two or more texts has a test row, and every class has a training row.
 
     Args:
         documents: of each row, (N,). The rows of one document stay on one side too, which then has about a fifth of
             the documents, and as many rows as these have.
     """
-    groups = copy_groups(rows.texts)
+    groups = text_groups(rows.texts)
     if documents is not None and len(rows):
         groups = _with_documents(groups, documents)
     labels = np.asarray(rows.labels, dtype=np.int64)

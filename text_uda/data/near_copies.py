@@ -1,6 +1,7 @@
 """Near copies: texts that differ only in case, punctuation and spaces. A split never separates them.
 
-Rows with other columns are no near copies, whatever their texts.
+Rows of one text with other columns are two rows, so neither is dropped as a copy of the other, but they stay on one
+side of a split: `text_groups`, `text_essence` and `have_near_copy` compare the texts without columns.
 """
 
 import unicodedata
@@ -10,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from text_uda.data.row_columns import RowText
+from text_uda.data.row_columns import RowText, plain_texts
 from text_uda.data.texts import text_keys
 from text_uda.text.numbers import find_numbers
 from translation_cache.keyset import KeySet
@@ -46,6 +47,11 @@ def essence(text: str) -> str:
     return f"{letters}\n{' '.join(numbers)}" if numbers else letters
 
 
+def text_essence(text: str) -> str:
+    """The essence of the text without its columns."""
+    return essence(str(text))
+
+
 def copy_groups(texts: Sequence[str]) -> np.ndarray:
     """For each text the number of its group of near copies, (N,) int64.
 
@@ -55,16 +61,21 @@ def copy_groups(texts: Sequence[str]) -> np.ndarray:
     return KeySet(_keys(texts)).inverse
 
 
+def text_groups(texts: Sequence[str]) -> np.ndarray:
+    """`copy_groups` of the texts without their columns, (N,) int64."""
+    return copy_groups(plain_texts(texts))
+
+
 def first_copies(texts: Sequence[str]) -> np.ndarray:
     """The index of the first text of each group of near copies, ascending, (G,) int64."""
     return np.sort(KeySet(_keys(texts)).first())
 
 
 def have_near_copy(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
-    """Whether each text has a near copy among others, (N,) bool. Memory: 16 bytes per text."""
+    """Whether each text has a near copy among others, whatever their columns, (N,) bool. Memory: 16 bytes per text."""
     if not len(others):
         return np.zeros(len(texts), dtype=bool)
-    return KeySet(_keys(others)).find(_keys(texts)) >= 0
+    return KeySet(_keys(plain_texts(others))).find(_keys(plain_texts(texts))) >= 0
 
 
 def _keys(texts: Sequence[str]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from text_uda.data.corpus import Corpus, Labels, LabelSampling, Rows, Split, digest_of
-from text_uda.data.near_copies import copy_groups, essence, first_copies
+from text_uda.data.near_copies import copy_groups, first_copies, text_essence, text_groups
 from text_uda.data.row_columns import row_key
 from text_uda.data.texts import sorted_distinct, take_texts
 from text_uda.errors import DataError, SettingsError
@@ -34,6 +34,9 @@ def split(
     Near copies (case, punctuation, spaces) count as one text, which is either labeled, or a development row, or
     unlabeled. So training sees no development row, not even without its label. The sizes of the three parts do
     not depend on the seed.
+
+    Rows of one text with other columns are several rows, which are on one side too: those of a labeled text that have
+    no label are left out, as are those of the text of a development row. So the sizes can depend on the seed.
 
     Args:
         labels: the total number of labeled rows. "all" labels every text that is not a development row; the unlabeled
@@ -68,10 +71,12 @@ def split(
     labels_per_class = (
         [0] * len(by_class) if labels == "all" else _labels_per_class(corpus, by_class, labels, label_sampling, seed)
     )
-    left = [rows[count:] for rows, count in zip(by_class, labels_per_class, strict=True)]
+    left = _with_other_texts(corpus, by_class, _first(by_class, labels_per_class), seed)
     dev_places = np.zeros(0, dtype=np.int64) if corpus.dev else np.sort(_draw_dev(corpus, left, labels, dev))
     if labels == "all":
-        labeled_places = np.setdiff1d(np.concatenate(by_class), dev_places)
+        by_class = _with_other_texts(corpus, by_class, dev_places, seed)
+        _check_every_class(corpus, by_class)
+        labeled_places = np.sort(np.concatenate(by_class))
     else:
         labeled_places = np.sort(_first(by_class, labels_per_class))
     labeled = corpus.train.take(labeled_places)
@@ -136,6 +141,33 @@ def _drawing_order(corpus: Corpus, seed: int) -> list[np.ndarray]:
                 "more texts (--limit), or remove the class from the data"
             )
     return by_class
+
+
+def _with_other_texts(corpus: Corpus, by_class: Sequence[np.ndarray], drawn: np.ndarray, seed: int) -> list[np.ndarray]:
+    """The indices of each class without the drawn ones, and without other rows of their texts.
+
+    The rows of one text are consecutive then, so that the next draw divides few texts.
+    """
+    left = [rows[~np.isin(rows, drawn)] for rows in by_class]
+    if not corpus.train.columns:
+        return left
+    groups = text_groups(corpus.train.texts)
+    left = [rows[~np.isin(groups[rows], groups[drawn])] for rows in left]
+
+    def order(place: int) -> int:
+        return keyed_seed("split", seed, text_essence(corpus.train.texts[place]))
+
+    return [np.array(sorted(rows.tolist(), key=order), dtype=np.int64) for rows in left]
+
+
+def _check_every_class(corpus: Corpus, labeled: Sequence[np.ndarray]) -> None:
+    """Raise SettingsError if all texts of a class are those of development rows."""
+    for name, rows in zip(corpus.classes, labeled, strict=True):
+        if not len(rows):
+            raise SettingsError(
+                f"all texts of class {name!r} of {corpus.name} are texts of development rows with other columns: use"
+                " fewer development rows (--dev N), or add rows of other texts"
+            )
 
 
 def _elsewhere(corpus: Corpus, name: str) -> str:
@@ -219,13 +251,15 @@ def _in_proportion(sizes: Sequence[int], total: int, most: Sequence[int]) -> lis
 
 
 def _unlabeled_pool(corpus: Corpus, *, but: Sequence[Rows]) -> Sequence[str]:
-    """The texts of the training side without near copies of the rows in `but`, sorted, one per group of near copies.
+    """The texts of the training side without the texts of the rows in `but` and their near copies.
+
+    They are sorted, one per group of near copies.
 
     They do not depend on the order of a file, nor on whether it fits in memory.
     """
-    seen = {essence(text) for rows in but for text in rows.texts}
+    seen = {text_essence(text) for rows in but for text in rows.texts}
     texts = chain(corpus.train.texts, corpus.unlabeled)
-    pool = sorted_distinct(text for text in texts if essence(text) not in seen)
+    pool = sorted_distinct(text for text in texts if text_essence(text) not in seen)
     first = first_copies(pool)
     return pool if len(first) == len(pool) else take_texts(pool, first)
 
