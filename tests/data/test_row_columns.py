@@ -134,6 +134,13 @@ def test_rows_of_one_text_are_on_one_side(labels, seed: int) -> None:
         assert len(parts.labeled) == labels and not labeled & {*map(text_essence, parts.unlabeled)}
 
 
+def test_the_held_out_fifth_divides_no_text() -> None:
+    data = frame().assign(text=[f"the film number {i % 6}" for i in range(60)], price=[float(i) for i in range(60)])
+    corpus = load(data, numeric="price")  # three texts of a class, ten rows each
+    assert not {*map(str, corpus.train.texts)} & {*map(str, corpus.test.texts)}
+    assert len(corpus.test) == 20
+
+
 def test_all_labels_need_a_text_of_every_class_beside_the_development_rows() -> None:
     data = frame(4).assign(text=["first", "second", "third", "second"])  # both rows of yes have one text
     corpus = load(data.assign(price=[0.0, 1.0, 2.0, 3.0]), test=frame(2), numeric="price")

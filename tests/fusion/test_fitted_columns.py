@@ -22,6 +22,11 @@ def row(year, country, image=(0.0, 2.0)):
 TRAINING = [row(1.0, "es", (0.0, 2.0)), row(3.0, "es", (2.0, 2.0)), row(None, "rare"), row(2.0, None, None)]
 
 
+def test_a_row_with_and_without_its_label_is_one_row():
+    """All labels: the unlabeled texts are those of the labeled rows."""
+    assert FittedColumns.fit(TRAINING, TRAINING[::-1]) == FittedColumns.fit(TRAINING)
+
+
 def test_by_hand():
     fitted = FittedColumns.fit(TRAINING[:2], TRAINING[2:])
     deviation = np.std([1.0, 3.0, 2.0])
@@ -46,7 +51,7 @@ def test_by_hand():
     ],
 )
 def test_a_category_is_read_in_any_spelling_of_a_label(training, others, places):
-    fitted = FittedColumns.fit([row(1.0, category) for category in training * 2])
+    fitted = FittedColumns.fit([row(float(year), category) for year in (1, 2) for category in training])
     country = fitted.encode([row(1.0, category) for category in others])[:, 2:-4]
     assert country.argmax(dim=1).tolist() == places
 
@@ -101,5 +106,5 @@ def test_bad_columns_are_one_clear_line(caplog):
     with pytest.raises(DataError, match="'image' have 2, 3 numbers"):
         FittedColumns.fit(TRAINING).encode([row(1.0, "es", (1.0, 2.0, 3.0))])
     with caplog.at_level(logging.WARNING):
-        FittedColumns.fit([row(1.0, "es"), row(1.0, "es")])
+        FittedColumns.fit([row(1.0, "es"), row(1.0, "fr")])
     assert "'year' has one value in all training rows" in caplog.text

@@ -102,12 +102,12 @@ class FittedColumns:
 
     @staticmethod
     def fit(*training: Sequence[str]) -> "FittedColumns":
-        """Fit on training rows, labeled and unlabeled, which are `RowText`s.
+        """Fit on training rows, labeled and unlabeled, which are `RowText`s. A row in both counts once.
 
         Raises:
             DataError: rows have other columns, a vector another length, or a column more than 1,000 categories.
         """
-        rows = [row for texts in training for row in texts]
+        rows = [*dict.fromkeys(row for texts in training for row in texts)]
         others = columns_of(rows)
         _check_rows(rows, others)
         return FittedColumns(
