@@ -94,6 +94,21 @@ def test_the_hub_reads_columns() -> None:
     assert corpus.digest == load(frame(), **ALL).digest
 
 
+def test_the_hub_reads_the_names_of_a_class_label(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset
+
+    from text_uda.data.hub import from_parts
+
+    columns, names = OtherColumns.named(categorical="shop"), ["north", "south"]
+    data = frame().assign(shop=[names[i % 3 % 2] for i in range(60)])
+    rows = Dataset.from_pandas(data).cast_column("shop", ClassLabel(names=names))
+    rows.to_parquet(tmp_path / "a.parquet")
+    corpus = from_parts("a/b", {"train": rows}, text=("text",), label="label", description="", others=columns)
+    assert {row.values[0] for row in corpus.train.texts if isinstance(row, RowText)} == {*names}
+    for source in (data, rows, tmp_path / "a.parquet"):
+        assert load(source, categorical="shop").digest == corpus.digest
+
+
 def test_equal_texts_with_other_columns_stay_two_rows() -> None:
     corpus = load(frame(), numeric="price")
     assert len(corpus.train) + len(corpus.test) == 60 and not len(corpus.unused)

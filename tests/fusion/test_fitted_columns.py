@@ -91,7 +91,7 @@ def test_bad_columns_are_one_clear_line(caplog):
     many = [row(1.0, f"user {i}") for i in range(100_000)]
     cases = [
         (DataError, "'country' has 100,000 categories in 100,000 training rows, and at most 1,000", many),
-        (DataError, "'year' is blank in all 2 training rows", [row(None, "es"), row(None, "es")]),
+        (DataError, "'year' is blank in all 2 training rows", [row(None, "es"), row(None, "fr")]),
         (DataError, "vectors of the column 'image' have 1, 2 numbers", [row(1.0, "a"), row(1.0, "a", (1.0,))]),
         (
             SettingsError,

@@ -11,7 +11,7 @@ import torch
 from transformers import pipeline
 
 from text_uda.augment.switchout import SwitchOut
-from text_uda.data import load, split
+from text_uda.data import Rows, load, split
 from text_uda.data.evaluation_rows import file_rows
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.errors import DataError, SettingsError
@@ -28,6 +28,7 @@ from text_uda.objectives.weight_averaging import EMA, Averaged
 from text_uda.runs.evaluation import evaluate
 from text_uda.runs.predict_file import predict_file
 from text_uda.runs.prediction import predict
+from text_uda.runs.pseudo_labels import pseudo_label
 from text_uda.runs.run_columns import columns_keyed_by, columns_read_by
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
@@ -159,6 +160,28 @@ def test_evaluation_and_prediction_give_the_figures_of_the_run(supervised, rows,
     assert [answer["label"] for answer in predict(run, records)] == from_file
     shuffled = films().assign(year=films()["year"].to_numpy()[::-1], country=films()["country"].to_numpy()[::-1])
     assert [answer["label"] for answer in predict(run, shuffled.to_dict("records"))] != from_file
+
+
+@pytest.mark.parametrize("fusion", [TextAlone(), Late()], ids=lambda fusion: fusion.name)
+def test_rows_are_seen_by_their_text_and_get_no_pseudo_label(supervised, rows, tmp_path, monkeypatch, fusion):
+    supervised(fusion)
+    run, out, calls = tmp_path / "run", tmp_path / "out.jsonl", []
+
+    def load_by_name(_name, **options):
+        calls.append({name: value for name, value in options.items() if name in ("numeric", "categorical") and value})
+        return load(films(), **{name: value for name, value in options.items() if value})
+
+    monkeypatch.setattr("text_uda.runs.pseudo_labels.load", load_by_name)
+    result = pseudo_label(run, "owner/films", out, threshold=0)
+    used = {*map(str, rows.labeled.texts), *map(str, rows.dev.texts)}
+    answers = pd.read_json(out, lines=True)
+    assert 0 < result["rows"] == len(answers) and not used & {*answers["text"]}
+    assert result["labeled_rows"] == len(rows.labeled) + len(rows.dev)
+    assert calls == [{} if fusion.name == "text" else {"numeric": ["year"], "categorical": ["country"]}]
+    assert ("year" in answers) == (fusion.name != "text")
+    labeled = Rows(tuple(map(str, rows.labeled.texts)), rows.labeled.labels)
+    if fusion.name == "text":
+        assert evaluate(run, labeled)["seen_rows"]["labeled"] == len(labeled)
 
 
 def test_a_folder_of_columns_answers_no_text_alone(supervised, rows, tmp_path):

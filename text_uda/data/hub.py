@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test, without_overlap
+from text_uda.data.in_memory import label_name
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
@@ -251,9 +252,10 @@ def _joined(
     source = f"{name}, split {part}"
     read = others.reader(source, rows.column_names, lambda number: f"{source}, row {number}", but=(*text, label))
     columns = rows.select_columns([*text, *([label] if label else []), *others.names])
+    names = {column: getattr(rows.features[column], "names", None) for column in others.names}  # of a ClassLabel
     for start in range(0, len(rows), _BLOCK):
         block = columns[start : start + _BLOCK]
         labels = block[label] if label else repeat(None)
         for offset, (*texts, value) in enumerate(zip(*(block[column] for column in text), labels, strict=False)):
-            fields = {column: block[column][offset] for column in others.names}
+            fields = {column: label_name(block[column][offset], names[column]) for column in others.names}
             yield read(start + offset + 1, fields, "\n".join(part for part in texts if part)), value

@@ -129,14 +129,15 @@ def _dataset(dataset: Any) -> Table:
         selected = dataset.select_columns(list(dict.fromkeys(needed)))
         for start in range(0, len(dataset), _BLOCK):
             block = selected[start : start + _BLOCK]
-            lists = [map(_label_name, block[name], repeat(class_names(dataset, name))) for name in needed]
+            lists = [map(label_name, block[name], repeat(class_names(dataset, name))) for name in needed]
             for number, values in enumerate(zip(*lists, strict=True), start=start + 1):
                 yield number, dict(zip(needed, values, strict=True))
 
     return Table(Path("the Dataset"), list(dataset.column_names), records)
 
 
-def _label_name(value: Any, names: Sequence[str] | None) -> Any:
+def label_name(value: Any, names: Sequence[str] | None) -> Any:
+    """The name of a class number of a ClassLabel, None for no class; without names the value as it is."""
     if names is None or not isinstance(value, int):
         return _plain(value)
     return names[value] if 0 <= value < len(names) else None

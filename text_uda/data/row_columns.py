@@ -73,6 +73,14 @@ def plain_texts(texts: Sequence[str]) -> Sequence[str]:
     return tuple(map(str, texts)) if columns_of(texts) else texts
 
 
+def fields_of(text: str) -> dict[str, Any]:
+    """The values of its columns by name, from which `OtherColumns.reader` reads the same; none of a text alone."""
+    if not isinstance(text, RowText):
+        return {}
+    values = [np.frombuffer(value, "<f4").tolist() if isinstance(value, bytes) else value for value in text.values]
+    return dict(zip(text.columns.names, values, strict=True))
+
+
 def columns_of(texts: Sequence[str]) -> "OtherColumns":
     """The columns of the texts, which all have the same; none of texts alone."""
     first = texts[0] if len(texts) else None

@@ -12,6 +12,7 @@ import pyarrow as pa
 from text_uda.data import load
 from text_uda.data.columns import Columns
 from text_uda.data.label_spelling import label_of
+from text_uda.data.row_columns import fields_of
 from text_uda.data.table_writer import table_writer
 from text_uda.data.tables import Record, Table, names_table, open_table
 from text_uda.data.text_table import TextTable
@@ -30,6 +31,7 @@ from text_uda.runs.predict_file import (
     predicted_chunks,
 )
 from text_uda.runs.prediction import TrainedClassifier
+from text_uda.runs.run_columns import columns_read_by
 from text_uda.runs.seen_texts import training_labels_among
 
 BLOCK_ROWS = 1024
@@ -172,7 +174,9 @@ def _unlabeled_rows(
 def _unlabeled_texts(
     run: str | Path, name: str, text_column: str | None, label_column: str | None
 ) -> tuple[TextTable, str, int]:
-    corpus = load(name, text_column=text_column, label_column=label_column)
+    others = columns_read_by(run)
+    columns = others.record() if others else {}
+    corpus = load(name, text_column=text_column, label_column=label_column, **columns)
     texts = corpus.training_texts()
     used = training_labels_among(Path(run), texts)
     if used is None:
@@ -182,10 +186,12 @@ def _unlabeled_texts(
 
     def records(_columns: Sequence[str]) -> Iterator[Record]:
         numbered = (text for block in in_blocks(texts) for text in block)
-        return ((number, {"text": text}) for number, text in enumerate(numbered, start=1))
+        return ((number, {text_name: str(text)} | fields_of(text)) for number, text in enumerate(numbered, start=1))
 
-    table = TextTable.of(Table(Path(name), ["text"], records), "text")
-    return _not_empty(table, "the run used the label of every training text"), "label", labeled_rows
+    text_name = free_prefix(others.names, ["text"]) + "text"
+    table = TextTable.of(Table(Path(name), [text_name, *others.names], records), text_name)
+    label_name = free_prefix(others.names, ["label"]) + "label"
+    return _not_empty(table, "the run used the label of every training text"), label_name, labeled_rows
 
 
 def _not_empty(texts: TextTable, reason: str = "it has no rows") -> TextTable:

@@ -1,4 +1,7 @@
-"""Which texts a run was trained on, as 8 bytes each: an evaluation says how many of its rows the run has seen."""
+"""Which texts a run was trained on, as 8 bytes each: an evaluation says how many of its rows the run has seen.
+
+A row counts as seen by its text, whatever its other columns: as in the sides of a split.
+"""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,4 +51,4 @@ def training_labels_among(run: Path, texts: Sequence[str]) -> np.ndarray | None:
 
 
 def _hashes(texts: Iterable[str]) -> np.ndarray:
-    return np.ascontiguousarray(text_keys(texts)[:, 0])  # (N,) uint64
+    return np.ascontiguousarray(text_keys(map(str, texts))[:, 0])  # (N,) uint64
