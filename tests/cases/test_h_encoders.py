@@ -19,12 +19,18 @@ from transformers import AutoModel, PreTrainedTokenizerFast, pipeline
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from text_uda.data import Rows, Split
+from text_uda.data.row_columns import OtherColumns, RowText
 from text_uda.errors import SettingsError
+from text_uda.fusion import Early, Intermediate, Late
+from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
+from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.trial import check_fusion_works
 from text_uda.model.capabilities import check_accepts_embeddings, check_layers_can_be_mixed
 from text_uda.model.classifier import is_packed, logits
 from text_uda.model.inputs import Tokens
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.pretrained import check_tune, load_classifier, load_masked_language_model, max_positions
+from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import LogisticRegression, Supervised
 from text_uda.runs.prediction import predict
 from text_uda.tasks.train_tasks import train_tasks
@@ -58,6 +64,8 @@ class Family:
     packed: bool = False
     embeddings: bool = True
     mixes: bool = True
+    early: bool = True
+    """Columns can join the input of a layer."""
 
 
 MODERN = SIZES | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 0, "sep_token_id": 2}
@@ -74,10 +82,12 @@ FAMILIES = {
     "modernbert": Family(MODERN, packed=True, head=False),
     "mpnet": Family(OFFSET),
     "longformer": Family(OFFSET | {"attention_window": 4}, embeddings=False, mixes=False),
-    "albert": Family(SIZES | {"embedding_size": 8}, layers=False, mixes=False),
+    "albert": Family(SIZES | {"embedding_size": 8}, layers=False, mixes=False, early=False),
     "deberta": Family(SIZES | {"pooler_hidden_size": 16}),
     "deberta-v2": Family(SIZES | RELATIVE | {"pooler_hidden_size": 16, "position_biased_input": False}),
-    "xlnet": Family({"d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 16}, positions=None, head=False, mixes=False),
+    "xlnet": Family(
+        {"d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 16}, positions=None, head=False, mixes=False, early=False
+    ),
     "big_bird": Family(SIZES | {"block_size": 2, "num_random_blocks": 1}),
 }
 
@@ -192,6 +202,32 @@ def test_a_baseline_fits_or_refuses_it_by_name(name, folder_of, split, tmp_path)
     else:
         with pytest.raises(SettingsError, match=f"'{name}'"):
             train(split, objectives=(LogisticRegression(),), settings=settings, out=run)
+
+
+@pytest.mark.parametrize("fusion", [Early(), Intermediate(), Late()], ids=lambda fusion: fusion.name)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_columns_join_their_row_or_are_refused_by_name(name, fusion, folder_of):
+    columns = OtherColumns.named(numeric="year")
+    texts = [RowText(text, columns, [float(row)]) for row, text in enumerate(long_texts(5, "the").texts)]
+    pretrained = load_classifier(str(folder_of(name)), ["bad", "good"], seed=0)
+    model = pretrained.model.eval()
+    plan = FusionPlan(fusion, FittedColumns.fit(texts))
+    module = plan.attach(model, tune="all", seed=0)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    if fusion.name == "early" and not FAMILIES[name].early:
+        with pytest.raises(SettingsError, match=rf"early fusion .* '{name}' model.*use --fusion intermediate or late"):
+            check_fusion_works(model, plan)
+        return
+    check_fusion_works(model, plan)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    with torch.no_grad():
+        for weights in module.parameters():
+            torch.nn.init.normal_(weights, std=0.3)
+        tokens = TokenRows(texts, pretrained.tokenizer, max_tokens=20)
+        batch = ColumnRows(tokens, plan.columns.encode(texts)).batch(range(5))
+        together = logits(model, batch)
+        for row in range(5):
+            assert torch.allclose(logits(model, batch.take(torch.tensor([row]))), together[row], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

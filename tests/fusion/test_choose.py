@@ -2,17 +2,21 @@
 
 import json
 import random
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from text_uda.data import load, split
+from text_uda.data import Rows, load, split
 from text_uda.errors import SettingsError
 from text_uda.fusion import Choose
 from text_uda.fusion.choose import pick
 from text_uda.objectives import Supervised
 from text_uda.runs.prediction import TrainedClassifier
+from text_uda.training import classifier_task, stop_signals, train_classifier
 from text_uda.training.settings import TrainSettings
+from text_uda.training.stop_signals import Interrupted
 from text_uda.training.train_classifier import train
 
 MODES = ["text", "columns", "late", "intermediate", "early"]
@@ -37,12 +41,14 @@ def test_the_mode_with_the_best_figure_is_picked_and_of_equal_ones_the_simpler()
     }
     assert pick(results, "error") == {"picked": "b", "by": "dev_error", "figures": {"a": 9, "b": 5, "c": 5}}
     assert pick(results, "last")["picked"] == pick(results, "macro-f1")["picked"] == "b"
-    with pytest.raises(SettingsError, match="there are none: draw some"):
-        pick({"a": {"dev_error": None}}, "error")
 
 
-def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(tiny_bert, tmp_path):
-    settings = TrainSettings(encoder=str(tiny_bert), tune="head", steps=40, labeled_batch=8, evaluate_every=40, seed=1)
+@pytest.fixture
+def settings(tiny_bert):
+    return TrainSettings(encoder=str(tiny_bert), tune="head", steps=40, labeled_batch=8, evaluate_every=40, seed=1)
+
+
+def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tmp_path):
     parts = split(corpus(telling="columns"), labels=20, seed=0)
     fusion, out = Choose(learning_rate=0.03), tmp_path / "run"
     result = train(parts, objectives=(Supervised(),), settings=settings, fusion=fusion, out=out)
@@ -54,3 +60,48 @@ def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(tiny_bert, t
     assert TrainedClassifier.open(out).other_columns.names == ("year",)
     again = train(parts, objectives=(Supervised(),), settings=settings, fusion=fusion, out=out)
     assert again == result
+
+
+def test_a_fusion_that_loses_to_the_text_is_not_picked(settings, tmp_path):
+    """The columns are noise, which the fusions learn by heart."""
+    parts = split(corpus(telling="text"), labels=40, seed=0)
+    options = {"objectives": (Supervised(),), "settings": replace(settings, learning_rate=0.1)}
+    result = train(parts, **options, fusion=Choose(learning_rate=1.0), out=tmp_path / "run")
+    figures = result["choice"]["figures"]
+    assert result["choice"]["picked"] == "text" and figures["text"] < 20 < figures["columns"]
+    assert figures["text"] < max(figures["late"], figures["intermediate"], figures["early"])
+    assert "modes" not in result and TrainedClassifier.open(tmp_path / "run").columns is None
+
+
+def test_the_time_limit_is_that_of_all_modes(settings, tmp_path, monkeypatch):
+    clock, train_loop = [0.0], train_classifier.train_loop
+
+    def slow(run, stop):
+        result = train_loop(run, stop)
+        clock[0] += 49 * 60
+        return result
+
+    monkeypatch.setattr(stop_signals, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(train_classifier, "train_loop", slow)
+    parts = split(corpus(telling="columns"), labels=20, seed=0)
+    options = {"objectives": (Supervised(),), "settings": replace(settings, steps=2), "fusion": Choose()}
+    with pytest.raises(Interrupted, match="limit of 50 minutes"):
+        train(parts, **options, out=tmp_path / "run", max_minutes=50)
+    finished = sorted(path.parent.name for path in (tmp_path / "run-modes").glob("*/result.json"))
+    assert finished == ["columns", "text"]
+
+
+def test_what_no_mode_can_do_is_said_before_the_first_run(settings, tmp_path, monkeypatch):
+    parts = split(corpus(telling="columns"), labels=20, seed=0)
+    options = {"objectives": (Supervised(),), "settings": settings, "fusion": Choose(), "out": tmp_path / "run"}
+    with pytest.raises(SettingsError, match=r"DataFrame has none: draw some \(--dev N\)"):
+        train(replace(parts, dev=Rows((), ())), **options)
+
+    def fails(_model, plan):
+        if plan.fusion.name == "early":
+            raise SettingsError("early fusion does not work")
+
+    monkeypatch.setattr(classifier_task, "check_fusion_works", fails)
+    with pytest.raises(SettingsError, match="early fusion does not work"):
+        train(parts, **options)
+    assert not list(tmp_path.iterdir())

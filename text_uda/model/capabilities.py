@@ -14,7 +14,7 @@ from text_uda.model.linear_head import is_linear, saved_form
 from text_uda.model.mixing import Mixing
 
 # What a model raises that has no input for embeddings, or layers of another form.
-_UNSUPPORTED = (TypeError, ValueError, NotImplementedError, RuntimeError, AttributeError, IndexError)
+UNSUPPORTED = (TypeError, ValueError, NotImplementedError, RuntimeError, AttributeError, IndexError)
 
 
 def check_rows_are_independent(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -34,7 +34,7 @@ def check_rows_are_independent(model: PreTrainedModel, tokenizer: PreTrainedToke
                 Classifier(model)(pad(part, pad_id=model.config.pad_token_id or 0).to(model.device))
                 for part in (rows[:1], rows[1:], rows)
             )
-    except _UNSUPPORTED as error:
+    except UNSUPPORTED as error:
         raise SettingsError(
             f"a {kind!r} model cannot classify short texts here ({type(error).__name__}: {error}); choose another "
             "encoder (BERT, RoBERTa, DeBERTa, ModernBERT)"
@@ -49,14 +49,14 @@ def check_rows_are_independent(model: PreTrainedModel, tokenizer: PreTrainedToke
 
 def check_layers_can_be_mixed(model: PreTrainedModel) -> None:
     """Raise SettingsError unless rows can be mixed after a layer: mixing each row with itself changes no logits."""
-    tokens = _trial_rows(model)
+    tokens = trial_rows(model)
     itself = Mixing(torch.tensor([0.5, 0.5], device=model.device), torch.arange(2, device=model.device), (2,))
     classifier, middle = Classifier(model), max(1, len(layers(model)) // 2)
     try:
         with torch.no_grad(), classifier.without_dropout():
             mixed, plain = classifier(tokens, mixing=itself, layer=middle), classifier(tokens)
             can_mix = torch.allclose(mixed.logits, plain.logits, atol=1e-4)
-    except _UNSUPPORTED:
+    except UNSUPPORTED:
         can_mix = False
     if not can_mix:
         raise SettingsError(
@@ -67,11 +67,11 @@ def check_layers_can_be_mixed(model: PreTrainedModel) -> None:
 
 def check_accepts_embeddings(model: PreTrainedModel) -> None:
     """Raise SettingsError unless embeddings give the same logits as their tokens."""
-    tokens = _trial_rows(model)
+    tokens = trial_rows(model)
     try:
         with torch.no_grad(), without_dropout(model):
             accepts = torch.allclose(logits(model, embed(model, tokens)), logits(model, tokens), atol=1e-4)
-    except _UNSUPPORTED:
+    except UNSUPPORTED:
         accepts = False
     if not accepts:
         raise SettingsError(
@@ -85,7 +85,7 @@ def check_last_layer_is_linear(model: PreTrainedModel) -> None:
     try:
         classifier = Classifier(model)
         with torch.no_grad(), classifier.without_dropout():
-            output = classifier(_trial_rows(model, rows=1))
+            output = classifier(trial_rows(model, rows=1))
             linear = output.hidden.ndim == 2 and torch.allclose(
                 classifier.last_layer(output.hidden), output.logits, atol=1e-4
             )
@@ -102,7 +102,7 @@ def check_hidden_is_trained(model: PreTrainedModel, *, tune: str) -> None:
     """Raise SettingsError if all weights below the input of the last linear layer are frozen."""
     classifier = Classifier(model)
     with classifier.without_dropout():
-        hidden = classifier(_trial_rows(model, rows=1)).hidden
+        hidden = classifier(trial_rows(model, rows=1)).hidden
     if not hidden.requires_grad:
         raise SettingsError(
             f"with tune={tune!r} the hidden vector is frozen, and SupCon and InfoNCE train nothing else: use "
@@ -114,7 +114,7 @@ def check_head_is_separable(model: PreTrainedModel) -> None:
     """Raise SettingsError unless `encode` followed by the head gives the logits of the model in its saved form."""
     separable = model.config.model_type in HEADS or is_linear(model)
     if separable:
-        tokens = _trial_rows(model)
+        tokens = trial_rows(model)
         with torch.no_grad(), without_dropout(model):
             from_features = logits(model, Features(encode(model, tokens)))
             with saved_form(model):
@@ -135,8 +135,8 @@ def has_known_layers(model: PreTrainedModel) -> bool:
         return False
 
 
-def _trial_rows(model: PreTrainedModel, *, rows: int = 2) -> Tokens:
-    """Rows of three tokens, none of them the pad token; the second row ends in padding."""
+def trial_rows(model: PreTrainedModel, *, rows: int = 2) -> Tokens:
+    """At most three rows of three tokens, none of them the pad token; the second row ends in padding."""
     ids = torch.tensor([token for token in range(4) if token != model.config.pad_token_id][:3])
-    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])[:rows]
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 1, 1]])[:rows]
     return Tokens(ids.repeat(rows, 1), mask).to(model.device)

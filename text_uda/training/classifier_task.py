@@ -16,6 +16,7 @@ from text_uda.errors import SettingsError
 from text_uda.fusion import Fusion
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
 from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.trial import check_fusion_works
 from text_uda.keyed_random import keyed_generator
 from text_uda.model import cuda
 from text_uda.model.capabilities import (
@@ -65,6 +66,19 @@ def load_pretrained(classes: Sequence[str], settings: TrainSettings) -> Pretrain
     )
 
 
+def check_modes(split: Split, modes: Sequence[Fusion], settings: TrainSettings) -> None:
+    """Raise SettingsError if one of the fusions does not work with the encoder."""
+    model = load_pretrained(split.classes, settings).model
+    choose_trained_weights(model, settings.tune)
+    if settings.tune == "head":
+        check_head_is_separable(model)
+    columns = FittedColumns.fit(split.labeled.texts, split.unlabeled)
+    for mode in modes:
+        plan = FusionPlan(mode, columns)
+        plan.attach(model, tune=settings.tune, seed=settings.seed)
+        check_fusion_works(model, plan)
+
+
 class ClassifierTask:
     """A task on this process's part of each batch."""
 
@@ -111,6 +125,7 @@ class ClassifierTask:
         if fusion is not None:
             self.fusion = FusionPlan(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
             self.fusion.attach(model, tune=settings.tune, seed=settings.seed)
+            check_fusion_works(model, self.fusion)
         labeled = self._with_columns(self._rows(split.labeled.texts, kind="labeled"), split.labeled.texts)
         self.dev: ModelRows | None = None
         if len(split.dev):

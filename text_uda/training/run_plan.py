@@ -160,6 +160,14 @@ def check_fusion(fusion: Fusion | TextAlone | Choose | None, split: Split, objec
         )
 
 
+def check_can_pick(split: Split) -> None:
+    """Raise SettingsError where there is no development row to pick a mode of `Choose` by."""
+    if not len(split.dev):
+        raise SettingsError(
+            f"the development rows pick the mode, and {split.name} has none: draw some (--dev N), or give one mode"
+        )
+
+
 def _fusion_record(fusion: Fusion | TextAlone, split: Split) -> dict[str, Any]:
     return {"fusion": fusion.name} | asdict(fusion) | {"columns": split.columns.record()}  # pyright: ignore[reportArgumentType]
 

@@ -26,13 +26,21 @@ from text_uda.runs.provenance import machine
 from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
-from text_uda.training.classifier_task import ClassifierTask, load_pretrained
+from text_uda.training.classifier_task import ClassifierTask, check_modes, load_pretrained
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.fit_baseline import BaselineFit
 from text_uda.training.in_step_augmentation import InStep
 from text_uda.training.loop import train_loop
 from text_uda.training.non_finite import NonFiniteError
-from text_uda.training.run_plan import RunPlan, accelerator_of, check_fusion, chosen_averaging, needs_of, plan_run
+from text_uda.training.run_plan import (
+    RunPlan,
+    accelerator_of,
+    check_can_pick,
+    check_fusion,
+    chosen_averaging,
+    needs_of,
+    plan_run,
+)
 from text_uda.training.settings import TrainSettings
 from text_uda.training.stop_signals import StopRequest
 from text_uda.training.trackers import Tracker, check_trackers, tracking
@@ -115,15 +123,18 @@ def train(
     """
     settings = TrainSettings() if settings is None else settings
     shared: dict[str, Any] = {"cache": cache, "filters": filters, "settings": settings, "resume": resume}
-    shared |= {"max_minutes": max_minutes, "track": track, "frozen": frozen}
+    shared |= {"stop": StopRequest(max_minutes), "track": track, "frozen": frozen}
     of_run: dict[str, Any] = {"name": name, "refit": refit, "command": command}
     method: dict[str, Any] = {"objectives": objectives, "averaging": averaging, "augmentation": augmentation}
     if not isinstance(fusion, Choose):
         return _train_mode(split, fusion, out=Path(out), **method, **shared, **of_run)
     check_fusion(fusion, split, objectives)
+    check_can_pick(split)
     supervised: dict[str, Any] = {"objectives": (Supervised(),), "averaging": None, "augmentation": None}
     folder = Path(out).with_name(f"{Path(out).name}-modes")
     modes = {mode.name: (mode, supervised if mode.name == "columns" else method) for mode in fusion.candidates()}
+    if not all((folder / name / "result.json").exists() for name in modes):
+        check_modes(split, [mode for mode, _ in modes.values() if not isinstance(mode, TextAlone)], settings)
     results = {
         name: _train_mode(split, mode, out=folder / name, **its_method, **shared)
         for name, (mode, its_method) in modes.items()
@@ -146,7 +157,7 @@ def _train_mode(
     out: Path,
     name: str | None = None,
     resume: bool,
-    max_minutes: float | None,
+    stop: StopRequest,
     track: Sequence[Tracker],
     frozen: FrozenEncoder | None,
     refit: bool = False,
@@ -156,9 +167,9 @@ def _train_mode(
     """`train` with one way to join columns.
 
     Args:
+        stop: one for all modes, so that a time limit is that of the whole call.
         choice: for result.json, why it is this one.
     """
-    stop = StopRequest(max_minutes)
     every_label = all_labels(split) if refit else None
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)

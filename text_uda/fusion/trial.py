@@ -1,0 +1,47 @@
+"""A fusion is tried on its encoder before the first step: encoders differ in what their layers take."""
+
+from dataclasses import replace
+
+import torch
+from transformers import PreTrainedModel
+
+from text_uda.errors import SettingsError
+from text_uda.fusion.fused_model import FusionPlan
+from text_uda.model.capabilities import UNSUPPORTED, trial_rows
+from text_uda.model.classifier import logits, without_dropout
+from text_uda.model.joined_columns import ATTRIBUTE
+
+_ROWS = 3  # as many as tokens, so that an encoder that takes them in another order raises no error, and is found out
+
+
+def check_fusion_works(model: PreTrainedModel, plan: FusionPlan) -> None:
+    """Raise SettingsError unless each row of a batch has the logits that it has alone, and its columns change them.
+
+    The fusion is already attached; it is tried with random weights, and keeps its own.
+    """
+    weights = list(getattr(model, ATTRIBUTE).parameters())
+    kept = [values.detach().clone() for values in weights]
+    generator = torch.Generator().manual_seed(0)
+    tokens = trial_rows(model, rows=_ROWS)
+    columns = torch.randn(_ROWS, plan.columns.size, generator=generator).to(model.device)
+    try:
+        with torch.no_grad(), without_dropout(model):
+            for values in weights:
+                values.copy_(torch.randn(values.shape, generator=generator))
+            rows = replace(tokens, columns=columns)
+            together = logits(model, rows)
+            single = torch.cat([logits(model, rows.take(torch.tensor([row]))) for row in range(_ROWS)])
+            change = (logits(model, replace(tokens, columns=columns.flip(0))) - together).abs().max()
+            works = bool(change > 0) and bool((single - together).abs().max() < 0.01 * change)
+    except (SettingsError, *UNSUPPORTED):
+        works = False
+    finally:
+        with torch.no_grad():
+            for values, before in zip(weights, kept, strict=True):
+                values.copy_(before)
+    if not works:
+        others = " or ".join(name for name in ("intermediate", "late") if name != plan.fusion.name)
+        raise SettingsError(
+            f"{plan.fusion.name} fusion does not work in a {model.config.model_type!r} model, whose layers are of"
+            f" another form; use --fusion {others}, or another encoder (BERT, RoBERTa, DistilBERT, DeBERTa, ModernBERT)"
+        )
