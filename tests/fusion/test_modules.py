@@ -11,11 +11,14 @@ from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
 from text_uda.fusion.fused_model import FusionPlan, open_fused, write_fused
 from text_uda.model.classifier import Classifier
-from text_uda.model.inputs import Features
+from text_uda.model.inputs import Batch, Features
 from text_uda.model.joined_columns import ATTRIBUTE
 from text_uda.model.mixing import Mixing
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.model.tokenized import TokenRows
+from text_uda.objectives import MixMatch, Supervised
+from text_uda.objectives.supervised import annealed_cross_entropy, row_losses
+from text_uda.training.step import Step
 
 COLUMNS = OtherColumns.named(numeric="year", categorical="country")
 ROWS = [RowText("good film " + "the " * (i % 5), COLUMNS, [float(i), ("es", "fr")[i % 2]]) for i in range(8)]
@@ -99,14 +102,22 @@ def test_every_weight_of_a_fusion_gets_a_gradient(made, fusion, tune):
     assert gradients and all(gradient is not None and gradient.any() for gradient in gradients)
 
 
-def test_the_loss_of_each_mode_of_late_fusion(made):
-    model, text, batch, _ = made(Late(), "head")
-    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
-    module = getattr(model, ATTRIBUTE)
-    losses = module.own_losses(Classifier(model)(batch).logits, batch.columns, labels)
-    entropy = torch.nn.functional.cross_entropy
-    assert torch.allclose(losses["text_loss"], entropy(text.logits, labels), atol=1e-5)
-    assert torch.allclose(losses["columns_loss"], entropy(module.of_columns(batch.columns), labels))
+@pytest.mark.parametrize("tune", TUNES)
+def test_each_mode_of_late_fusion_has_the_supervised_loss_of_the_run(made, tune):
+    model, text, batch, plan = made(Late(), tune)
+    labels, rows = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), torch.arange(8)
+    of_columns = getattr(model, ATTRIBUTE).of_columns(batch.columns)
+    trained = Batch(batch, labels, batch, batch, rows, rows)
+    options = {"class_weights": torch.tensor([1.0, 2.0, 4.0]), "label_smoothing": 0.2}
+    weighted = Supervised(class_weights=(1, 2, 4), label_smoothing=0.2)
+    for objective, expected in ((weighted, options), (MixMatch(), {})):
+        terms = Step(model, (objective,), steps=10, unlabeled=8, fusion=plan)(trained, 0, 7).terms
+        for name, logits in (("text_loss", text.logits), ("columns_loss", of_columns)):
+            assert torch.allclose(terms[name], row_losses(logits, labels, **expected).mean(), atol=1e-4)
+    terms = Step(model, (Supervised(tsa="linear"),), steps=10, fusion=plan)(trained, 0, 7).terms
+    for name, logits in (("text_loss", text.logits), ("columns_loss", of_columns)):
+        annealed, _ = annealed_cross_entropy(logits, labels, threshold=terms["tsa_threshold"])
+        assert torch.allclose(terms[name], annealed, atol=1e-4)
 
 
 def test_a_fused_model_refuses_texts_alone(made):

@@ -94,7 +94,9 @@ def test_every_method_trains_the_fusion(tiny_bert, name, fusion):
     result.loss.backward()
     assert result.loss.isfinite()
     assert any(weights.grad is not None and weights.grad.any() for weights in getattr(model, ATTRIBUTE).parameters())
-    assert ("columns_loss" in result.terms) == (fusion.name == "late")
+    assert {"columns_loss", "text_loss"} & {*result.terms} == (
+        {"columns_loss", "text_loss"} if fusion.name == "late" else set()
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import ClassVar, Protocol
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
@@ -34,6 +33,8 @@ class FusionModule(nn.Module):
     """A fusion that changes nothing; see `text_uda.model.joined_columns.Fusing`."""
 
     joins_features = False
+    has_mode_losses = False
+    """Whether text and columns each have a supervised loss beside the losses of the objectives."""
 
     def joins_before(self, layer: int) -> bool:
         return False
@@ -48,14 +49,10 @@ class FusionModule(nn.Module):
     def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
         return text
 
-    def own_losses(
-        self, logits: Float[Tensor, "L C"] | None, columns: Float[Tensor, "L M"], labels: Tensor
-    ) -> dict[str, Tensor]:
-        """Losses of the labeled rows beside those of the objectives, by name.
-
-        Args:
-            logits: of the fused model, None where no objective runs the labeled rows as they are.
-        """
+    def logits_of_modes(
+        self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]
+    ) -> dict[str, Float[Tensor, "B C"]]:
+        """The logits that have a supervised loss of their own, by the name of the loss."""
         return {}
 
 
@@ -107,7 +104,3 @@ class ColumnNet(nn.Module):
 
     def forward(self, columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
         return self.output(torch.relu(self.hidden(columns)))
-
-
-def supervised(logits: Float[Tensor, "L C"], labels: Tensor) -> Tensor:
-    return cross_entropy(logits.float(), labels)

@@ -1,7 +1,9 @@
 """Late fusion: the logits of the text and those of the columns are added, and each has a loss of its own.
 
-    logits = f(text) + g(m)        loss = objectives(logits) + CE(f(text), y) + CE(g(m), y)
+    logits = f(text) + g(m)        loss = objectives(logits) + S(f(text), y) + S(g(m), y)
 
+S is the supervised loss of the run, with its class weights, label smoothing and annealing; the cross-entropy where the
+run has none. Objectives that mix the labeled rows run them once more for it, as they are.
 Both are classifiers in their own right, so one that is of no use cannot hide behind the other. g has one hidden layer,
 and is zero at first.
 
@@ -16,7 +18,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings, supervised
+from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Late:
 
 
 class LateFusion(FusionModule):
+    has_mode_losses = True
+
     def __init__(self, sizes: Sizes, hidden: int) -> None:
         super().__init__()
         self.of_columns = ColumnNet(sizes, hidden)
@@ -49,11 +53,7 @@ class LateFusion(FusionModule):
     def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
         return text + self.of_columns(columns).to(text.dtype)
 
-    def own_losses(
-        self, logits: Float[Tensor, "L C"] | None, columns: Float[Tensor, "L M"], labels: Tensor
-    ) -> dict[str, Tensor]:
-        of_columns = self.of_columns(columns).float()
-        losses = {"columns_loss": supervised(of_columns, labels)}
-        if logits is not None:
-            losses["text_loss"] = supervised(logits - of_columns, labels)
-        return losses
+    def logits_of_modes(
+        self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]
+    ) -> dict[str, Float[Tensor, "B C"]]:
+        return {"text_loss": text, "columns_loss": self.of_columns(columns)}

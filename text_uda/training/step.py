@@ -18,7 +18,14 @@ from text_uda.fusion.fitted_columns import with_columns
 from text_uda.fusion.fused_model import FusionPlan
 from text_uda.fusion.join import FusionModule
 from text_uda.keyed_random import keyed_seed
-from text_uda.model.classifier import Classifier, ClassifierOutput, TokenCounts, embed, number_of_classes
+from text_uda.model.classifier import (
+    Classifier,
+    ClassifierOutput,
+    TokenCounts,
+    at_least_float32,
+    embed,
+    number_of_classes,
+)
 from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
 from text_uda.model.joined_columns import fusion_of, needed_columns
 from text_uda.objectives import (
@@ -27,12 +34,14 @@ from text_uda.objectives import (
     RowSelection,
     Selective,
     Stateful,
+    Supervised,
     View,
     all_needs,
     in_use,
     is_active,
 )
 from text_uda.objectives.functional import entropy
+from text_uda.objectives.needs import merged
 from text_uda.training.in_step_augmentation import InStep, augmented_view
 
 
@@ -213,9 +222,11 @@ class Step(nn.Module):
         unlabeled = [
             part for name, part in parts.items() if needs[name].unlabeled_rows and "labeled" not in needs[name].rows
         ]
-        for name, own in self._losses_of_modes(views, batch).items():
-            total = total + own
-            parts[name], terms[name] = own.detach(), own.detach()
+        for name, output in self._modes(views, batch).items():
+            index, supervised = self._supervised
+            mode_loss = supervised(context(index, {"labeled": output}), batch).total
+            total = total + mode_loss
+            parts[name] = terms[name] = mode_loss.detach()
         return StepLoss(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     def _begin(self, step: int) -> None:
@@ -226,6 +237,8 @@ class Step(nn.Module):
             if is_active(objective, step=step, steps=self.steps)
         }
         self.needs = all_needs(self.objectives.values())
+        if self._has_mode_losses:
+            self.needs = merged([self.needs, Supervised.needs])
         readers = [objective for objective in self.objectives.values() if "second" in objective.needs.views]
         self._leaves_out = (
             self._leave_out_masked and bool(readers) and all(isinstance(reader, Selective) for reader in readers)
@@ -322,13 +335,25 @@ class Step(nn.Module):
             batch = replace(batch, augmented=dropped(batch.second, "second"))
         return batch
 
-    def _losses_of_modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, Tensor]:
-        """The losses of each mode by itself, on the labeled rows, where the fusion has some."""
+    @property
+    def _has_mode_losses(self) -> bool:
         fusion = fusion_of(self.model)
-        if not isinstance(fusion, FusionModule):
+        return isinstance(fusion, FusionModule) and fusion.has_mode_losses
+
+    @property
+    def _supervised(self) -> tuple[int, Supervised]:
+        """The supervised loss of the run and its index, for the modes by themselves; the plain one if it has none."""
+        matches = ((index, loss) for index, loss in self._all_objectives.items() if isinstance(loss, Supervised))
+        return next(matches, (min(self._all_objectives), Supervised()))
+
+    def _modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, ClassifierOutput]:
+        """The outputs of each mode by itself for the labeled rows, by the name of its loss, where the fusion has some."""
+        fusion = fusion_of(self.model)
+        if not isinstance(fusion, FusionModule) or not fusion.has_mode_losses:
             return {}
-        logits = views["labeled"].logits if "labeled" in views else None
-        return fusion.own_losses(logits, needed_columns(batch.labeled), batch.labels)
+        hidden = views["labeled"].hidden
+        modes = fusion.logits_of_modes(self.student.last_layer(hidden), needed_columns(batch.labeled))
+        return {name: ClassifierOutput(at_least_float32(logits), hidden) for name, logits in modes.items()}
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
