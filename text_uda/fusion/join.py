@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -33,8 +33,6 @@ class FusionModule(nn.Module):
     """A fusion that changes nothing; see `text_uda.model.joined_columns.Fusing`."""
 
     joins_features = False
-    has_mode_losses = False
-    """Whether text and columns each have a supervised loss beside the losses of the objectives."""
 
     def joins_before(self, layer: int) -> bool:
         return False
@@ -49,11 +47,16 @@ class FusionModule(nn.Module):
     def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
         return text
 
+
+@runtime_checkable
+class ModeLosses(Protocol):
+    """A fusion whose modes each have a supervised loss beside the losses of the objectives."""
+
     def logits_of_modes(
         self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]
     ) -> dict[str, Float[Tensor, "B C"]]:
-        """The logits that have a supervised loss of their own, by the name of the loss."""
-        return {}
+        """The logits of each mode, by the name of its loss."""
+        ...
 
 
 class Fusion(Protocol):

@@ -44,8 +44,6 @@ class Late:
 
 
 class LateFusion(FusionModule):
-    has_mode_losses = True
-
     def __init__(self, sizes: Sizes, hidden: int) -> None:
         super().__init__()
         self.of_columns = ColumnNet(sizes, hidden)

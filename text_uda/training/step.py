@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from text_uda import distributed
 from text_uda.fusion.fitted_columns import with_columns
 from text_uda.fusion.fused_model import FusionPlan
-from text_uda.fusion.join import FusionModule
+from text_uda.fusion.join import ModeLosses
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import (
     Classifier,
@@ -237,7 +237,7 @@ class Step(nn.Module):
             if is_active(objective, step=step, steps=self.steps)
         }
         self.needs = all_needs(self.objectives.values())
-        if self._has_mode_losses:
+        if isinstance(fusion_of(self.model), ModeLosses):
             self.needs = merged([self.needs, Supervised.needs])
         readers = [objective for objective in self.objectives.values() if "second" in objective.needs.views]
         self._leaves_out = (
@@ -336,20 +336,14 @@ class Step(nn.Module):
         return batch
 
     @property
-    def _has_mode_losses(self) -> bool:
-        fusion = fusion_of(self.model)
-        return isinstance(fusion, FusionModule) and fusion.has_mode_losses
-
-    @property
     def _supervised(self) -> tuple[int, Supervised]:
-        """The supervised loss of the run and its index, for the modes by themselves; the plain one if it has none."""
+        """The supervised loss of the run and its index; the plain one if it has none."""
         matches = ((index, loss) for index, loss in self._all_objectives.items() if isinstance(loss, Supervised))
         return next(matches, (min(self._all_objectives), Supervised()))
 
     def _modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, ClassifierOutput]:
-        """The outputs of each mode by itself for the labeled rows, by the name of its loss, where the fusion has some."""
-        fusion = fusion_of(self.model)
-        if not isinstance(fusion, FusionModule) or not fusion.has_mode_losses:
+        """The outputs of each mode by itself for the labeled rows, by the name of its loss, where it has one."""
+        if not isinstance(fusion := fusion_of(self.model), ModeLosses):
             return {}
         hidden = views["labeled"].hidden
         modes = fusion.logits_of_modes(self.student.last_layer(hidden), needed_columns(batch.labeled))
