@@ -55,6 +55,16 @@ def test_a_row_text_is_its_text_and_equals_by_columns_too() -> None:
     assert len({*copy_groups([one, near]).tolist()}) == 1
 
 
+def test_rows_have_one_order() -> None:
+    one, other = sorted(RowText("a film", PRICE, [value]) for value in (1.0, 2.0))
+    later = RowText("b", PRICE, [0.0])
+    for small, large in ((one, other), (other, later), ("a film", one), (one, "b")):
+        assert small < large and small <= large and large > small and large >= small
+        assert not (small > large or small >= large or large < small or large <= small)
+        assert max(small, large) == max(large, small) == large
+    assert one <= one and one >= one and not (one < one or one > one)
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
 def test_every_format_reads_the_same_columns(name: str, tmp_path: Path) -> None:
     from_frame = load(frame(), **ALL)
@@ -188,6 +198,14 @@ BAD = [
     ("price", [[1.0]], {"numeric": "price"}, "a list of numbers is a --vector"),
     ("image", [[1.0, 2.0], [1.0]], {"vector": "image"}, "row 2: 'image' has 1 numbers, and that of row 1 has 2"),
     ("image", [[1.0, float("nan")]], {"vector": "image"}, "row 1: 'image' has a number that is missing, not finite"),
+    ("price", [10**400], {"numeric": "price"}, "row 1: 'price' is an integer, and numbers are finite, at most 1e"),
+    ("price", ["1_000"], {"numeric": "price"}, "row 1: 'price' is '1_000', not a number"),
+    ("price", [b"1"], {"numeric": "price"}, "row 1: 'price' is b'1', not a number"),
+    ("image", [[10**400]], {"vector": "image"}, "row 1: 'image' has a number above 1e30"),
+    ("image", [f"[{10**400}]"], {"vector": "image"}, "row 1: 'image' has a number above 1e30"),
+    ("image", [f"[{'1' * 5000}]"], {"vector": "image"}, r"row 1: 'image' is '\[111"),
+    ("image", ["[" * 100_000], {"vector": "image"}, r"row 1: 'image' is '\[\[.*, not a list of numbers"),
+    ("image", [["1", "2"]], {"vector": "image"}, r"row 1: 'image' is \['1', '2'\], not a list of numbers; correct it"),
     ("image", ["north"], {"vector": "image"}, "row 1: 'image' is 'north', not a list of numbers"),
     ("image", [3.0], {"vector": "image"}, "row 1: 'image' is 3.0, not a list of numbers; a single number is --numeric"),
     ("shop", [["a"]], {"categorical": "shop"}, r"row 1: 'shop' is \['a'\], not one category"),

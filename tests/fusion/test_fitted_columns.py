@@ -74,6 +74,29 @@ def test_a_record_gives_the_same_numbers_and_names():
     assert torch.equal(again.encode(TRAINING), fitted.encode(TRAINING))
 
 
+@pytest.mark.parametrize("constant", [0.1, -7.3, 1e20, 0.0])
+def test_a_constant_is_no_scale(constant, caplog):
+    """The mean of 200 times 0.1 is not 0.1."""
+    rows = [row(constant, f"{i}", (constant, float(i))) for i in range(200)]
+    fitted = FittedColumns.fit(rows)
+    assert "'year' has one value in all training rows" in caplog.text and "'image'" not in caplog.text
+    encoded = fitted.encode([*rows[:2], row(constant * (1 + 1e-6), "0", (constant, 1.0))])
+    assert encoded[:2, 0].tolist() == encoded[:2, -3].tolist() == [0.0, 0.0]
+    assert constant == 1e20 or abs(encoded[2, 0]) < 1e-4
+
+
+def test_means_and_deviations_are_those_of_numpy():
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(3.0, 2.0, (10_000, 3)).astype("<f4")
+    fitted = FittedColumns.fit([row(float(i), "es", vector) for i, vector in enumerate(vectors)])
+    year, _, image = fitted.columns
+    assert (year.mean, year.deviation) == ((4999.5,), pytest.approx((np.arange(10_000).std(),)))
+    exact = vectors.astype(np.float64)
+    assert image.mean == pytest.approx(exact.mean(axis=0)) and image.deviation == pytest.approx(exact.std(axis=0))
+    encoded = fitted.encode([row(0.0, "es", vector) for vector in vectors])[:, -4:-1]
+    assert np.allclose(encoded, (exact - exact.mean(axis=0)) / exact.std(axis=0), atol=1e-5)
+
+
 def test_column_dropout_makes_whole_columns_missing():
     fitted = FittedColumns.fit(TRAINING)
     columns = fitted.encode([TRAINING[0]] * 2000)

@@ -60,7 +60,20 @@ class RowText(str):
 
     def __lt__(self, other: str) -> bool:
         """By text, then by columns, so that a sorted pool does not depend on the order of a file."""
-        return (str(self), self.key) < (str(other), other.key if isinstance(other, RowText) else "")
+        return _order_of(self) < _order_of(other)
+
+    def __le__(self, other: str) -> bool:
+        return _order_of(self) <= _order_of(other)
+
+    def __gt__(self, other: str) -> bool:
+        return _order_of(self) > _order_of(other)
+
+    def __ge__(self, other: str) -> bool:
+        return _order_of(self) >= _order_of(other)
+
+
+def _order_of(text: str) -> tuple[str, str]:
+    return str(text), text.key if isinstance(text, RowText) else ""
 
 
 def row_key(text: str) -> str:
@@ -203,7 +216,9 @@ def _number(value: Any) -> float | None:
     if isinstance(value, list | dict | tuple | np.ndarray):
         raise ValueError(f"is {value!r:.40}, not a number; a list of numbers is a --vector")
     try:
-        number = float(value)
+        number = _float(value)
+    except OverflowError:
+        raise ValueError(_too_large("an integer")) from None
     except (TypeError, ValueError):
         raise ValueError(
             f"is {value!r:.40}, not a number; correct it", ", or read the column as --categorical, or leave it out"
@@ -211,10 +226,19 @@ def _number(value: Any) -> float | None:
     if math.isnan(number):
         return None
     if abs(number) > _LARGEST:  # also an infinity
-        raise ValueError(
-            f"is {number}, and numbers are finite, at most {_LARGEST:g}; leave it blank where it is missing"
-        )
+        raise ValueError(_too_large(number))
     return number + 0.0  # -0.0 is 0.0
+
+
+def _float(value: Any) -> float:
+    """Raises ValueError for what Python alone takes for a number: 1_000, bytes; OverflowError for a large integer."""
+    if isinstance(value, bytes) or (isinstance(value, str) and "_" in value):
+        raise ValueError
+    return float(value)
+
+
+def _too_large(number: object) -> str:
+    return f"is {number}, and numbers are finite, at most {_LARGEST:g}; leave it blank where it is missing"
 
 
 def _category(value: Any) -> str | None:
@@ -230,10 +254,14 @@ def _vector(value: Any) -> bytes | None:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # also an integer of too many digits
             raise ValueError(f"is {value!r:.40}, not a list of numbers such as [0.1, 0.2]; correct it") from None
     try:
         vector = np.asarray(value, dtype=np.float64)
+        if isinstance(value, list | tuple) and any(isinstance(number, str | bytes) for number in value):
+            raise ValueError
+    except OverflowError:
+        raise ValueError("has a number above 1e30; leave the whole vector blank instead") from None
     except (TypeError, ValueError):
         raise ValueError(f"is {value!r:.40}, not a list of numbers; correct it") from None
     if vector.ndim != 1 or not len(vector):

@@ -32,6 +32,7 @@ log = logging.getLogger("text_uda")
 
 MOST_CATEGORIES = 1000
 _MOST_DEVIATIONS = 10.0
+_BLOCK = 4096  # rows in float64 at the same time
 _UNSEEN_BELOW = 2  # training rows of a category; rarer ones teach the model what an unseen category is
 
 
@@ -67,8 +68,9 @@ class FittedColumn:
             )
         else:
             numbers = _numbers([values[index] for index in present], self.name, len(self.mean))
-            scaled = (numbers - np.asarray(self.mean)) / np.asarray(self.deviation)
-            encoded[present, :-1] = scaled.clip(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+            for start in range(0, len(present), _BLOCK):
+                scaled = (numbers[start : start + _BLOCK] - np.asarray(self.mean)) / np.asarray(self.deviation)
+                encoded[present[start : start + _BLOCK], :-1] = scaled.clip(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return encoded
 
     @cached_property
@@ -245,20 +247,31 @@ def _fit(name: str, kind: ColumnKind, values: Sequence[Value]) -> FittedColumn:
             name, kind, categories=tuple(sorted(c for c, rows in counts.items() if rows >= _UNSEEN_BELOW))
         )
     numbers = _numbers(present, name)
-    deviation = numbers.std(axis=0)
-    if not deviation.any():
+    mean, deviation = _moments(numbers)
+    constant = numbers.min(axis=0) == numbers.max(axis=0)  # the rounding of a mean makes a deviation of equal numbers
+    if constant.all():
         log.warning("the column %r has one value in all training rows, and says nothing of a row", name)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    return FittedColumn(name, kind, tuple(numbers.mean(axis=0).tolist()), tuple(deviation.tolist()))
+    mean, deviation = np.where(constant, numbers[0], mean), np.where(constant, 1.0, deviation)
+    return FittedColumn(name, kind, tuple(mean.tolist()), tuple(deviation.tolist()))
+
+
+def _moments(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column of (N, K), in float64 and in blocks, so that no copy is needed."""
+    blocks = [numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK)]
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(numbers)
+    variance = sum(np.square(block - mean).sum(axis=0) for block in blocks) / len(numbers)
+    return np.asarray(mean), np.sqrt(variance)
 
 
 def _numbers(values: Sequence[Value], name: str, length: int | None = None) -> np.ndarray:
-    """(N, numbers of one value) float64, of numbers or vectors."""
-    rows = [np.frombuffer(value, "<f4") if isinstance(value, bytes) else np.array([value]) for value in values]
-    length = len(rows[0]) if length is None else length
-    if len(lengths := {len(row) for row in rows} | {length}) > 1:
+    """(N, numbers of one value), of numbers in float64, or of vectors in the float32 that they have."""
+    vectors = [value for value in values if isinstance(value, bytes)]
+    if not vectors:
+        return np.array(values, dtype=np.float64)[:, None]
+    lengths = {len(vector) // 4 for vector in vectors} | ({length} if length is not None else set())
+    if len(lengths) > 1:
         raise DataError(
             f"the vectors of the column {name!r} have {listed(sorted(lengths))} numbers, and all need one length: the"
             " files of training, test and prediction differ"
         )
-    return np.stack(rows).astype(np.float64)
+    return np.frombuffer(b"".join(vectors), "<f4").reshape(len(vectors), -1)
