@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from text_uda.errors import DataError, SettingsError
 from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late, TextAlone
 from text_uda.fusion.fitted_columns import FittedColumns, with_columns
 from text_uda.fusion.fused_model import FusionPlan
+from text_uda.keyed_random import keyed_generator
 from text_uda.model.inputs import Batch
 from text_uda.model.joined_columns import ATTRIBUTE
 from text_uda.model.keyed_tensors import seeded_torch
@@ -27,9 +29,9 @@ from text_uda.objectives import PRESETS, UDA, LogisticRegression, Supervised
 from text_uda.objectives.weight_averaging import EMA, Averaged
 from text_uda.runs.evaluation import evaluate
 from text_uda.runs.predict_file import predict_file
-from text_uda.runs.prediction import predict
+from text_uda.runs.prediction import TrainedClassifier, predict
 from text_uda.runs.pseudo_labels import pseudo_label
-from text_uda.runs.run_columns import columns_keyed_by, columns_read_by
+from text_uda.runs.run_columns import columns_read_by
 from text_uda.training.settings import TrainSettings
 from text_uda.training.step import Step
 from text_uda.training.train_classifier import train
@@ -150,12 +152,29 @@ def test_evaluation_and_prediction_give_the_figures_of_the_run(supervised, rows,
     result = supervised(replace(Early(), learning_rate=0.03), tune="head", steps=20)
     run = tmp_path / "run"
     assert evaluate(run, rows.test)["test_error"] == pytest.approx(result["test_error"])
+    order, labels = keyed_generator("columns of another row").permutation(len(rows.test)), np.array(rows.test.labels)
+    mixed = [
+        RowText(str(text), rows.columns, rows.test.texts[other].values)
+        for text, other in zip(rows.test.texts, order, strict=True)
+    ]
+    predicted = np.array([rows.classes.index(answer["label"]) for answer in predict(run, mixed)])
+    assert result["modes"]["columns_shuffled"] == pytest.approx(100 * (predicted != labels).mean())
+    assert result["modes"]["text_shuffled"] == pytest.approx(100 * (predicted != labels[order]).mean())
     assert evaluate(run, rows.labeled)["seen_rows"]["labeled"] == len(rows.labeled)
     path, out = tmp_path / "films.csv", tmp_path / "out.csv"
     films().to_csv(path, index=False)
-    assert columns_read_by(run) == columns_keyed_by(run) == rows.columns
-    again = file_rows(path, rows.classes, part="test", others=columns_keyed_by(run)).rows
+    assert columns_read_by(run) == rows.columns
+    again = file_rows(path, rows.classes, part="test", others=columns_read_by(run)).rows
     assert {*again.texts} == {*rows.test.texts}  # the test fifth of training
+    without = file_rows(path, rows.classes, part="test").rows  # of a run of the text: the same fifth
+    assert {*without.texts} == {*map(str, rows.test.texts)}
+    for bad, message in (
+        (films().drop(columns="year"), r"has no column 'year'.* The run reads year, country beside the text"),
+        (films().astype({"year": object}).assign(year="soon"), r"row 2: 'year' is 'soon', not a number; correct it$"),
+    ):
+        bad.to_csv(tmp_path / "bad.csv", index=False)
+        with pytest.raises(DataError, match=message):
+            file_rows(tmp_path / "bad.csv", rows.classes, part="test", others=columns_read_by(run))
     predict_file(run, path, out)
     from_file = pd.read_csv(out)["predicted_label"].tolist()
     records = films().astype(object).where(films().notna(), None).to_dict("records")
@@ -186,6 +205,47 @@ def test_rows_are_seen_by_their_text_and_get_no_pseudo_label(supervised, rows, t
         assert evaluate(run, labeled)["seen_rows"]["labeled"] == len(labeled)
 
 
+def test_scalers_and_vocabularies_see_no_development_or_test_row(rows, settings, tmp_path):
+    def extreme(side):
+        texts = [RowText(str(text), rows.columns, [1e9, "mars"]) for text in side.texts]
+        return Rows(tuple(texts), side.labels)
+
+    hidden = replace(rows, dev=extreme(rows.dev), test=extreme(rows.test))
+    for split_rows, name in ((rows, "plain"), (hidden, "hidden")):
+        train(split_rows, objectives=(Supervised(),), settings=settings, fusion=Late(), out=tmp_path / name)
+    columns = [(tmp_path / name / "model" / "columns.json").read_text("utf-8") for name in ("plain", "hidden")]
+    assert columns[0] == columns[1] and "mars" not in columns[1]
+
+
+def test_a_refit_of_averaged_weights_opens_again(rows, settings, tmp_path):
+    out = tmp_path / "run"
+    result = train(
+        rows,
+        objectives=(Supervised(), UDA()),
+        augmentation=SwitchOut(tokenizer=settings.encoder),
+        averaging=EMA(),
+        settings=replace(settings, tokens_per_pass=32),
+        fusion=Early(column_dropout=0.2, learning_rate=0.03),
+        refit=True,
+        out=out,
+    )
+    for run, figures in ((out, result), (out / "refit", result["refit"])):
+        assert evaluate(run, rows.test)["confusion"] == figures["confusion"]
+    assert evaluate(out / "refit", rows.dev)["seen_rows"]["labeled"] == len(rows.dev)
+
+
+def test_a_model_folder_predicts_without_its_run(supervised, tmp_path):
+    supervised(replace(Early(), learning_rate=0.03), max_tokens=5)
+    records = films(20).astype(object).where(films(20).notna(), None).to_dict("records")
+    expected = list(predict(tmp_path / "run", records))
+    shutil.copytree(tmp_path / "run" / "model", tmp_path / "pushed")
+    shutil.rmtree(tmp_path / "run")
+    assert list(predict(tmp_path / "pushed", records)) == expected
+    assert TrainedClassifier.open(tmp_path / "pushed").max_tokens == 5
+    card = (tmp_path / "pushed" / "README.md").read_text("utf-8")
+    assert 'predict(snapshot_download("MODEL"), rows)' in card
+
+
 def test_a_folder_of_columns_answers_no_text_alone(supervised, rows, tmp_path):
     supervised(Early())
     run = tmp_path / "run"
@@ -213,7 +273,7 @@ def test_the_text_alone_leaves_an_ordinary_folder(supervised, rows, tmp_path):
     assert classify("a film")[0]["label"] in rows.classes
     assert json.loads((tmp_path / "run" / "config.json").read_text("utf-8"))["fusion"]["fusion"] == "text"
     assert next(iter(predict(tmp_path / "run", ["a film"])))["label"] in rows.classes
-    assert columns_read_by(tmp_path / "run") == NO_COLUMNS != columns_keyed_by(tmp_path / "run")
+    assert columns_read_by(tmp_path / "run") == NO_COLUMNS
 
 
 def test_what_cannot_be_is_refused(rows, settings, tmp_path):

@@ -23,7 +23,7 @@ log = logging.getLogger("text_uda")
 
 
 OTHER_COLUMNS = ("numeric", "categorical", "vector")
-"""Options of `train` and of studies: other verbs read texts alone, or what the run reads."""
+"""Options of `train`: other verbs and studies read the text without columns, or what the run reads."""
 
 
 @dataclass(frozen=True, kw_only=True)

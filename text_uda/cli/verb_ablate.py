@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.data_options import DataChoice, data_options
+from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import echo_table, emit_json, note, printable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @verb()
 @click.argument("study", metavar="STUDY", type=FamiliarChoice(list(STUDIES)))
-@data_options(as_option=True, limit="all; smoke: 800, small: 14000")
+@data_options(as_option=True, limit="all; smoke: 800, small: 14000", leave_out=OTHER_COLUMNS)
 @option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
 @option(
     "--labels",

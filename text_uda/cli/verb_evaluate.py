@@ -97,14 +97,14 @@ def _select(run: Path, data: DataChoice, part: "Part") -> "EvaluationRows":
     classes = run_classes(run)
     from text_uda.data.evaluation_rows import both, file_rows, limited
     from text_uda.data.tables import data_name, names_table
-    from text_uda.runs.run_columns import columns_keyed_by
+    from text_uda.runs.run_columns import columns_read_by
 
     if not names_table(data.source):
         return _of_data_set(run, classes, data, part)
 
     def read(path: Path, part: "Part") -> "EvaluationRows":
         columns = {"text_column": data.text_column, "label_column": data.label_column}
-        return limited(file_rows(path, classes, part=part, **columns, others=columns_keyed_by(run)), data.limit)
+        return limited(file_rows(path, classes, part=part, **columns, others=columns_read_by(run)), data.limit)
 
     if data.test is None:
         return read(Path(data.source), part)
@@ -116,9 +116,9 @@ def _of_data_set(run: Path, classes: list[str], data: DataChoice, part: "Part") 
     from text_uda.data import Rows
     from text_uda.data.evaluation_rows import EvaluationRows
     from text_uda.data.label_spelling import class_finder
-    from text_uda.runs.run_columns import columns_keyed_by
+    from text_uda.runs.run_columns import columns_read_by
 
-    others = columns_keyed_by(run)
+    others = columns_read_by(run)
     data = replace(data, numeric=others.numeric, categorical=others.categorical, vector=others.vector)
     corpus = data.load()
     rows = corpus.test if part == "test" else Rows.joined(corpus.train, corpus.unused, corpus.test)

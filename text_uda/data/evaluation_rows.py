@@ -65,7 +65,7 @@ def file_rows(
     def labeled_rows() -> Iterator[LabeledRow]:
         nonlocal unlabeled
         columns = {"text_column": text_name, "label_column": label_name}
-        rows = read_labeled(table, **columns, classes=classes, blank_labels="unlabeled", others=others)
+        rows = read_labeled(table, **columns, classes=classes, blank_labels="unlabeled", others=others, of_run=True)
         for number, text, label in rows:
             if label is None:
                 unlabeled += 1

@@ -22,6 +22,7 @@ def read_labeled(
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse"] = "refuse",
     others: OtherColumns = NO_COLUMNS,
+    of_run: bool = False,
 ) -> Iterator[tuple[int, str, str]]: ...
 @overload
 def read_labeled(
@@ -32,6 +33,7 @@ def read_labeled(
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse", "unlabeled"],
     others: OtherColumns = NO_COLUMNS,
+    of_run: bool = False,
 ) -> Iterator[tuple[int, str, str | None]]: ...
 def read_labeled(
     source: Path | Table,
@@ -41,6 +43,7 @@ def read_labeled(
     classes: Sequence[str] | None = None,
     blank_labels: Literal["refuse", "unlabeled"] = "refuse",
     others: OtherColumns = NO_COLUMNS,
+    of_run: bool = False,
 ) -> Iterator[tuple[int, str, str | None]]:
     """(row number, text, label) for each row of the file, as a stream; a label is a string for any type in the file.
 
@@ -49,6 +52,7 @@ def read_labeled(
             accepts all labels as they are spelled.
         blank_labels: a null, NaN or blank label is an error ("refuse"), or None is its label ("unlabeled").
         others: columns to read beside the text.
+        of_run: a trained model reads them, so none can be left out.
     Raises:
         DataError: the file, a column, a text or a label is invalid; the message names file, row and remedy.
     """
@@ -59,7 +63,7 @@ def read_labeled(
     label_name = columns.needed_label_of_data(table, text_name)
     class_of = None if classes is None else class_finder(classes)
     number = 0
-    with_columns = others.reader(path, table.columns, table.where, but=(text_name, label_name))
+    with_columns = others.reader(path, table.columns, table.where, but=(text_name, label_name), of_run=of_run)
     for number, record in table.records([text_name, label_name, *others.names]):
         text = with_columns(number, record, _text(table, number, record, text_name))
         label = _label(table, number, record, label_name)

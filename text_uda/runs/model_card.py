@@ -111,13 +111,15 @@ The model reads a text together with the columns {", ".join(map(_plain, names))}
 transformers' `pipeline` has no place for columns, so this folder refuses it rather than answer from the text alone.
 
 ```python
+from huggingface_hub import snapshot_download
 from text_uda import predict
 
 rows = [{json.dumps(row, ensure_ascii=False)}]
-list(predict("RUN", rows))  # the run directory that this folder is from
+list(predict(snapshot_download("MODEL"), rows))  # its hub id; or a folder: this one, or the run that it is from
 ```
 
-`text-uda predict RUN FILE` reads the columns by their names. One that is blank is taken as missing."""
+`text-uda predict RUN FILE`, with the run directory, reads the columns by their names. A blank one is taken as \
+missing."""
 
 
 def _errors(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -90,21 +90,25 @@ def open_model(run: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Fit
     """
     directory = RunDirectory(run)
     directory.check_whole()
-    options = loading_options(directory.model)
+    return _open_folder(directory.model)
+
+
+def _open_folder(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, FittedColumns | None]:
+    options = loading_options(folder)
     columns: FittedColumns | None = None
     model: Any  # transformers types `to` as a method of another class
-    if is_fused(directory.model):
-        model, plan = open_fused(directory.model)
+    if is_fused(folder):
+        model, plan = open_fused(folder)
         columns = plan.columns
     else:
-        model = AutoModelForSequenceClassification.from_pretrained(directory.model, **options)
+        model = AutoModelForSequenceClassification.from_pretrained(folder, **options)
         restore_averaging_layer(model)
     pack(model)
     known = {} if columns is None else {"config": model.config}  # else transformers warns of the type in config.json
-    tokenizer = AutoTokenizer.from_pretrained(directory.model, **options, **known)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options, **known)
     if not has_vocabulary(tokenizer):  # the files of a run of an earlier version have no digests
         raise SettingsError(
-            f"{directory.model} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
+            f"{folder} has no vocabulary: its tokenizer.json is missing or damaged; restore it from a copy, or"
             " train the run again with --no-resume (resume=False)"
         )
     return model.to(default_device()).eval(), tokenizer, columns
@@ -125,13 +129,18 @@ class TrainedClassifier:
     def open(run: str | Path, *, precision: Precision = "fp32") -> "TrainedClassifier":
         """
         Args:
+            run: a run directory, or the model folder of a run with other columns, such as a download of one.
             precision: of the forward passes. In fp32 the labels are those of transformers' `pipeline`; bf16 can
                 change the label of a text whose two most probable classes are nearly equally probable.
         Raises:
             SettingsError: the run is not finished, or the folder is not a run.
         """
-        model, tokenizer, columns = open_model(Path(run))
-        max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
+        if is_fused(Path(run)):
+            model, tokenizer, columns = _open_folder(Path(run))
+            max_tokens = tokenizer.model_max_length
+        else:
+            model, tokenizer, columns = open_model(Path(run))
+            max_tokens = int(RunDirectory(Path(run)).config()["settings"]["max_tokens"])
         width = getattr(model.config, "hidden_size", None)
         return TrainedClassifier(model, tokenizer, max_tokens, resolve_precision(precision, width=width), columns)
 

@@ -6,13 +6,7 @@ from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
 from text_uda.runs.directory import RunDirectory
 
 
-def columns_keyed_by(run: str | Path) -> OtherColumns:
-    """The columns that tell its rows apart, and so decide which of them are test rows."""
-    fusion = RunDirectory(Path(run)).config().get("fusion")
-    return NO_COLUMNS if fusion is None else OtherColumns.named(**fusion["columns"])
-
-
 def columns_read_by(run: str | Path) -> OtherColumns:
-    """The columns that its model reads: none for a run of the text alone."""
+    """The columns that its model reads: none for a run of the text without them."""
     fusion = RunDirectory(Path(run)).config().get("fusion")
-    return NO_COLUMNS if fusion is None or fusion["fusion"] == "text" else columns_keyed_by(run)
+    return NO_COLUMNS if fusion is None or fusion["fusion"] == "text" else OtherColumns.named(**fusion["columns"])
