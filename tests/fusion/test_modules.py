@@ -10,7 +10,7 @@ from text_uda.errors import SettingsError
 from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
 from text_uda.fusion.fused_model import FusionPlan, open_fused, write_fused
-from text_uda.model.classifier import Classifier
+from text_uda.model.classifier import Classifier, is_packed
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.joined_columns import ATTRIBUTE
 from text_uda.model.mixing import Mixing
@@ -91,6 +91,15 @@ def test_mixed_rows_have_mixed_columns(made, fusion, tune, layer):
     plain = classifier(batch).logits
     assert not torch.allclose(plain, plain.flip(0), atol=0.01)
     assert torch.allclose(classifier(batch, mixing=partner, layer=layer).logits, plain.flip(0), atol=1e-5)
+
+
+def test_rows_are_mixed_inside_a_frozen_encoder_that_runs_without_padding(made):
+    model, _, batch, _ = made(Early(), "head")
+    assert is_packed(model)
+    classifier, batch = Classifier(model), batch.take(torch.tensor([0, 4]))  # of other lengths
+    itself = Mixing(torch.full((2,), 0.5), torch.arange(2), (2,))
+    plain = classifier(batch).logits
+    assert torch.allclose(classifier(batch, mixing=itself, layer=1).logits, plain, atol=1e-5)
 
 
 @pytest.mark.parametrize("tune", TUNES)

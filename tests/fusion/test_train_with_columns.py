@@ -12,11 +12,12 @@ import torch
 from transformers import pipeline
 
 from text_uda.augment.switchout import SwitchOut
+from text_uda.cli.fusion_options import FusionChoice
 from text_uda.data import Rows, load, split
 from text_uda.data.evaluation_rows import file_rows
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.errors import DataError, SettingsError
-from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late, TextAlone
+from text_uda.fusion import Choose, ColumnsAlone, Early, Intermediate, Late, TextAlone
 from text_uda.fusion.fitted_columns import FittedColumns, with_columns
 from text_uda.fusion.fused_model import FusionPlan
 from text_uda.keyed_random import keyed_generator
@@ -244,6 +245,38 @@ def test_a_model_folder_predicts_without_its_run(supervised, tmp_path):
     assert TrainedClassifier.open(tmp_path / "pushed").max_tokens == 5
     card = (tmp_path / "pushed" / "README.md").read_text("utf-8")
     assert 'predict(snapshot_download("MODEL"), rows)' in card
+
+
+def test_vectors_of_another_length_and_the_field_of_the_text(settings, tmp_path):
+    data = films().assign(image=[[float(i), 1.0] for i in range(200)])
+    data["title"] = data["text"]
+    parts = split(load(data, vector="image", text_column="title"), labels=24, seed=0)
+    run, path = tmp_path / "run", tmp_path / "films.jsonl"
+    train(parts, objectives=(Supervised(),), settings=replace(settings, steps=1), fusion=Late(), out=run)
+    data.assign(image=[[1.0]] * 200).to_json(path, orient="records", lines=True)
+    words = r"'image' has 1 numbers, and those in training have 2; the vectors of a column have one length"
+    with pytest.raises(DataError, match=rf"films\.jsonl, row 1: {words}"):
+        predict_file(run, path, tmp_path / "out.csv", text_column="title")
+    row = {"title": "a film", "text": "another", "image": [1.0, 2.0]}
+    answers = [next(predict(run, [row], text_column=name))["probability"] for name in ("title", "text")]
+    assert answers[0] != answers[1]
+    assert answers[0] == next(predict(run, [row | {"text": "a film"}], text_column="text"))["probability"]
+    with pytest.raises(DataError, match=f"the row: {words}"):
+        next(predict(run, [row | {"image": [1.0]}], text_column="title"))
+    with pytest.raises(DataError, match=r"which field of the row is the text.*or give text_column="):
+        next(predict(run, [{"name": "a film", "image": None}]))
+    with pytest.raises(DataError, match=r"the row has no field 'name'; it has: title, text, image"):
+        next(predict(run, [row], text_column="name"))
+
+
+def test_options_of_the_command():
+    choice = FusionChoice(fusion="late", fusion_learning_rate=0.03, column_dropout=0.1)
+    assert choice.build() == Late(learning_rate=0.03, column_dropout=0.1)
+    assert FusionChoice(fusion="choose", fusion_learning_rate=0.03).build() == Choose(learning_rate=0.03)
+    assert FusionChoice(fusion="late").build() == Late() and FusionChoice().build() is None
+    for fusion in ("text", None):
+        with pytest.raises(SettingsError, match="--fusion-learning-rate needs --fusion early"):
+            FusionChoice(fusion=fusion, fusion_learning_rate=0.03).build()
 
 
 def test_a_folder_of_columns_answers_no_text_alone(supervised, rows, tmp_path):

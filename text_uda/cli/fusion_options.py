@@ -21,14 +21,21 @@ class FusionChoice:
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing.
     None: 0."""
 
+    fusion_learning_rate: float | None = None
+    """Peak learning rate of the weights that join the columns. None: 0.001."""
+
     def build(self) -> "Fusion | TextAlone | Choose | None":
         from text_uda.fusion import FUSIONS, Choose
 
         if self.fusion in (None, "text"):
-            if self.column_dropout is not None:
-                raise SettingsError("--column-dropout needs --fusion early, intermediate or late; leave it out")
+            if self.column_dropout is not None or self.fusion_learning_rate is not None:
+                raise SettingsError(
+                    f"--{'column-dropout' if self.column_dropout is not None else 'fusion-learning-rate'} needs"
+                    " --fusion early, intermediate, late, columns or choose; leave it out"
+                )
             return None if self.fusion is None else FUSIONS[self.fusion]()
-        settings: dict[str, Any] = {} if self.column_dropout is None else {"column_dropout": self.column_dropout}
+        options = {"column_dropout": self.column_dropout, "learning_rate": self.fusion_learning_rate}
+        settings: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         return (Choose if self.fusion == "choose" else FUSIONS[self.fusion])(**settings)
 
 

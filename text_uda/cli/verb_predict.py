@@ -111,7 +111,7 @@ def _print_rows(run: Path, file: Path, text_column: str | None, precision: "Prec
 
     texts = TextTable.open(file, text_column)
     classifier = TrainedClassifier.open(run, precision=precision)
-    texts.check_columns(classifier.other_columns)
+    texts.check_columns(classifier.other_columns, classifier.vector_lengths)
     with followed("predict", "rows") as progress:
         for record in predict_rows(classifier, texts, progress=progress):
             click.echo(json_line(record, ascii_only=True))

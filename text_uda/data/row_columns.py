@@ -152,6 +152,7 @@ class OtherColumns:
         *,
         but: Iterable[str | None] = (),
         of_run: bool = False,
+        lengths: Mapping[str, int] | None = None,
     ) -> ReadRow:
         """Reads the columns of the rows of one table, whose vectors have one length.
 
@@ -161,6 +162,7 @@ class OtherColumns:
             where: the place of a row in words.
             but: the columns of the text and of the label.
             of_run: a trained model reads the columns, so none can be left out.
+            lengths: numbers of the vectors that the model was trained on, by column; else the first row decides.
         Raises:
             DataError: the table lacks a column, or it is that of the text or the label.
         """
@@ -182,7 +184,8 @@ class OtherColumns:
                 f"{source}: {min(taken)!r} is the text or the label, which says the class or is read anyway; leave it"
                 " out (--numeric, --categorical, --vector)"
             )
-        lengths: dict[str, tuple[int, int]] = {}  # column -> (length of its vectors, row of the first)
+        # column -> (bytes of its vectors, whose they are)
+        known = {name: (4 * length, "those in training have") for name, length in (lengths or {}).items()}
 
         def read(number: int, fields: Mapping[str, Any], text: str) -> str:
             values: list[Value] = []
@@ -190,11 +193,11 @@ class OtherColumns:
                 try:
                     value = _READ[kind](fields.get(name))
                     if isinstance(value, bytes):
-                        length, first = lengths.setdefault(name, (len(value), number))
+                        length, whose = known.setdefault(name, (len(value), f"that of row {number} has"))
                         if length != len(value):
                             raise ValueError(
-                                f"has {len(value) // 4:,} numbers, and that of row {first} has {length // 4:,}; the"
-                                " vectors of a column have one length"
+                                f"has {len(value) // 4:,} numbers, and {whose} {length // 4:,}; the vectors of a column"
+                                " have one length"
                             )
                 except ValueError as error:
                     words, *for_new_runs = error.args

@@ -1,6 +1,6 @@
 """Tables whose texts are classified: all columns kept, blank texts allowed, all rows checked before the first one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,14 @@ class TextTable:
         text = fields.get(self.text_column)
         return None if label_of(text) is None else text
 
-    def reader(self, others: OtherColumns) -> Callable[[int, dict[str, Any]], str | None]:
-        """(row number, fields) -> the text with these columns; None for a blank one. Raises DataError without them."""
-        read = others.reader(
-            self.table.path, self.table.columns, self.table.where, but=(self.text_column,), of_run=True
-        )
+    def reader(self, others: OtherColumns, lengths: Mapping[str, int]) -> Callable[[int, dict[str, Any]], str | None]:
+        """(row number, fields) -> the text with these columns; None for a blank one. Raises DataError without them.
+
+        Args:
+            lengths: numbers of the vectors of each column.
+        """
+        options: dict[str, Any] = {"but": (self.text_column,), "of_run": True, "lengths": lengths}
+        read = others.reader(self.table.path, self.table.columns, self.table.where, **options)
 
         def row(number: int, fields: dict[str, Any]) -> str | None:
             text = self.text(fields)
@@ -78,9 +81,9 @@ class TextTable:
 
         return row
 
-    def check_columns(self, others: OtherColumns) -> None:
+    def check_columns(self, others: OtherColumns, lengths: Mapping[str, int]) -> None:
         """Read these columns of all rows, so that a bad one is an error before the first row is classified."""
-        read = self.reader(others)
+        read = self.reader(others, lengths)
         for chunk in self.chunks() if others else ():
             for number, fields in chunk:
                 read(number, fields)

@@ -6,7 +6,9 @@ With `tune="all"` that is the input of the first layer; with `last:N` that of la
 learn from the columns, and no gradient has to pass; with `head` the features, which are then computed once. W is zero
 at first, so the logits are those of the text.
 
-Source: Barnum et al. 2020, "On the Benefits of Early Fusion in Multimodal Representation Learning" (arXiv 2011.07191).
+Source: Barnum et al. 2020, "On the Benefits of Early Fusion in Multimodal Representation Learning" (arXiv 2011.07191),
+for the place, the first layer. Their network is a convolutional LSTM of sound and image; the sum with a projection, and
+the first *trained* layer, are of this package.
 """
 
 from collections.abc import Iterator

@@ -131,6 +131,11 @@ class FittedColumns:
         """M."""
         return sum(column.size for column in self.columns)
 
+    @property
+    def vector_lengths(self) -> dict[str, int]:
+        """Numbers of the vectors of each column of vectors."""
+        return {column.name: len(column.mean) for column in self.columns if column.kind == "vector"}
+
     @cached_property
     def _parts(self) -> list[slice]:
         stops = np.cumsum([column.size for column in self.columns]).tolist()

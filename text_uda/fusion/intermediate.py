@@ -5,8 +5,9 @@
 W_m is zero at first, so the logits are those of the text; the gate lets a row take less of its columns where the text
 says enough.
 
-Source: the gate of Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion" (arXiv 1702.01992), Equation 3,
-on the columns alone, because a gate on h would change the logits of the text.
+Source: the bimodal unit of Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion" (arXiv 1702.01992),
+Section 3.1: z * tanh(W_v v) + (1 - z) * tanh(W_t t) with the gate z. Here h stands without a gate or a tanh, because
+either would change the logits of the text; so the columns have no tanh, and the gate reads m itself, with a bias.
 """
 
 from collections.abc import Iterator

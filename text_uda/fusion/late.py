@@ -7,9 +7,10 @@ run has none. Objectives that mix the labeled rows run them once more for it, as
 Both are classifiers in their own right, so one that is of no use cannot hide behind the other. g has one hidden layer,
 and is zero at first.
 
-Source: decision fusion as in Snoek et al. 2005, "Early versus Late Fusion in Semantic Video Analysis" (ACM Multimedia),
-with the sum of logits, the product rule of Kittler et al. 1998, "On Combining Classifiers" (IEEE TPAMI 20), Equation 7,
-without the priors.
+Source: late fusion of Snoek et al. 2005, "Early versus Late Fusion in Semantic Video Analysis" (ACM Multimedia), for
+the place; they learn a classifier of the scores of classifiers that are trained before, and here a fixed sum is trained
+jointly. The sum of logits is the product rule of Kittler et al. 1998, "On Combining Classifiers" (IEEE TPAMI 20(3)),
+without its division by the priors: the share of a class counts in both modes.
 """
 
 from dataclasses import dataclass

@@ -192,13 +192,13 @@ def without_dropout(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
-def encode(model: PreTrainedModel, tokens: Tokens | Embedded) -> Float[Tensor, "B D"]:
-    """The features: the last hidden state of the first position, which the head reads."""
+def encode(model: PreTrainedModel, tokens: Tokens | Embedded, *, padded: bool = False) -> Float[Tensor, "B D"]:
+    """The features: the last hidden state of the first position, which the head reads; for `padded` see `logits`."""
     named = {**_values(tokens), "attention_mask": tokens.attention_mask}
     if model.config.model_type == "longformer":  # as its classifier does: all tokens attend to the first one
         named["global_attention_mask"] = torch.zeros_like(tokens.attention_mask)
         named["global_attention_mask"][:, 0] = 1
-    with _without_padding(model, tokens):
+    with _without_padding(model, tokens) if not padded else nullcontext():
         hidden = model.base_model(**named).last_hidden_state
     return hidden[:, 0]
 
@@ -215,7 +215,7 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
         return _logits_of_text(model, inputs, padded=padded)
     columns = needed_columns(inputs)
     if fusion.joins_features:
-        features = inputs.values if isinstance(inputs, Features) else encode(model, inputs)
+        features = inputs.values if isinstance(inputs, Features) else encode(model, inputs, padded=padded)
         inputs = Features(fusion.features(features, columns), columns)
     text = _logits_of_text(model, inputs, padded=padded, joined=fusion.joined(model, columns))
     return fusion.logits(text, columns)

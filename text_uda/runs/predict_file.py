@@ -55,7 +55,7 @@ def predict_file(
     check_replaces_no_input(out, table)
     texts = TextTable.of(table, text_column)
     classifier = TrainedClassifier.open(run, precision=precision)
-    texts.check_columns(classifier.other_columns)
+    texts.check_columns(classifier.other_columns, classifier.vector_lengths)
     names = {"label": "label", "probability": "probability"} | {
         f"probability_{name}": f"probability_{name}" for name in classifier.classes
     }
@@ -101,7 +101,7 @@ def predicted_chunks(
     Args:
         progress: called with (done, total) in rows.
     """
-    done, read = 0, texts.reader(classifier.other_columns)
+    done, read = 0, texts.reader(classifier.other_columns, classifier.vector_lengths)
     if progress is not None:
         progress(0, texts.rows)
     for chunk in texts.chunks():

@@ -169,6 +169,11 @@ class TrainedClassifier:
         """The columns that it reads beside the text."""
         return NO_COLUMNS if self.columns is None else self.columns.names
 
+    @property
+    def vector_lengths(self) -> dict[str, int]:
+        """Numbers of the vectors of each such column."""
+        return {} if self.columns is None else self.columns.vector_lengths
+
 
 def is_blank(text: str | None) -> bool:
     return text is None or not text.strip()
@@ -180,6 +185,7 @@ def predict(
     *,
     batch_size: int | None = None,
     precision: Precision = "fp32",
+    text_column: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Label, probability and probabilities by class name for each text, in order; all None for a blank text.
 
@@ -189,12 +195,14 @@ def predict(
             text of `load(..., numeric=...)`.
         batch_size: texts that are classified together. None: 4,096 of a list, 32 of an iterator.
         precision: see `TrainedClassifier.open`.
+        text_column: the field of the text in rows; None for the only one with a usual name.
     """
     classifier = TrainedClassifier.open(run, precision=precision)
     size = batch_size or (CHUNK_TEXTS if isinstance(texts, Sequence) else STREAM_TEXTS)
-    iterator = iter(texts)
+    iterator, read = iter(texts), text_field_of
+    others, lengths = classifier.other_columns, classifier.vector_lengths
     while batch := list(islice(iterator, size)):
-        rows = [text_field_of(row, classifier.other_columns) if isinstance(row, Mapping) else row for row in batch]
+        rows = [read(row, others, text_column, lengths) if isinstance(row, Mapping) else row for row in batch]
         yield from answers(classifier.probabilities(rows), classifier.classes)
 
 

@@ -80,7 +80,7 @@ def pseudo_label(
     check_output(out)
     texts, label_name, labeled_rows = _unlabeled_rows(run, data, text_column, label_column, out=out)
     classifier = TrainedClassifier.open(run, precision=precision)
-    texts.check_columns(classifier.other_columns)
+    texts.check_columns(classifier.other_columns, classifier.vector_lengths)
     probability_name = free_prefix(texts.table.columns, ("probability",)) + "probability"
     confident = _Confident(threshold, classifier.classes)
     records = confident.records(
