@@ -31,7 +31,7 @@ def corpus(*, telling: str):
         word = label if telling == "text" else draw.choice(["new", "old"])
         of_column = label if telling == "columns" else draw.choice(["new", "old"])
         year = {"new": 2000, "old": 1950}[of_column] + draw.random()
-        rows.append({"text": f"the film number {number} is {word}", "label": label, "year": year})
+        rows.append({"text": f"the film number {number} is {' '.join([word] * 5)}", "label": label, "year": year})
     return load(pd.DataFrame(rows), numeric="year")
 
 

@@ -9,7 +9,7 @@ from text_uda.errors import SettingsError
 from text_uda.fusion.fused_model import FusionPlan
 from text_uda.model.capabilities import UNSUPPORTED, trial_rows
 from text_uda.model.classifier import logits, without_dropout
-from text_uda.model.joined_columns import ATTRIBUTE
+from text_uda.model.joined_columns import ATTRIBUTE, last_linear
 
 _ROWS = 3  # as many as tokens, so that an encoder that takes them in another order raises no error, and is found out
 
@@ -17,9 +17,10 @@ _ROWS = 3  # as many as tokens, so that an encoder that takes them in another or
 def check_fusion_works(model: PreTrainedModel, plan: FusionPlan) -> None:
     """Raise SettingsError unless each row of a batch has the logits that it has alone, and its columns change them.
 
-    The fusion is already attached; it is tried with random weights, and keeps its own.
+    The fusion is already attached; it is tried with random weights, and both it and the head keep their own.
     """
-    weights = list(getattr(model, ATTRIBUTE).parameters())
+    # A linear head is zero at first, and would give any columns the same logits.
+    weights = [*getattr(model, ATTRIBUTE).parameters(), *last_linear(model).parameters()]
     kept = [values.detach().clone() for values in weights]
     generator = torch.Generator().manual_seed(0)
     tokens = trial_rows(model, rows=_ROWS)

@@ -175,7 +175,7 @@ def _unlabeled_texts(
     run: str | Path, name: str, text_column: str | None, label_column: str | None
 ) -> tuple[TextTable, str, int]:
     others = columns_read_by(run)
-    columns = others.record() if others else {}
+    columns: dict[str, Any] = {**others.record()} if others else {}
     corpus = load(name, text_column=text_column, label_column=label_column, **columns)
     texts = corpus.training_texts()
     used = training_labels_among(Path(run), texts)
