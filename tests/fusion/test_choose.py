@@ -65,7 +65,7 @@ def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tm
 def test_a_fusion_that_loses_to_the_text_is_not_picked(settings, tmp_path):
     """The columns are noise, which the fusions learn by heart."""
     parts = split(corpus(telling="text"), labels=40, seed=0)
-    options = {"objectives": (Supervised(),), "settings": replace(settings, learning_rate=0.1)}
+    options = {"objectives": (Supervised(),), "settings": replace(settings, tune="all", learning_rate=3e-3)}
     result = train(parts, **options, fusion=Choose(learning_rate=1.0), out=tmp_path / "run")
     figures = result["choice"]["figures"]
     assert result["choice"]["picked"] == "text" and figures["text"] < 20 < figures["columns"]
