@@ -11,6 +11,7 @@ import pytest
 from text_uda.data import Rows, load, split
 from text_uda.data.near_copies import copy_groups, essence, text_essence
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
+from text_uda.data.row_counts import describe_unused
 from text_uda.data.texts import distinct_places, sorted_distinct
 from text_uda.errors import DataError, SettingsError
 
@@ -178,6 +179,9 @@ def test_rows_with_the_text_of_a_test_or_development_row_leave_training() -> Non
     beside = data.iloc[:2].assign(price=[0.0, 7.0])  # the first row occurs in the data, the second with another price
     corpus = load(data, test=beside, **price)
     assert len(corpus.unused) == 2 and len(corpus.train) == 58
+    assert "2 equal a test or development text but for case, punctuation, spaces and other columns" in describe_unused(
+        corpus
+    )
     unlabeled = data.iloc[:4].drop(columns="label").assign(price=9.0)
     assert len(load(data.iloc[4:], test=beside, unlabeled=unlabeled, **price).unlabeled) == 1
     with pytest.raises(DataError, match="all of its texts are test rows"):

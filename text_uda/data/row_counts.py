@@ -25,6 +25,7 @@ def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool
         if left_out:
             texts = "text" if left_out == 1 else "texts"
             why = "near copies of others, or beyond a limit"
+            why = f"other rows of a labeled or development text, {why}" if split.columns else why
             sentence += f"; the split leaves out {left_out:,} training {texts} ({why})"
     return sentence
 
@@ -36,6 +37,9 @@ def describe_unused(corpus: Corpus) -> str:
     repeated = sum(text in repeated_texts for text in corpus.unused.texts)
     copies = len(corpus.unused) - repeated
     parts = [f"{repeated:,} repeat a training text"] if repeated else []
+    differences = (
+        "case, punctuation, spaces and other columns" if corpus.train.columns else "case, punctuation and spaces"
+    )
     if copies:
-        parts.append(f"{copies:,} equal a test or development text but for case, punctuation and spaces")
+        parts.append(f"{copies:,} equal a test or development text but for {differences}")
     return ", ".join(parts)
