@@ -299,6 +299,18 @@ def test_a_finished_trial_whose_model_is_damaged_is_named_and_not_passed_for_fin
     assert run_study(trials, data, out=out, workers=1).finished == (first, second)
 
 
+def test_a_study_discards_the_model_of_each_finished_run(reviews, head, tmp_path):
+    trials, data = some(head)[:2], {"source": str(reviews)}
+    kept = run_study(trials, data, out=tmp_path / "kept", fill=True, workers=1)
+    discarded = run_study(trials, data, out=tmp_path / "discarded", fill=True, workers=1, keep_models=False)
+    assert len(kept.finished) == len(discarded.finished) == 2
+    for with_model, without in zip(kept.finished, discarded.finished, strict=True):
+        assert (with_model / "model").exists() and not (without / "model").exists()
+        files = {path.name for path in with_model.iterdir()} - {"model"}
+        assert {path.name for path in without.iterdir()} == files
+    assert run_study(trials, data, out=tmp_path / "discarded", workers=1) == discarded
+
+
 def test_a_trial_whose_folder_holds_files_of_somebody_else_fails_and_keeps_them(reviews, head, tmp_path):
     trial, data, out = some(head)[0], {"source": str(reviews)}, tmp_path / "study"
     theirs = out / "runs" / trial.folder / "precious.txt"

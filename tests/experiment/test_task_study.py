@@ -19,6 +19,7 @@ from text_uda.report.task_means import task_means
 from text_uda.tasks.alternate import Alternate
 from text_uda.tasks.joint import Joint
 from text_uda.tasks.pooled import Pooled
+from translation_cache.atomic import unfinished_name
 
 ROWS = Rows(tuple(map(str, range(200))), tuple(n % 2 for n in range(200)))
 CORPUS = Corpus("rated-texts", "", ("negative", "positive"), ROWS, Rows((), ()))
@@ -140,6 +141,13 @@ def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):
     damaged = run_study(trials, table, out=tmp_path / "study", workers=1).failed
     assert list(damaged) == ["joint-seed-0"] and str(weights) in damaged["joint-seed-0"]
     shutil.rmtree(model)  # to save space
+    assert run_study(trials, table, out=tmp_path / "study", workers=1) == outcome
+    with_models = repr(read(outcome.finished))
+    leftover = model.parent / unfinished_name("model")  # of a call that was killed
+    leftover.mkdir()
+    assert run_study(trials, table, out=tmp_path / "study", workers=1, keep_models=False) == outcome
+    assert not [*(tmp_path / "study").rglob("model.safetensors")] and not leftover.exists()
+    assert repr(read(outcome.finished)) == with_models
     assert run_study(trials, table, out=tmp_path / "study", workers=1) == outcome
     with pytest.raises(SettingsError, match="make them two studies"):
         run_study([*trials, Trial(name="none", settings=head, **plain)], table, out=tmp_path / "study")

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 @option("--fill", group="Augmentation", is_flag=True, help="Make the missing paraphrases.")
 @option("--workers", type=COUNT, metavar="N", help="Parallel runs.", default_words="as many as the machine allows")
 @shard_option("runs")
+@option("--discard-models", is_flag=True, help="Remove the model of each finished run, which the report does not need.")
 @option("--estimate", is_flag=True, help="Only estimate the cost, from a minute of measurement.")
 @option(
     "--out", type=FOLDER, metavar="DIR", help="Folder of the study.", default_words="STUDY-DATA, such as table2-imdb"
@@ -86,6 +87,7 @@ def ablate(
     fill: bool,
     workers: int | None,
     shard: tuple[int, int] | None,
+    discard_models: bool,
     estimate: bool,
     out: Path | None,
     as_json: bool,
@@ -151,7 +153,14 @@ def ablate(
             return
     with keeps(f"finished runs are kept in {out}; rerun the same command to resume"):
         outcome = run_study(
-            trials, data.arguments(), out=out, cache=cache_path, fill=fill, workers=workers, shard=shard
+            trials,
+            data.arguments(),
+            out=out,
+            cache=cache_path,
+            fill=fill,
+            workers=workers,
+            shard=shard,
+            keep_models=not discard_models,
         )
     written = write_report(outcome, out)
     if as_json:

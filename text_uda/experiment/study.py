@@ -27,6 +27,7 @@ from text_uda.experiment.workers import run_trials
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress_bar
+from text_uda.runs.directory import RunDirectory
 from text_uda.training.stop_signals import Interrupted
 from translation_cache.atomic import make_folder, write_whole
 
@@ -54,6 +55,7 @@ def run_study(
     fill: bool = False,
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
+    keep_models: bool = True,
 ) -> Outcome:
     """Run the trials that are not finished. A failed trial does not stop the others; the next call tries it again.
 
@@ -67,6 +69,7 @@ def run_study(
             all trials train a head on a frozen encoder, else one.
         shard: (i, n), i from 1: run only the i-th of n equal shares of the trials, one on each of several machines that
             share the folder.
+        keep_models: False removes the model of each finished run; the report reads the results alone.
     Raises:
         SettingsError: the folder holds another study, the data have changed, or paraphrases are missing.
         Interrupted: SIGINT or SIGTERM; runs in training have written a checkpoint.
@@ -101,6 +104,8 @@ def run_study(
         try:
             if not runner.has_finished(trial):
                 todo.append(trial)
+            elif not keep_models:
+                RunDirectory(runner.runs / trial.folder).remove_models()
         except SettingsError as error:
             failed[trial.folder] = str(error)
     if todo:
@@ -112,6 +117,8 @@ def run_study(
             for trial, error in run_trials(todo, runner, workers=workers, logs=out / "logs"):
                 if error is not None:
                     failed[trial.folder] = error
+                elif not keep_models:
+                    RunDirectory(runner.runs / trial.folder).remove_models()
                 bar.note(f"{trial.folder}{' failed' if error else ''}")
                 bar.advance()
         except Interrupted as interrupted:

@@ -20,6 +20,7 @@ A run that has a result.json is finished: all its other files are durable before
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ from text_uda.runs.run_files import (
     remove_unfinished,
     sort_entries,
 )
-from translation_cache.atomic import make_folder, sync, write_whole
+from translation_cache.atomic import make_folder, sync, unfinished_name, write_whole
 
 log = logging.getLogger("text_uda")
 
@@ -333,6 +334,16 @@ class RunDirectory:
         """The run directories of the tasks of this run, which has no model of its own; [] for a run of one task."""
         names = self.config().get("tasks") if (self.path / "config.json").exists() else None
         return [self.task(name) for name in names or ()]
+
+    def remove_models(self) -> None:
+        """Remove the model of a finished run, and those of its refit and of its tasks; all else stays readable."""
+        for directory in (self, RunDirectory(self.path / REFIT), *self.task_directories()):
+            if directory.path.exists():
+                remove_unfinished(directory.path)  # of a call that was killed here
+            if directory.model.exists():
+                gone = directory.path / unfinished_name(directory.model.name)
+                directory.model.rename(gone)  # in one step, so that no model is found in part
+                shutil.rmtree(gone)
 
     def task(self, name: str) -> "RunDirectory":
         return RunDirectory(self.path / TASKS / name)
