@@ -98,7 +98,7 @@ def test_what_no_mode_can_do_is_said_before_the_first_run(settings, tmp_path, mo
         train(replace(parts, dev=Rows((), ())), **options)
 
     def fails(_model, plan):
-        if plan.fusion.name == "early":
+        if plan.settings.name == "early":
             raise SettingsError("early fusion does not work")
 
     monkeypatch.setattr(classifier_task, "check_fusion_works", fails)

@@ -9,7 +9,7 @@ from text_uda.data.row_columns import OtherColumns, RowText
 from text_uda.errors import SettingsError
 from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
-from text_uda.fusion.fused_model import FusionPlan, open_fused, write_fused
+from text_uda.fusion.fused_model import FittedFusion, open_fused, write_fused
 from text_uda.model.classifier import Classifier, is_packed
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.joined_columns import ATTRIBUTE
@@ -37,7 +37,7 @@ def made(tiny_bert):
         torch.nn.init.normal_(Classifier(model)._last_linear.weight)
         tokens = TokenRows(ROWS, pretrained.tokenizer, max_tokens=16)
         text = Classifier(model)(tokens.batch(range(8)))
-        plan = FusionPlan(fusion, FittedColumns.fit(ROWS))
+        plan = FittedFusion(fusion, FittedColumns.fit(ROWS))
         module = plan.attach(model, tune=tune, seed=0)
         if random:
             for weights in module.parameters():

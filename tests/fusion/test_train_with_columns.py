@@ -19,7 +19,7 @@ from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.errors import DataError, SettingsError
 from text_uda.fusion import Choose, ColumnsAlone, Early, Intermediate, Late, TextAlone
 from text_uda.fusion.fitted_columns import FittedColumns, with_columns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.keyed_random import keyed_generator
 from text_uda.model.inputs import Batch
 from text_uda.model.joined_columns import ATTRIBUTE
@@ -84,7 +84,7 @@ def test_every_method_trains_the_fusion(tiny_bert, name, fusion):
     pretrained = load_classifier(str(tiny_bert), ["a", "b", "c"], seed=0)
     model = pretrained.model.train()
     choose_trained_weights(model, "all")
-    plan = FusionPlan(fusion, FittedColumns.fit(texts))
+    plan = FittedFusion(fusion, FittedColumns.fit(texts))
     module = plan.attach(model, tune="all", seed=0)
     for weights in module.parameters():
         torch.nn.init.normal_(weights, std=0.3)

@@ -37,7 +37,7 @@ class Outcome:
     """The state of the trials after a call."""
 
     finished: tuple[Path, ...]
-    """Run directories."""
+    """Run directories, with those of the modes of `Choose`."""
 
     failed: Mapping[str, str]
     """The error by the name of the run directory."""
@@ -128,8 +128,9 @@ def run_study(
             ) from interrupted
     others = [trial for trial in trials if trial.folder not in failed]
     finished = [trial for trial in others if _has_result(runner, trial)]
+    runs = [RunDirectory(runner.runs / trial.folder) for trial in finished]
     return Outcome(
-        finished=tuple(runner.runs / trial.folder for trial in finished),
+        finished=tuple(one.path for run in runs for one in (run, *run.mode_directories())),
         failed=failed,
         elsewhere=len(others) - len(finished),
     )

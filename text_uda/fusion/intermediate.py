@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import FusionModule, Sizes, check_settings, zero_linear
-from text_uda.model.joined_columns import last_linear
+from text_uda.fusion.join import Sizes, check_settings, zero_linear
+from text_uda.model.joined_columns import ColumnJoin, last_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,11 @@ class Intermediate:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def module(self, sizes: Sizes) -> "IntermediateFusion":
-        return IntermediateFusion(sizes)
+    def module(self, sizes: Sizes) -> "IntermediateJoin":
+        return IntermediateJoin(sizes)
 
 
-class IntermediateFusion(FusionModule):
+class IntermediateJoin(ColumnJoin):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.projection = zero_linear(sizes.columns, sizes.head_width)

@@ -69,6 +69,15 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def modes(self) -> Path:
+        """Beside it: the run directories of the modes from which `Choose` picked this one."""
+        return self.path.with_name(f"{self.path.name}-modes")
+
+    def mode_directories(self) -> list["RunDirectory"]:
+        """By name; none of a run that is no pick of `Choose`."""
+        return [RunDirectory(path) for path in sorted(self.modes.glob("*")) if (path / "config.json").exists()]
+
+    @property
     def tokens(self) -> Path:
         return self.path / "tokens"
 

@@ -15,7 +15,7 @@ from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.fusion import Fusion
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.fusion.trial import check_fusion_works
 from text_uda.keyed_random import keyed_generator
 from text_uda.model import cuda
@@ -74,9 +74,9 @@ def check_modes(split: Split, modes: Sequence[Fusion], settings: TrainSettings) 
         check_head_is_separable(model)
     columns = FittedColumns.fit(split.labeled.texts, split.unlabeled)
     for mode in modes:
-        plan = FusionPlan(mode, columns)
-        plan.attach(model, tune=settings.tune, seed=settings.seed)
-        check_fusion_works(model, plan)
+        fusion = FittedFusion(mode, columns)
+        fusion.attach(model, tune=settings.tune, seed=settings.seed)
+        check_fusion_works(model, fusion)
 
 
 class ClassifierTask:
@@ -121,9 +121,9 @@ class ClassifierTask:
         self.frozen: FrozenEncoder | None = None
         if settings.tune == "head":
             self.frozen = encoder_of(model, pretrained.tokenizer, settings, shared=frozen)
-        self.fusion: FusionPlan | None = None
+        self.fusion: FittedFusion | None = None
         if fusion is not None:
-            self.fusion = FusionPlan(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
+            self.fusion = FittedFusion(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
             self.fusion.attach(model, tune=settings.tune, seed=settings.seed)
             check_fusion_works(model, self.fusion)
         labeled = self._with_columns(self._rows(split.labeled.texts, kind="labeled"), split.labeled.texts)
@@ -187,7 +187,7 @@ class ClassifierTask:
             weight_decay=settings.weight_decay,
             layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
             head_factor=settings.head_factor(linear=is_linear(model)),
-            fusion_factor=1.0 if self.fusion is None else self.fusion.fusion.learning_rate / self.base_rate,
+            fusion_factor=1.0 if self.fusion is None else self.fusion.settings.learning_rate / self.base_rate,
         )
 
     def compile(self) -> None:

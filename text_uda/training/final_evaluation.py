@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration_error
@@ -56,7 +56,7 @@ def write_result(
     steps: int,
     elapsed: Elapsed,
     unlabeled: Sequence[str],
-    fusion: FusionPlan | None = None,
+    fusion: FittedFusion | None = None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the model, kept predictions, hashes of the texts that the run used, and result.json, which is returned.
