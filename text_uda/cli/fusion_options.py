@@ -22,7 +22,8 @@ class FusionChoice:
     None: 0."""
 
     fusion_learning_rate: float | None = None
-    """Peak learning rate of the weights that join the columns. None: 0.001."""
+    """Peak learning rate of the weights that join the columns. None: 0.0005, and 0.003 for columns
+    without the text."""
 
     def build(self) -> "Fusion | TextAlone | Choose | None":
         from text_uda.fusion import FUSIONS, Choose

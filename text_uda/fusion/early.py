@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import Sizes, check_settings, zero_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.classifier import layers
 from text_uda.model.joined_columns import ColumnJoin
 from text_uda.model.packing import Segments
@@ -33,7 +33,7 @@ class Early:
 
     name: ClassVar[str] = "early"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     """Peak learning rate of the projection."""
 
     column_dropout: float = 0.0

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import Sizes, check_settings, zero_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.joined_columns import ColumnJoin, last_linear
 
 
@@ -30,7 +30,7 @@ class Intermediate:
 
     name: ClassVar[str] = "intermediate"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     """Peak learning rate of projection and gate."""
 
     column_dropout: float = 0.0

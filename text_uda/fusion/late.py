@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.errors import SettingsError
-from text_uda.fusion.join import ColumnNet, Sizes, check_settings
+from text_uda.fusion.join import LEARNING_RATE, ColumnNet, Sizes, check_settings
 from text_uda.model.joined_columns import ColumnJoin
 
 
@@ -30,7 +30,7 @@ class Late:
 
     name: ClassVar[str] = "late"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     """Peak learning rate of the classifier of the columns."""
 
     column_dropout: float = 0.0
@@ -39,8 +39,9 @@ class Late:
     hidden: int | None = 64
     """Units of the hidden layer of the columns; None for a linear function of them, as a baseline fits it."""
 
-    mode_weight: float = 1.0
-    """Weight of the losses of the text and of the columns by themselves."""
+    mode_weight: float = 0.3
+    """Weight w of the losses of the text and of the columns by themselves. Chosen with
+    `text_uda.fusion.join.LEARNING_RATE`: at w = 1 the columns grow confident of what few labels say."""
 
     def __post_init__(self) -> None:
         check_settings(self)
