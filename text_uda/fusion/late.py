@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from text_uda.errors import SettingsError
-from text_uda.fusion.join import LEARNING_RATE, ColumnNet, Sizes, check_settings
+from text_uda.fusion.join import LEARNING_RATE, WEIGHT_DECAY, ColumnNet, Sizes, check_settings
 from text_uda.model.joined_columns import ColumnJoin
 
 
@@ -33,6 +33,9 @@ class Late:
     learning_rate: float = LEARNING_RATE
     """Peak learning rate of the classifier of the columns."""
 
+    weight_decay: float = WEIGHT_DECAY
+    """Weight decay of AdamW on the matrices that join the columns."""
+
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
 
@@ -41,7 +44,7 @@ class Late:
 
     mode_weight: float = 0.3
     """Weight w of the losses of the text and of the columns by themselves. Chosen with
-    `text_uda.fusion.join.LEARNING_RATE`: at w = 1 the columns grow confident of what few labels say."""
+    `text_uda.fusion.join.LEARNING_RATE`: w = 1 and 0 are no better."""
 
     def __post_init__(self) -> None:
         check_settings(self)
