@@ -51,7 +51,7 @@ def shuffled(corpus: Corpus) -> Corpus:
 
 
 def compare(options: argparse.Namespace, runs: Path) -> dict[str, Any]:
-    kinds = {kind: tuple(names) for kind, names in COLUMNS[options.data].record().items()}
+    kinds: dict[str, Any] = {kind: tuple(names) for kind, names in COLUMNS[options.data].record().items()}
     corpus = shuffled(load(options.data, limit=14_000, **kinds))
     pretrained = load_classifier(SETTINGS.encoder, corpus.classes, seed=0)
     model: Any = pretrained.model  # `to` is a wrapped method

@@ -188,7 +188,7 @@ def test_films_of_one_title_are_rows_of_one_side(films):
     plain = load("films")
     assert [*map(str, corpus.test.texts)] == [*plain.test.texts], "columns move no row to the other side"
     assert len(plain.train) + len(plain.unused) == len(corpus.train)
-    assert any(row.values[1] is None for row in corpus.train.texts), "some runtimes are missing"
+    assert any(fields_of(row)["runtime"] is None for row in corpus.train.texts), "some runtimes are missing"
 
 
 @needs_wordnet
