@@ -76,8 +76,9 @@ def test_modes_are_compared_with_the_text_by_the_same_method(films, head, tmp_pa
             ("none", Supervised(), choose),
         )
     ]
-    outcome = run_study(trials, films, out=tmp_path / "study", workers=1)
+    outcome = run_study(trials, films, out=tmp_path / "study", workers=1, keep_models=False)
     assert not outcome.failed and len(outcome.finished) == 2 * (2 + 6)
+    assert not [run for run in outcome.finished if (run / "model").exists()]
     assert run_study(trials, films, out=tmp_path / "study", workers=1) == outcome
     report = read(outcome.finished)
     (comparison,) = report.comparisons

@@ -45,7 +45,9 @@ def test_the_mode_with_the_best_figure_is_picked_and_of_equal_ones_the_simpler()
 
 @pytest.fixture
 def settings(tiny_bert):
-    return TrainSettings(encoder=str(tiny_bert), tune="head", steps=15, labeled_batch=8, evaluate_every=15, max_tokens=16, seed=1)
+    return TrainSettings(
+        encoder=str(tiny_bert), tune="head", steps=15, labeled_batch=8, evaluate_every=15, max_tokens=16, seed=1
+    )
 
 
 def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tmp_path):

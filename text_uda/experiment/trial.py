@@ -23,6 +23,7 @@ from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.runs.decisive_settings import with_effect
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.run_files import mode_runs
 from text_uda.tasks.method import TaskMethod
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
@@ -190,7 +191,7 @@ class TrialRunner:
             return False
         try:
             directory.config()
-            for one in directory.task_directories() or [directory, *directory.mode_directories()]:
+            for one in directory.task_directories() or [directory, *map(RunDirectory, mode_runs(directory.path))]:
                 if one.model.exists():
                     one.check_whole()
             return True

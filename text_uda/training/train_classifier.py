@@ -23,7 +23,7 @@ from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.directory import REFIT, RunDirectory
 from text_uda.runs.provenance import machine
-from text_uda.runs.run_files import paths_in
+from text_uda.runs.run_files import modes_beside, paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
 from text_uda.training.classifier_task import ClassifierTask, check_modes, load_pretrained
@@ -133,7 +133,7 @@ def train(
     check_fusion(fusion, split, objectives)
     check_can_pick(split)
     supervised: dict[str, Any] = {"objectives": (Supervised(),), "averaging": None, "augmentation": None}
-    folder = RunDirectory(Path(out)).modes
+    folder = modes_beside(Path(out))
     modes = {mode.name: (mode, supervised if mode.name == "columns" else method) for mode in fusion.candidates()}
     if not all((folder / name / "result.json").exists() for name in modes):
         check_modes(split, [mode for mode, _ in modes.values() if not isinstance(mode, TextAlone)], settings)
