@@ -17,7 +17,6 @@ from text_uda.fusion import Fusion
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
 from text_uda.fusion.fused_model import FittedFusion
 from text_uda.fusion.trial import check_fusion_works
-from text_uda.keyed_random import keyed_generator
 from text_uda.model import cuda
 from text_uda.model.capabilities import (
     check_accepts_embeddings,
@@ -42,7 +41,7 @@ from text_uda.runs.evaluation import Evaluation, score
 from text_uda.runs.prediction import probabilities
 from text_uda.training.batches import BatchStream
 from text_uda.training.elapsed import Elapsed
-from text_uda.training.final_evaluation import Predictions, write_result
+from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.in_step_augmentation import InStep, OnEmbeddings, special_ids
 from text_uda.training.labels_only_reference import RegressionReference, fit_reference, worse_than
 from text_uda.training.optimizer import parameter_groups
@@ -279,24 +278,10 @@ class ClassifierTask:
                 "changed": directory.mean_of("changed"),
                 "baseline": None if reference is None else reference.record(),
                 "warnings": [*warnings_in(metrics, steps=planned), *warnings],
-                **self._errors_of_modes(),
+                **errors_of_modes(self.module.model, self.test, split.test.labels),
                 **({} if self._choice is None else {"choice": dict(self._choice)}),
             },
         )
-
-    def _errors_of_modes(self) -> dict[str, Any]:
-        """`modes`: the test error of the chosen weights where one mode is that of another row, in percent.
-
-        The error rises by what the mode is worth to the model. Of text i with the columns of row j, one pass gives
-        both: against the label of i the columns are the wrong ones, against that of j the text.
-        """
-        if not isinstance(self.test, ColumnRows):
-            return {}
-        order = keyed_generator("columns of another row").permutation(len(self.test))
-        labels = np.asarray(self.split.test.labels)
-        predicted = probabilities(self.module.model, self.test.shuffled(order))
-        wrong = {"columns_shuffled": labels, "text_shuffled": labels[order]}
-        return {"modes": {mode: score(predicted, of_rows).error for mode, of_rows in wrong.items()}}
 
     def _reference(self) -> RegressionReference | None:
         """Logistic regression on the labels, for a run that reads unlabeled texts."""

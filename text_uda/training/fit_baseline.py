@@ -29,7 +29,7 @@ from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import score
 from text_uda.training.elapsed import Stopwatch
-from text_uda.training.final_evaluation import Predictions, write_result
+from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.metrics import Metrics
 from text_uda.training.run_warnings import warnings_in
 from text_uda.training.settings import TrainSettings
@@ -123,6 +123,7 @@ class BaselineFit:
                 "augmentation": None,
                 "changed": None,
                 "baseline": None,
+                **errors_of_modes(model, test, split.test.labels),
                 "fit": dict(linear.fit),
                 "warnings": [*linear.warnings, *warnings_in(directory.read_metrics(), steps=1)],
             },

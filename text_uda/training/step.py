@@ -225,9 +225,9 @@ class Step(nn.Module):
         modes, weight = self._modes(views, batch)
         for name, output in modes.items():
             index, supervised = self._supervised
-            mode_loss = weight * supervised(context(index, {"labeled": output}), batch).total
-            total = total + mode_loss
-            parts[name] = terms[name] = mode_loss.detach()
+            mode_loss = supervised(context(index, {"labeled": output}), batch).total
+            total = total + weight * mode_loss
+            parts[name], terms[name] = weight * mode_loss.detach(), mode_loss.detach()
         return StepLoss(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     def _begin(self, step: int) -> None:
