@@ -20,9 +20,6 @@ class ColumnsAlone:
     """Peak learning rate of the classifier of the columns; larger than beside a text, whose loss the columns share.
     Chosen with `text_uda.fusion.join.LEARNING_RATE`."""
 
-    weight_decay: float = 0.01
-    """Weight decay of AdamW on the matrices that join the columns."""
-
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import LEARNING_RATE, WEIGHT_DECAY, Sizes, check_settings, zero_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.classifier import layers
 from text_uda.model.joined_columns import ColumnJoin
 from text_uda.model.packing import Segments
@@ -35,9 +35,6 @@ class Early:
 
     learning_rate: float = LEARNING_RATE
     """Peak learning rate of the projection."""
-
-    weight_decay: float = WEIGHT_DECAY
-    """Weight decay of AdamW on the matrices that join the columns."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""

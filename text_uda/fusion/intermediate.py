@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import LEARNING_RATE, WEIGHT_DECAY, Sizes, check_settings, zero_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.joined_columns import ColumnJoin, last_linear
 
 
@@ -32,9 +32,6 @@ class Intermediate:
 
     learning_rate: float = LEARNING_RATE
     """Peak learning rate of projection and gate."""
-
-    weight_decay: float = WEIGHT_DECAY
-    """Weight decay of AdamW on the matrices that join the columns."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""

@@ -1,6 +1,6 @@
 """Late fusion: the logits of the text and those of the columns are added, and each has a loss of its own.
 
-    logits = f(text) + g(m)        loss = objectives(logits) + w (S(f(text), y) + S(g(m), y))
+    logits = f(text) + g(m)        loss = objectives(logits) + S(f(text), y) + S(g(m), y)
 
 S is the supervised loss of the run, with its class weights, label smoothing and annealing; the cross-entropy where the
 run has none. Objectives that mix the labeled rows run them once more for it, as they are.
@@ -19,8 +19,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from text_uda.errors import SettingsError
-from text_uda.fusion.join import LEARNING_RATE, WEIGHT_DECAY, ColumnNet, Sizes, check_settings
+from text_uda.fusion.join import LEARNING_RATE, ColumnNet, Sizes, check_settings
 from text_uda.model.joined_columns import ColumnJoin
 
 
@@ -30,11 +29,8 @@ class Late:
 
     name: ClassVar[str] = "late"
 
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float = LEARNING_RATE / 2
     """Peak learning rate of the classifier of the columns."""
-
-    weight_decay: float = WEIGHT_DECAY
-    """Weight decay of AdamW on the matrices that join the columns."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
@@ -42,23 +38,16 @@ class Late:
     hidden: int | None = 64
     """Units of the hidden layer of the columns; None for a linear function of them, as a baseline fits it."""
 
-    mode_weight: float = 0.3
-    """Weight w of the losses of the text and of the columns by themselves. Chosen with
-    `text_uda.fusion.join.LEARNING_RATE`: w = 1 and 0 are no better."""
-
     def __post_init__(self) -> None:
         check_settings(self)
-        if not self.mode_weight >= 0:
-            raise SettingsError(f"mode_weight={self.mode_weight}: give 0 or more")
 
     def module(self, sizes: Sizes) -> "LateJoin":
-        return LateJoin(sizes, self.hidden, self.mode_weight)
+        return LateJoin(sizes, self.hidden)
 
 
 class LateJoin(ColumnJoin):
-    def __init__(self, sizes: Sizes, hidden: int | None, mode_weight: float) -> None:
+    def __init__(self, sizes: Sizes, hidden: int | None) -> None:
         super().__init__()
-        self.mode_weight = mode_weight
         self.of_columns = ColumnNet(sizes, hidden)
 
     def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:

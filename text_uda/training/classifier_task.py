@@ -186,15 +186,8 @@ class ClassifierTask:
             weight_decay=settings.weight_decay,
             layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
             head_factor=settings.head_factor(linear=is_linear(model)),
-            **self._of_fusion,
+            fusion_factor=1.0 if self.fusion is None else self.fusion.settings.learning_rate / self.base_rate,
         )
-
-    @property
-    def _of_fusion(self) -> dict[str, float]:
-        if self.fusion is None:
-            return {}
-        settings = self.fusion.settings
-        return {"fusion_factor": settings.learning_rate / self.base_rate, "fusion_decay": settings.weight_decay}
 
     def compile(self) -> None:
         graphs = cuda.is_used() and self.settings.tokens_per_pass is None

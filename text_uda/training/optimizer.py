@@ -20,13 +20,12 @@ def parameter_groups(
     layer_decay: float = 1.0,
     head_factor: float = 1.0,
     fusion_factor: float = 1.0,
-    fusion_decay: float = 0.0,
 ) -> list[dict[str, Any]]:
     """The trained weights in groups with the same decay and learning rate, `factor` times the base rate.
 
     Matrices decay. Biases and layer norms do not (Devlin et al. 2019, Appendix A.2), nor does a linear head, which has
     a penalty instead. Weights outside the encoder are the head, with the factor `head_factor`, and those of a fusion,
-    with the factor `fusion_factor` and the weight decay `fusion_decay`.
+    with the factor `fusion_factor`.
 
     With a layer decay of d, layer l of L (from 1) has the factor d^(L - l), the embeddings d^L, and the pooler 1.
     Source: Sun et al. 2019 (arXiv 1905.05583), Section 5.3.3, where the top layer also has the base rate; in Clark et
@@ -41,15 +40,17 @@ def parameter_groups(
     encoder = set(model.base_model.parameters())
     penalised = set(last_layer(model).parameters()) if is_linear(model) else set()
     fusion = join_weights(model)
-    groups: dict[tuple[float, bool, float], list[nn.Parameter]] = {}  # by factor, whether they decay, and how much
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
             outside = fusion_factor if parameter in fusion else head_factor
             factor = factors.get(parameter, 1.0) if parameter in encoder else outside
             decays = parameter.ndim > 1 and parameter not in penalised
-            decay = (fusion_decay if parameter in fusion else weight_decay) if decays else 0.0
-            groups.setdefault((factor, decays, decay), []).append(parameter)
-    return [{"params": groups[key], "weight_decay": key[2], "factor": key[0]} for key in sorted(groups, reverse=True)]
+            groups.setdefault((factor, decays), []).append(parameter)
+    return [
+        {"params": groups[factor, decays], "weight_decay": weight_decay if decays else 0.0, "factor": factor}
+        for factor, decays in sorted(groups, reverse=True)
+    ]
 
 
 def _factors(model: PreTrainedModel, layer_decay: float) -> dict[nn.Parameter, float]:

@@ -222,12 +222,11 @@ class Step(nn.Module):
         unlabeled = [
             part for name, part in parts.items() if needs[name].unlabeled_rows and "labeled" not in needs[name].rows
         ]
-        modes, weight = self._modes(views, batch)
-        for name, output in modes.items():
+        for name, output in self._modes(views, batch).items():
             index, supervised = self._supervised
             mode_loss = supervised(context(index, {"labeled": output}), batch).total
-            total = total + weight * mode_loss
-            parts[name], terms[name] = weight * mode_loss.detach(), mode_loss.detach()
+            total = total + mode_loss
+            parts[name] = terms[name] = mode_loss.detach()
         return StepLoss(total, parts, terms, torch.stack(unlabeled).sum() if unlabeled else None)
 
     def _begin(self, step: int) -> None:
@@ -342,14 +341,13 @@ class Step(nn.Module):
         matches = ((index, loss) for index, loss in self._all_objectives.items() if isinstance(loss, Supervised))
         return next(matches, (min(self._all_objectives), Supervised()))
 
-    def _modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> tuple[dict[str, ClassifierOutput], float]:
-        """The outputs of each mode by itself for the labeled rows, by the name of its loss, and the weight of these."""
+    def _modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, ClassifierOutput]:
+        """The outputs of each mode by itself for the labeled rows, by the name of its loss, where it has one."""
         if not isinstance(join := column_join_of(self.model), ModeLosses):
-            return {}, 0.0
+            return {}
         hidden = views["labeled"].hidden
         modes = join.logits_of_modes(self.student.last_layer(hidden), needed_columns(batch.labeled))
-        outputs = {name: ClassifierOutput(at_least_float32(logits), hidden) for name, logits in modes.items()}
-        return outputs, join.mode_weight
+        return {name: ClassifierOutput(at_least_float32(logits), hidden) for name, logits in modes.items()}
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:
         if distributed.processes() == 1:
