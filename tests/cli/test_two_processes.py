@@ -128,11 +128,11 @@ def test_the_process_group_ends_before_the_interpreter():
 def test_columns_are_shared_among_two_processes(reviews, tiny_bert, tmp_path):
     """The draws of column dropout are those of the whole batch, and each process has the columns of its rows."""
     lines = reviews.read_text().splitlines()
-    with_length = [f"{lines[0]},length", *(f"{line},{len(line)}" for line in lines[1:])]
-    (tmp_path / "reviews.csv").write_text("\n".join(with_length) + "\n")
+    with_length = [f"{lines[0]}\tlength", *(f"{line}\t{len(line)}" for line in lines[1:])]
+    (tmp_path / "reviews.tsv").write_text("\n".join(with_length) + "\n")
     columns = ["--numeric", "length", "--fusion", "late", "--column-dropout", "0.3", "--fusion-learning-rate", "0.01"]
     for processes in (1, 2):
-        words = ["train", tmp_path / "reviews.csv", *columns, *WORDS, *LOOP, "--encoder", tiny_bert]
+        words = ["train", tmp_path / "reviews.tsv", *columns, *WORDS, *LOOP, "--encoder", tiny_bert]
         done = as_group(processes, *words, "--out", tmp_path / str(processes))
         assert done.returncode == 0, done.stderr
     one, two = (load_file(tmp_path / run / "model" / "text_and_columns.safetensors") for run in "12")
