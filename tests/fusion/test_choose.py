@@ -13,6 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.fusion import Choose
 from text_uda.fusion.choose import pick
 from text_uda.objectives import Supervised
+from text_uda.runs.decisive_settings import decisive_but_seed
 from text_uda.runs.prediction import TrainedClassifier
 from text_uda.training import classifier_task, stop_signals, train_classifier
 from text_uda.training.settings import TrainSettings
@@ -60,6 +61,12 @@ def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tm
     assert result["dev_error"] == choice["figures"][choice["picked"]] == min(choice["figures"].values())
     assert sorted(path.name for path in (tmp_path / "run-modes").iterdir()) == sorted(MODES)
     assert TrainedClassifier.open(out).other_columns.names == ("year",)
+    config = json.loads((out / "config.json").read_text("utf-8"))
+    assert config["method"] == "none, chosen mode" and config["fusion"]["fusion"] == choice["picked"]
+    shared = decisive_but_seed(config)
+    assert shared["fusion"]["fusion"] == "choose", "runs of other seeds are of one group, whatever they picked"
+    other = config | {"objectives": [], "fusion": config["fusion"] | {"fusion": "another"}}
+    assert decisive_but_seed(other) == shared and "unlabeled" not in shared["data"]
     again = train(parts, objectives=(Supervised(),), settings=settings, fusion=fusion, out=out)
     assert again == result
 

@@ -85,8 +85,9 @@ def split(
     labeled = corpus.train.take(labeled_places)
     development = corpus.train.take(dev_places) if corpus.dev is None else corpus.dev
     pool = _unlabeled_pool(corpus, but=(development,) if labels == "all" else (labeled, development))
-    if unlabeled is not None and unlabeled < len(pool):
-        pool = _fewer(pool, unlabeled, seed)
+    most_unlabeled = unlabeled if unlabeled is not None and unlabeled < len(pool) else None
+    if most_unlabeled is not None:
+        pool = _fewer(pool, most_unlabeled, seed)
     return Split(
         name=corpus.name,
         classes=corpus.classes,
@@ -96,7 +97,7 @@ def split(
         test=corpus.test,
         digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
         label_sampling=None if labels == "all" else label_sampling,
-        most_unlabeled=unlabeled,
+        most_unlabeled=most_unlabeled,
         class_sizes=tuple(len(rows) for rows in by_class),
     )
 
