@@ -1,6 +1,7 @@
 """The data sets that have a name: the embedded ones for real where they can be had, those of a hub by their schema."""
 
 import io
+import json
 import os
 import tarfile
 import zipfile
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import datasets
 import pytest
+from click.testing import CliRunner
 
+from text_uda.cli.verb_data import data as data_verb
 from text_uda.data import films as film_data
 from text_uda.data import hub, known, load, rating_archive, texts
 from text_uda.data.hub import KNOWN, from_parts
@@ -189,6 +192,13 @@ def test_films_of_one_title_are_rows_of_one_side(films):
     assert [*map(str, corpus.test.texts)] == [*plain.test.texts], "columns move no row to the other side"
     assert len(plain.train) + len(plain.unused) == len(corpus.train)
     assert any(fields_of(row)["runtime"] is None for row in corpus.train.texts), "some runtimes are missing"
+
+
+def test_the_columns_of_a_data_set_are_described(films):
+    described = CliRunner().invoke(data_verb, ["films"]).output
+    assert "columns    year (numeric), runtime (numeric), country (categorical), language (categorical)" in described
+    record = json.loads(CliRunner().invoke(data_verb, ["films", "--json"]).output.splitlines()[-1])
+    assert record["columns"] == {"numeric": ["year", "runtime"], "categorical": ["country", "language"], "vector": []}
 
 
 @needs_wordnet

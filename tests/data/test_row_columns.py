@@ -161,10 +161,10 @@ def test_rows_of_one_text_are_on_one_side(labels, seed: int) -> None:
 
 
 def test_the_default_number_of_development_rows_does_not_depend_on_the_seed() -> None:
-    """Half of the texts are two rows, so a draw leaves out more rows or fewer, and the pool has another size."""
+    """Some texts are four rows, so a draw leaves out more rows or fewer, and the pool has another size."""
     data = pd.DataFrame(
         {
-            "text": [f"the film number {max(0, i - 60) // 2 + min(i, 60)} is good" for i in range(120)],
+            "text": [f"the film number {i if i < 40 else 40 + i // 4} is good" for i in range(120)],
             "label": ["yes" if i % 2 else "no" for i in range(120)],
             "price": [float(i) for i in range(120)],
         }
