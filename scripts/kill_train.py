@@ -6,9 +6,9 @@
 In each round one run of `train` is started, killed, and started again with the same call, until it finishes. The
 moments are drawn over the whole run and near its writes: the first files, the checkpoints (one every second step) and
 the model. The methods alternate: UDA with SwitchOut in the step, mean teacher with its average of weights, FlexMatch on
-cached paraphrases with its state per row, and two tasks on one encoder, jointly with trained weights of the losses or
-alternately. The models, the metrics (without times and rates) and the result must equal
-those of an undisturbed run; else the exit code is 1.
+cached paraphrases with its state per row, two tasks on one encoder, jointly with trained weights of the losses or
+alternately, and UDA on texts with another column, by late fusion with column dropout. The models, the metrics (without
+times and rates) and the result must equal those of an undisturbed run; else the exit code is 1.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from translation_cache.atomic import PREFIX
 STEPS, CHECKPOINT_EVERY = 30, 2
 GOOD, BAD = ("good", "great", "fine", "best", "love"), ("bad", "poor", "dull", "worst", "hate")
 THINGS = ("film", "movie", "plot", "story", "actor", "scene", "phone", "product")
-METHODS = ("uda", "mean-teacher", "flexmatch", "joint", "alternate")
+METHODS = ("uda", "mean-teacher", "flexmatch", "joint", "alternate", "fusion")
 PHASES = (
     "starting",
     "before the first checkpoint",
@@ -87,6 +87,14 @@ def rows(frame: str):
     return Rows(tuple(bad + good), (0,) * len(bad) + (1,) * len(good))
 
 
+def with_columns(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts, each with its length as a column."""
+    from text_uda.data.row_columns import OtherColumns, RowText
+
+    columns = OtherColumns(numeric=("length",))
+    return tuple(RowText(text, columns, (float(len(text)),)) for text in texts)
+
+
 def start(method: str, work: Path, out: Path, log: Path) -> None:
     """One call of `train`, in a separate process."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -97,6 +105,7 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
 
     from text_uda.augment.switchout import SwitchOut
     from text_uda.data import Split
+    from text_uda.fusion import Late
     from text_uda.objectives import PRESETS
     from text_uda.tasks.alternate import Alternate
     from text_uda.tasks.joint import Joint
@@ -117,8 +126,10 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
         evaluate_every=5 if method == "uda" else STEPS,
         checkpoint_every=CHECKPOINT_EVERY, log_every=1,
     )  # fmt: skip
+    switchout = SwitchOut(tokenizer=encoder)
     views: dict[str, dict[str, Any]] = {
-        "uda": {"augmentation": SwitchOut(tokenizer=encoder)},
+        "uda": {"augmentation": switchout},
+        "fusion": {"augmentation": switchout, "fusion": Late(learning_rate=1e-2, column_dropout=0.2)},
         "mean-teacher": {},
         "flexmatch": {"augmentation": Reversed(), "cache": work / "cache"},
     }
@@ -127,7 +138,11 @@ def start(method: str, work: Path, out: Path, log: Path) -> None:
         how, both = Joint(weights="uncertainty") if method == "joint" else Alternate(), PRESETS["mean-teacher"]
         train_tasks({"one": split, "other": things}, objectives=both.objectives, method=how, settings=settings, out=out)
         return
-    preset = PRESETS[method]
+    preset = PRESETS["uda" if method == "fusion" else method]
+    if method == "fusion":
+        parts = {part: getattr(split, part) for part in ("labeled", "dev", "test")}
+        joined = {part: replace(its_rows, texts=with_columns(its_rows.texts)) for part, its_rows in parts.items()}
+        split = replace(split, unlabeled=with_columns(split.unlabeled), **joined)
     train(split, objectives=preset.objectives, averaging=preset.averaging, settings=settings, out=out, **views[method])
 
 
@@ -143,9 +158,9 @@ def outcome(out: Path) -> dict[str, Any]:
         }
 
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
-    model, tasks = out / "model" / "model.safetensors", out / "tasks"
+    tasks = out / "tasks"
     return {
-        **({"model.safetensors": model.read_bytes()} if model.exists() else {}),
+        **{path.name: path.read_bytes() for path in (out / "model").glob("*.safetensors")},
         "metrics.jsonl": [without_times(json.loads(line)) for line in lines],
         "result.json": without_times(json.loads((out / "result.json").read_text("utf-8"))),
         **{task.name: outcome(task) for task in (sorted(tasks.iterdir()) if tasks.exists() else ())},

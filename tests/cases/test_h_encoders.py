@@ -23,7 +23,7 @@ from text_uda.data.row_columns import OtherColumns, RowText
 from text_uda.errors import SettingsError
 from text_uda.fusion import Early, Intermediate, Late
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.fusion.trial import check_fusion_works
 from text_uda.model.capabilities import check_accepts_embeddings, check_layers_can_be_mixed
 from text_uda.model.classifier import is_packed, logits
@@ -211,7 +211,7 @@ def test_columns_join_their_row_or_are_refused_by_name(name, fusion, folder_of):
     texts = [RowText(text, columns, [float(row)]) for row, text in enumerate(long_texts(5, "the").texts)]
     pretrained = load_classifier(str(folder_of(name)), ["bad", "good"], seed=0)
     model = pretrained.model.eval()
-    plan = FusionPlan(fusion, FittedColumns.fit(texts))
+    plan = FittedFusion(fusion, FittedColumns.fit(texts))
     module = plan.attach(model, tune="all", seed=0)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     if fusion.name == "early" and not FAMILIES[name].early:

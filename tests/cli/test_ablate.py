@@ -42,7 +42,7 @@ def test_what_is_missing_or_wrong_is_said_before_anything_runs(refused, words, t
     assert "is not one of" in refused("ablate", "tabel2", *words)
     assert "few=2" in refused("ablate", "tsa", *replaced(words, "--labels", 2))
     assert "i/n" in refused("ablate", "tsa", *words, "--shard", "3/2")
-    assert "No such option '--numeric'" in refused("ablate", "tsa", "--data", "a.csv", "--numeric", "year")
+    assert "tsa reads texts alone" in refused("ablate", "tsa", "--data", "a.csv", "--numeric", "year")
     assert "no data set" in refused("ablate", "tsa", "--data", "no-such", "--out", tmp_path / "other")
 
 

@@ -125,6 +125,24 @@ def test_the_process_group_ends_before_the_interpreter():
     assert done.stdout.count("a group: False") == 2, done.stdout
 
 
+def test_columns_are_shared_among_two_processes(reviews, tiny_bert, tmp_path):
+    """The draws of column dropout are those of the whole batch, and each process has the columns of its rows."""
+    lines = reviews.read_text().splitlines()
+    with_length = [f"{lines[0]}\tlength", *(f"{line}\t{len(line)}" for line in lines[1:])]
+    (tmp_path / "reviews.tsv").write_text("\n".join(with_length) + "\n")
+    columns = ["--numeric", "length", "--fusion", "late", "--column-dropout", "0.3", "--fusion-learning-rate", "0.01"]
+    for processes in (1, 2):
+        words = ["train", tmp_path / "reviews.tsv", *columns, *WORDS, *LOOP, "--encoder", tiny_bert]
+        done = as_group(processes, *words, "--out", tmp_path / str(processes))
+        assert done.returncode == 0, done.stderr
+    one, two = (load_file(tmp_path / run / "model" / "text_and_columns.safetensors") for run in "12")
+    assert one.keys() == two.keys() and one["fusion.of_columns.output.weight"].abs().max() > 0.01
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4, msg=name)
+    modes = [json.loads((tmp_path / run / "result.json").read_text())["modes"] for run in "12"]
+    assert modes[0] == modes[1]
+
+
 @pytest.fixture
 def split_of_two() -> Split:
     rows = Rows(("good", "bad"), (0, 1))

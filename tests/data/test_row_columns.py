@@ -160,6 +160,21 @@ def test_rows_of_one_text_are_on_one_side(labels, seed: int) -> None:
         assert len(parts.labeled) == labels and not labeled & {*map(text_essence, parts.unlabeled)}
 
 
+def test_the_default_number_of_development_rows_does_not_depend_on_the_seed() -> None:
+    """Some texts are four rows, so a draw leaves out more rows or fewer, and the pool has another size."""
+    data = pd.DataFrame(
+        {
+            "text": [f"the film number {i if i < 40 else 40 + i // 4} is good" for i in range(120)],
+            "label": ["yes" if i % 2 else "no" for i in range(120)],
+            "price": [float(i) for i in range(120)],
+        }
+    )
+    splits = [split(load(data, numeric="price"), labels=30, seed=seed) for seed in range(8)]
+    assert len({len(parts.unlabeled) for parts in splits}) > 1 and len({len(parts.dev) for parts in splits}) == 1
+    assert splits[0].most_unlabeled is None
+    assert split(load(data, numeric="price"), labels=30, seed=0, unlabeled=5).most_unlabeled == 5
+
+
 def test_the_held_out_fifth_divides_no_text() -> None:
     data = frame().assign(text=[f"the film number {i % 6}" for i in range(60)], price=[float(i) for i in range(60)])
     corpus = load(data, numeric="price")  # three texts of a class, ten rows each

@@ -13,6 +13,7 @@ from text_uda.errors import SettingsError
 from text_uda.fusion import Choose
 from text_uda.fusion.choose import pick
 from text_uda.objectives import Supervised
+from text_uda.runs.decisive_settings import decisive_but_seed
 from text_uda.runs.prediction import TrainedClassifier
 from text_uda.training import classifier_task, stop_signals, train_classifier
 from text_uda.training.settings import TrainSettings
@@ -26,7 +27,7 @@ def corpus(*, telling: str):
     """Rows whose class stands in the text or in the column, and the other is noise."""
     draw = random.Random(0)
     rows = []
-    for number in range(160):
+    for number in range(100):
         label = draw.choice(["new", "old"])
         word = label if telling == "text" else draw.choice(["new", "old"])
         of_column = label if telling == "columns" else draw.choice(["new", "old"])
@@ -45,12 +46,14 @@ def test_the_mode_with_the_best_figure_is_picked_and_of_equal_ones_the_simpler()
 
 @pytest.fixture
 def settings(tiny_bert):
-    return TrainSettings(encoder=str(tiny_bert), tune="head", steps=40, labeled_batch=8, evaluate_every=40, seed=1)
+    return TrainSettings(
+        encoder=str(tiny_bert), tune="head", steps=15, labeled_batch=8, evaluate_every=15, max_tokens=16, seed=1
+    )
 
 
 def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tmp_path):
     parts = split(corpus(telling="columns"), labels=20, seed=0)
-    fusion, out = Choose(learning_rate=0.03), tmp_path / "run"
+    fusion, out = Choose(learning_rate=0.1), tmp_path / "run"
     result = train(parts, objectives=(Supervised(),), settings=settings, fusion=fusion, out=out)
     choice = json.loads((out / "result.json").read_text("utf-8"))["choice"]
     assert result["choice"] == choice and list(choice["figures"]) == MODES
@@ -58,14 +61,20 @@ def test_columns_that_tell_the_class_are_picked_and_the_run_says_so(settings, tm
     assert result["dev_error"] == choice["figures"][choice["picked"]] == min(choice["figures"].values())
     assert sorted(path.name for path in (tmp_path / "run-modes").iterdir()) == sorted(MODES)
     assert TrainedClassifier.open(out).other_columns.names == ("year",)
+    config = json.loads((out / "config.json").read_text("utf-8"))
+    assert config["method"] == "none, chosen mode" and config["fusion"]["fusion"] == choice["picked"]
+    shared = decisive_but_seed(config)
+    assert shared["fusion"]["fusion"] == "choose", "runs of other seeds are of one group, whatever they picked"
+    other = config | {"objectives": [], "fusion": config["fusion"] | {"fusion": "another"}}
+    assert decisive_but_seed(other) == shared and "unlabeled" not in shared["data"]
     again = train(parts, objectives=(Supervised(),), settings=settings, fusion=fusion, out=out)
     assert again == result
 
 
 def test_a_fusion_that_loses_to_the_text_is_not_picked(settings, tmp_path):
     """The columns are noise, which the fusions learn by heart."""
-    parts = split(corpus(telling="text"), labels=40, seed=0)
-    options = {"objectives": (Supervised(),), "settings": replace(settings, tune="all", learning_rate=3e-3)}
+    parts = split(corpus(telling="text"), labels=30, seed=0)
+    options = {"objectives": (Supervised(),), "settings": replace(settings, tune="all", learning_rate=1e-2)}
     result = train(parts, **options, fusion=Choose(learning_rate=1.0), out=tmp_path / "run")
     figures = result["choice"]["figures"]
     assert result["choice"]["picked"] == "text" and figures["text"] < 20 < figures["columns"]
@@ -98,7 +107,7 @@ def test_what_no_mode_can_do_is_said_before_the_first_run(settings, tmp_path, mo
         train(replace(parts, dev=Rows((), ())), **options)
 
     def fails(_model, plan):
-        if plan.fusion.name == "early":
+        if plan.settings.name == "early":
             raise SettingsError("early fusion does not work")
 
     monkeypatch.setattr(classifier_task, "check_fusion_works", fails)

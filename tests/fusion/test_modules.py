@@ -9,7 +9,7 @@ from text_uda.data.row_columns import OtherColumns, RowText
 from text_uda.errors import SettingsError
 from text_uda.fusion import ColumnsAlone, Early, Intermediate, Late
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
-from text_uda.fusion.fused_model import FusionPlan, open_fused, write_fused
+from text_uda.fusion.fused_model import FittedFusion, open_fused, write_fused
 from text_uda.model.classifier import Classifier, is_packed
 from text_uda.model.inputs import Batch, Features
 from text_uda.model.joined_columns import ATTRIBUTE
@@ -37,7 +37,7 @@ def made(tiny_bert):
         torch.nn.init.normal_(Classifier(model)._last_linear.weight)
         tokens = TokenRows(ROWS, pretrained.tokenizer, max_tokens=16)
         text = Classifier(model)(tokens.batch(range(8)))
-        plan = FusionPlan(fusion, FittedColumns.fit(ROWS))
+        plan = FittedFusion(fusion, FittedColumns.fit(ROWS))
         module = plan.attach(model, tune=tune, seed=0)
         if random:
             for weights in module.parameters():
@@ -120,7 +120,9 @@ def test_each_mode_of_late_fusion_has_the_supervised_loss_of_the_run(made, tune)
     options = {"class_weights": torch.tensor([1.0, 2.0, 4.0]), "label_smoothing": 0.2}
     weighted = Supervised(class_weights=(1, 2, 4), label_smoothing=0.2)
     for objective, expected in ((weighted, options), (MixMatch(), {})):
-        terms = Step(model, (objective,), steps=10, unlabeled=8, fusion=plan)(trained, 0, 7).terms
+        result = Step(model, (objective,), steps=10, unlabeled=8, fusion=plan)(trained, 0, 7)
+        terms, own = result.terms, result.parts[type(objective).__name__]
+        assert torch.allclose(result.loss, own + terms["text_loss"] + terms["columns_loss"])
         for name, logits in (("text_loss", text.logits), ("columns_loss", of_columns)):
             assert torch.allclose(terms[name], row_losses(logits, labels, **expected).mean(), atol=1e-4)
     terms = Step(model, (Supervised(tsa="linear"),), steps=10, fusion=plan)(trained, 0, 7).terms

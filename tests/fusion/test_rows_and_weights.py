@@ -7,9 +7,9 @@ import torch
 from text_uda.data.row_columns import OtherColumns, RowText
 from text_uda.fusion import Intermediate
 from text_uda.fusion.fitted_columns import FittedColumns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.model.frozen_encoder import FeatureRows
-from text_uda.model.joined_columns import fusion_weights
+from text_uda.model.joined_columns import join_weights
 from text_uda.model.pretrained import choose_trained_weights, load_classifier
 from text_uda.paraphrasing.pairs import Originals, Pairs, pair_table
 from text_uda.training.batches import BatchStream
@@ -46,10 +46,10 @@ def test_the_weights_of_a_fusion_have_their_own_factor(tiny_bert, tune):
     model = load_classifier(str(tiny_bert), ["a", "b"], seed=0, linear_head=tune == "head").model
     choose_trained_weights(model, tune)
     fitted = FittedColumns.fit([RowText("a", OtherColumns.named(numeric="year"), [float(n)]) for n in range(3)])
-    module = FusionPlan(Intermediate(), fitted).attach(model, tune=tune, seed=0)
+    module = FittedFusion(Intermediate(), fitted).attach(model, tune=tune, seed=0)
     groups = parameter_groups(model, weight_decay=0.1, head_factor=2.0, fusion_factor=7.0)
     factor_of = {parameter: group["factor"] for group in groups for parameter in group["params"]}
-    weights = fusion_weights(model)
+    weights = join_weights(model)
     assert weights == set(module.parameters()) and len(weights) == 3
     assert {factor_of[parameter] for parameter in weights} == {7.0}
     assert {factor for parameter, factor in factor_of.items() if parameter not in weights} <= {1.0, 2.0}

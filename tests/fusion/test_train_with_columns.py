@@ -19,8 +19,9 @@ from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, RowText
 from text_uda.errors import DataError, SettingsError
 from text_uda.fusion import Choose, ColumnsAlone, Early, Intermediate, Late, TextAlone
 from text_uda.fusion.fitted_columns import FittedColumns, with_columns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.keyed_random import keyed_generator
+from text_uda.model.classifier import encode
 from text_uda.model.inputs import Batch
 from text_uda.model.joined_columns import ATTRIBUTE
 from text_uda.model.keyed_tensors import seeded_torch
@@ -84,7 +85,7 @@ def test_every_method_trains_the_fusion(tiny_bert, name, fusion):
     pretrained = load_classifier(str(tiny_bert), ["a", "b", "c"], seed=0)
     model = pretrained.model.train()
     choose_trained_weights(model, "all")
-    plan = FusionPlan(fusion, FittedColumns.fit(texts))
+    plan = FittedFusion(fusion, FittedColumns.fit(texts))
     module = plan.attach(model, tune="all", seed=0)
     for weights in module.parameters():
         torch.nn.init.normal_(weights, std=0.3)
@@ -316,14 +317,44 @@ def test_what_cannot_be_is_refused(rows, settings, tmp_path):
         (plain, {"fusion": Early()}, "fusion=early: the rows of .* have no columns beside the text"),
         (
             rows,
-            {"fusion": Late(), "objectives": (LogisticRegression(),)},
-            "LogisticRegression is fitted on features",
+            {"fusion": Early(), "objectives": (LogisticRegression(),)},
+            r"LogisticRegression is a linear function of text and columns: give the fusion late \(of both\)",
         ),
     ]
     for data, options, message in cases:
         with pytest.raises(SettingsError, match=message):
             train(data, **({"objectives": (Supervised(),)} | options), settings=settings, out=tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("fusion", [Late(), ColumnsAlone()], ids=lambda fusion: fusion.name)
+def test_a_baseline_reads_columns_beside_the_features(rows, settings, tmp_path, fusion):
+    """It is scikit-learn's fit on both, each of mean norm 1, and the model that is kept answers as the fit."""
+    from sklearn.linear_model import LogisticRegression as Fit
+
+    out = tmp_path / "run"
+    result = train(rows, objectives=(LogisticRegression(C=10.0),), settings=settings, fusion=fusion, out=out)
+    classifier = TrainedClassifier.open(out)
+    columns = FittedColumns.fit(rows.labeled.texts, rows.unlabeled)
+    assert classifier.columns == columns
+
+    def inputs(part):
+        tokens = TokenRows(part.texts, classifier.tokenizer, max_tokens=settings.max_tokens)
+        with torch.no_grad():
+            features = encode(classifier.model, tokens.batch(range(len(part)))).numpy()
+        return [features] * (fusion.name == "late") + [columns.encode(part.texts).numpy()]
+
+    scales = [np.linalg.norm(part, axis=1).mean() for part in inputs(rows.labeled)]
+    joined, test = (
+        np.concatenate([part / scale for part, scale in zip(inputs(side), scales, strict=True)], axis=1)
+        for side in (rows.labeled, rows.test)
+    )
+    scale = np.linalg.norm(joined, axis=1).mean()  # as the baseline divides whatever it reads
+    fit = Fit(C=10.0, max_iter=10_000, tol=1e-6).fit(joined / scale, rows.labeled.labels)
+    probabilities = classifier.probabilities(rows.test.texts)
+    assert np.allclose(probabilities, fit.predict_proba(test / scale), atol=2e-3)
+    assert result["test_error"] == pytest.approx(100 * (1 - fit.score(test / scale, rows.test.labels)))
+    assert result["test_error"] < 20 and result["modes"]["columns_shuffled"] > 30
 
 
 def test_pretraining_reads_texts_alone(tiny_bert, tmp_path):

@@ -75,12 +75,15 @@ def test_a_copy_that_nltk_refuses_is_one_line(bare: Path, shared_umask, monkeypa
 
 
 @installed
-def test_glosses_are_definitions_by_lexicographer_file(bare: Path):
-    found = {(file, lemma): gloss for file, lemma, gloss in wordnet.glosses()}
-    assert len(found) > 50_000
-    dog = found["noun.animal", "dog"]
-    assert dog.startswith("a member of the genus Canis") and "barked all night" not in dog, "examples are no definition"
-    assert found["noun.Tops", "physical entity"] == "an entity that has physical existence"
+def test_synsets_have_a_definition_lemmas_and_pointers(bare: Path):
+    synsets = {(synset.file, synset.lemmas[0]): synset for synset in wordnet.noun_synsets()}
+    assert len(synsets) > 50_000
+    dog = synsets["noun.animal", "dog"]
+    assert dog.definition.startswith("a member of the genus Canis")
+    assert "barked all night" not in dog.definition, "examples are no definition"
+    assert dog.lemmas == ("dog", "domestic dog", "Canis familiaris")
+    assert {symbol: dog.pointers.count(symbol) for symbol in dog.pointers} == {"@": 2, "#m": 2, "~": 18, "%p": 1}
+    assert synsets["noun.Tops", "physical entity"].definition == "an entity that has physical existence"
 
 
 def test_without_any_all_ways_are_named(bare: Path, monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ log = logging.getLogger("text_uda")
 
 
 OTHER_COLUMNS = ("numeric", "categorical", "vector")
-"""Options of `train`: other verbs and studies read the text without columns, or what the run reads."""
+"""Options of `train` and of the study of fusion: other verbs read the text without columns, or what the run reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,14 @@ class DataChoice:
     def has_columns(self) -> bool:
         """Whether columns beside the text are read."""
         return any(getattr(self, kind) for kind in OTHER_COLUMNS)
+
+    def with_all_columns(self) -> "DataChoice":
+        """A copy that reads every column of an embedded data set that has some, unless the user named columns."""
+        from text_uda.data.named import COLUMNS
+
+        if self.has_columns or (known := COLUMNS.get(self.source)) is None:
+            return self
+        return dataclasses.replace(self, **{kind: tuple(names) for kind, names in known.record().items()})
 
     def training_texts(self) -> Sequence[str]:
         """The texts to paraphrase: the training side, labeled or not."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from text_uda.cli.data_options import OTHER_COLUMNS, DataChoice, data_options
+from text_uda.cli.data_options import DataChoice, data_options
 from text_uda.cli.failures import keeps
 from text_uda.cli.grouped_help import option, verb
 from text_uda.cli.output import echo_table, emit_json, note, printable
@@ -18,6 +18,7 @@ from text_uda.cli.shared_options import (
     label_sampling_option,
     shard_option,
 )
+from text_uda.errors import SettingsError
 from text_uda.experiment.catalogue import SIZES, STUDIES
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @verb()
 @click.argument("study", metavar="STUDY", type=FamiliarChoice(list(STUDIES)))
-@data_options(as_option=True, limit="all; smoke: 800, small: 14000", leave_out=OTHER_COLUMNS)
+@data_options(as_option=True, limit="all; smoke: 800, small: 14000")
 @option("--size", type=click.Choice(SIZES), default="small", show_default=True, help="Size of the study, see above.")
 @option(
     "--labels",
@@ -103,6 +104,7 @@ def ablate(
     unlabeled    the number of unlabeled texts
     ladder       a head, the last two layers, the whole encoder, with each augmentation
     tasks        several tasks on one encoder or alone, with N labels of each and N/4 (--data rated-texts)
+    fusion       the text, its other columns and ways to join them, with N labels and 10 N (--data wordnet-14, films)
 
     Sizes: smoke takes a minute, small runs on a laptop, paper has the settings of the UDA paper, and usb the settings
     of the USB benchmark (yelp-5, amazon-5, imdb, ag-news; text_uda/experiment/usb_benchmark.py lists the differences).
@@ -115,6 +117,7 @@ def ablate(
       text-uda ablate labels --data reviews.tsv --unlabeled more.jsonl --size small --fill --out study
       text-uda ablate table2 --data yelp-5 --size paper --estimate --out study
       text-uda ablate tasks --data rated-texts --labels 100 --tune last:2 --seeds 8 --fill --out study
+      text-uda ablate fusion --data films.csv --numeric year --categorical country --fill --out study
     """
     from text_uda.data.named import TASKS
     from text_uda.data.several_tasks import load_tasks
@@ -127,6 +130,10 @@ def ablate(
     if out is None:
         out = Path(f"{study}-{_folder_name(data.source)}")
         note(f"the folder of the study is {out}; --out names another")
+    if study == "fusion":
+        data = data.with_all_columns()
+    elif data.has_columns:
+        raise SettingsError(f"the study {study} reads texts alone: leave out --numeric, --categorical and --vector")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
     tasks = load_tasks(data.arguments()) if study == "tasks" else {}
     corpus = data.load() if not tasks or data.source in TASKS else next(iter(tasks.values()))

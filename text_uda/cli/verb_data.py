@@ -37,13 +37,15 @@ def data(data: DataChoice, as_json: bool) -> None:
         else:
             click.echo(table(list(names.items())))
         return
-    from text_uda.data.named import TASKS
+    from text_uda.data.named import COLUMNS, TASKS
     from text_uda.data.row_counts import describe_counts, describe_unused
 
     corpus = data.load_any()
     record = _description(corpus)
     if data.source in TASKS:
         record["tasks"] = TASKS[data.source]
+    if columns := COLUMNS.get(data.source):
+        record["columns"] = columns.record()
     if as_json:
         emit_json(record)
         return
@@ -61,6 +63,8 @@ def data(data: DataChoice, as_json: bool) -> None:
         click.echo(f"unused     {len(corpus.unused):,} rows: {describe_unused(corpus)}")
     click.echo(f"rows       {describe_counts(corpus, limited=data.limit is not None)}")
     click.echo(f"unlabeled  {len(corpus.unlabeled):,} more texts")
+    if columns:
+        click.echo(f"columns    {', '.join(f'{name} ({kind})' for name, kind in columns)}, read where they are named")
     if tasks := TASKS.get(data.source):
         words = [f"{name} ({_words(data.source, arguments)})" for name, arguments in tasks.items()]
         click.echo(f"tasks      {', '.join(words)}")

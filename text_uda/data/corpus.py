@@ -107,6 +107,8 @@ class Split:
     """32 hex digits over all of the above."""
     label_sampling: LabelSampling | None = None
     """How the labeled rows were drawn; None if all rows are labeled, in a refit also the development rows."""
+    most_unlabeled: int | None = None
+    """The limit on the unlabeled texts; None where it left all of them."""
     class_sizes: tuple[int, ...] | None = None
     """Texts of each class on the training side before the draw, (C,); None if unknown."""
 

@@ -5,12 +5,12 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, get_args
 
+from text_uda.data import films, wordnet_glosses
 from text_uda.data.corpus import Corpus
 from text_uda.data.hub import KNOWN
 from text_uda.data.rated_snippets import NAMES, load_quintiles, load_sentiment
 from text_uda.data.rated_tasks import RatedLabel, load_labels, load_pooled
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
-from text_uda.data.wordnet_glosses import load_glosses
 from text_uda.errors import DataError, listed
 
 LABEL_COLUMNS: dict[str, tuple[str, ...]] = {"rated-labels": get_args(RatedLabel)}
@@ -24,10 +24,24 @@ EMBEDDED: dict[str, tuple[str, Callable[..., Corpus]]] = {
     "news-snippets": ("news by sentiment, 2 classes; no hub needed", partial(load_sentiment, "news")),
     "rated-texts": ("the four above by sentiment: one data set, or 4 tasks; no hub needed", load_pooled),
     "rated-labels": ("their texts by valence, disagreement and source: 3 tasks; no hub needed", load_labels),
-    "wordnet-14": ("WordNet definitions of nouns, 14 classes; no hub needed", partial(load_glosses, "wordnet-14")),
-    "wordnet-6": ("WordNet definitions of nouns, 6 classes; no hub needed", partial(load_glosses, "wordnet-6")),
+    "wordnet-14": (
+        "WordNet definitions of nouns, 14 classes; no hub needed",
+        partial(wordnet_glosses.load_glosses, "wordnet-14"),
+    ),
+    "wordnet-6": (
+        "WordNet definitions of nouns, 6 classes; no hub needed",
+        partial(wordnet_glosses.load_glosses, "wordnet-6"),
+    ),
+    "films": ("titles of films by their rating, 2 classes; no hub needed", films.load_films),
 }
-"""By name: a line, and what loads it; with several labels, it takes the name of one."""
+"""By name: a line, and what loads it; with several labels, it takes the name of one, and with columns these."""
+
+COLUMNS: dict[str, OtherColumns] = {
+    "wordnet-14": wordnet_glosses.COLUMNS,
+    "wordnet-6": wordnet_glosses.COLUMNS,
+    "films": films.COLUMNS,
+}
+"""The columns beside the text, of the embedded data sets that have some."""
 
 TASKS: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "rated-texts": {task: {"source": name} for task, name in NAMES.items()},
@@ -43,11 +57,22 @@ def load_embedded(name: str, label_columns: tuple[str, ...] = (), others: OtherC
     """A data set without a hub; of one with several labels, by the first of `label_columns` that it has.
 
     Raises:
-        DataError: it has several labels, and none of these names, or it lacks one of the other columns.
+        DataError: it has several labels, and none of these names, or it lacks one of the other columns, or that has
+            another kind.
         MissingPartError: its source is not on this machine and cannot be downloaded.
     """
+    if name in COLUMNS:
+        if absent := [column for column in others.names if column not in COLUMNS[name].names]:
+            raise DataError(
+                f"{name} has no column {' and no '.join(map(repr, absent))} beside its text; it has:"
+                f" {', '.join(f'{column} ({kind})' for column, kind in COLUMNS[name])}"
+            )
+        return EMBEDDED[name][1](others=others)
     if others:
-        raise DataError(f"{name} has no columns beside the text and its label: leave out {listed(others.names)}")
+        raise DataError(
+            f"{name} has no columns beside the text and its label: leave out {listed(others.names)}"
+            f" (data sets with columns: {', '.join(COLUMNS)})"
+        )
     labels = LABEL_COLUMNS.get(name)
     if labels is None:
         return EMBEDDED[name][1]()

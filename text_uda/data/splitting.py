@@ -72,7 +72,10 @@ def split(
         [0] * len(by_class) if labels == "all" else _labels_per_class(corpus, by_class, labels, label_sampling, seed)
     )
     left = _with_other_texts(corpus, by_class, _first(by_class, labels_per_class), seed)
-    dev_places = np.zeros(0, dtype=np.int64) if corpus.dev else np.sort(_draw_dev(corpus, left, labels, dev))
+    without_label = sum(map(len, by_class)) - sum(labels_per_class)
+    dev_places = np.zeros(0, dtype=np.int64)
+    if not corpus.dev:
+        dev_places = np.sort(_draw_dev(corpus, left, labels, dev, without_label))
     if labels == "all":
         by_class = _with_other_texts(corpus, by_class, dev_places, seed)
         _check_every_class(corpus, by_class)
@@ -82,8 +85,9 @@ def split(
     labeled = corpus.train.take(labeled_places)
     development = corpus.train.take(dev_places) if corpus.dev is None else corpus.dev
     pool = _unlabeled_pool(corpus, but=(development,) if labels == "all" else (labeled, development))
-    if unlabeled is not None and unlabeled < len(pool):
-        pool = _fewer(pool, unlabeled, seed)
+    most_unlabeled = unlabeled if unlabeled is not None and unlabeled < len(pool) else None
+    if most_unlabeled is not None:
+        pool = _fewer(pool, most_unlabeled, seed)
     return Split(
         name=corpus.name,
         classes=corpus.classes,
@@ -93,6 +97,7 @@ def split(
         test=corpus.test,
         digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
         label_sampling=None if labels == "all" else label_sampling,
+        most_unlabeled=most_unlabeled,
         class_sizes=tuple(len(rows) for rows in by_class),
     )
 
@@ -214,8 +219,14 @@ def _labels_per_class(
     return labels_per_class
 
 
-def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: int | None) -> np.ndarray:
-    """The indices of the development rows."""
+def _draw_dev(
+    corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: int | None, without_label: int
+) -> np.ndarray:
+    """The indices of the development rows.
+
+    Args:
+        without_label: the number of rows, also of those that `left` lacks: so the default is the same for each seed.
+    """
     sizes = [len(rows) for rows in left]
     most = [size - 1 for size in sizes] if labels == "all" else sizes  # one row of each class stays labeled
     least = sum(count > 0 for count in most)
@@ -225,7 +236,7 @@ def _draw_dev(corpus: Corpus, left: Sequence[np.ndarray], labels: Labels, dev: i
             "(--dev FILE)"
         )
     if dev is None:
-        share = min(DEV_MOST, sum(sizes) // DEV_SHARE)
+        share = min(DEV_MOST, without_label // DEV_SHARE)
         dev = min(sum(most), max(least, share if labels == "all" else min(share, labels)))
     if not least <= dev <= sum(most):
         raise SettingsError(

@@ -172,8 +172,34 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
     yield from sorted(trials, key=lambda trial: trial.settings.seed)  # a study that is cut has whole seeds
 
 
+def fusion(setting: "Setting") -> "Iterator[Trial]":
+    """The text, the columns, three ways to join them, and the pick of the development rows; N labels and ten times N.
+
+    Without consistency and with it. The baselines read the text, the columns, and both side by side.
+    """
+    from text_uda.fusion import Choose, ColumnsAlone, Late, TextAlone
+
+    if not setting.columns:
+        raise SettingsError(
+            "this study needs rows with other columns: --data wordnet-14 or films, or a file with --numeric, "
+            "--categorical or --vector"
+        )
+    baselines = {"text": TextAlone(), "columns": ColumnsAlone(hidden=None), "both": Late(hidden=None)}
+    trials: list[Trial] = []
+    for count in (setting.few, 10 * setting.few):
+        if count > setting.most_labels:
+            log.warning("no runs with %d labels: the data has at most %d for training", count, setting.most_labels)
+            continue
+        for name, read in baselines.items():
+            trials += setting.baselines(REGRESSION, labels=count, suffix=f"-{name}-{count}", fusion=read)
+        for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
+            trials += setting.trials(f"{name}-{count}", labels=count, augmentation=augmentation, fusion=Choose())
+    yield from sorted(trials, key=lambda trial: trial.settings.seed)  # a study that is cut has whole seeds
+
+
 STUDIES: "dict[str, Callable[[Setting], Iterator[Trial]]]" = {
-    study.__name__: study for study in (table2, labels, objectives, tsa, temperature, ratio, unlabeled, ladder, tasks)
+    study.__name__: study
+    for study in (table2, labels, objectives, tsa, temperature, ratio, unlabeled, ladder, tasks, fusion)
 }
 
 

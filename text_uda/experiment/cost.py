@@ -17,6 +17,7 @@ from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.experiment.study import default_workers
 from text_uda.experiment.trial import Trial
+from text_uda.fusion import Choose, TextAlone
 from text_uda.model.pretrained import load_tokenizer
 from text_uda.model.tokenized import TokenRows
 from text_uda.objectives import UDA, PiModel, Supervised, all_needs, baseline_of
@@ -102,6 +103,8 @@ def _rows(trial: Trial, tasks: int) -> int:
     needs = all_needs(trial.objectives)
     views = 1 + needs.second_view if needs.unlabeled_rows else 0
     rows = trial.settings.labeled_batch * (1 + views * trial.settings.unlabeled_ratio)
+    if isinstance(trial.fusion, Choose):  # four modes with this method, and the pick; the columns have the labeled rows
+        return 5 * rows + trial.settings.labeled_batch
     if trial.task_method is None:
         return rows
     sizes = dict.fromkeys([str(number) for number in range(tasks + trial.random_task)], 1)
@@ -121,6 +124,7 @@ def _rows_per_s(corpus: Corpus, settings: TrainSettings, minutes: float) -> floa
                     objectives=(Supervised(), PiModel() if on_features else UDA()),
                     augmentation=None if on_features else SwitchOut(tokenizer=settings.encoder),
                     settings=endless,
+                    fusion=TextAlone() if corpus.train.columns else None,
                     out=Path(folder) / "run",
                     max_minutes=minutes,
                 )

@@ -43,7 +43,7 @@ CONSISTENCY = next(objective for objective in PRESETS["uda"].objectives if isins
 _FEW = {
     **{"imdb": 20, "yelp-2": 20, "yelp-5": 2500, "amazon-2": 20, "amazon-5": 2500, "dbpedia": 140},
     **{"ag-news": 40},
-    **{"movie-snippets": 100, "movie-snippets-5": 250, "wordnet-14": 140, "wordnet-6": 24},
+    **{"movie-snippets": 100, "movie-snippets-5": 250, "wordnet-14": 140, "wordnet-6": 24, "films": 60},
     **dict.fromkeys(("product-snippets", "tweet-snippets", "news-snippets", "rated-texts"), 100),
 }
 # Number of texts, so that encoding them does not dominate the time; the other sizes read all.
@@ -153,6 +153,8 @@ class Setting:
     back_translation: BackTranslation
     tasks: tuple[str, ...] = ()
     """The tasks of the data, where it has several; `few` is then the number of labels of each."""
+    columns: bool = False
+    """Whether the rows have columns beside the text."""
     same_classes: bool = True
     """Whether the tasks have the same classes, so that one head can serve all."""
 
@@ -287,5 +289,6 @@ def setting(
         switchout=SwitchOut(tokenizer=settings.encoder),
         back_translation=back_translation,
         tasks=tuple(tasks),
+        columns=bool(corpus.train.columns),
         same_classes=len({of_task.classes for of_task in tasks.values()}) == 1,
     )

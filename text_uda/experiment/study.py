@@ -28,6 +28,7 @@ from text_uda.keyed_random import keyed_seed
 from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress_bar
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.run_files import mode_runs
 from text_uda.training.stop_signals import Interrupted
 from translation_cache.atomic import make_folder, write_whole
 
@@ -37,7 +38,7 @@ class Outcome:
     """The state of the trials after a call."""
 
     finished: tuple[Path, ...]
-    """Run directories."""
+    """Run directories, with those of the modes of `Choose`."""
 
     failed: Mapping[str, str]
     """The error by the name of the run directory."""
@@ -128,8 +129,9 @@ def run_study(
             ) from interrupted
     others = [trial for trial in trials if trial.folder not in failed]
     finished = [trial for trial in others if _has_result(runner, trial)]
+    runs = [runner.runs / trial.folder for trial in finished]
     return Outcome(
-        finished=tuple(runner.runs / trial.folder for trial in finished),
+        finished=tuple(path for run in runs for path in (run, *mode_runs(run))),
         failed=failed,
         elsewhere=len(others) - len(finished),
     )

@@ -13,6 +13,7 @@ from text_uda.data.corpus import digest_of
 from text_uda.data.several_tasks import free_name, load_tasks, with_random_labels
 from text_uda.data.texts import joined
 from text_uda.errors import SettingsError
+from text_uda.fusion import Choose, Fusion, TextAlone
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.cuda import default_device
 from text_uda.model.frozen_encoder import FrozenEncoder
@@ -22,6 +23,7 @@ from text_uda.objectives import Method, Supervised, baseline_of
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.runs.decisive_settings import with_effect
 from text_uda.runs.directory import RunDirectory
+from text_uda.runs.run_files import mode_runs
 from text_uda.tasks.method import TaskMethod
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
@@ -63,6 +65,9 @@ class Trial:
     random_task: bool = False
     """Whether a task with random labels, on the texts of the first one, shares the encoder too."""
 
+    fusion: Fusion | TextAlone | Choose | None = None
+    """Of rows with other columns, how these join the text; None for texts alone."""
+
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", self.name):
             raise SettingsError(f"name={self.name!r}: letters, digits, dots and hyphens, no dot or hyphen first")
@@ -70,6 +75,8 @@ class Trial:
             raise SettingsError("task='': name a task of the data, or give None")
         if self.task is not None and self.task_method is not None:
             raise SettingsError(f"task={self.task!r}: a task_method trains all tasks; give one of the two")
+        if self.fusion is not None and self.of_tasks:
+            raise SettingsError(f"fusion={self.fusion.name}: several tasks read texts without other columns")
         if self.random_task and self.task_method is None:
             raise SettingsError("random_task=True needs a task_method, by which the tasks share an encoder")
 
@@ -100,6 +107,7 @@ class Trial:
             repr(self.averaging),
             self.augmentation and self.augmentation.settings(),
             *([self.task, repr(self.task_method), self.random_task] if self.of_tasks else []),
+            *([] if self.fusion is None else [repr(self.fusion)]),
         ]
         return f"{keyed_seed('trial', json.dumps(parts, sort_keys=True)):032x}"
 
@@ -164,7 +172,7 @@ class TrialRunner:
             "frozen": self.frozen(settings) if trial.reads_features else None,
         }
         if trial.task_method is None:
-            return train(_split(trial, self.corpora[trial.task or ""]), **shared)
+            return train(_split(trial, self.corpora[trial.task or ""]), fusion=trial.fusion, **shared)
         from text_uda.tasks.train_tasks import train_tasks
 
         corpora = dict(self.corpora)
@@ -183,7 +191,7 @@ class TrialRunner:
             return False
         try:
             directory.config()
-            for one in directory.task_directories() or [directory]:
+            for one in directory.task_directories() or [directory, *map(RunDirectory, mode_runs(directory.path))]:
                 if one.model.exists():
                     one.check_whole()
             return True

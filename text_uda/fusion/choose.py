@@ -25,25 +25,20 @@ class Choose:
 
     name: ClassVar[str] = "choose"
 
-    learning_rate: float = 1e-3
-    """Peak learning rate of what joins the columns, in each mode."""
+    learning_rate: float | None = None
+    """Peak learning rate of what joins the columns, in each mode; None: the default of each."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
 
     def __post_init__(self) -> None:
-        check_learning(self.learning_rate, self.column_dropout)
+        check_learning(1.0 if self.learning_rate is None else self.learning_rate, self.column_dropout)
 
     def candidates(self) -> tuple[Fusion | TextAlone, ...]:
         """The simplest first."""
-        rate, dropout = self.learning_rate, self.column_dropout
-        return (
-            TextAlone(),
-            ColumnsAlone(learning_rate=rate, column_dropout=dropout),
-            Late(learning_rate=rate, column_dropout=dropout),
-            Intermediate(learning_rate=rate, column_dropout=dropout),
-            Early(learning_rate=rate, column_dropout=dropout),
-        )
+        rate: dict[str, Any] = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+        joins = (mode(column_dropout=self.column_dropout, **rate) for mode in (ColumnsAlone, Late, Intermediate, Early))
+        return TextAlone(), *joins
 
 
 def pick(results: Mapping[str, Mapping[str, Any]], select_by: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings
+from text_uda.fusion.join import ColumnNet, Sizes, check_settings
+from text_uda.model.joined_columns import ColumnJoin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,24 +16,25 @@ class ColumnsAlone:
 
     name: ClassVar[str] = "columns"
 
-    learning_rate: float = 1e-3
-    """Peak learning rate of the classifier of the columns."""
+    learning_rate: float = 3e-3
+    """Peak learning rate of the classifier of the columns; larger than beside a text, whose loss the columns share.
+    Chosen with `text_uda.fusion.join.LEARNING_RATE`."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
 
-    hidden: int = 64
-    """Units of the hidden layer of the columns."""
+    hidden: int | None = 64
+    """Units of the hidden layer of the columns; None for a linear function of them, as a baseline fits it."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def module(self, sizes: Sizes) -> "OfColumnsAlone":
-        return OfColumnsAlone(sizes, self.hidden)
+    def module(self, sizes: Sizes) -> "ColumnsJoin":
+        return ColumnsJoin(sizes, self.hidden)
 
 
-class OfColumnsAlone(FusionModule):
-    def __init__(self, sizes: Sizes, hidden: int) -> None:
+class ColumnsJoin(ColumnJoin):
+    def __init__(self, sizes: Sizes, hidden: int | None) -> None:
         super().__init__()
         self.of_columns = ColumnNet(sizes, hidden)
 

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import FusionModule, Sizes, check_settings, zero_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.classifier import layers
+from text_uda.model.joined_columns import ColumnJoin
 from text_uda.model.packing import Segments
 
 
@@ -32,7 +33,7 @@ class Early:
 
     name: ClassVar[str] = "early"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     """Peak learning rate of the projection."""
 
     column_dropout: float = 0.0
@@ -41,11 +42,11 @@ class Early:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def module(self, sizes: Sizes) -> "EarlyFusion":
-        return EarlyFusion(sizes)
+    def module(self, sizes: Sizes) -> "EarlyJoin":
+        return EarlyJoin(sizes)
 
 
-class EarlyFusion(FusionModule):
+class EarlyJoin(ColumnJoin):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.layer = sizes.layer

@@ -19,12 +19,12 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from text_uda.fusion.all_fusions import FUSIONS
 from text_uda.fusion.fitted_columns import FittedColumns
-from text_uda.fusion.join import Fusion, FusionModule, Sizes
+from text_uda.fusion.join import Fusion, Sizes
 from text_uda.fusion.text_alone import TextAlone
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import restore_averaging_layer
 from text_uda.model.classifier import depth, number_of_classes
-from text_uda.model.joined_columns import ATTRIBUTE, last_linear
+from text_uda.model.joined_columns import ATTRIBUTE, ColumnJoin, last_linear
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import is_linear, make_linear
 
@@ -33,17 +33,17 @@ WEIGHTS, COLUMNS = "text_and_columns.safetensors", "columns.json"
 
 
 @dataclass(frozen=True)
-class FusionPlan:
-    """A fusion of a run, and the columns that it reads."""
+class FittedFusion:
+    """The fusion of a run: its settings, and the columns as they were fitted."""
 
-    fusion: Fusion
+    settings: Fusion
     columns: FittedColumns
 
     def record(self) -> dict[str, Any]:
         """For config.json."""
-        return {"fusion": self.fusion.name} | asdict(self.fusion)  # pyright: ignore[reportArgumentType]
+        return {"fusion": self.settings.name} | asdict(self.settings)  # pyright: ignore[reportArgumentType]
 
-    def attach(self, model: PreTrainedModel, *, tune: str, seed: int) -> FusionModule:
+    def attach(self, model: PreTrainedModel, *, tune: str, seed: int) -> ColumnJoin:
         """Give the model a fusion with new weights, which depend on `seed` alone; all of them are trained."""
         sizes = Sizes(
             width=model.config.hidden_size,
@@ -53,7 +53,7 @@ class FusionPlan:
             layer=_first_trained_layer(model, tune),
         )
         with seeded_torch(keyed_seed(seed, "fusion") >> 65):  # torch takes 63 bits
-            module = self.fusion.module(sizes).to(model.device)
+            module = self.settings.module(sizes).to(model.device)
         setattr(model, ATTRIBUTE, module)
         return module
 
@@ -69,33 +69,33 @@ def is_fused(folder: Path) -> bool:
     return (folder / COLUMNS).exists()
 
 
-def write_fused(folder: Path, model: PreTrainedModel, plan: FusionPlan, *, tune: str) -> None:
+def write_fused(folder: Path, model: PreTrainedModel, fusion: FittedFusion, *, tune: str) -> None:
     """Write config.json, the weights, in the form that they were trained in, and the fitted columns into a folder."""
     config = model.config.to_dict() | {"architectures": [type(model).__name__]}
     outer = {"model_type": MODEL_TYPE, "text_uda": {"config": config, "linear_head": is_linear(model), "tune": tune}}
     (folder / "config.json").write_text(json.dumps(outer, indent=2, sort_keys=True) + "\n", "utf-8")
-    columns = {"fusion": plan.record(), "columns": plan.columns.record()}
+    columns = {"fusion": fusion.record(), "columns": fusion.columns.record()}
     (folder / COLUMNS).write_text(json.dumps(columns, indent=1, ensure_ascii=False) + "\n", "utf-8")
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def open_fused(folder: Path) -> tuple[PreTrainedModel, FusionPlan]:
+def open_fused(folder: Path) -> tuple[PreTrainedModel, FittedFusion]:
     """The model that `write_fused` wrote."""
     about: Mapping[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))["text_uda"]
     kept: Mapping[str, Any] = json.loads((folder / COLUMNS).read_text("utf-8"))
     settings = {name: value for name, value in kept["fusion"].items() if name != "fusion"}
-    fusion = FUSIONS[kept["fusion"]["fusion"]](**settings)
-    assert not isinstance(fusion, TextAlone), "a run of the text alone leaves an ordinary folder"
-    plan = FusionPlan(fusion, FittedColumns.from_record(kept["columns"]))
+    chosen = FUSIONS[kept["fusion"]["fusion"]](**settings)
+    assert not isinstance(chosen, TextAlone), "a run of the text alone leaves an ordinary folder"
+    fusion = FittedFusion(chosen, FittedColumns.from_record(kept["columns"]))
     inner = dict(about["config"])
     config = AutoConfig.for_model(inner.pop("model_type"), **inner)
     with seeded_torch(0):
         model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     if about["linear_head"]:
         make_linear(model)
-    plan.attach(model, tune=about["tune"], seed=0)
+    fusion.attach(model, tune=about["tune"], seed=0)
     model.load_state_dict(load_file(folder / WEIGHTS))
     restore_averaging_layer(model)
     model.name_or_path = str(folder)
-    return model, plan
+    return model, fusion

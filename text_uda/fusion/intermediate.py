@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from text_uda.fusion.join import FusionModule, Sizes, check_settings, zero_linear
-from text_uda.model.joined_columns import last_linear
+from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
+from text_uda.model.joined_columns import ColumnJoin, last_linear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Intermediate:
 
     name: ClassVar[str] = "intermediate"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     """Peak learning rate of projection and gate."""
 
     column_dropout: float = 0.0
@@ -39,11 +39,11 @@ class Intermediate:
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def module(self, sizes: Sizes) -> "IntermediateFusion":
-        return IntermediateFusion(sizes)
+    def module(self, sizes: Sizes) -> "IntermediateJoin":
+        return IntermediateJoin(sizes)
 
 
-class IntermediateFusion(FusionModule):
+class IntermediateJoin(ColumnJoin):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.projection = zero_linear(sizes.columns, sizes.head_width)

@@ -19,7 +19,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from text_uda.fusion.join import ColumnNet, FusionModule, Sizes, check_settings
+from text_uda.fusion.join import LEARNING_RATE, ColumnNet, Sizes, check_settings
+from text_uda.model.joined_columns import ColumnJoin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,24 +29,24 @@ class Late:
 
     name: ClassVar[str] = "late"
 
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE / 2
     """Peak learning rate of the classifier of the columns."""
 
     column_dropout: float = 0.0
     """Probability that a column of a labeled row, or of the second view of an unlabeled row, is taken as missing."""
 
-    hidden: int = 64
-    """Units of the hidden layer of the columns."""
+    hidden: int | None = 64
+    """Units of the hidden layer of the columns; None for a linear function of them, as a baseline fits it."""
 
     def __post_init__(self) -> None:
         check_settings(self)
 
-    def module(self, sizes: Sizes) -> "LateFusion":
-        return LateFusion(sizes, self.hidden)
+    def module(self, sizes: Sizes) -> "LateJoin":
+        return LateJoin(sizes, self.hidden)
 
 
-class LateFusion(FusionModule):
-    def __init__(self, sizes: Sizes, hidden: int) -> None:
+class LateJoin(ColumnJoin):
+    def __init__(self, sizes: Sizes, hidden: int | None) -> None:
         super().__init__()
         self.of_columns = ColumnNet(sizes, hidden)
 

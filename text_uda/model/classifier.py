@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from text_uda.errors import SettingsError
 from text_uda.model.inputs import Embedded, Features, Inputs, Tokens, pad_left
-from text_uda.model.joined_columns import fusion_of, last_linear, needed_columns
+from text_uda.model.joined_columns import column_join_of, last_linear, needed_columns
 from text_uda.model.linear_head import CLASSIFIER_OF_STATES, is_linear, linear_logits
 from text_uda.model.micro_batches import row_lengths, split_into_passes
 from text_uda.model.mixing import Mixing
@@ -156,8 +156,8 @@ class Classifier:
         # The head, which may pool over positions, gets the positions of either row; the encoder starts with each row's.
         with _mixed_after(layers(self.model), layer, mixing, mask), _encoder_mask(self.model, mask):
             mixed = replace(inputs, attention_mask=mixing.either(mask), lengths=None)
-            fusion = fusion_of(self.model)
-            if fusion is not None and not fusion.joins_before(layer):  # else the states that are mixed have them
+            join = column_join_of(self.model)
+            if join is not None and not join.joins_before(layer):  # else the states that are mixed have them
                 mixed = replace(mixed, columns=mixing(needed_columns(inputs)))
             return self._run(mixed, padded=True)
 
@@ -211,14 +211,14 @@ def logits(model: PreTrainedModel, inputs: Inputs, *, padded: bool = False) -> F
     Raises:
         SettingsError: a fused model gets rows without columns.
     """
-    if (fusion := fusion_of(model)) is None:
+    if (join := column_join_of(model)) is None:
         return _logits_of_text(model, inputs, padded=padded)
     columns = needed_columns(inputs)
-    if fusion.joins_features:
+    if join.joins_features:
         features = inputs.values if isinstance(inputs, Features) else encode(model, inputs, padded=padded)
-        inputs = Features(fusion.features(features, columns), columns)
-    text = _logits_of_text(model, inputs, padded=padded, joined=fusion.joined(model, columns))
-    return fusion.logits(text, columns)
+        inputs = Features(join.features(features, columns), columns)
+    text = _logits_of_text(model, inputs, padded=padded, joined=join.joined(model, columns))
+    return join.logits(text, columns)
 
 
 def _logits_of_text(

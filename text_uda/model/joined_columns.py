@@ -6,8 +6,9 @@ As a submodule it is trained, averaged, kept in checkpoints and moved to a GPU w
 Shapes: B rows, D width of the features, H of the input of the last linear layer, C classes, M numbers of the columns.
 """
 
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,37 +20,37 @@ from text_uda.model.inputs import Inputs
 ATTRIBUTE = "fusion"
 
 
-class Fusing(Protocol):
-    """A way to join columns with a text. A fusion has a part in one of these methods, and is the identity elsewhere."""
+class ColumnJoin(nn.Module):
+    """The weights that join columns with a text, and where. It changes nothing: a fusion overrides one of its parts."""
 
-    @property
-    def joins_features(self) -> bool:
-        """Whether it joins at the features that the head reads, which then are computed first."""
-        ...
+    joins_features = False
+    """Whether it joins at the features that the head reads, which then are computed first."""
 
     def joins_before(self, layer: int) -> bool:
         """Whether states after `layer` layers have the columns in them."""
-        ...
+        return False
 
-    def features(self, features: Float[Tensor, "B D"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B D"]: ...
+    def features(self, features: Float[Tensor, "B D"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B D"]:
+        return features
 
-    def joined(self, model: PreTrainedModel, columns: Float[Tensor, "B M"]) -> AbstractContextManager[None]:
+    @contextmanager
+    def joined(self, model: PreTrainedModel, columns: Float[Tensor, "B M"]) -> Iterator[None]:
         """A block in which the modules of the model read the columns of its rows."""
-        ...
+        yield
 
     def logits(self, text: Float[Tensor, "B C"], columns: Float[Tensor, "B M"]) -> Float[Tensor, "B C"]:
         """The logits of rows, from those that the model gives."""
-        ...
+        return text
 
 
-def fusion_of(model: Any) -> Fusing | None:
+def column_join_of(model: Any) -> ColumnJoin | None:
     return getattr(model, ATTRIBUTE, None)
 
 
-def fusion_weights(model: Any) -> set[nn.Parameter]:
-    """The weights of the fusion of a model; none of another model."""
-    fusion = getattr(model, ATTRIBUTE, None)
-    return set(fusion.parameters()) if isinstance(fusion, nn.Module) else set()
+def join_weights(model: Any) -> set[nn.Parameter]:
+    """The weights that join the columns of a model; none of another model."""
+    join = column_join_of(model)
+    return set() if join is None else set(join.parameters())
 
 
 def needed_columns(inputs: Inputs) -> Float[Tensor, "B M"]:

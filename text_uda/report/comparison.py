@@ -1,6 +1,7 @@
 """Groups of runs that differ by their seed, and comparisons of groups on the same data. `grouping` makes both."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,16 @@ class Group:
     @property
     def method(self) -> str:
         return self.runs[0].method
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether it reads other columns beside the text, or in its place."""
+        return self.runs[0].reads_columns
+
+    @property
+    def without_fusion(self) -> dict[str, str]:
+        """The settings that do not say how columns join the text."""
+        return {name: value for name, value in self.settings.items() if not name.startswith(("fusion.", "method"))}
 
     @property
     def seeds(self) -> list[int]:
@@ -164,10 +175,20 @@ class Comparison:
 
     def against_regression(self, group: Group) -> dict[int, float]:
         """Test error minus that of logistic regression, for the seeds that both have; empty for itself."""
-        if self.regression is None or group is self.regression:
+        return self._against(group, self.regression)
+
+    def against_text(self, group: Group) -> dict[int, float]:
+        """Test error of a group that reads other columns minus that of the one with the same settings that does not."""
+        if not group.reads_columns:
             return {}
-        errors, base = group.by_seed("test_error"), self.regression.by_seed("test_error")
-        return {seed: errors[seed] - base[seed] for seed in sorted(errors.keys() & base.keys())}
+        same = [one for one in self.groups if one.without_fusion == group.without_fusion and not one.reads_columns]
+        return self._against(group, same[0] if len(same) == 1 else None)
+
+    def _against(self, group: Group, base: Group | None) -> dict[int, float]:
+        if base is None or group is base:
+            return {}
+        errors, of_base = group.by_seed("test_error"), base.by_seed("test_error")
+        return {seed: errors[seed] - of_base[seed] for seed in sorted(errors.keys() & of_base.keys())}
 
     @cached_property
     def contrasts(self) -> dict[str, Contrast]:
@@ -211,12 +232,16 @@ class Comparison:
         if single := [group.label for group in self.groups if len(group.seeds) == 1]:
             yield f"One seed only ({', '.join(single)}): no interval is known, and another seed may differ."
         for group in self.groups:
-            if len(group.runs) > len(group.seeds):
+            if len({(run.seed, run.value("test_error")) for run in group.runs}) > len(group.seeds):
                 yield f"{group.label}: a seed has several runs; their mean counts as one value."
             if len({run.config.get("code_revision") for run in group.runs}) > 1:
                 yield f"{group.label}: the runs come from different revisions of the code."
             if len({json.dumps(run.config.get("machine"), sort_keys=True) for run in group.runs}) > 1:
                 yield f"{group.label}: the runs come from different kinds of machines."
+        for group in self.groups:
+            if picks := Counter(run.picked for run in group.runs if run.picked is not None):
+                words = ", ".join(f"{mode} ({count:,})" for mode, count in picks.most_common())
+                yield f"{group.label}: the development rows picked {words}."
         most = max((run.dev_rows or 0 for run in self._runs if run.selected_by != "last"), default=0)
         if most > self.config["labels"]:
             yield (

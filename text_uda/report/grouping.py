@@ -28,7 +28,7 @@ def compare(runs: list[Run]) -> list[Comparison]:
         labels = _labels([group[0] for group in groups], decisive)
         assert len(set(labels)) == len(groups), "labels identify groups"
         ordered = sorted(
-            zip(labels, groups, strict=True), key=lambda item: (_rank(item[1][0].method), _natural(item[0]))
+            zip(labels, groups, strict=True), key=lambda item: (_rank(item[1][0].method_alone), _natural(item[0]))
         )
         sorted_groups.append(
             [(label, tuple(sorted(group, key=lambda run: run.seed)), decisive[group[0]]) for label, group in ordered]

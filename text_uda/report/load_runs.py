@@ -54,6 +54,10 @@ _BIN: _Fields = {
 }
 
 
+MODES = ("columns_shuffled", "text_shuffled")
+"""The test errors of a run with other columns where one of its modes is that of another row."""
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """A finished run."""
@@ -76,8 +80,13 @@ class Run:
 
     @property
     def method_alone(self) -> str:
-        """The method without the words for tasks that share an encoder: as a run of this task alone has it."""
-        return self.method.rpartition(", ")[0] if "shared" in self.config else self.method
+        """The method without the words for tasks that share an encoder, or for columns that join the text."""
+        return self.method.rpartition(", ")[0] if "shared" in self.config or self.reads_columns else self.method
+
+    @property
+    def reads_columns(self) -> bool:
+        """Whether it reads other columns beside the text, or picked among modes that do."""
+        return "choose" in self.config or self.config.get("fusion", {}).get("fusion", "text") != "text"
 
     @property
     def seed(self) -> int:
@@ -133,9 +142,16 @@ class Run:
             value = self.dev_rows
         elif name in ("test_macro_f1", "test_balanced_error"):
             value = getattr(self.scores, name.removeprefix("test_"), None)
+        elif name in MODES:
+            value = (self.result.get("modes") or {}).get(name)
         elif name == "calibration_error":
             value = (self.result.get("calibration") or {}).get("error")
         return float(value) if isinstance(value, _NUMBER) and math.isfinite(value) else None
+
+    @property
+    def picked(self) -> str | None:
+        """The mode that the development rows picked, of a run of `Choose`."""
+        return (self.result.get("choice") or {}).get("picked")
 
     def series(self, kind: str, name: str) -> list[tuple[int, float]]:
         """(step, value) of a metric at the steps that have it."""

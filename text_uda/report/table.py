@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from text_uda.report.chart import Numbers, number
 from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comparison, Group
 from text_uda.report.contrast import Contrast
-from text_uda.report.load_runs import Run
+from text_uda.report.load_runs import MODES, Run
 from text_uda.report.seed_statistics import Estimate, estimate, p_text, signed
 
 NOTHING = "\N{EN DASH}"
@@ -31,6 +31,13 @@ COLUMNS = (
         f"vs {BASELINES[REGRESSION]}",
         "test error minus that of logistic regression on the frozen features, paired by seed",
     ),
+    Column(
+        "against_text",
+        "vs text",
+        "test error minus that of the same method on the text without its columns, paired by seed",
+    ),
+    Column("columns_shuffled", "other columns %", "test error where each text has the columns of another row"),
+    Column("text_shuffled", "other text %", "test error where the columns of each row have the text of another"),
     Column("p", "p", f"of the paired t test over seeds on these test rows, {_FAMILY}"),
     Column(
         "seeds_and_rows",
@@ -51,6 +58,7 @@ COLUMNS = (
     Column("seconds", "seconds", "of training and evaluation, without paraphrasing"),
 )
 
+_AGAINST = {"against_regression": Comparison.against_regression, "against_text": Comparison.against_text}
 _WHERE_SKEWED = ("test_balanced_error", "test_macro_f1")
 _DIFFERENCE = Column("against", "difference", "test error of the first method minus that of the second, paired by seed")
 _CONTRAST = ("against", "p", "seeds_and_rows", "p_rows")  # in the order of the columns
@@ -87,8 +95,8 @@ def group_cell(comparison: Comparison, group: Group, key: str) -> str:
     if key in _CONTRAST:
         contrast = comparison.contrasts.get(group.label)
         return NOTHING if contrast is None else _contrast_cell(contrast, key)
-    if key == "against_regression":
-        change = estimate(list(comparison.against_regression(group).values()))
+    if key in _AGAINST:
+        change = estimate(list(_AGAINST[key](comparison, group).values()))
         return NOTHING if change is None else change.text(sign=True)
     value = group.estimate(key)
     if value is None:
@@ -98,8 +106,8 @@ def group_cell(comparison: Comparison, group: Group, key: str) -> str:
 
 def run_cell(comparison: Comparison, group: Group, run: Run, key: str) -> str:
     """The value of one run."""
-    if key in ("against", "against_regression"):
-        by_seed = comparison.differences(group) if key == "against" else comparison.against_regression(group)
+    if key == "against" or key in _AGAINST:
+        by_seed = comparison.differences(group) if key == "against" else _AGAINST[key](comparison, group)
         difference = by_seed.get(run.seed)
         return NOTHING if difference is None else Estimate(difference, None, 1).text(sign=True)
     value = run.value(key)
@@ -119,7 +127,7 @@ def _contrast_cell(contrast: Contrast, key: str) -> str:
 
 
 def _is_percent(key: str) -> bool:
-    return key.endswith(("error", "_f1"))
+    return key.endswith(("error", "_f1")) or key in MODES
 
 
 def _plain(key: str, value: float) -> str:

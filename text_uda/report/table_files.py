@@ -12,7 +12,7 @@ from pathlib import Path
 
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast
-from text_uda.report.load_runs import Run
+from text_uda.report.load_runs import MODES, Run
 from text_uda.report.seed_statistics import estimate
 from text_uda.report.table import NOTHING, caption, columns, explained, legend, pair_columns, pair_rows, rows
 from text_uda.report.task_means import TaskMeans, mean_rows, task_means
@@ -141,7 +141,7 @@ def latex_text(text: str) -> str:
 
 _MEASURES = (
     *("test_error", "test_balanced_error", "test_macro_f1", "last_test_error", "dev_error", "calibration_error"),
-    *("change_rate", "usable", "seconds"),
+    *("change_rate", "usable", "seconds", *MODES),
 )
 _SETTING = (
     *("level", "data", "labels", "dev_rows", "selected_by", "encoder", "tune", "method", "run", "seed", "seeds"),

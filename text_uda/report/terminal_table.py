@@ -7,7 +7,8 @@ from text_uda.report.table import caption, columns, legend, rows
 from text_uda.report.task_means import TaskMeans, mean_rows, task_means
 
 _IMPORTANT = (
-    *("test_error", "against", "seeds_and_rows", "p", "against_regression", "test_balanced_error", "test_macro_f1"),
+    *("test_error", "against", "against_text", "seeds_and_rows", "p", "against_regression"),
+    *("test_balanced_error", "test_macro_f1", "columns_shuffled", "text_shuffled"),
     *("seconds", "last_test_error", "dev_error", "usable", "change_rate", "calibration_error", "p_rows", "dev_rows"),
 )
 _GAP = "  "

@@ -31,6 +31,9 @@ _FROM_SEED = {
     "refit_of": ("digest", "steps", "label_share"),
 }
 
+# What the modes of `Choose` differ in: the columns are trained with the supervised loss.
+_OF_MODE = ("objectives", "averaging", "augmentation", "filters", "in_step", "fusion")
+
 # The behavior of earlier versions, which had no such setting.
 SETTINGS_BEFORE = {
     "select_by": "error",
@@ -69,7 +72,12 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that is equal in runs that differ in their seed only."""
+    """The part of a configuration that is equal in runs that differ in their seed only.
+
+    Of a run of `Choose` it is what all its modes share: the seed decides which one the development rows pick.
+    """
+    if "choose" in config:
+        config = _without(config, ("choose", *_OF_MODE)) | config["choose"]
     settings = settings_in_full(config)
     # The top level repeats some settings.
     result = _without(config, (*PROVENANCE, "seed", "cache_digest", "encoder_digest", *settings))
@@ -80,6 +88,8 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     for section, names in _FROM_SEED.items():
         if isinstance(entries := result.get(section), dict):
             result[section] = _without(entries, names)
+    if "fusion" in config:  # the other rows of a labeled text are left out, and the seed decides which text that is
+        result["data"] = _without(result["data"], ("unlabeled",))
     return result
 
 

@@ -36,6 +36,7 @@ from text_uda.runs.run_files import (
     MARKER,
     inputs_among,
     is_config_of_run,
+    mode_runs,
     remove_folder,
     remove_own,
     remove_unfinished,
@@ -336,8 +337,9 @@ class RunDirectory:
         return [self.task(name) for name in names or ()]
 
     def remove_models(self) -> None:
-        """Remove the model of a finished run, and those of its refit and of its tasks; all else stays readable."""
-        for directory in (self, RunDirectory(self.path / REFIT), *self.task_directories()):
+        """Remove the model of a finished run, and those of its refit, tasks and modes; all else stays readable."""
+        inside = (RunDirectory(self.path / REFIT), *self.task_directories())
+        for directory in (self, *inside, *map(RunDirectory, mode_runs(self.path))):
             if directory.path.exists():
                 remove_unfinished(directory.path)  # of a call that was killed here
             if directory.model.exists():

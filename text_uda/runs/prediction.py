@@ -98,8 +98,8 @@ def _open_folder(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase
     columns: FittedColumns | None = None
     model: Any  # transformers types `to` as a method of another class
     if is_fused(folder):
-        model, plan = open_fused(folder)
-        columns = plan.columns
+        model, fusion = open_fused(folder)
+        columns = fusion.columns
     else:
         model = AutoModelForSequenceClassification.from_pretrained(folder, **options)
         restore_averaging_layer(model)

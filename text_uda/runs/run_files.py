@@ -56,6 +56,17 @@ MODEL = {
 }
 CARD = "README.md"
 
+
+def modes_beside(run: Path) -> Path:
+    """The folder, beside a run of `Choose`, of the runs of the modes that it was picked from."""
+    return run.with_name(f"{run.name}-modes")
+
+
+def mode_runs(run: Path) -> list[Path]:
+    """These runs, by name; none beside another run."""
+    return [path.parent for path in sorted(modes_beside(run).glob("*/config.json"))]
+
+
 _RUN: dict[str, Any] = {
     **dict.fromkeys(("config.json", "metrics.jsonl", "result.json", "diverged.json", "seen_texts.npz"), _FILE),
     **dict.fromkeys((LOCK, DAMAGED_METRICS), _FILE),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from text_uda.fusion.fused_model import FusionPlan, write_fused
+from text_uda.fusion.fused_model import FittedFusion, write_fused
 from text_uda.model.linear_head import saved_form
 from translation_cache.atomic import whole_folder
 
@@ -16,7 +16,7 @@ def write_model(
     tokenizer: PreTrainedTokenizerBase,
     notes: Mapping[str, str] | None = None,
     *,
-    fusion: FusionPlan | None = None,
+    fusion: FittedFusion | None = None,
     tune: str = "all",
 ) -> None:
     """Write the weights, the head and the tokenizer, with its truncation, in place of what the folder holds.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from text_uda.cache_dir import home
 from text_uda.errors import DataError, MissingPartError
@@ -157,8 +157,18 @@ def _download(folder: Path) -> None:
                         shutil.copyfileobj(source, target)
 
 
-def glosses() -> Iterator[tuple[str, str, str]]:
-    """For each noun synset, in file order: lexicographer file (noun.person), first lemma, definition without examples.
+class NounSynset(NamedTuple):
+    file: str
+    """The lexicographer file: noun.person."""
+    lemmas: tuple[str, ...]
+    pointers: tuple[str, ...]
+    """The symbol of each pointer to another synset: @ for a hypernym, ~ for a hyponym (wninput(5WN))."""
+    definition: str
+    """Without examples."""
+
+
+def noun_synsets() -> Iterator[NounSynset]:
+    """Each noun synset with a definition, in file order.
 
     Raises:
         MissingPartError: there is no WordNet.
@@ -167,7 +177,12 @@ def glosses() -> Iterator[tuple[str, str, str]]:
         if line.startswith(" "):  # the licence at the head of the file
             continue
         entry, _, gloss = line.partition(" | ")
-        fields = entry.split(" ")  # offset, lexicographer file, part of speech, number of words, first word, ...
+        # offset, lexicographer file, part of speech, number of words (hexadecimal), (word, id) ..., number of pointers,
+        # (symbol, offset, part of speech, source and target word) ...
+        fields = entry.split(" ")
+        words_end = 4 + 2 * int(fields[3], 16)
+        lemmas = tuple(word.replace("_", " ") for word in fields[4:words_end:2])
+        pointers = tuple(fields[words_end + 1 : words_end + 1 + 4 * int(fields[words_end]) : 4])
         definition = _EXAMPLE.split(gloss.strip(), maxsplit=1)[0].rstrip("; ")
         if definition:
-            yield _LEXNAMES[int(fields[1])].partition(" ")[0], fields[4].replace("_", " "), definition
+            yield NounSynset(_LEXNAMES[int(fields[1])].partition(" ")[0], lemmas, pointers, definition)

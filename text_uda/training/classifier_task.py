@@ -15,9 +15,8 @@ from text_uda.data import Split
 from text_uda.errors import SettingsError
 from text_uda.fusion import Fusion
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.fusion.trial import check_fusion_works
-from text_uda.keyed_random import keyed_generator
 from text_uda.model import cuda
 from text_uda.model.capabilities import (
     check_accepts_embeddings,
@@ -42,7 +41,7 @@ from text_uda.runs.evaluation import Evaluation, score
 from text_uda.runs.prediction import probabilities
 from text_uda.training.batches import BatchStream
 from text_uda.training.elapsed import Elapsed
-from text_uda.training.final_evaluation import Predictions, write_result
+from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.in_step_augmentation import InStep, OnEmbeddings, special_ids
 from text_uda.training.labels_only_reference import RegressionReference, fit_reference, worse_than
 from text_uda.training.optimizer import parameter_groups
@@ -74,9 +73,9 @@ def check_modes(split: Split, modes: Sequence[Fusion], settings: TrainSettings) 
         check_head_is_separable(model)
     columns = FittedColumns.fit(split.labeled.texts, split.unlabeled)
     for mode in modes:
-        plan = FusionPlan(mode, columns)
-        plan.attach(model, tune=settings.tune, seed=settings.seed)
-        check_fusion_works(model, plan)
+        fusion = FittedFusion(mode, columns)
+        fusion.attach(model, tune=settings.tune, seed=settings.seed)
+        check_fusion_works(model, fusion)
 
 
 class ClassifierTask:
@@ -121,9 +120,9 @@ class ClassifierTask:
         self.frozen: FrozenEncoder | None = None
         if settings.tune == "head":
             self.frozen = encoder_of(model, pretrained.tokenizer, settings, shared=frozen)
-        self.fusion: FusionPlan | None = None
+        self.fusion: FittedFusion | None = None
         if fusion is not None:
-            self.fusion = FusionPlan(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
+            self.fusion = FittedFusion(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
             self.fusion.attach(model, tune=settings.tune, seed=settings.seed)
             check_fusion_works(model, self.fusion)
         labeled = self._with_columns(self._rows(split.labeled.texts, kind="labeled"), split.labeled.texts)
@@ -187,7 +186,7 @@ class ClassifierTask:
             weight_decay=settings.weight_decay,
             layer_decay=settings.decay_of_layers(known=has_known_layers(model)),
             head_factor=settings.head_factor(linear=is_linear(model)),
-            fusion_factor=1.0 if self.fusion is None else self.fusion.fusion.learning_rate / self.base_rate,
+            fusion_factor=1.0 if self.fusion is None else self.fusion.settings.learning_rate / self.base_rate,
         )
 
     def compile(self) -> None:
@@ -272,24 +271,10 @@ class ClassifierTask:
                 "changed": directory.mean_of("changed"),
                 "baseline": None if reference is None else reference.record(),
                 "warnings": [*warnings_in(metrics, steps=planned), *warnings],
-                **self._errors_of_modes(),
+                **errors_of_modes(self.module.model, self.test, split.test.labels),
                 **({} if self._choice is None else {"choice": dict(self._choice)}),
             },
         )
-
-    def _errors_of_modes(self) -> dict[str, Any]:
-        """`modes`: the test error of the chosen weights where one mode is that of another row, in percent.
-
-        The error rises by what the mode is worth to the model. Of text i with the columns of row j, one pass gives
-        both: against the label of i the columns are the wrong ones, against that of j the text.
-        """
-        if not isinstance(self.test, ColumnRows):
-            return {}
-        order = keyed_generator("columns of another row").permutation(len(self.test))
-        labels = np.asarray(self.split.test.labels)
-        predicted = probabilities(self.module.model, self.test.shuffled(order))
-        wrong = {"columns_shuffled": labels, "text_shuffled": labels[order]}
-        return {"modes": {mode: score(predicted, of_rows).error for mode, of_rows in wrong.items()}}
 
     def _reference(self) -> RegressionReference | None:
         """Logistic regression on the labels, for a run that reads unlabeled texts."""

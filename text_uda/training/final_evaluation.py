@@ -9,7 +9,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from text_uda import distributed
 from text_uda.data import Split
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fitted_columns import ColumnRows
+from text_uda.fusion.fused_model import FittedFusion
+from text_uda.keyed_random import keyed_generator
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.tokenized import ModelRows
 from text_uda.runs.calibration import calibration_error
@@ -56,7 +58,7 @@ def write_result(
     steps: int,
     elapsed: Elapsed,
     unlabeled: Sequence[str],
-    fusion: FusionPlan | None = None,
+    fusion: FittedFusion | None = None,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write the model, kept predictions, hashes of the texts that the run used, and result.json, which is returned.
@@ -104,6 +106,21 @@ def write_result(
         return directory.finish(result)
 
     return result | {"model_files": distributed.on_main(write)}
+
+
+def errors_of_modes(model: PreTrainedModel, test: ModelRows, labels: Sequence[int]) -> dict[str, Any]:
+    """`modes`: the test error of a model with columns where one mode is that of another row, in percent.
+
+    The error rises by what the mode is worth to the model. Of text i with the columns of row j, one pass gives both:
+    against the label of i the columns are the wrong ones, against that of j the text.
+    """
+    if not isinstance(test, ColumnRows):
+        return {}
+    order = keyed_generator("columns of another row").permutation(len(test))
+    of_rows = np.asarray(labels)
+    predicted = probabilities(model, test.shuffled(order))
+    wrong = {"columns_shuffled": of_rows, "text_shuffled": of_rows[order]}
+    return {"modes": {mode: score(predicted, of_mode).error for mode, of_mode in wrong.items()}}
 
 
 def _figures(evaluation: Evaluation | None, prefix: str) -> dict[str, float | None]:

@@ -1,4 +1,8 @@
-"""The run of a baseline: features, one fit, and the run directory that training leaves."""
+"""The run of a baseline: features, one fit, and the run directory that training leaves.
+
+With other columns it is fitted on the features and the columns side by side, each divided by its mean norm over the
+labeled rows, so that the penalty weighs the two alike. The result is a late fusion of two linear functions.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +14,14 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
+from text_uda.fusion import ColumnsAlone, Fusion
+from text_uda.fusion.columns_alone import ColumnsJoin
+from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
+from text_uda.fusion.fused_model import FittedFusion
+from text_uda.fusion.late import LateJoin
 from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.frozen_encoder import FeatureRows, FrozenEncoder, encoder_of
+from text_uda.model.inputs import Features
 from text_uda.model.linear_head import can_be_linear, is_linear, make_linear, set_linear
 from text_uda.model.pretrained import limit_to_settings, load_classifier
 from text_uda.objectives.baseline import Baseline
@@ -19,7 +29,7 @@ from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import score
 from text_uda.training.elapsed import Stopwatch
-from text_uda.training.final_evaluation import Predictions, write_result
+from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.metrics import Metrics
 from text_uda.training.run_warnings import warnings_in
 from text_uda.training.settings import TrainSettings
@@ -41,7 +51,13 @@ class BaselineFit:
         directory: RunDirectory,
         accelerator: Accelerator,
         frozen: FrozenEncoder | None,
+        fusion: Fusion | None = None,
     ) -> None:
+        """
+        Args:
+            fusion: `Late` for the features and the columns, `ColumnsAlone` for the columns, both without a hidden
+                layer; None for the features.
+        """
         self.split, self.baseline, self.settings = split, baseline, settings
         self.directory, self.accelerator = directory, accelerator
         if baseline.needs.unlabeled_rows and not split.unlabeled:
@@ -60,6 +76,10 @@ class BaselineFit:
         check_head_is_separable(model)
         limit_to_settings(self._pretrained.tokenizer, settings.max_tokens, settings.keep_tokens)
         self._encoder = encoder_of(model, self._pretrained.tokenizer, settings, shared=frozen)
+        self._fusion: FittedFusion | None = None
+        if fusion is not None:
+            self._fusion = FittedFusion(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
+            self._join = self._fusion.attach(model, tune=settings.tune, seed=settings.seed)
 
     def run(self) -> dict[str, Any]:
         """Fit, evaluate and write the run; returns the content of result.json."""
@@ -67,18 +87,19 @@ class BaselineFit:
         labeled, test = self._rows(split.labeled.texts, kind="labeled"), self._rows(split.test.texts, kind="test")
         dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
         reads_unlabeled = self.baseline.needs.unlabeled_rows
-        unlabeled = (
-            self._rows(split.unlabeled, kind="unlabeled") if reads_unlabeled else FeatureRows(labeled.values[:0])
-        )
+        unlabeled = self._rows(split.unlabeled, kind="unlabeled") if reads_unlabeled else None
         stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
+        inputs = [self._inputs(labeled)]
+        inputs.append(inputs[0][:0] if unlabeled is None else self._inputs(unlabeled))
+        scales = self._scales(inputs[0])
         linear = self.baseline.fit(
-            labeled.values.numpy(),
+            inputs[0] / scales,
             np.asarray(split.labeled.labels),
-            unlabeled.values.numpy(),
+            inputs[1] / scales,
             classes=len(split.classes),
             seed=self.settings.seed,
         )
-        set_linear(model, torch.from_numpy(linear.weight), torch.from_numpy(linear.bias))
+        self._set_weights(linear.weight / scales, linear.bias)
         predictions = Predictions.of(model, dev, test)
         distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
         if predictions.dev is not None:
@@ -97,15 +118,49 @@ class BaselineFit:
             steps=0,
             elapsed=stopwatch.elapsed(),
             unlabeled=split.unlabeled if reads_unlabeled else (),
+            fusion=self._fusion,
             more={
                 "augmentation": None,
                 "changed": None,
                 "baseline": None,
+                **errors_of_modes(model, test, split.test.labels),
                 "fit": dict(linear.fit),
                 "warnings": [*linear.warnings, *warnings_in(directory.read_metrics(), steps=1)],
             },
         )
 
-    def _rows(self, texts: Sequence[str], *, kind: str) -> FeatureRows:
+    def _rows(self, texts: Sequence[str], *, kind: str) -> FeatureRows | ColumnRows:
         with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
-            return self._encoder.rows(texts, progress=on_progress)
+            rows = self._encoder.rows(texts, progress=on_progress)
+        return rows if self._fusion is None else ColumnRows(rows, self._fusion.columns.encode(texts))
+
+    @property
+    def _width(self) -> int:
+        """Of the features; 0 where the fit reads the columns without them."""
+        alone = self._fusion is not None and isinstance(self._fusion.settings, ColumnsAlone)
+        return 0 if alone else self._pretrained.model.config.hidden_size
+
+    def _inputs(self, rows: FeatureRows | ColumnRows) -> np.ndarray:
+        """What the baseline reads: features, then columns, (N, D + M)."""
+        batch = rows.batch(np.arange(len(rows)))
+        assert isinstance(batch, Features)
+        parts = [batch.values[:, : self._width], *([] if batch.columns is None else [batch.columns])]
+        return torch.cat(parts, dim=1).numpy()
+
+    def _scales(self, labeled: np.ndarray) -> np.ndarray | float:
+        """What the inputs are divided by: of features and columns the mean norm each, (D + M,)."""
+        if self._fusion is None:
+            return 1.0
+        parts = (labeled[:, : self._width], labeled[:, self._width :])
+        norms = [np.linalg.norm(part, axis=1).mean() if part.size else 1.0 for part in parts]
+        return np.repeat([norm or 1.0 for norm in norms], [part.shape[1] for part in parts])
+
+    def _set_weights(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """The fitted weights, (C, D + M), and bias, (C,), in the model."""
+        of_text, of_columns = map(torch.from_numpy, np.split(weight, [self._width], axis=1))
+        constant, zeros = torch.from_numpy(bias), torch.zeros(len(bias))
+        if self._width:
+            set_linear(self._pretrained.model, of_text, constant)
+        if self._fusion is not None:
+            assert isinstance(self._join, LateJoin | ColumnsJoin), "the plan of the run lets no other pass"
+            self._join.of_columns.set_linear(of_columns, zeros if self._width else constant)

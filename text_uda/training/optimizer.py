@@ -6,7 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from text_uda.model.classifier import depth, layers
-from text_uda.model.joined_columns import fusion_weights
+from text_uda.model.joined_columns import join_weights
 from text_uda.model.linear_head import is_linear, last_layer
 
 # Parts of an encoder above its layers; all other parts outside the layers are embeddings.
@@ -39,7 +39,7 @@ def parameter_groups(
     factors = {} if layer_decay == 1 else _factors(model, layer_decay)
     encoder = set(model.base_model.parameters())
     penalised = set(last_layer(model).parameters()) if is_linear(model) else set()
-    fusion = fusion_weights(model)
+    fusion = join_weights(model)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:

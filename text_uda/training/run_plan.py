@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -10,7 +10,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError, listed
-from text_uda.fusion import Choose, Fusion, TextAlone
+from text_uda.fusion import Choose, ColumnsAlone, Fusion, Late, TextAlone
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.objectives import Method, Needs, all_needs, baseline_of, check_together, in_use, losses, method_name
 from text_uda.objectives.weight_averaging import EMA, Averaging, FastSWA
@@ -80,6 +80,11 @@ class RunPlan:
                 "digest": split.digest,
                 "test_digest": split.test_digest,
                 "unlabeled": len(split.unlabeled),
+                **(
+                    {}
+                    if split.most_unlabeled is None or not split.columns
+                    else {"most_unlabeled": split.most_unlabeled}
+                ),
                 "labeled": len(split.labeled),
                 "labels_per_class": split.labels_per_class,
                 "label_sampling": split.label_sampling,
@@ -99,7 +104,7 @@ class RunPlan:
             "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
             "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
-            **({} if self.fusion is None else {"fusion": _fusion_record(self.fusion, split)}),
+            **({} if self.fusion is None else {"fusion": fusion_record(self.fusion, split)}),
             **({} if command is None else {"command": dict(command)}),
             **code_versions(),
         }
@@ -125,11 +130,13 @@ def plan_run(
     if distributed.is_main() and (warning := balanced_prior(split, losses(objectives))) is not None:
         log.warning(warning)
     check_fusion(fusion, split, objectives)
+    if isinstance(fusion, ColumnsAlone | Late) and baseline_of(objectives) is not None:
+        fusion = replace(fusion, hidden=None)
     drops = getattr(fusion, "column_dropout", 0.0) > 0
     views = find_views(split, needs_of(objectives), augmentation, cache, filters, settings, drops_columns=drops)
     method = method_name(objectives, averaging, views and views.method)
     return RunPlan(
-        method=method if fusion is None else f"{method}, {_words(fusion)}",
+        method=method if fusion is None or isinstance(fusion, TextAlone) else f"{method}, {words_of(fusion)}",
         fusion=fusion,
         objectives=objectives,
         averaging=averaging,
@@ -153,10 +160,11 @@ def check_fusion(fusion: Fusion | TextAlone | Choose | None, split: Split, objec
             f"fusion={fusion.name}: the rows of {split.name} have no columns beside the text; name some (--numeric,"
             " --categorical, --vector), or leave the fusion out"
         )
-    if fusion is not None and not isinstance(fusion, TextAlone) and (baseline := baseline_of(objectives)) is not None:
+    baseline = baseline_of(objectives)
+    if baseline is not None and fusion is not None and not isinstance(fusion, TextAlone | ColumnsAlone | Late):
         raise SettingsError(
-            f"{type(baseline).__name__} is fitted on features of the text alone: give the fusion text (TextAlone()), or"
-            " an objective that takes steps, such as supervised"
+            f"{type(baseline).__name__} is a linear function of text and columns: give the fusion late (of both), text"
+            " or columns (Late(), TextAlone(), ColumnsAlone()), or an objective that takes steps, such as supervised"
         )
 
 
@@ -168,12 +176,13 @@ def check_can_pick(split: Split) -> None:
         )
 
 
-def _fusion_record(fusion: Fusion | TextAlone, split: Split) -> dict[str, Any]:
+def fusion_record(fusion: Fusion | TextAlone | Choose, split: Split) -> dict[str, Any]:
     return {"fusion": fusion.name} | asdict(fusion) | {"columns": split.columns.record()}  # pyright: ignore[reportArgumentType]
 
 
-def _words(fusion: Fusion | TextAlone) -> str:
-    return f"{fusion.name} alone" if fusion.name in ("text", "columns") else f"{fusion.name} fusion"
+def words_of(fusion: Fusion | Choose) -> str:
+    """For the name of a method in reports."""
+    return {"columns": "columns alone", "choose": "chosen mode"}.get(fusion.name, f"{fusion.name} fusion")
 
 
 def needs_of(objectives: Sequence[Method]) -> Needs:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from text_uda import distributed
 from text_uda.fusion.fitted_columns import with_columns
-from text_uda.fusion.fused_model import FusionPlan
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.fusion.join import ModeLosses
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.classifier import (
@@ -27,7 +27,7 @@ from text_uda.model.classifier import (
     number_of_classes,
 )
 from text_uda.model.inputs import Batch, Embedded, Inputs, Tokens, concatenate, pad_to_width, padded_width
-from text_uda.model.joined_columns import fusion_of, needed_columns
+from text_uda.model.joined_columns import column_join_of, needed_columns
 from text_uda.objectives import (
     Context,
     Objective,
@@ -113,7 +113,7 @@ class Step(nn.Module):
         unlabeled: int = 0,
         label_share: Tensor | None = None,
         tokens_per_pass: int | None = None,
-        fusion: FusionPlan | None = None,
+        fusion: FittedFusion | None = None,
         leave_out_masked: bool = True,
     ) -> None:
         super().__init__()
@@ -237,7 +237,7 @@ class Step(nn.Module):
             if is_active(objective, step=step, steps=self.steps)
         }
         self.needs = all_needs(self.objectives.values())
-        if isinstance(fusion_of(self.model), ModeLosses):
+        if isinstance(column_join_of(self.model), ModeLosses):
             self.needs = merged([self.needs, Supervised.needs])
         readers = [objective for objective in self.objectives.values() if "second" in objective.needs.views]
         self._leaves_out = (
@@ -323,7 +323,7 @@ class Step(nn.Module):
     def _with_dropped_columns(self, batch: Batch, key: int) -> Batch:
         """Column dropout, of the labeled rows and of the second view; the first view, which gives targets, has all."""
         fusion = self._fusion
-        if fusion is None or not (share := fusion.fusion.column_dropout):
+        if fusion is None or not (share := fusion.settings.column_dropout):
             return batch
 
         def dropped(rows: Inputs, name: str) -> Inputs:
@@ -343,10 +343,10 @@ class Step(nn.Module):
 
     def _modes(self, views: Mapping[View, ClassifierOutput], batch: Batch) -> dict[str, ClassifierOutput]:
         """The outputs of each mode by itself for the labeled rows, by the name of its loss, where it has one."""
-        if not isinstance(fusion := fusion_of(self.model), ModeLosses):
+        if not isinstance(join := column_join_of(self.model), ModeLosses):
             return {}
         hidden = views["labeled"].hidden
-        modes = fusion.logits_of_modes(self.student.last_layer(hidden), needed_columns(batch.labeled))
+        modes = join.logits_of_modes(self.student.last_layer(hidden), needed_columns(batch.labeled))
         return {name: ClassifierOutput(at_least_float32(logits), hidden) for name, logits in modes.items()}
 
     def _of_all_processes(self, tokens: Tokens) -> Tokens:

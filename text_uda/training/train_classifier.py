@@ -23,7 +23,7 @@ from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
 from text_uda.runs.directory import REFIT, RunDirectory
 from text_uda.runs.provenance import machine
-from text_uda.runs.run_files import paths_in
+from text_uda.runs.run_files import modes_beside, paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.training.batches import check_divisible
 from text_uda.training.classifier_task import ClassifierTask, check_modes, load_pretrained
@@ -38,8 +38,10 @@ from text_uda.training.run_plan import (
     check_can_pick,
     check_fusion,
     chosen_averaging,
+    fusion_record,
     needs_of,
     plan_run,
+    words_of,
 )
 from text_uda.training.settings import TrainSettings
 from text_uda.training.stop_signals import StopRequest
@@ -131,7 +133,7 @@ def train(
     check_fusion(fusion, split, objectives)
     check_can_pick(split)
     supervised: dict[str, Any] = {"objectives": (Supervised(),), "averaging": None, "augmentation": None}
-    folder = Path(out).with_name(f"{Path(out).name}-modes")
+    folder = modes_beside(Path(out))
     modes = {mode.name: (mode, supervised if mode.name == "columns" else method) for mode in fusion.candidates()}
     if not all((folder / name / "result.json").exists() for name in modes):
         check_modes(split, [mode for mode, _ in modes.values() if not isinstance(mode, TextAlone)], settings)
@@ -139,9 +141,32 @@ def train(
         name: _train_mode(split, mode, out=folder / name, **its_method, **shared)
         for name, (mode, its_method) in modes.items()
     }
-    choice = pick(results, settings.select_by)
-    mode, its_method = modes[choice["picked"]]
+    picked = pick(results, settings.select_by)
+    choice = _Choice(picked, fusion, RunDirectory(folder / "text").config(), split)
+    mode, its_method = modes[picked["picked"]]
     return _train_mode(split, mode, out=Path(out), **its_method, **shared, **of_run, choice=choice)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The pick of `Choose`, and what the run is called: by its seed another mode can be picked."""
+
+    picked: Mapping[str, Any]
+    """For result.json."""
+    fusion: Choose
+    text: Mapping[str, Any]
+    """The configuration of the run of the text, whose method all modes share."""
+    split: Split
+
+    @property
+    def method(self) -> str:
+        return f"{self.text['method']}, {words_of(self.fusion)}"
+
+    def record(self) -> dict[str, Any]:
+        """For config.json: the method, whichever mode is picked."""
+        method = ("objectives", "averaging", "augmentation", "filters", "in_step")
+        shared = {name: self.text[name] for name in method if name in self.text}
+        return {"choose": shared | {"fusion": fusion_record(self.fusion, self.split)}}
 
 
 def _train_mode(
@@ -162,13 +187,13 @@ def _train_mode(
     frozen: FrozenEncoder | None,
     refit: bool = False,
     command: Mapping[str, Any] | None = None,
-    choice: Mapping[str, Any] | None = None,
+    choice: _Choice | None = None,
 ) -> dict[str, Any]:
     """`train` with one way to join columns.
 
     Args:
         stop: one for all modes, so that a time limit is that of the whole call.
-        choice: for result.json, why it is this one.
+        choice: why it is this one.
     """
     every_label = all_labels(split) if refit else None
     check_trackers(track)
@@ -181,7 +206,7 @@ def _train_mode(
     run = _Run(
         plan=plan,
         settings=settings,
-        name=name or f"{plan.method} seed {settings.seed}",
+        name=name or f"{plan.method if choice is None else choice.method} seed {settings.seed}",
         resume=resume,
         stop=stop,
         track=track,
@@ -209,7 +234,11 @@ class _Run:
     track: Sequence[Tracker]
     frozen: FrozenEncoder | None
     command: Mapping[str, Any] | None
-    choice: Mapping[str, Any] | None
+    choice: _Choice | None
+
+    @property
+    def method(self) -> str:
+        return self.plan.method if self.choice is None else self.choice.method
 
     def on(
         self, split: Split, out: Path, locks: ExitStack, *, refit_of: Mapping[str, Any] | None = None
@@ -247,7 +276,7 @@ class _Run:
             run = (
                 self._fine_tuning(split, resolved, directory, accelerator, steps, refit_of)
                 if baseline is None
-                else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen)
+                else BaselineFit(split, baseline, resolved, directory, accelerator, self.frozen, self.plan.joining)
             )
         except SettingsError:
             accelerator.wait_for_everyone()  # no process may still write into the folder
@@ -276,7 +305,7 @@ class _Run:
             load_pretrained(split.classes, settings),
             frozen=self.frozen,
             fusion=self.plan.joining,
-            choice=self.choice,
+            choice=None if self.choice is None else self.choice.picked,
             label_share=None if refit_of is None else refit_of["label_share"],
         )
         return FineTuning(task, self.plan.averaging, settings, directory, accelerator, steps=steps)
@@ -289,7 +318,10 @@ class _Run:
             self.settings,
             name=self.name + words,
             steps=steps,
-            method=self.plan.method + words,
-            more=None if refit_of is None else {"refit_of": dict(refit_of)},
+            method=self.method + words,
+            more={
+                **({} if refit_of is None else {"refit_of": dict(refit_of)}),
+                **({} if self.choice is None else self.choice.record()),
+            },
             command=self.command,
         )
