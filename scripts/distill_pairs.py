@@ -8,7 +8,8 @@ or data sets instead. Sentences are split and protected as by `paraphrase`. A se
 on; up to 1,000 of each data set are kept for distill_score.py. A pair is left out if the teacher marks a word as not
 generated, if too many of its words are unknown, if it leaves the sentence as it is, or if the lengths differ by more
 than a factor of two. Of the training sentences, 5% get stand-ins for one or two words, which students learn to copy:
-URLs and names are translated as such.
+URLs and names are translated as such. To them come sentences in which a sixth of the words are replaced by random ones
+(as in SwitchOut, Wang et al. 2018, arXiv 1808.07512): the teacher translates any text, and rare words get contexts.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import sentencepiece
 from text_uda import load
 from text_uda.data.named import EMBEDDED
 from text_uda.errors import DataError, UserError
-from text_uda.keyed_random import keyed_generator, keyed_seed
+from text_uda.keyed_random import Draws, Key, keyed_generator, keyed_seed
 from text_uda.progress import followed
 from text_uda.text.language import two_letters
 from text_uda.text.protected_spans import protect
@@ -45,6 +46,7 @@ KEPT = 1000  # sentences of the learning curve, and of the test rows of each dat
 END, UNKNOWN = 0, 1
 _UNKNOWN_WORD = re.compile(r"(?<!\w)\*(?=\w)(?!XQ\d)")
 _STAND_IN = re.compile(r"XQ\d")
+_WORD = re.compile(r"(?<![\w'])[^\W\d_]+(?!\w)")
 _NOT_GENERATED = re.compile(r"(?<!\w)[@#](?=\w)")
 _MARKS = re.compile(r"[*@#\\^$]")
 _EXAMPLE = re.compile(r'"([^"]+)"')
@@ -57,6 +59,8 @@ def main() -> None:
     parser.add_argument("--pair", default="eng-spa", help="of Apertium (default: eng-spa)")
     parser.add_argument("--text", nargs="+", help="files or data sets in place of the embedded ones")
     parser.add_argument("--sentences", type=int, help="to train on at most, drawn by their hashes (default: all)")
+    mixed_help = "sentences with replaced words, as a share of the training sentences (default: 0.7)"
+    parser.add_argument("--mixed", type=float, default=0.7, metavar="SHARE", help=mixed_help)
     parser.add_argument("--vocabulary", type=int, default=8000, help="pieces for both languages (default: 8000)")
     unknown_help = "share of the words of a translation that may be unknown (default: 0.2)"
     parser.add_argument("--most-unknown", type=float, default=0.2, metavar="SHARE", help=unknown_help)
@@ -91,6 +95,7 @@ def make_pairs(options: argparse.Namespace) -> None:
     settings = teacher.settings()  # first: it says what is not installed
     languages = [two_letters(code.split("_")[0]) for code in there.split("-")]
     rows = _sentences(options.text, options.sentences, languages[0])
+    rows += _mixed([row for row in rows if row[2] == "train"], options.mixed)
     cache = Cache(options.out / "teacher")
     print(f"{len(rows):,} sentences; at 200 a second there and back, {len(rows) / 12000 / options.workers:.0f} minutes")
     sources = [source for source, _, _ in rows]
@@ -157,10 +162,30 @@ def _texts(names: list[str] | None) -> Iterator[tuple[str, str, bool]]:
                 yield from (("wordnet", text, False) for text in (definition, *_EXAMPLE.findall(gloss)))
 
 
+def _mixed(rows: list[tuple[str, str, str]], share: float) -> Iterator[tuple[str, str, str]]:
+    """Sentences of all origins in turn, each twice at most, with random words of the rows, all words equally likely."""
+    words = sorted({word for sentence, _, _ in rows for word in _WORD.findall(sentence) if word.islower()})
+    of_origin: dict[str, list[str]] = {}
+    for sentence, origin, _ in rows:
+        of_origin.setdefault(origin, []).append(sentence)
+    for number in range(int(share * len(rows))):
+        turn, place = divmod(number, len(of_origin))
+        origin, sentences = sorted(of_origin.items())[place]
+        if turn >= 2 * len(sentences):
+            continue
+        draw = Key("mixed").draws(number, sentence := sentences[turn % len(sentences)])
+
+        def replaced(match: re.Match[str], draw: Draws = draw) -> str:
+            return words[draw.below(len(words))] if match[0].islower() and draw.below(6) == 0 else match[0]
+
+        if (new := _WORD.sub(replaced, sentence)) != sentence:
+            yield new, f"mixed {origin}", "train"
+
+
 def _with_stand_ins(sentence: str) -> str:
     """Some sentences get stand-ins for one or two words, which the student learns to copy."""
     draw = keyed_generator("stand-ins", sentence)
-    words = list(re.finditer(r"[^\W\d_]+", sentence))
+    words = list(_WORD.finditer(sentence))
     if draw.random() > STAND_IN_SHARE or len(words) < 4 or "XQ" in sentence:
         return sentence
     places = sorted(draw.choice(len(words), size=draw.integers(1, 3), replace=False), reverse=True)

@@ -36,11 +36,11 @@ def main() -> None:
 
 
 def score(options: argparse.Namespace) -> None:
+    there = _pair(options.pairs)
     try:
         from sacrebleu import corpus_bleu, corpus_chrf
     except ImportError as error:
         raise MissingPartError("BLEU and chrF need sacrebleu: pip install sacrebleu") from error
-    there = _pair(options.pairs)
     models = [options.models / direction for direction in (there, "-".join(reversed(there.split("-"))))]
     forward, back = (Marian(str(model), Decoding(beams=options.beams)) for model in models)
     seen, rows = Counter[str](), []

@@ -1,0 +1,231 @@
+"""The scripts that distil a teacher into MarianMT models: from a text to translations, with a teacher of two rules."""
+
+import json
+import sys
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import MarianMTModel, MarianTokenizer
+
+from text_uda.translate.ctranslate2 import CTranslate2
+from text_uda.translate.marian import Marian
+from text_uda.translate.translator import Translation
+
+ADJECTIVES = "good bad long old great dull fine poor".split()
+NOUNS = "film actor story scene plot movie review tale".split()
+SENTENCES = [f"The {a} {n} likes the {b} {m}." for a, b in zip(ADJECTIVES, ADJECTIVES[::-1], strict=True)
+             for n in NOUNS for m in NOUNS[:4]]  # fmt: skip
+
+
+def load_script(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, Path(__file__).parents[2] / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # its dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+PAIRS, STUDENT, SCORE = (load_script(f"distill_{name}") for name in ("pairs", "translator", "score"))
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Appends a letter to each word, and takes it away on the way back; it knows no `scene`."""
+
+    direction: str
+    mark_unknown: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        return {"teacher": self.direction}
+
+    def __call__(self, sentences: list[str]) -> list[Translation]:
+        return [Translation(" ".join(map(self._word, sentence.split()))) for sentence in sentences]
+
+    def _word(self, word: str) -> str:
+        if "scene" in word or word.startswith("XQ"):
+            return f"*{word}"
+        return word.replace("o", "ö") if self.direction == "eng-spa" else word.replace("ö", "o")
+
+
+def call(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: object) -> str | None:
+    """What it ends with where it is no success."""
+    monkeypatch.setattr(sys, "argv", [script.__name__, *map(str, words)])
+    try:
+        script.main()
+    except SystemExit as end:
+        return str(end.code)
+    return None
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("distillation")
+    (folder / "text.txt").write_text("\n".join(SENTENCES), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PAIRS, "Apertium", Teacher)
+        words = ("--out", folder / "pairs", "--text", folder / "text.txt", "--workers", 1, "--vocabulary", 400)
+        assert call(PAIRS, patch, *words) is None
+    return folder / "pairs"
+
+
+SMALL = ("--width", 32, "--encoder-layers", 1, "--decoder-layers", 1, "--batch-tokens", 512, "--evaluations", 4,
+         "--learning-rate", 0.01, "--dropout", 0)  # fmt: skip
+
+
+def distil(monkeypatch: pytest.MonkeyPatch, pairs: Path, out: Path, direction: str, *words: object) -> str | None:
+    return call(STUDENT, monkeypatch, "--pairs", pairs, "--direction", direction, "--out", out, *SMALL, *words)
+
+
+def test_pairs_are_the_teachers_translations(pairs: Path):
+    rows = pq.read_table(pairs / "pairs.parquet").to_pylist()
+    assert {row["split"] for row in rows} == {"train", "dev", "test"}
+    for row in rows:
+        assert row["pivot"] == row["source"].replace("o", "ö") and row["back"] == row["source"]
+    trained = {row["source"] for row in rows if row["split"] == "train"}
+    assert trained.isdisjoint(row["source"] for row in rows if row["split"] != "train")
+    assert any("XQ1" in sentence for sentence in trained)  # a stand-in is no unknown word
+    record = json.loads((pairs / "pairs.json").read_text("utf-8"))
+    assert record["pair"] == "eng-spa" and record["languages"] == ["en", "es"]
+
+
+@pytest.mark.parametrize(
+    ("source", "marked", "fault"),
+    [
+        ("the old film", "la película vieja", None),
+        ("the old film", "", "empty"),
+        ("the old film", "la película *old", "unknown words"),
+        ("the old film by one of us all", "la película vieja por uno de nos *all", None),
+        ("the old film", "la #película vieja", "not generated"),
+        ("the old film", "la @película vieja", "not generated"),
+        ("the old film", "a b c d e f g h i", "length"),
+        ("The old film", "the old film", "unchanged"),
+        ("the XQ1 film", "la película *XQ1", None),
+        ("the XQ1 film", "la película vieja", "stand-in"),
+    ],
+)
+def test_which_translations_are_learned_from(source: str, marked: str, fault: str | None):
+    assert PAIRS._fault(source, marked, 0.2) == fault
+
+
+def test_a_checkpoint_of_the_published_layout(pairs: Path, tmp_path: Path, monkeypatch, capsys):
+    for direction in ("eng-spa", "spa-eng"):
+        assert distil(monkeypatch, pairs, tmp_path, direction, "--steps", 40, "--weights", "float16") is None
+    curve = json.loads((tmp_path / "eng-spa.training" / "curve.json").read_text("utf-8"))
+    assert [point["step"] for point in curve] == [10, 20, 30, 40]
+    assert curve[-1]["dev_loss"] < 0.8 * curve[0]["dev_loss"] and curve[-1]["train_loss"] < curve[0]["train_loss"]
+    test = [row for row in pq.read_table(pairs / "pairs.parquet").to_pylist() if row["split"] == "test"]
+    folder, sentences = str(tmp_path / "eng-spa"), [row["source"] for row in test]
+    translations = Marian(folder)(sentences, [0] * len(sentences))
+    ours = [translation.text for translation in translations]
+    tokenizer, model = MarianTokenizer.from_pretrained(folder), MarianMTModel.from_pretrained(folder, dtype="float32")
+    for sentence, translation in zip(sentences, translations, strict=True):
+        ids: Any = model.generate(**tokenizer([sentence], return_tensors="pt"), max_length=120)  # type: ignore[operator]
+        theirs = tokenizer.decode(ids[0], skip_special_tokens=True)
+        assert theirs.startswith(translation.text) and (translation.status == "truncated" or theirs == translation.text)
+    converted = CTranslate2(folder, precision="float32")(sentences, [0] * len(sentences))
+    assert [translation.text for translation in converted] == ours
+
+    score = ("--pairs", pairs, "--models", tmp_path, "--round-trips", 2)
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    assert "pip install sacrebleu" in str(call(SCORE, monkeypatch, *score))
+    figure = SimpleNamespace(score=87.65)
+    fake = SimpleNamespace(corpus_bleu=lambda ours, teachers: figure, corpus_chrf=lambda ours, teachers: figure)
+    monkeypatch.setitem(sys.modules, "sacrebleu", fake)
+    capsys.readouterr()
+    assert call(SCORE, monkeypatch, *score) is None
+    output = capsys.readouterr().out
+    assert f"| spa-eng | all | {len(test)} | 87.7 | 87.7 |" in output and output.count("  source: ") == 2
+    assert call(SCORE, monkeypatch, *score, "--json") is None
+    assert json.loads(capsys.readouterr().out)["round_trips"][0]["source"] == sentences[0]
+
+
+def test_a_killed_training_comes_to_the_same_bytes(pairs: Path, tmp_path: Path, monkeypatch, capsys):
+    assert distil(monkeypatch, pairs, tmp_path / "whole", "eng-spa", "--steps", 12) is None
+    evaluate, calls = STUDENT.Student.evaluate, list[int]()
+
+    def killed_at_the_third(*arguments: Any) -> float:
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return evaluate(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(STUDENT.Student, "evaluate", killed_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            distil(patch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12)
+    assert not (tmp_path / "killed" / "eng-spa").exists()
+    differs = distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12, "--seed", 1)
+    assert "is of a run with seed=0; choose another --out, or --no-resume" in str(differs)
+    capsys.readouterr()
+    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12) is None
+    assert "from step 6 to 12" in capsys.readouterr().out
+    whole, resumed = (tmp_path / name / "eng-spa" / "model.safetensors" for name in ("whole", "killed"))
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12) is None
+    assert "is finished; --no-resume starts again" in capsys.readouterr().out
+
+
+def test_minutes_become_steps(pairs: Path, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(STUDENT, "_seconds_a_step", lambda *_: 0.5)
+    assert distil(monkeypatch, pairs, tmp_path, "eng-spa", "--minutes", 0.1) is None
+    assert "0.500 s a step: 12 steps in 0.1 minutes" in capsys.readouterr().out
+
+
+def test_what_is_refused_in_one_line(pairs: Path, tmp_path: Path, monkeypatch):
+    (tmp_path / "empty.txt").write_text("\n\n", "utf-8")
+    words = ("--out", tmp_path / "pairs", "--workers", 1, "--text", tmp_path / "empty.txt")
+    monkeypatch.setattr("text_uda.translate.apertium.shutil.which", lambda _: None)
+    assert "'eng-spa' is not installed" in str(call(PAIRS, monkeypatch, *words))
+    assert "'eng-xyz' is not installed" in str(call(PAIRS, monkeypatch, *words, "--pair", "eng-xyz"))
+    monkeypatch.setattr(PAIRS, "Apertium", Teacher)
+    assert "distill_pairs: " in (error := str(call(PAIRS, monkeypatch, *words))) and "\n" not in error
+    (tmp_path / "empty.txt").write_text("!\nscene\n", "utf-8")
+    assert "no sentence of two words" in str(call(PAIRS, monkeypatch, *words))
+    (tmp_path / "empty.txt").write_text("the scene scene\na scene\n", "utf-8")
+    assert "no pair is left to train on" in str(call(PAIRS, monkeypatch, *words))
+    missing = distil(monkeypatch, tmp_path, tmp_path, "eng-spa", "--steps", 1)
+    assert missing == f"distill_translator: {tmp_path} has no pairs.json: make it with distill_pairs.py"
+    other = distil(monkeypatch, pairs, tmp_path, "eng-fra", "--steps", 1)
+    assert other == "distill_translator: --direction eng-fra: the pairs are of eng-spa and spa-eng"
+    assert "has no pairs.json" in str(call(SCORE, monkeypatch, "--pairs", tmp_path, "--models", tmp_path))
+
+
+def test_the_loss_is_that_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 11, generator=generator, requires_grad=True)
+    targets, pad = torch.tensor([1, 2, 3, 10, 4, 10, 0]), 10
+    for smoothing in (0.0, 0.1):
+        ours = STUDENT._CrossEntropy.apply(logits, targets, pad, smoothing)
+        theirs = torch.nn.functional.cross_entropy(
+            logits, targets, ignore_index=pad, label_smoothing=smoothing, reduction="sum"
+        )
+        torch.testing.assert_close(ours, theirs)
+        gradients = [torch.autograd.grad(loss, logits)[0] for loss in (ours, theirs)]
+        torch.testing.assert_close(*gradients)
+
+
+def test_an_epoch_has_each_pair_once_within_the_budget():
+    rng = np.random.default_rng(0)
+    sides = [[np.full(rng.integers(1, 30), number) for number in range(200)] for _ in range(2)]
+    pairs = STUDENT.Pairs(sides, 999, "cpu", 128, 0)
+    for epoch in range(2):
+        seen = []
+        for step in range(epoch * len(pairs), (epoch + 1) * len(pairs)):
+            source, target, tokens = pairs.batch(step)
+            assert len(source) * max(source.shape[1], target.shape[1]) <= 128
+            assert tokens == int((target != 999).sum())
+            for row, ids in enumerate(source):
+                number = int(ids[0])
+                assert (ids[ids != 999] == number).sum() == len(sides[0][number])
+                assert (target[row][target[row] != 999] == number).sum() == len(sides[1][number])
+                seen.append(number)
+        assert sorted(seen) == list(range(200))
+    assert not torch.equal(pairs.batch(0)[0], pairs.batch(len(pairs))[0])
