@@ -97,10 +97,13 @@ def make_pairs(options: argparse.Namespace) -> None:
     rows = _sentences(options.text, options.sentences, languages[0])
     rows += _mixed([row for row in rows if row[2] == "train"], options.mixed)
     cache = Cache(options.out / "teacher")
-    print(f"{len(rows):,} sentences; at 200 a second there and back, {len(rows) / 12000 / options.workers:.0f} minutes")
+    print(
+        f"{len(rows):,} sentences; at 200 a second there and back, {len(rows) / 12000 / options.workers:.0f} minutes",
+        flush=True,
+    )
     sources = [source for source, _, _ in rows]
     with followed("translate", "sentences") as on_progress:
-        fill(cache, teacher, sources, workers=options.workers, batch_size=teacher.batch_size, progress=on_progress)
+        fill(cache, teacher, sources, workers=options.workers, batch_size=2048, progress=on_progress)
     dropped, kept = Counter[str](), []
     for (source, origin, split), [found] in zip(rows, lookup(cache, settings, sources), strict=True):
         assert found is not None and found.text is not None and found.pivot is not None
@@ -112,7 +115,9 @@ def make_pairs(options: argparse.Namespace) -> None:
             kept.append((split, origin, source, pivot, None if fault_back else _MARKS.sub("", found.text)))
     if not any(split == "train" for split, *_ in kept):
         raise DataError("no pair is left to train on: give more text, or raise --most-unknown")
-    columns = dict(zip(("split", "origin", "source", "pivot", "back"), map(list, zip(*kept, strict=True)), strict=True))
+    columns: dict[str, list[Any]] = dict(
+        zip(("split", "origin", "source", "pivot", "back"), map(list, zip(*kept, strict=True)), strict=True)
+    )
     _make_vocabulary(options.out, columns, options.vocabulary)
     with whole_file(options.out / "pairs.parquet") as unfinished:
         pq.write_table(pa.table(columns), unfinished, compression="zstd")

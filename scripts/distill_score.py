@@ -38,7 +38,7 @@ def main() -> None:
 def score(options: argparse.Namespace) -> None:
     there = _pair(options.pairs)
     try:
-        from sacrebleu import corpus_bleu, corpus_chrf
+        from sacrebleu import corpus_bleu, corpus_chrf  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingPartError("BLEU and chrF need sacrebleu: pip install sacrebleu") from error
     models = [options.models / direction for direction in (there, "-".join(reversed(there.split("-"))))]

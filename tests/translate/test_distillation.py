@@ -71,7 +71,18 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text("\n".join(SENTENCES), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PAIRS, "Apertium", Teacher)
-        words = ("--out", folder / "pairs", "--text", folder / "text.txt", "--workers", 1, "--vocabulary", 400)
+        words = (
+            "--out",
+            folder / "pairs",
+            "--text",
+            folder / "text.txt",
+            "--workers",
+            1,
+            "--vocabulary",
+            400,
+            "--mixed",
+            0.2,
+        )
         assert call(PAIRS, patch, *words) is None
     return folder / "pairs"
 
@@ -92,6 +103,8 @@ def test_pairs_are_the_teachers_translations(pairs: Path):
     trained = {row["source"] for row in rows if row["split"] == "train"}
     assert trained.isdisjoint(row["source"] for row in rows if row["split"] != "train")
     assert any("XQ1" in sentence for sentence in trained)  # a stand-in is no unknown word
+    mixed = [row["source"] for row in rows if row["origin"].startswith("mixed")]
+    assert 0 < len(mixed) <= 0.2 * len(SENTENCES) and not set(mixed) & set(SENTENCES)
     record = json.loads((pairs / "pairs.json").read_text("utf-8"))
     assert record["pair"] == "eng-spa" and record["languages"] == ["en", "es"]
 
