@@ -95,7 +95,9 @@ def make_pairs(options: argparse.Namespace) -> None:
     settings = teacher.settings()  # first: it says what is not installed
     languages = [two_letters(code.split("_")[0]) for code in there.split("-")]
     rows = _sentences(options.text, options.sentences, languages[0])
-    rows += _mixed([row for row in rows if row[2] == "train"], options.mixed)
+    known = {sentence for sentence, _, _ in rows}
+    mixed = _mixed([row for row in rows if row[2] == "train"], options.mixed)
+    rows += [row for row in mixed if row[0] not in known]
     cache = Cache(options.out / "teacher")
     print(
         f"{len(rows):,} sentences; at 200 a second there and back, {len(rows) / 12000 / options.workers:.0f} minutes",

