@@ -28,7 +28,7 @@ import sentencepiece
 
 from text_uda import load
 from text_uda.data.named import EMBEDDED
-from text_uda.errors import DataError, UserError
+from text_uda.errors import DataError, SettingsError, UserError
 from text_uda.keyed_random import Draws, Key, keyed_generator, keyed_seed
 from text_uda.progress import followed
 from text_uda.text.language import two_letters
@@ -37,7 +37,7 @@ from text_uda.text.sentences import split_sentences
 from text_uda.text.typography import plain
 from text_uda.text.wordnet import read
 from text_uda.translate.apertium import Apertium
-from translation_cache import Cache, Job, Paraphrase, fill, lookup
+from translation_cache import Cache, CacheError, Job, Paraphrase, fill, lookup
 from translation_cache.atomic import whole_file, write_whole
 
 STAND_INS = 9  # pieces of the vocabulary, XQ1 to XQ9
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of the teacher (default: 2)")
     try:
         make_pairs(parser.parse_args())
-    except UserError as error:
+    except (UserError, CacheError) as error:
         sys.exit(f"distill_pairs: {error}")
 
 
@@ -90,6 +90,10 @@ class RoundTrip(Job):
 
 def make_pairs(options: argparse.Namespace) -> None:
     """Write pairs.parquet, shared.spm, vocab.json and pairs.json into OUT; OUT/teacher is the teacher's cache."""
+    if not (options.workers > 0 and options.vocabulary > 0 and options.mixed >= 0 and 0 <= options.most_unknown <= 1):
+        raise SettingsError("--workers and --vocabulary are above 0, --mixed is at least 0, --most-unknown from 0 to 1")
+    if options.sentences is not None and options.sentences < 1:
+        raise SettingsError(f"--sentences {options.sentences}: give 1 or more")
     there, back = options.pair, "-".join(reversed(options.pair.split("-")))
     teacher = RoundTrip(*(Apertium(direction, mark_unknown=True) for direction in (there, back)))
     settings = teacher.settings()  # first: it says what is not installed

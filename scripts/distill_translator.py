@@ -47,11 +47,14 @@ END = 0
 MOST_TOKENS = 200  # of a sentence that is trained on
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
 SMOOTHING = 0.1
+POSITIVE = "steps minutes batch_tokens learning_rate width encoder_layers decoder_layers evaluations".split()
 
 
 def main() -> None:
     try:
         train(_options())
+    except torch.OutOfMemoryError:
+        sys.exit("distill_translator: a batch does not fit in the memory of the GPU: lower --batch-tokens, and rerun")
     except UserError as error:
         sys.exit(f"distill_translator: {error}")
 
@@ -86,6 +89,13 @@ def train(options: argparse.Namespace) -> None:
     elif not torch.cuda.is_available():
         raise SettingsError("--device cuda: torch sees no GPU here")
     folder, model_folder = options.out / f"{options.direction}.training", options.out / options.direction
+    for name in POSITIVE:
+        if (value := getattr(options, name)) is not None and not value > 0:
+            raise SettingsError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+    if options.width % 32 or not 0 <= options.dropout < 1:
+        raise SettingsError(f"--width {options.width} --dropout {options.dropout}: give a multiple of 32, and 0 to 1")
+    if model_folder.exists() and not (folder / "settings.json").exists():
+        raise SettingsError(f"{model_folder} is not of a run of this script: choose another --out")
     pairs, dev, languages, vocabulary = _read_pairs(options)
     settings = _settings(options, folder, vocabulary, pairs)
     if (model_folder / "config.json").exists():
@@ -99,23 +109,25 @@ def train(options: argparse.Namespace) -> None:
         f"{options.direction}: {student.parameters / 1e6:.1f} million parameters, {settings['precision']}, from step "
         f"{done:,} to {steps:,}, {len(pairs):,} steps an epoch", flush=True,
     )  # fmt: skip
-    stopwatch, since = Stopwatch(elapsed), elapsed.seconds
+    stopwatch = Stopwatch(elapsed)
     total, tokens, first = torch.zeros((), device=options.device), 0, done
     for step in range(done, steps):
         loss, count = student.update(step, pairs)
         total, tokens = total + loss, tokens + count
         if (step + 1) * options.evaluations // steps == step * options.evaluations // steps:
             continue
-        train_loss, seconds = float(total) / (step + 1 - first), stopwatch.elapsed().seconds
+        train_loss, now = float(total) / (step + 1 - first), stopwatch.elapsed()
+        seconds = now.seconds - elapsed.seconds
         dev_loss = student.evaluate(dev)
         if not math.isfinite(dev_loss):
             raise SettingsError(f"the loss is not finite at step {step + 1:,}: lower --learning-rate")
         curve.append({
-            "step": step + 1, "epochs": round((step + 1) / len(pairs), 2), "seconds": round(seconds, 1),
+            "step": step + 1, "epochs": round((step + 1) / len(pairs), 2), "seconds": round(now.seconds, 1),
             "train_loss": round(train_loss, 4), "dev_loss": round(dev_loss, 4),
-            "tokens_per_s": round(tokens / (seconds - since)),
+            "tokens_per_s": round(tokens / seconds),
+            "tokens_per_cpu_s": round(tokens / (now.cpu_seconds - elapsed.cpu_seconds)),
         })  # fmt: skip
-        left = (steps - step - 1) * (seconds - since) / (step + 1 - first) / 60
+        left = (steps - step - 1) * seconds / (step + 1 - first) / 60
         print(json.dumps(curve[-1] | {"minutes_left": round(left, 1)}), flush=True)
         if best is None or dev_loss < best.criterion:
             best = checkpoint.Best(dev_loss, step + 1, checkpoint.trained_weights(student.model))
@@ -124,7 +136,7 @@ def train(options: argparse.Namespace) -> None:
         checkpoint.save(
             folder / "checkpoints", student.model, student.optimizer, done=step + 1, best=best, elapsed=elapsed
         )
-        since, total, tokens, first = elapsed.seconds, torch.zeros_like(total), 0, step + 1
+        total, tokens, first = torch.zeros_like(total), 0, step + 1
     assert best is not None
     checkpoint.put_weights(student.model, best.weights)
     _write_model(student, model_folder, options, languages)
@@ -202,10 +214,11 @@ class Student:
 
     def __init__(self, settings: dict[str, Any], vocabulary: int, device: str) -> None:
         width, pad = settings["width"], vocabulary - 1
+        heads = width // (32 if width % 64 else 64)
         config = MarianConfig(
             vocab_size=vocabulary, d_model=width, encoder_layers=settings["encoder_layers"],
-            decoder_layers=settings["decoder_layers"], encoder_attention_heads=max(1, width // 64),
-            decoder_attention_heads=max(1, width // 64), encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width,
+            decoder_layers=settings["decoder_layers"], encoder_attention_heads=heads,
+            decoder_attention_heads=heads, encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width,
             max_position_embeddings=512, pad_token_id=pad, eos_token_id=END, decoder_start_token_id=pad,
             forced_eos_token_id=END, activation_function="swish", scale_embedding=True, dropout=settings["dropout"],
             init_std=width**-0.5, share_encoder_decoder_embeddings=True, tie_word_embeddings=True,
@@ -274,7 +287,7 @@ def _read_pairs(options: argparse.Namespace) -> tuple[Pairs, Pairs, list[str], i
                     side.append(tokens)
     if not all(sources for sources, _ in encoded.values()):
         raise DataError(f"{options.pairs} has no pairs of {options.direction} to train on and to evaluate with")
-    batch_tokens = options.batch_tokens or {"cpu": 2048, "cuda": 32768}[options.device]
+    batch_tokens = options.batch_tokens or BATCH_TOKENS[options.device]
     pad = vocabulary["<pad>"]
     train, dev = (Pairs(sides, pad, options.device, batch_tokens, options.seed) for sides in encoded.values())
     languages = record["languages"] if sides[0] == "source" else record["languages"][::-1]

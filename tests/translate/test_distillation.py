@@ -206,6 +206,11 @@ def test_what_is_refused_in_one_line(pairs: Path, tmp_path: Path, monkeypatch):
     assert "no pair is left to train on" in str(call(PAIRS, monkeypatch, *words))
     missing = distil(monkeypatch, tmp_path, tmp_path, "eng-spa", "--steps", 1)
     assert missing == f"distill_translator: {tmp_path} has no pairs.json: make it with distill_pairs.py"
+    for words in (("--steps", 0), ("--minutes", "nan"), ("--steps", 1, "--batch-tokens", -1)):
+        assert "above 0" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", *words))
+    assert "multiple of 32" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", "--steps", 1, "--width", 33))
+    (tmp_path / "eng-spa").mkdir()
+    assert "choose another --out" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", "--steps", 1, "--no-resume"))
     other = distil(monkeypatch, pairs, tmp_path, "eng-fra", "--steps", 1)
     assert other == "distill_translator: --direction eng-fra: the pairs are of eng-spa and spa-eng"
     assert "has no pairs.json" in str(call(SCORE, monkeypatch, "--pairs", tmp_path, "--models", tmp_path))
