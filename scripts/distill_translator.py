@@ -46,6 +46,8 @@ from translation_cache.file_digest import file_digest
 END = 0
 MOST_TOKENS = 200  # of a sentence that is trained on
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
+DROPOUT = {"cpu": 0.0, "cuda": 0.1}  # on a CPU there is time for few epochs
+ROWS = {"cpu": 256, "cuda": 8192}  # of logits at a time
 SMOOTHING = 0.1
 POSITIVE = "steps minutes batch_tokens learning_rate width encoder_layers decoder_layers evaluations".split()
 
@@ -73,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=256, help="default: 256; the inner layers are 4 times as wide")
     parser.add_argument("--encoder-layers", type=int, default=6, help="default: 6")
     parser.add_argument("--decoder-layers", type=int, default=2, help="default: 2")
-    parser.add_argument("--dropout", type=float, default=0.1, help="default: 0.1")
+    parser.add_argument("--dropout", type=float, help="default: 0, on cuda 0.1")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 where fast")
     parser.add_argument("--weights", choices=("float32", "float16"), default="float32", help="of the file that is left")
     parser.add_argument("--evaluations", type=int, default=20, help="and checkpoints, at equal distances (default: 20)")
@@ -89,6 +91,8 @@ def train(options: argparse.Namespace) -> None:
     elif not torch.cuda.is_available():
         raise SettingsError("--device cuda: torch sees no GPU here")
     folder, model_folder = options.out / f"{options.direction}.training", options.out / options.direction
+    if options.dropout is None:
+        options.dropout = DROPOUT[options.device]
     for name in POSITIVE:
         if (value := getattr(options, name)) is not None and not value > 0:
             raise SettingsError(f"--{name.replace('_', '-')} {value}: give a number above 0")
@@ -185,28 +189,39 @@ class Pairs:
         return torch.where(within, ids, self._pad)
 
 
-class _CrossEntropy(torch.autograd.Function):
-    """Label-smoothed cross entropy (Szegedy et al. 2016, arXiv 1512.00567), summed over the tokens that are no padding.
+class _HeadLoss(torch.autograd.Function):
+    """Label-smoothed cross entropy (Szegedy et al. 2016, arXiv 1512.00567) of hidden @ weight.T, summed over tokens.
 
-    Its gradient, softmax - (1 - e) onehot - e / V, is computed in place with the loss. That of torch's cross_entropy
-    adds two matrices of all logits, which took a sixth of a step on a CPU.
+    Logits and their gradient, softmax - (1 - e) onehot - e / V, exist for some rows at a time: those of a whole batch
+    are matrices that a CPU reads and writes from memory a dozen times.
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, pad: int, smoothing: float) -> Tensor:  # (N, V), (N,)
-        log_p = logits.float().log_softmax(dim=-1)
-        real = targets != pad
-        at_target = log_p.gather(1, targets[:, None]).squeeze(1)
-        loss = -((1 - smoothing) * at_target + smoothing * log_p.mean(dim=1)) * real
-        if ctx.needs_input_grad[0]:
-            gradient = log_p.exp_().sub_(smoothing / logits.shape[1])
-            gradient.scatter_add_(1, targets[:, None], gradient.new_full((len(targets), 1), smoothing - 1))
-            ctx.save_for_backward(gradient.mul_(real[:, None]).to(logits.dtype))
-        return loss.sum()
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, pad: int, smoothing: float, dtype: torch.dtype
+    ) -> Tensor:  # (N, D), (V, D), (N,)
+        inputs, factors, total = hidden.to(dtype), weight.to(dtype), hidden.new_zeros((), dtype=torch.float32)
+        of_hidden, of_weight = torch.empty_like(inputs), torch.zeros_like(weight)
+        for rows in torch.arange(len(targets)).split(ROWS[hidden.device.type]):
+            part = slice(int(rows[0]), int(rows[-1]) + 1)
+            log_p = (inputs[part] @ factors.t()).float().log_softmax(dim=-1)
+            at, real = targets[part, None], targets[part, None] != pad
+            loss = (1 - smoothing) * log_p.gather(1, at) + smoothing * log_p.mean(dim=1, keepdim=True)
+            total -= (loss * real).sum()
+            if any(ctx.needs_input_grad):
+                gradient = log_p.exp_().sub_(smoothing / len(weight))
+                gradient.scatter_add_(1, at, torch.full_like(loss, smoothing - 1))
+                gradient = gradient.mul_(real).to(dtype)
+                torch.mm(gradient, factors, out=of_hidden[part])
+                of_weight += gradient.t() @ inputs[part]
+        ctx.save_for_backward(of_hidden, of_weight)
+        ctx.dtype = hidden.dtype
+        return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return ctx.saved_tensors[0].mul_(gradients[0]), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        of_hidden, of_weight = ctx.saved_tensors
+        return of_hidden.to(ctx.dtype) * gradients[0], of_weight * gradients[0], None, None, None, None
 
 
 class Student:
@@ -236,11 +251,13 @@ class Student:
         """Cross entropy a target token."""
         start = torch.full_like(target[:, :1], self.pad)
         with autocast(self.device, self.settings["precision"]):
-            logits = self.model(
+            hidden = self.model.model(
                 input_ids=source, attention_mask=source != self.pad,
                 decoder_input_ids=torch.cat([start, target[:, :-1]], dim=1), use_cache=False,
-            ).logits  # (B, T, V)  # fmt: skip
-        return _CrossEntropy.apply(logits.flatten(0, 1), target.flatten(), self.pad, smoothing) / tokens
+            ).last_hidden_state  # (B, T, D)  # fmt: skip
+        dtype = torch.bfloat16 if self.settings["precision"] == "bf16" else torch.float32
+        weight = self.model.lm_head.weight
+        return _HeadLoss.apply(hidden.flatten(0, 1), weight, target.flatten(), self.pad, smoothing, dtype) / tokens
 
     def update(self, step: int, pairs: Pairs) -> tuple[Tensor, int]:
         """(loss, target tokens) of one step of the optimizer; it depends on (seed, step) only."""
