@@ -162,7 +162,8 @@ def test_a_checkpoint_of_the_published_layout(pairs: Path, tmp_path: Path, monke
 
 
 def test_a_killed_training_comes_to_the_same_bytes(pairs: Path, tmp_path: Path, monkeypatch, capsys):
-    assert distil(monkeypatch, pairs, tmp_path / "whole", "eng-spa", "--steps", 12) is None
+    words = ("--steps", 12, "--dropout", 0.2)
+    assert distil(monkeypatch, pairs, tmp_path / "whole", "eng-spa", *words) is None
     evaluate, calls = STUDENT.Student.evaluate, list[int]()
 
     def killed_at_the_third(*arguments: Any) -> float:
@@ -174,16 +175,16 @@ def test_a_killed_training_comes_to_the_same_bytes(pairs: Path, tmp_path: Path, 
     with monkeypatch.context() as patch:
         patch.setattr(STUDENT.Student, "evaluate", killed_at_the_third)
         with pytest.raises(KeyboardInterrupt):
-            distil(patch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12)
+            distil(patch, pairs, tmp_path / "killed", "eng-spa", *words)
     assert not (tmp_path / "killed" / "eng-spa").exists()
-    differs = distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12, "--seed", 1)
+    differs = distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", *words, "--seed", 1)
     assert "is of a run with seed=0; choose another --out, or --no-resume" in str(differs)
     capsys.readouterr()
-    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12) is None
+    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", *words) is None
     assert "from step 6 to 12" in capsys.readouterr().out
     whole, resumed = (tmp_path / name / "eng-spa" / "model.safetensors" for name in ("whole", "killed"))
     assert resumed.read_bytes() == whole.read_bytes()
-    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", "--steps", 12) is None
+    assert distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", *words) is None
     assert "is finished; --no-resume starts again" in capsys.readouterr().out
 
 
