@@ -110,6 +110,20 @@ def test_pairs_are_the_teachers_translations(pairs: Path):
     assert record["pair"] == "eng-spa" and record["languages"] == ["en", "es"]
 
 
+def test_no_sentence_of_a_test_row_is_trained_on(monkeypatch):
+    test = set(SENTENCES[::2])
+    texts = [("reviews", sentence, sentence in test) for sentence in SENTENCES]
+    texts = [("others", f"{SENTENCES[0]} This one is new.", False), *texts]
+    monkeypatch.setattr(PAIRS, "_texts", lambda _: texts)
+    monkeypatch.setattr(PAIRS, "KEPT", 3)
+    monkeypatch.setattr(PAIRS, "STAND_IN_SHARE", 0.0)
+    of_split = {"train": [], "dev": [], "test": []}
+    for sentence, _, split in PAIRS._sentences(None, None, "en"):
+        of_split[split].append(sentence)
+    assert [len(of_split[split]) for split in ("train", "dev", "test")] == [126, 3, 3]
+    assert set(of_split["test"]) <= test and test.isdisjoint(of_split["train"] + of_split["dev"])
+
+
 @pytest.mark.parametrize(
     ("source", "marked", "fault"),
     [
