@@ -86,18 +86,8 @@ def _options() -> argparse.Namespace:
 
 def train(options: argparse.Namespace) -> None:
     """OUT/DIRECTION is the checkpoint, OUT/DIRECTION.training has settings.json, curve.json and checkpoints."""
-    if options.device == "cpu":
-        os.environ["ACCELERATE_USE_CPU"] = "1"  # for the choice of the precision
-    elif not torch.cuda.is_available():
-        raise SettingsError("--device cuda: torch sees no GPU here")
+    _check(options)
     folder, model_folder = options.out / f"{options.direction}.training", options.out / options.direction
-    if options.dropout is None:
-        options.dropout = DROPOUT[options.device]
-    for name in POSITIVE:
-        if (value := getattr(options, name)) is not None and not value > 0:
-            raise SettingsError(f"--{name.replace('_', '-')} {value}: give a number above 0")
-    if options.width % 32 or not 0 <= options.dropout < 1:
-        raise SettingsError(f"--width {options.width} --dropout {options.dropout}: give a multiple of 32, and 0 to 1")
     if model_folder.exists() and not (folder / "settings.json").exists():
         raise SettingsError(f"{model_folder} is not of a run of this script: choose another --out")
     pairs, dev, languages, vocabulary = _read_pairs(options)
@@ -146,6 +136,23 @@ def train(options: argparse.Namespace) -> None:
     _write_model(student, model_folder, options, languages)
     shutil.rmtree(folder / "checkpoints")
     print(f"{model_folder}: dev loss {best.criterion:.4f}, of step {best.step:,}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raises SettingsError if an option is out of range; sets the defaults of the device."""
+    if options.device == "cpu":
+        os.environ["ACCELERATE_USE_CPU"] = "1"  # for the choice of the precision
+    elif not torch.cuda.is_available():
+        raise SettingsError("--device cuda: torch sees no GPU here")
+    if options.dropout is None:
+        options.dropout = DROPOUT[options.device]
+    if options.batch_tokens is None:
+        options.batch_tokens = BATCH_TOKENS[options.device]
+    for name in POSITIVE:
+        if (value := getattr(options, name)) is not None and not value > 0:
+            raise SettingsError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+    if options.width % 32 or not 0 <= options.dropout < 1:
+        raise SettingsError(f"--width {options.width} --dropout {options.dropout}: give a multiple of 32, and 0 to 1")
 
 
 class Pairs:
@@ -304,9 +311,8 @@ def _read_pairs(options: argparse.Namespace) -> tuple[Pairs, Pairs, list[str], i
                     side.append(tokens)
     if not all(sources for sources, _ in encoded.values()):
         raise DataError(f"{options.pairs} has no pairs of {options.direction} to train on and to evaluate with")
-    batch_tokens = options.batch_tokens or BATCH_TOKENS[options.device]
     pad = vocabulary["<pad>"]
-    train, dev = (Pairs(sides, pad, options.device, batch_tokens, options.seed) for sides in encoded.values())
+    train, dev = (Pairs(sides, pad, options.device, options.batch_tokens, options.seed) for sides in encoded.values())
     languages = record["languages"] if sides[0] == "source" else record["languages"][::-1]
     return train, dev, languages, len(vocabulary)
 
@@ -316,24 +322,22 @@ def _settings(options: argparse.Namespace, folder: Path, vocabulary: int, train:
     names = ("direction", "width", "encoder_layers", "decoder_layers", "dropout", "learning_rate", "seed", "device")
     settings = {name: getattr(options, name) for name in (*names, "batch_tokens", "minutes", "evaluations")}
     settings |= {"pairs": file_digest(options.pairs / "pairs.parquet")[:16], "precision": options.precision}
+    asked = settings if options.steps is None else settings | {"steps": options.steps}
     path = folder / "settings.json"
     if path.exists() and options.no_resume:
         shutil.rmtree(folder)
         shutil.rmtree(options.out / options.direction, ignore_errors=True)
     if path.exists():
         stored = _json(path)
-        asked = settings | ({} if options.steps is None else {"steps": options.steps})
         changes = [f"{name}={stored['asked'].get(name)}" for name in asked if stored["asked"].get(name) != asked[name]]
         if changes:
             raise SettingsError(f"{folder} is of a run with {', '.join(changes)}; choose another --out, or --no-resume")
         return stored["settings"]
-    asked = settings | ({} if options.steps is None else {"steps": options.steps})
-    precision = resolve_precision(options.precision, width=options.width)
-    settings |= {"precision": precision, "steps": options.steps or 10**6}
-    if options.steps is None:
-        seconds = _seconds_a_step(Student(settings, vocabulary, options.device), train)
-        settings["steps"] = max(options.evaluations, round(60 * options.minutes / seconds))
-        print(f"{seconds:.3f} s a step: {settings['steps']:,} steps in {options.minutes:g} minutes", flush=True)
+    settings |= {"precision": resolve_precision(options.precision, width=options.width), "steps": 10**6}
+    seconds = _seconds_a_step(Student(settings, vocabulary, options.device), train)
+    steps = options.steps or max(options.evaluations, round(60 * options.minutes / seconds))
+    print(f"{seconds:.3f} s a step: {steps:,} steps in {steps * seconds / 60:.1f} minutes", flush=True)
+    settings["steps"] = steps
     write_whole(path, json.dumps({"asked": asked, "settings": settings}, indent=1) + "\n")
     return settings
 

@@ -93,6 +93,7 @@ SMALL = ("--width", 32, "--encoder-layers", 1, "--decoder-layers", 1, "--batch-t
 
 
 def distil(monkeypatch: pytest.MonkeyPatch, pairs: Path, out: Path, direction: str, *words: object) -> str | None:
+    monkeypatch.setattr(STUDENT, "_seconds_a_step", lambda *_: 0.5)  # the measurement takes seconds
     return call(STUDENT, monkeypatch, "--pairs", pairs, "--direction", direction, "--out", out, *SMALL, *words)
 
 
@@ -203,7 +204,6 @@ def test_a_killed_training_comes_to_the_same_bytes(pairs: Path, tmp_path: Path, 
 
 
 def test_minutes_become_steps(pairs: Path, tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.setattr(STUDENT, "_seconds_a_step", lambda *_: 0.5)
     assert distil(monkeypatch, pairs, tmp_path, "eng-spa", "--minutes", 0.1) is None
     assert "0.500 s a step: 12 steps in 0.1 minutes" in capsys.readouterr().out
 
