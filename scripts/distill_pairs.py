@@ -1,6 +1,6 @@
 """Translate text by Apertium, there and back, for distill_translator.py: the pairs, and a vocabulary of both languages.
 
-    python scripts/distill_pairs.py --out pairs                        some 10 minutes on two cores; a rerun goes on
+    python scripts/distill_pairs.py --out pairs                        some 20 minutes on two cores; a rerun goes on
     python scripts/distill_pairs.py --out pairs --text reviews.csv more.txt
 
 It reads the embedded data sets, and WordNet's definitions and examples of all parts of speech; with --text other files
