@@ -1,8 +1,9 @@
 """Distil Apertium into a small MarianMT model: a neural translator where no model hub is in reach.
 
     python scripts/distill_pairs.py --out pairs
-    OMP_NUM_THREADS=1 python scripts/distill_translator.py --pairs pairs --direction eng-spa --out models --minutes 120 &
-    OMP_NUM_THREADS=1 python scripts/distill_translator.py --pairs pairs --direction spa-eng --out models --minutes 120
+    export OMP_NUM_THREADS=1    # a core for each direction
+    python scripts/distill_translator.py --pairs pairs --direction eng-spa --out models --minutes 120 &
+    python scripts/distill_translator.py --pairs pairs --direction spa-eng --out models --minutes 120; wait
     python scripts/distill_score.py --pairs pairs --models models
     text-uda paraphrase FILE --translator marian:models/eng-spa,models/spa-eng --sampling-temperature 0.9 --samples 2
 
