@@ -4,12 +4,13 @@
     python scripts/distill_pairs.py --out pairs --text reviews.csv more.txt
 
 It reads the embedded data sets, and WordNet's definitions and examples of all parts of speech; with --text other files
-or data sets instead. Sentences are split and protected as by `paraphrase`. A sentence of a test row is never trained
-on; up to 1,000 of each data set are kept for distill_score.py. A pair is left out if the teacher marks a word as not
-generated, if too many of its words are unknown, if it leaves the sentence as it is, or if the lengths differ by more
-than a factor of two. Of the training sentences, 5% get stand-ins for one or two words, which students learn to copy:
-URLs and names are translated as such. To them come sentences in which a sixth of the words are replaced by random ones
-(as in SwitchOut, Wang et al. 2018, arXiv 1808.07512): the teacher translates any text, and rare words get contexts.
+or data sets instead. Sentences are split and protected as by `paraphrase`. A sentence of a test row, or a near copy of
+one, is never trained on; up to 1,000 of each data set are kept for distill_score.py. A pair is left out if the teacher
+marks a word as not generated, if too many of its words are unknown, if it leaves the sentence as it is, or if one side
+has more than twice the words of the other, and two. Of the training sentences, 5% get stand-ins for one or two words,
+which students learn to copy: URLs and names are translated as such. To them come sentences in which a sixth of the
+words are replaced by random ones (as in SwitchOut, Wang et al. 2018, arXiv 1808.07512): the teacher translates any
+text, and rare words get contexts.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import sentencepiece
 
 from text_uda import load
 from text_uda.data.named import EMBEDDED
+from text_uda.data.near_copies import essence
 from text_uda.errors import DataError, SettingsError, UserError
 from text_uda.keyed_random import Draws, Key, keyed_generator, keyed_seed
 from text_uda.progress import followed
@@ -98,10 +100,12 @@ def make_pairs(options: argparse.Namespace) -> None:
     teacher = RoundTrip(*(Apertium(direction, mark_unknown=True) for direction in (there, back)))
     settings = teacher.settings()  # first: it says what is not installed
     languages = [two_letters(code.split("_")[0]) for code in there.split("-")]
-    rows = _sentences(options.text, options.sentences, languages[0])
-    known = {sentence for sentence, _, _ in rows}
+    if not options.text and languages[0] != "en":
+        raise SettingsError(f"--pair {there}: the embedded data sets are English; give other text (--text)")
+    rows, held_out = _sentences(options.text, options.sentences, languages[0])
+    known = {essence(sentence) for sentence, _, _ in rows} | held_out
     mixed = _mixed([row for row in rows if row[2] == "train"], options.mixed)
-    rows += [row for row in mixed if row[0] not in known]
+    rows += [row for row in mixed if essence(row[0]) not in known]
     cache = Cache(options.out / "teacher")
     print(
         f"{len(rows):,} sentences; at 200 a second there and back, {len(rows) / 12000 / options.workers:.0f} minutes",
@@ -110,42 +114,48 @@ def make_pairs(options: argparse.Namespace) -> None:
     sources = [source for source, _, _ in rows]
     with followed("translate", "sentences") as on_progress:
         fill(cache, teacher, sources, workers=options.workers, batch_size=2048, progress=on_progress)
-    dropped, kept = Counter[str](), []
+    dropped, lost, kept = Counter[str](), Counter[str](), []
     for (source, origin, split), [found] in zip(rows, lookup(cache, settings, sources), strict=True):
         assert found is not None and found.text is not None and found.pivot is not None
         pivot = _MARKS.sub("", found.pivot)
         fault = _fault(source, found.pivot, options.most_unknown)
         fault_back = fault or _fault(pivot, found.text, options.most_unknown)
         dropped.update({f"there: {fault}": fault is not None, f"back: {fault_back}": fault_back != fault})
+        lost[split] += fault_back is not None
         if fault is None:
             kept.append((split, origin, source, pivot, None if fault_back else _MARKS.sub("", found.text)))
+    held_out = {essence(pivot) for split, _, _, pivot, _ in kept if split != "train"}
+    all_pairs, kept = kept, [row for row in kept if row[0] != "train" or essence(row[3]) not in held_out]
+    dropped["there: translation of a held-out sentence"] = len(all_pairs) - len(kept)
     if not any(split == "train" for split, *_ in kept):
         raise DataError("no pair is left to train on: give more text, or raise --most-unknown")
     columns: dict[str, list[Any]] = dict(
         zip(("split", "origin", "source", "pivot", "back"), map(list, zip(*kept, strict=True)), strict=True)
     )
+    (options.out / "pairs.json").unlink(missing_ok=True)  # it says that the other files are whole
     _make_vocabulary(options.out, columns, options.vocabulary)
     with whole_file(options.out / "pairs.parquet") as unfinished:
         pq.write_table(pa.table(columns), unfinished, compression="zstd")
     counts = Counter(split for split, *_ in kept)
     record = {"pair": there, "languages": languages, "teacher": settings, "sentences": dict(counts),
-              "without": {reason: count for reason, count in dropped.most_common() if count}}  # fmt: skip
+              "without": {reason: count for reason, count in dropped.most_common() if count},
+              "test sentences without a round trip": lost["test"]}  # fmt: skip
     write_whole(options.out / "pairs.json", json.dumps(record, indent=1) + "\n")
     print(json.dumps(record["sentences"] | {"left out": record["without"]}))
 
 
-def _sentences(texts: list[str] | None, most: int | None, language: str) -> list[tuple[str, str, str]]:
-    """(sentence, origin, split) in the order of their hashes; split is train, dev or test."""
-    origin_of: dict[str, tuple[str, bool]] = {}
-    for origin, text, is_test in sorted(_texts(texts), key=lambda row: not row[2]):  # a sentence of a test row first
+def _sentences(texts: list[str] | None, most: int | None, language: str) -> tuple[list[tuple[str, str, str]], set[str]]:
+    """(sentence, origin, split) in the order of their hashes, split being train, dev or test; and the essences of all
+    sentences of test rows. Of near copies there is one, that of a test row first."""
+    copies: dict[str, tuple[str, str, bool]] = {}
+    for origin, text, is_test in sorted(_texts(texts), key=lambda row: not row[2]):
         for piece in split_sentences(text, language=language).sentences:
             sentence = plain(protect(piece).text)
             if len(sentence.split()) > 1 and not _MARKS.search(sentence):
-                origin_of.setdefault(sentence, (origin, is_test))
-    order = sorted(origin_of, key=lambda sentence: keyed_seed("distill", sentence))
+                copies.setdefault(essence(sentence), (sentence, origin, is_test))
+    order = sorted(copies.values(), key=lambda row: keyed_seed("distill", row[0]))
     rows, counts = list[tuple[str, str, str]](), Counter[str]()
-    for sentence in order:
-        origin, is_test = origin_of[sentence]
+    for sentence, origin, is_test in order:
         counts[kind := f"test {origin}" if is_test else "train"] += 1
         if is_test and counts[kind] <= KEPT:
             rows.append((sentence, origin, "test"))
@@ -154,7 +164,7 @@ def _sentences(texts: list[str] | None, most: int | None, language: str) -> list
             rows.append((sentence if is_dev else _with_stand_ins(sentence), origin, "dev" if is_dev else "train"))
     if not rows:
         raise DataError("the text has no sentence of two words or more")
-    return rows
+    return rows, {key for key, (_, _, is_test) in copies.items() if is_test}
 
 
 def _texts(names: list[str] | None) -> Iterator[tuple[str, str, bool]]:

@@ -13,10 +13,11 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
-from text_uda.errors import DataError, MissingPartError, UserError
+from text_uda.errors import DataError, MissingPartError, SettingsError, UserError
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.marian import Marian
 
@@ -36,7 +37,10 @@ def main() -> None:
 
 
 def score(options: argparse.Namespace) -> None:
-    there = _pair(options.pairs)
+    if options.sentences < 1 or options.round_trips < 0:
+        raise SettingsError("--sentences is above 0, --round-trips at least 0")
+    record = _record(options.pairs)
+    there = record["pair"]
     try:
         from sacrebleu import corpus_bleu, corpus_chrf  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -79,6 +83,7 @@ def score(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"figures": figures, "round_trips": trips}, ensure_ascii=False))
         return
+    print(f"Left out: {record['test sentences without a round trip']:,} of which the teacher makes no round trip.\n")
     print("| model | test sentences of | sentences | BLEU | chrF | same as the teacher's, % |")
     print("| --- | --- | --- | --- | --- | --- |")
     for line in figures:
@@ -87,9 +92,9 @@ def score(options: argparse.Namespace) -> None:
         print("", *(f"{name:>8}: {text}" for name, text in trip.items()), sep="\n")
 
 
-def _pair(folder: Path) -> str:
+def _record(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / "pairs.json").read_text("utf-8"))["pair"]
+        return json.loads((folder / "pairs.json").read_text("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{folder} has no pairs.json: make it with distill_pairs.py") from error
 

@@ -45,6 +45,7 @@ from translation_cache.atomic import whole_folder, write_whole
 from translation_cache.file_digest import file_digest
 
 END = 0
+VOCABULARY = ("shared.spm", "vocab.json")
 MOST_TOKENS = 200  # of a sentence that is trained on
 BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
 DROPOUT = {"cpu": 0.0, "cuda": 0.1}  # on a CPU there is time for few epochs
@@ -92,6 +93,7 @@ def train(options: argparse.Namespace) -> None:
     if model_folder.exists() and not (folder / "settings.json").exists():
         raise SettingsError(f"{model_folder} is not of a run of this script: choose another --out")
     pairs, dev, languages, vocabulary = _read_pairs(options)
+    pieces = {name: (options.pairs / name).read_bytes() for name in VOCABULARY}  # another run may replace the files
     settings = _settings(options, folder, vocabulary, pairs)
     if (model_folder / "config.json").exists():
         print(f"{model_folder} is finished; --no-resume starts again")
@@ -134,7 +136,7 @@ def train(options: argparse.Namespace) -> None:
         total, tokens, first = torch.zeros_like(total), 0, step + 1
     assert best is not None
     checkpoint.put_weights(student.model, best.weights)
-    _write_model(student, model_folder, options, languages)
+    _write_model(student, model_folder, options.weights, languages, pieces)
     shutil.rmtree(folder / "checkpoints")
     print(f"{model_folder}: dev loss {best.criterion:.4f}, of step {best.step:,}")
 
@@ -150,7 +152,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.batch_tokens is None:
         options.batch_tokens = BATCH_TOKENS[options.device]
     for name in POSITIVE:
-        if (value := getattr(options, name)) is not None and not value > 0:
+        if (value := getattr(options, name)) is not None and not 0 < value < math.inf:
             raise SettingsError(f"--{name.replace('_', '-')} {value}: give a number above 0")
     if options.width % 32 or not 0 <= options.dropout < 1:
         raise SettingsError(f"--width {options.width} --dropout {options.dropout}: give a multiple of 32, and 0 to 1")
@@ -276,6 +278,7 @@ class Student:
         with seeded_torch(keyed_seed("distill noise", self.settings["seed"], step) >> 65):
             loss = self.loss(source, target, tokens, SMOOTHING)
             loss.backward()
+        self.model.model.shared.weight.grad[self.pad] = 0  # the start token is a zero vector, as in published models
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -294,17 +297,21 @@ def _read_pairs(options: argparse.Namespace) -> tuple[Pairs, Pairs, list[str], i
     """The pairs to train on and those of the learning curve, the languages, and the size of the vocabulary."""
     if not (options.pairs / "pairs.json").exists():
         raise DataError(f"{options.pairs} has no pairs.json: make it with distill_pairs.py")
-    record, vocabulary = _json(options.pairs / "pairs.json"), _json(options.pairs / "vocab.json")
+    try:
+        record, vocabulary = _json(options.pairs / "pairs.json"), _json(options.pairs / "vocab.json")
+        table = pq.read_table(options.pairs / "pairs.parquet")
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(options.pairs / "shared.spm"))
+    except (OSError, ValueError, RuntimeError) as error:  # the last of sentencepiece
+        raise DataError(f"{options.pairs} is not whole: make it again with distill_pairs.py ({error})") from error
     there = record["pair"]
     directions = {there: ("source", "pivot"), "-".join(reversed(there.split("-"))): ("pivot", "back")}
     if options.direction not in directions:
         raise SettingsError(f"--direction {options.direction}: the pairs are of {' and '.join(directions)}")
     sides = directions[options.direction]
-    table = pq.read_table(options.pairs / "pairs.parquet", columns=["split", *sides]).to_pydict()
-    pieces = sentencepiece.SentencePieceProcessor(model_file=str(options.pairs / "shared.spm"))
+    rows = table.select(["split", *sides]).to_pydict()
     ids = np.array([vocabulary[pieces.id_to_piece(number)] for number in range(pieces.get_piece_size())])
     encoded: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {"train": ([], []), "dev": ([], [])}
-    for split, source, target in zip(table["split"], *(table[side] for side in sides), strict=True):
+    for split, source, target in zip(rows["split"], *(rows[side] for side in sides), strict=True):
         if split in encoded and target is not None:
             pair = [np.append(ids[pieces.encode(text)], END) for text in (source, target)]
             if max(map(len, pair)) <= MOST_TOKENS:
@@ -322,7 +329,8 @@ def _settings(options: argparse.Namespace, folder: Path, vocabulary: int, train:
     """What decides the weights: that of the run in the folder, else new, with the steps that take --minutes."""
     names = ("direction", "width", "encoder_layers", "decoder_layers", "dropout", "learning_rate", "seed", "device")
     settings = {name: getattr(options, name) for name in (*names, "batch_tokens", "minutes", "evaluations")}
-    settings |= {"pairs": file_digest(options.pairs / "pairs.parquet")[:16], "precision": options.precision}
+    digests = {name: file_digest(options.pairs / name)[:16] for name in ("pairs.parquet", *VOCABULARY)}
+    settings |= {"pairs": digests, "precision": options.precision}
     asked = settings if options.steps is None else settings | {"steps": options.steps}
     path = folder / "settings.json"
     if path.exists() and options.no_resume:
@@ -355,9 +363,9 @@ def _seconds_a_step(student: Student, train: Pairs) -> float:
     return seconds / (step - first)
 
 
-def _write_model(student: Student, folder: Path, options: argparse.Namespace, languages: list[str]) -> None:
+def _write_model(student: Student, folder: Path, weights: str, languages: list[str], pieces: dict[str, bytes]) -> None:
     """The files of a published MarianMT checkpoint."""
-    model = student.model.eval().to("cpu", getattr(torch, options.weights))
+    model = student.model.eval().to("cpu", getattr(torch, weights))
     model.generation_config = GenerationConfig(
         max_length=512, num_beams=1, eos_token_id=END, forced_eos_token_id=END, pad_token_id=student.pad,
         decoder_start_token_id=student.pad, bad_words_ids=[[student.pad]],
@@ -369,9 +377,8 @@ def _write_model(student: Student, folder: Path, options: argparse.Namespace, la
     }  # fmt: skip
     with whole_folder(folder, replace=True) as unfinished:
         model.save_pretrained(unfinished)
-        for name in ("source.spm", "target.spm"):
-            shutil.copyfile(options.pairs / "shared.spm", unfinished / name)
-        shutil.copyfile(options.pairs / "vocab.json", unfinished / "vocab.json")
+        for name, source in (("source.spm", "shared.spm"), ("target.spm", "shared.spm"), ("vocab.json", "vocab.json")):
+            (unfinished / name).write_bytes(pieces[source])
         (unfinished / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=1) + "\n", "utf-8")
 
 

@@ -1,6 +1,7 @@
 """The scripts that distil a teacher into MarianMT models: from a text to translations, with a teacher of two rules."""
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,6 +16,7 @@ import pytest
 import torch
 from transformers import MarianMTModel, MarianTokenizer
 
+from text_uda.data.near_copies import essence
 from text_uda.translate.ctranslate2 import CTranslate2
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
@@ -39,7 +41,7 @@ PAIRS, STUDENT, SCORE = (load_script(f"distill_{name}") for name in ("pairs", "t
 
 @dataclass(frozen=True)
 class Teacher:
-    """Appends a letter to each word, and takes it away on the way back; it knows no `scene`."""
+    """Writes ö for o, and o for ö on the way back; it knows no `scene`."""
 
     direction: str
     mark_unknown: bool = False
@@ -119,10 +121,13 @@ def test_no_sentence_of_a_test_row_is_trained_on(monkeypatch):
     monkeypatch.setattr(PAIRS, "KEPT", 3)
     monkeypatch.setattr(PAIRS, "STAND_IN_SHARE", 0.0)
     of_split = {"train": [], "dev": [], "test": []}
-    for sentence, _, split in PAIRS._sentences(None, None, "en"):
+    texts += [("others", SENTENCES[2].upper().replace(".", " !!"), False)]  # a near copy of a test sentence
+    rows, held_out = PAIRS._sentences(None, None, "en")
+    for sentence, _, split in rows:
         of_split[split].append(sentence)
     assert [len(of_split[split]) for split in ("train", "dev", "test")] == [126, 3, 3]
     assert set(of_split["test"]) <= test and test.isdisjoint(of_split["train"] + of_split["dev"])
+    assert held_out == {essence(sentence) for sentence in test}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +159,10 @@ def test_a_checkpoint_of_the_published_layout(pairs: Path, tmp_path: Path, monke
     folder, sentences = str(tmp_path / "eng-spa"), [row["source"] for row in test]
     translations = Marian(folder)(sentences, [0] * len(sentences))
     ours = [translation.text for translation in translations]
+    assert all(ours) and len({*ours}) > 2
     tokenizer, model = MarianTokenizer.from_pretrained(folder), MarianMTModel.from_pretrained(folder, dtype="float32")
+    start: Any = model.get_input_embeddings().weight
+    assert not start[model.config.decoder_start_token_id].any()  # as CTranslate2 has it
     for sentence, translation in zip(sentences, translations, strict=True):
         ids: Any = model.generate(**tokenizer([sentence], return_tensors="pt"), max_length=120)  # type: ignore[operator]
         theirs = tokenizer.decode(ids[0], skip_special_tokens=True)
@@ -166,11 +174,19 @@ def test_a_checkpoint_of_the_published_layout(pairs: Path, tmp_path: Path, monke
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     assert "pip install sacrebleu" in str(call(SCORE, monkeypatch, *score))
     figure = SimpleNamespace(score=87.65)
-    fake = SimpleNamespace(corpus_bleu=lambda ours, teachers: figure, corpus_chrf=lambda ours, teachers: figure)
+
+    def scored(ours: list[str], teachers: list[list[str]]) -> SimpleNamespace:
+        references.append((ours, teachers))
+        return figure
+
+    references: list[tuple[list[str], list[list[str]]]] = []
+    fake = SimpleNamespace(corpus_bleu=scored, corpus_chrf=scored)
     monkeypatch.setitem(sys.modules, "sacrebleu", fake)
     capsys.readouterr()
     assert call(SCORE, monkeypatch, *score) is None
     output = capsys.readouterr().out
+    assert (ours, [[row["pivot"] for row in test]]) in references
+    assert "Left out: 0 of which" in output
     assert f"| spa-eng | all | {len(test)} | 87.7 | 87.7 |" in output and output.count("  source: ") == 2
     assert call(SCORE, monkeypatch, *score, "--json") is None
     assert json.loads(capsys.readouterr().out)["round_trips"][0]["source"] == sentences[0]
@@ -192,6 +208,11 @@ def test_a_killed_training_comes_to_the_same_bytes(pairs: Path, tmp_path: Path, 
         with pytest.raises(KeyboardInterrupt):
             distil(patch, pairs, tmp_path / "killed", "eng-spa", *words)
     assert not (tmp_path / "killed" / "eng-spa").exists()
+    renumbered = tmp_path / "renumbered"
+    shutil.copytree(pairs, renumbered)
+    (renumbered / "vocab.json").write_text(json.dumps(json.loads((pairs / "vocab.json").read_text("utf-8")), indent=1))
+    other = distil(monkeypatch, renumbered, tmp_path / "killed", "eng-spa", *words)
+    assert "is of a run with pairs=" in str(other)
     differs = distil(monkeypatch, pairs, tmp_path / "killed", "eng-spa", *words, "--seed", 1)
     assert "is of a run with seed=0; choose another --out, or --no-resume" in str(differs)
     capsys.readouterr()
@@ -222,9 +243,16 @@ def test_what_is_refused_in_one_line(pairs: Path, tmp_path: Path, monkeypatch):
     assert "no pair is left to train on" in str(call(PAIRS, monkeypatch, *words))
     missing = distil(monkeypatch, tmp_path, tmp_path, "eng-spa", "--steps", 1)
     assert missing == f"distill_translator: {tmp_path} has no pairs.json: make it with distill_pairs.py"
-    for words in (("--steps", 0), ("--minutes", "nan"), ("--steps", 1, "--batch-tokens", -1)):
+    for words in (("--steps", 0), ("--minutes", "nan"), ("--minutes", "inf"), ("--steps", 1, "--batch-tokens", -1)):
         assert "above 0" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", *words))
     assert "multiple of 32" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", "--steps", 1, "--width", 33))
+    for name in ("pairs.parquet", "vocab.json", "shared.spm", "pairs.json"):
+        damaged = tmp_path / f"damaged-{name}"
+        shutil.copytree(pairs, damaged)
+        (damaged / name).write_bytes((pairs / name).read_bytes()[:-9])
+        assert "is not whole" in (error := str(distil(monkeypatch, damaged, tmp_path, "eng-spa", "--steps", 1)))
+        assert "\n" not in error
+    assert "are English" in str(call(PAIRS, monkeypatch, "--out", tmp_path / "pairs", "--pair", "spa-eng"))
     (tmp_path / "eng-spa").mkdir()
     assert "choose another --out" in str(distil(monkeypatch, pairs, tmp_path, "eng-spa", "--steps", 1, "--no-resume"))
     other = distil(monkeypatch, pairs, tmp_path, "eng-fra", "--steps", 1)
