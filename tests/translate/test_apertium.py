@@ -42,6 +42,15 @@ def test_it_translates():
 
 
 @installed
+def test_unknown_words_are_marked_on_request():
+    plain, marked = Apertium("eng-spa"), Apertium("eng-spa", mark_unknown=True)
+    texts = [translate(["A frobnicated house."], [0])[0].text for translate in (plain, marked)]
+    assert "frobnicated" in texts[0] and "*" not in texts[0]
+    assert texts[1].replace("*", "") == texts[0] and "*frobnicated" in texts[1]
+    assert marked.settings() == plain.settings() | {"mark_unknown": True}
+
+
+@installed
 @pytest.mark.parametrize("direction", ["eng-spa", "spa-eng"])
 def test_a_sentence_does_not_depend_on_those_around_it(direction):
     translate = Apertium(direction)

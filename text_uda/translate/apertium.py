@@ -41,6 +41,9 @@ class Apertium:
     direction: str
     share: WorkerShare = field(default_factory=WorkerShare, kw_only=True, compare=False, repr=False)
     """Of the machine; it changes no translation."""
+    mark_unknown: bool = field(default=False, kw_only=True)
+    """Whether a word that Apertium does not know begins with `*`, one without translation with `@`, and one without the
+    inflected form with `#`, as in the command `apertium`."""
 
     draws = 1
     block = 256
@@ -53,7 +56,8 @@ class Apertium:
             )
 
     def settings(self) -> dict[str, Any]:
-        return {"engine": "apertium", "direction": self.direction, "release": _release(self.direction)}
+        marks = {"mark_unknown": True} if self.mark_unknown else {}
+        return {"engine": "apertium", "direction": self.direction, "release": _release(self.direction)} | marks
 
     def __call__(self, sentences: Sequence[str], draws: Sequence[int] = ()) -> list[Translation]:
         """Raises MissingPartError if Apertium or the language pair is not installed, or if its output lacks a line."""
@@ -71,7 +75,7 @@ class Apertium:
         return [translation_of[sentence] for sentence in sentences]
 
     def _translate(self, sentences: list[str]) -> list[Translation]:
-        stages = _stages(self.direction)
+        stages = _stages(self.direction, mark_unknown=self.mark_unknown)
         tagger = next((index for index, stage in enumerate(stages) if stage[0] == "apertium-tagger"), len(stages) - 1)
         segments = [_escape(sentence) for sentence in sentences]
         segments = _run(stages[:tagger], segments)
@@ -133,8 +137,8 @@ def _pipe(stages: list[list[str]], segments: list[bytes]) -> subprocess.Complete
     return done
 
 
-def _stages(direction: str) -> list[list[str]]:
-    """The commands in the mode file of a direction, with options that leave unknown words unmarked."""
+def _stages(direction: str, *, mark_unknown: bool = False) -> list[list[str]]:
+    """The commands in the mode file of a direction, with options that mark unknown words or leave them unmarked."""
     path = MODES / f"{direction}.mode"
     if shutil.which("apertium") is None or not path.exists():
         modes = sorted(mode.stem for mode in MODES.glob("*.mode"))
@@ -144,7 +148,7 @@ def _stages(direction: str) -> list[list[str]]:
             f"apertium-{direction}, or the package with the languages in the other order; or choose "
             "--translator marian:FORWARD,BACK"
         )
-    options = {"$1": ["-n"], "$2": []}
+    options = {"$1": ["-g" if mark_unknown else "-n"], "$2": []}
     return [
         [part for word in shlex.split(stage) for part in options.get(word, [word])]
         for stage in path.read_text("utf-8").strip().split("|")
