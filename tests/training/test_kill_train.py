@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["uda", "joint", "fusion"])
+@pytest.mark.parametrize("method", ["uda", "joint"])
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_bytes(method):
     """It is killed at least once where a checkpoint is there, or is written, so that one is read."""
     command = [sys.executable, "scripts/kill_train.py", "--rounds", "1", "--seed", "1", "--method", method, "--json"]
