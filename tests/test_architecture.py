@@ -24,6 +24,7 @@ LAYERS = [
         "ranges",
         "lazy_imports",
         "hub_connection",
+        "checkpoint_identity",
         "runs.file_names",
         "model.cuda",
     },

@@ -35,7 +35,11 @@ def why_local(name: str) -> str:
 
 
 def loading_options(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """The options of each `from_pretrained`: no code of others runs, and nothing is fetched for a local folder."""
+    """The options of each `from_pretrained`: no code of others runs, and nothing is fetched for a local folder.
+
+    transformers is kept from having the hub convert a `pytorch_model.bin`, which it asks for in a thread that goes on.
+    """
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # there is no other switch
     return {"trust_remote_code": False, "local_files_only": is_local(name)}
 
 

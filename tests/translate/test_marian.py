@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from text_uda import checkpoint_identity
 from text_uda.errors import SettingsError
 from text_uda.translate import marian, marian_checkpoint
 from text_uda.translate.batching import Budget
@@ -125,7 +126,7 @@ def test_settings_name_the_weights_and_everything_set(tiny_marian: Path, tmp_pat
     copy = shutil.copytree(tiny_marian, tmp_path / tiny_marian.name)
     assert Marian(str(copy)).settings() == settings, "where a folder lies decides nothing"
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-4] + b"\0\0\0\1")
-    marian_checkpoint._revision.cache_clear()
+    checkpoint_identity._digest.cache_clear()
     assert Marian(str(copy)).settings()["revision"] != settings["revision"]
 
 

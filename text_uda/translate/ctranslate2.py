@@ -81,12 +81,12 @@ class CTranslate2:
         if not rows:
             return translations
         budget = _budget(self.model, self.precision, *_device(self.share))
-        to_tokens = vocabulary.tokenizer.convert_ids_to_tokens
+        names, number_of = vocabulary.source_tokens, vocabulary.target_numbers
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
             caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
 
             def translate(numbers: list[int], most: int) -> list[Any]:
-                tokens = [to_tokens(sources[rows[number]].tokens) for number in numbers]
+                tokens = [[names[token] for token in sources[rows[number]].tokens] for number in numbers]
                 with budget.exclusive():
                     return translator.translate_batch(tokens, **self._options(most))
 
@@ -108,7 +108,7 @@ class CTranslate2:
                 for number, result in zip(batch, results, strict=True):
                     row, cap = rows[number], caps[number]
                     hypothesis = draws[row] % self.decoding.beams
-                    ids: Any = vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[hypothesis])
+                    ids = [number_of[token] for token in result.hypotheses[hypothesis]]
                     ended = vocabulary.tokenizer.eos_token_id in ids[:cap]
                     score = result.scores[hypothesis]
                     translations[row] = vocabulary.translation(ids[:cap], score, ended, cut=sources[row].cut)
@@ -153,20 +153,18 @@ class CTranslate2:
 
     def _folder(self) -> Path:
         """The folder of the converted model, one per revision; converts the model if it is missing."""
-        library, identity = _library(), marian_checkpoint.identity(self.model)
+        identity = marian_checkpoint.identity(self.model)
         name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
         folder = home() / "ctranslate2" / name
 
-        def convert(unfinished: Path) -> None:
-            try:
-                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
-                converter.convert(str(unfinished), quantization=self.precision, force=True)
-            except Exception as error:  # any exception of transformers or safetensors on broken files
-                reason = reason_of(error)
-                raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
+        def make(unfinished: Path) -> None:
+            from text_uda.translate.ctranslate2_conversion import convert
+
+            model, vocabulary = marian_checkpoint.load_model(self.model), marian_checkpoint.vocabulary(self.model)
+            convert(self.model, model, vocabulary, unfinished, self.precision)
 
         if folder not in _checked:
-            checked_folder.load_or_make(folder, convert)
+            checked_folder.load_or_make(folder, make)
             _checked.add(folder)
         return folder
 
@@ -230,7 +228,6 @@ def _has_cublas() -> bool:
 def _library() -> Any:
     try:
         import ctranslate2
-        import ctranslate2.converters
     except ImportError as error:
         raise MissingPartError(
             "the translator `ctranslate2` needs its package: pip install 'text-uda[ctranslate2]'"
