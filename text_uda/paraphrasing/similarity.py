@@ -8,7 +8,7 @@ store that training reads.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from text_uda.cache_dir import home
+from text_uda.distributed import is_main
 from text_uda.errors import UserError
 from text_uda.model.cuda import default_device
 from text_uda.model.encoder_content import encoder_digest
@@ -76,10 +77,9 @@ class Similarity:
         if not missing:
             return
         done = 0
-        with followed(f"similarity ({self.encoder})", "pairs") as on_progress:
+        with followed(f"similarity ({self.encoder})", "pairs", shown=is_main()) as on_progress:
             for pairs in blocks:
-                on_progress(done, missing)
-                done += self._add(pairs)
+                done += self._add(pairs, lambda count, done=done: on_progress(done + count, missing))
             on_progress(missing, missing)
 
     def of(self, pairs: Sequence[Pair]) -> np.ndarray:
@@ -97,15 +97,19 @@ class Similarity:
         missing = np.flatnonzero(np.isnan(self.known(pairs)))
         return list(dict.fromkeys(pairs[index] for index in missing.tolist()))
 
-    def _add(self, pairs: Sequence[Pair]) -> int:
-        """Compute the new ones, and return how many."""
+    def _add(self, pairs: Sequence[Pair], on_done: Callable[[int], None] = lambda _: None) -> int:
+        """Compute the new ones, and return how many.
+
+        Args:
+            on_done: called with the number of pairs that are done.
+        """
         pairs = self._new(pairs)
         if not pairs:
             return 0
         self._write_note()
-        features = self._frozen.rows([text for pair in pairs for text in pair]).values.unflatten(
-            0, (-1, 2)
-        )  # (N, 2, D)
+        texts = [text for pair in pairs for text in pair]
+        rows = self._frozen.rows(texts, progress=lambda done, total: on_done(done * len(pairs) // total))
+        features = rows.values.unflatten(0, (-1, 2))  # (N, 2, D)
         self._store.add(_keys(pairs), cosine_similarity(features[:, 0], features[:, 1], dim=-1)[:, None])
         return len(pairs)
 

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
 from text_uda.checkpoint_identity import checkpoint_identity
-from text_uda.errors import SettingsError, reason_of
+from text_uda.errors import SettingsError, listed, reason_of
 from text_uda.hub_connection import hub_may_answer, is_local, loading_options, missing_folder
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_layout import (
@@ -118,7 +118,7 @@ def vocabulary(model: str) -> Vocabulary:
         raise SettingsError(f"{name!r} does not translate to {language}; {hint}")
     if language is None and len(languages) > 1:
         raise SettingsError(
-            f"{name!r} translates to {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
+            f"{name!r} translates to {len(languages)} languages ({listed(sorted(languages), most=8)}): "
             f"name one, such as {name}{sorted(languages)[0]}"
         )
     reserved = frozenset([*tokenizer.all_special_tokens, *languages])
