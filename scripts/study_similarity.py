@@ -29,7 +29,7 @@ METHODS = {"synonym": Synonym(), "back-translation": BackTranslation(translator=
 BOUNDS = (0.7, 0.8, 0.9)
 QUANTILES = (0.5,)
 LABELS = {"wordnet-14": 140, "movie-snippets": 100}
-TEXTS = 4_000  # of a data set, training side
+TEXTS = 3_000  # of a data set, training side
 
 
 def bounds_of(method: Job, texts: Any, cache: Path) -> dict[str, float | None]:

@@ -36,10 +36,8 @@ class Written(Job):
         return {"method": "written", "unit": self.unit}
 
     def __call__(self, sources, samples):
-        return [
-            Paraphrase(OTHER[source], "ok" if OTHER[source] else "failed", scores={"change_rate": 0.25})
-            for source in sources
-        ]
+        texts = [OTHER[source.rstrip(".").lower()] for source in sources]
+        return [Paraphrase(text, "ok" if text else "failed", scores={"change_rate": 0.25}) for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +135,21 @@ def test_a_filter_on_reading(cache: Cache, encoder: str, tmp_path: Path):
     job = Cached(Written(), cache, filters)
     assert [made.status for made in job(TEXTS, [0] * 4)] == [sample.status for sample in read]
     assert job.settings()["filters"]["min_similarity"] == (low + middle) / 2
+
+
+def test_of_a_text_the_similarity_is_the_least_of_its_sentences(cache: Cache, encoder: str, tmp_path: Path):
+    job, text = Written("sentence"), "A good film. The worst movie."
+    paraphrase([text], job, tmp_path / "sentences")
+    of = Similarity(Cache(tmp_path / "sentences"), encoder).of(
+        [("A good film.", "a great film"), ("The worst movie.", "review of the actor")]
+    )
+    for least, expected in ((-1, min(of)), (float(of.mean()), max(of))):
+        filters = Filters(min_similarity=least, similarity_encoder=encoder)
+        [[sample]] = read_paraphrases([text], job, tmp_path / "sentences", filters=filters)
+        assert sample.status == "ok" and sample.scores["similarity"] == expected
+    assert sample.scores["fallback_rate"] == 0.5
+    [[sample]] = read_paraphrases([text], job, tmp_path / "sentences")
+    assert "similarity" not in sample.scores
 
 
 def test_without_the_filter_nothing_is_encoded(cache: Cache, monkeypatch):
