@@ -25,6 +25,7 @@ LAYERS = [
         "lazy_imports",
         "hub_connection",
         "checkpoint_identity",
+        "checkpoint_weights",
         "runs.file_names",
         "model.cuda",
     },

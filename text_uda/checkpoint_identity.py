@@ -1,6 +1,7 @@
 """What identifies a checkpoint in the settings of a job: its name and its revision, as JSON values."""
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,16 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
-def checkpoint_identity(name: str, config: "PretrainedConfig") -> dict[str, Any]:
+def checkpoint_identity(name: str, config: "Callable[[], PretrainedConfig]") -> dict[str, Any]:
     """A hub id and its commit, or the last part of a folder's path and a digest of its files.
 
     Args:
-        name: the hub id or the folder from which `config` was loaded.
+        name: a hub id or a folder.
+        config: loads its configuration, which has the commit; it is not called for a folder.
     """
     if Path(name).is_dir():
         return {"model": Path(name).name, "revision": _digest(name)}
-    return {"model": name, "revision": config._commit_hash}
+    return {"model": name, "revision": config()._commit_hash}
 
 
 @cache

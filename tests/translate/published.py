@@ -36,6 +36,8 @@ class Layout:
     extra_targets: int | None = None
     """Separate vocabularies, with so many more tokens in that of the translations than in that of the sources."""
     half: bool = False
+    positions: bool = True
+    """Whether the files have the sinusoids; transformers leaves them out of what it saves today."""
     seed: int = 8
     """Of the random weights: one that gives translations of several tokens and lengths."""
 
@@ -81,6 +83,12 @@ LAYOUTS = {
         extra_targets=0,
         seed=31,
     ),
+    "without positions": Layout(
+        "model.safetensors",
+        config={"activation_function": "swish", "scale_embedding": True},
+        positions=False,
+        seed=18,
+    ),
 }  # fmt: skip
 
 
@@ -94,15 +102,15 @@ def publish(folder: Path, layout: Layout, change: Callable[[MarianMTModel], None
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     size = len(vocabulary)
     if layout.extra_targets is not None:
-        own = _numbers(list(target))
+        of_translations = _numbers(list(target))
         fillers = (f"▁palabra{number}" for number in range(1000))
-        while len(own) < pad:
-            own[next(fillers)] = len(own)
-        own["<pad>"] = pad
+        while len(of_translations) < pad:
+            of_translations[next(fillers)] = len(of_translations)
+        of_translations["<pad>"] = pad
         for _ in range(layout.extra_targets):
-            own[next(fillers)] = len(own)
-        size = len(own)
-        (folder / "target_vocab.json").write_text(json.dumps(own))
+            of_translations[next(fillers)] = len(of_translations)
+        size = len(of_translations)
+        (folder / "target_vocab.json").write_text(json.dumps(of_translations))
     (folder / "tokenizer_config.json").write_text(json.dumps(layout.tokenizer))
     fields = {
         "vocab_size": len(vocabulary), "decoder_vocab_size": size, "d_model": WIDTH, "encoder_layers": 2,
@@ -119,16 +127,26 @@ def publish(folder: Path, layout: Layout, change: Callable[[MarianMTModel], None
     return folder
 
 
+def by_its_converter(checkpoint: Path, folder: Path, precision: str) -> bytes:
+    """The weights as CTranslate2 itself converts a checkpoint: earlier versions kept these."""
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(checkpoint)).convert(str(folder), quantization=precision, force=True)
+    return (folder / "model.bin").read_bytes()
+
+
 def _write_weights(folder: Path, layout: Layout, config: MarianConfig, change: Callable[[MarianMTModel], None]) -> None:
     from safetensors.torch import save_file
 
     with torch.random.fork_rng():
         torch.manual_seed(layout.seed)
         model = MarianMTModel(config)
-        _spread(model)
+        _spread(model, layout.positions)
     change(model)
     weights = {name: weight.clone() for name, weight in (model.half() if layout.half else model).state_dict().items()}
     tied = getattr(config, "tie_word_embeddings", True)
+    if not layout.positions:
+        weights = {name: weight for name, weight in weights.items() if "embed_positions" not in name}
     if layout.weights == "model.safetensors":
         save_file(weights, folder / layout.weights, metadata={"format": "pt"})
         return
@@ -138,9 +156,9 @@ def _write_weights(folder: Path, layout: Layout, config: MarianConfig, change: C
 
 
 @torch.no_grad()
-def _spread(model: MarianMTModel) -> None:
+def _spread(model: MarianMTModel, positions: bool) -> None:
     """Positions of random vectors, and sharp distributions: else a random model repeats one token, and beams tie."""
-    for side in (model.model.encoder, model.model.decoder):
+    for side in (model.model.encoder, model.model.decoder) if positions else ():
         side.embed_positions.weight.normal_(0, 3)
     model.model.decoder.layers[-1].final_layer_norm.weight.mul_(4)
     model.final_logits_bias.normal_()

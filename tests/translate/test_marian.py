@@ -208,7 +208,7 @@ def test_weights_that_are_not_numbers(tiny_marian: Path, tmp_path: Path, decodin
     model = MarianMTModel.from_pretrained(copy)
     model.model.decoder.layers[0].fc1.weight.data[0, 0] = torch.nan
     model.save_pretrained(copy)
-    with pytest.raises(SettingsError, match="some are not finite numbers"):
+    with pytest.raises(SettingsError, match="has weights that are not finite numbers"):
         Marian(str(copy), decoding)(["", *SENTENCES[:4]], [0] * 5)
 
 

@@ -5,25 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from published import FIELDS_OF_2020, LAYOUTS, Layout, publish
+from published import FIELDS_OF_2020, LAYOUTS, Layout, by_its_converter, publish
 from transformers import GenerationConfig, MarianMTModel, MarianTokenizer
 
 from text_uda.errors import SettingsError
 from text_uda.translate import Translator, marian_checkpoint, source_language
-from text_uda.translate.ctranslate2 import CTranslate2
+from text_uda.translate.ctranslate2 import CTranslate2, Precision
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
 
 SENTENCES = ["the film was good", "a bad actor", "this plot is great", "story", "not a scene", "that movie was long"]
 BEAMS = 3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TEXT_UDA_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -38,14 +32,14 @@ def tokens_beside_text(monkeypatch: pytest.MonkeyPatch) -> None:
     translation = marian_checkpoint.Vocabulary.translation
 
     def with_tokens(self, tokens: list[int], score: float, ended: bool, *, cut: bool) -> Translation:
-        made = translation(self, tokens, score, ended, cut=cut)
-        return Translation(f"{made.text} | {tokens}", "ok" if ended else "truncated", made.scores)
+        decoded = translation(self, tokens, score, ended, cut=cut)
+        return Translation(f"{decoded.text} | {tokens}", "ok" if ended else "truncated", decoded.scores)
 
     monkeypatch.setattr(marian_checkpoint.Vocabulary, "translation", with_tokens)
 
 
 def plain(translations: list[Translation]) -> list[Translation]:
-    return [Translation(made.text, made.status) for made in translations]
+    return [Translation(translation.text, translation.status) for translation in translations]
 
 
 def greedily(translator: Translator) -> list[Translation]:
@@ -80,11 +74,11 @@ def by_transformers(
 
 
 @torch.no_grad()
-def scores_by_transformers(folder: Path, code: str, sources: list[str], made: list[Translation]) -> list[float]:
+def scores_by_transformers(folder: Path, code: str, sources: list[str], translations: list[Translation]) -> list[float]:
     """The mean log-probability of the tokens of each translation."""
     (tokenizer, model), scores = opened(folder), []
     pad = model.config.pad_token_id
-    for sentence, translation in zip(sources, made, strict=True):
+    for sentence, translation in zip(sources, translations, strict=True):
         tokens = json.loads(translation.text.split(" | ")[1])
         source = tokenizer([f"{code} {sentence}"], return_tensors="pt")["input_ids"]
         logits = model(source, decoder_input_ids=torch.tensor([[pad, *tokens[:-1]]])).logits[0]
@@ -95,19 +89,54 @@ def scores_by_transformers(folder: Path, code: str, sources: list[str], made: li
 
 @pytest.mark.parametrize("beams", [1, BEAMS], ids=["greedy", "beams"])
 def test_both_engines_compute_what_transformers_does(layout: tuple[Path, Layout], beams: int, tokens_beside_text: None):
-    """The tokens, greedily; with beams too, but CTranslate2 ends a search earlier: of its translations, the scores."""
+    """The tokens, greedily; with beams too, but CTranslate2 ends a search earlier, which seldom changes the best."""
     folder, kind = layout
     code = kind.languages[-1] if kind.languages else ""
-    expected = [made for row in by_transformers(folder, code, beams) for made in row]
-    assert len({made.text for made in expected}) > 0.7 * len(expected), "else it shows little"
-    assert len({len(made.text.split()) for made in expected}) > 2
+    expected = [translation for row in by_transformers(folder, code, beams) for translation in row]
+    assert len({translation.text for translation in expected}) > 0.7 * len(expected), "else it shows little"
+    assert len({len(translation.text.split()) for translation in expected}) > 2
     sources, draws = [s for s in SENTENCES for _ in range(beams)], list(range(beams)) * len(SENTENCES)
     assert plain(Marian(f"{folder}{code}", Decoding(beams=beams))(sources, draws)) == expected
-    found = CTranslate2(f"{folder}{code}", Decoding(beams=beams), "float32")(sources, draws)
+    of_ctranslate2 = CTranslate2(f"{folder}{code}", Decoding(beams=beams), "float32")(sources, draws)
+    scores = [translation.scores["log_probability"] for translation in of_ctranslate2]
+    assert scores == pytest.approx(scores_by_transformers(folder, code, sources, of_ctranslate2), abs=1e-4)
     if beams == 1:
-        assert plain(found) == expected
-    scores = [made.scores["log_probability"] for made in found]
-    assert scores == pytest.approx(scores_by_transformers(folder, code, sources, found), abs=1e-4)
+        assert plain(of_ctranslate2) == expected
+        return
+    best, expected_best = plain(of_ctranslate2[::beams]), expected[::beams]
+    assert sum(map(Translation.__eq__, best, expected_best)) >= len(SENTENCES) - 1
+    expected_scores = scores_by_transformers(folder, code, SENTENCES, expected_best)
+    assert all(score > of_best - 0.1 for score, of_best in zip(scores[::beams], expected_scores, strict=True))
+
+
+@pytest.mark.parametrize("beams", [1, BEAMS], ids=["greedy", "beams"])
+def test_an_empty_translation(tmp_path: Path, beams: int, tokens_beside_text: None):
+    """CTranslate2 never ends at the first token, where transformers and `marian:` do."""
+
+    def change(model: MarianMTModel) -> None:
+        model.final_logits_bias[0, 0] = 30.0
+
+    folder = str(publish(tmp_path / "model", LAYOUTS["2020"], change))
+    expected = [Translation(" | [0]", "ok")] * len(SENTENCES)
+    assert [row[0] for row in by_transformers(Path(folder), "", beams)] == expected
+    draws = [0] * len(SENTENCES)
+    assert plain(Marian(folder, Decoding(beams=beams))(SENTENCES, draws)) == expected
+    for translation in CTranslate2(folder, Decoding(beams=beams), "float32")(SENTENCES, draws):
+        text, _, tokens = translation.text.partition(" | ")
+        assert text and len(json.loads(tokens)) == 2
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_one_vocabulary_is_converted_to_the_bytes_of_its_converter(
+    layout: tuple[Path, Layout], precision: Precision, tmp_path: Path
+):
+    """So what a cache has of an earlier version is what this one would translate, in float16 too."""
+    folder, kind = layout
+    if kind.extra_targets is not None:
+        pytest.skip("its converter knows one vocabulary")
+    code = kind.languages[-1] if kind.languages else ""
+    converted = CTranslate2(f"{folder}{code}", Decoding(), precision)._folder()
+    assert (converted / "model.bin").read_bytes() == by_its_converter(folder, tmp_path / "by_its_converter", precision)
 
 
 def test_a_code_of_a_language_decides(tmp_path: Path):
@@ -118,7 +147,7 @@ def test_a_code_of_a_language_decides(tmp_path: Path):
         with pytest.raises(SettingsError, match=r"does not translate to >>fra<<; it has >>fr<<"):
             kind(f"{folder}>>fra<<")(SENTENCES, [0] * 6)
         french, spanish = (kind(f"{folder}>>{code}<<")(SENTENCES, [0] * 6) for code in ("fr", "es_419"))
-        assert french != spanish
+        assert [translation.text for translation in french] != [translation.text for translation in spanish]
     settings = Marian(f"{folder}>>fr<<").settings()
     assert settings["language"] == ">>fr<<" and settings["model"] == "opus-mt-en-ROMANCE"
     assert source_language(Marian(f"{folder}>>fr<<")) == "en"
@@ -132,7 +161,8 @@ def test_separate_vocabularies_are_sampled(tmp_path: Path):
         Marian(str(folder), Decoding(temperature=0.9)),
         CTranslate2(str(folder), Decoding(temperature=0.9)),
     ):
-        words = {word for draw in range(4) for made in translate(SENTENCES, [draw] * 6) for word in made.text.split()}
+        translations = [translation for draw in range(4) for translation in translate(SENTENCES, [draw] * 6)]
+        words = {word for translation in translations for word in translation.text.split()}
         assert len(words) > 10 and not words & only_source
 
 
@@ -170,98 +200,7 @@ def test_a_first_token_that_is_not_zero(tmp_path: Path, tokens_beside_text: None
         CTranslate2(str(folder))(SENTENCES, [0] * 6)
 
 
-ENGINES = [Marian, CTranslate2]
-
-
-def refused(folder: Path, match: str, engine: type) -> None:
-    translate: Translator = engine(str(folder))
-    with pytest.raises(SettingsError, match=match) as error:
-        translate(SENTENCES, [0] * 6)
-    assert str(folder) in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("field", "value", "match"),
-    [
-        ("normalize_embedding", True, "trained with normalize_embedding=True, which transformers does not compute"),
-        ("normalize_before", True, "trained with normalize_before=True"),
-        ("add_final_layer_norm", True, "trained with add_final_layer_norm=True"),
-        ("static_position_embeddings", False, "trained with static_position_embeddings=False"),
-        ("activation_function", "swiss", "the activation 'swiss', which transformers does not know"),
-        ("eos_token_id", [0, 1], r"eos_token_id=\[0, 1\]"),
-        ("pad_token_id", 58100, "pad_token_id=58100"),
-        ("decoder_start_token_id", -1, "decoder_start_token_id=-1"),
-        ("pad_token_id", 5, "gives the token <pad> different numbers"),
-        ("eos_token_id", 1, "gives the token </s> different numbers"),
-        ("share_encoder_decoder_embeddings", True, "separate vocabularies, and its config.json says share"),
-        ("model_type", "bart", "is a bart model, not a MarianMT one"),
-    ],
-)
-def test_a_configuration_that_is_not_computed(engine: type, field: str, value, match: str, tmp_path: Path):
-    folder = publish(tmp_path / "model", LAYOUTS["separate"])
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {field: value}))
-    refused(folder, match, engine)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("file", "change", "match"),
-    [
-        ("vocab.json", lambda numbers: numbers | {"▁more": 99}, "vocab.json of .* numbers its tokens up to 99, and"),
-        (
-            "target_vocab.json",
-            lambda numbers: numbers | {"▁más": 99},
-            "target_vocab.json of .* up to 99, and the weights",
-        ),
-        ("target_vocab.json", lambda numbers: numbers | {"<unk>": 2, "▁la": 1}, "the token <unk> different numbers"),
-        ("target_vocab.json", lambda numbers: None, "with separate vocabularies, target_vocab.json"),
-        ("tokenizer_config.json", lambda fields: {}, 'does not say "separate_vocabs": true'),
-    ],
-)
-def test_vocabularies_that_do_not_belong_to_the_weights(engine: type, file: str, change, match: str, tmp_path: Path):
-    folder = publish(tmp_path / "model", LAYOUTS["separate"])
-    changed = change(json.loads((folder / file).read_text()))
-    (folder / file).unlink()
-    if changed is not None:
-        (folder / file).write_text(json.dumps(changed))
-    refused(folder, match, engine)
-
-
-class Payload:
-    """An object whose unpickling would run a command."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda weights, path: weights | {"model.encoder.layernorm_embedding.weight": torch.ones(4)},
-         "hold 1 weights that MarianMT has no place for .model.encoder.layernorm_embedding.weight"),
-        (lambda weights, path: {k: w for k, w in weights.items() if "decoder.layers.1.fc" not in k},
-         "lack 4 of its weights"),
-        (lambda weights, path: weights | {"final_logits_bias": torch.full((1, 3), 1.0)}, "cannot open the weights"),
-        (lambda weights, path: weights | {"model.encoder.layers.0.fc1.bias": torch.full((48,), torch.nan)},
-         "some are not finite numbers"),
-        (lambda weights, path: weights | {"extra": Payload(path)}, "holds Python objects that are not tensors"),
-    ],
-)  # fmt: skip
-def test_weights_that_are_not_the_models(engine: type, change, match: str, tmp_path: Path):
-    folder = publish(tmp_path / "model", LAYOUTS["2020"])
-    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
-    torch.save(change(weights, tmp_path / "executed"), folder / "pytorch_model.bin")
-    refused(folder, match, engine)
-    assert not (tmp_path / "executed").exists()
-
-
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [Marian, CTranslate2])
 def test_more_rows_than_tokens(engine: type, tmp_path: Path, tokens_beside_text: None):
     """Tables whose size was rounded up: a row without a token is never output, which transformers cannot read."""
 

@@ -108,7 +108,7 @@ class LocalModel:
 def settings_of(name: str) -> dict[str, Any]:
     """The model and its revision: of a folder, a digest of its files."""
     checkpoint = _open(name)
-    return checkpoint_identity(name, checkpoint.config) | {"precision": checkpoint.precision}
+    return checkpoint_identity(name, lambda: checkpoint.config) | {"precision": checkpoint.precision}
 
 
 class _Checkpoint:

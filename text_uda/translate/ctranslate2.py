@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from text_uda.cache_dir import home
-from text_uda.errors import MissingPartError, SettingsError, reason_of
+from text_uda.errors import MissingPartError, SettingsError, UserError, reason_of
 from text_uda.keyed_random import keyed_seed
 from text_uda.translate import marian_checkpoint
 from text_uda.translate.batching import Budget
@@ -33,6 +33,7 @@ from text_uda.translate.translator import Translation
 from translation_cache import checked_folder
 
 VERSION = 2  # of the decoding: increase it when outputs change
+_CONVERSION = 2  # of the converted files: increase it when they, or the checks before them, change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
 
 log = logging.getLogger("text_uda")
@@ -152,16 +153,32 @@ class CTranslate2:
         yield translator
 
     def _folder(self) -> Path:
-        """The folder of the converted model, one per revision; converts the model if it is missing."""
+        """The folder of the converted model, one per revision; converts the model if it is missing.
+
+        Raises:
+            SettingsError: the model cannot be opened, or CTranslate2 cannot compute what it does.
+        """
         identity = marian_checkpoint.identity(self.model)
-        name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
+        name = f"{identity['model']}-{identity['revision']}-{self.precision}-{_CONVERSION}".replace("/", "--")
         folder = home() / "ctranslate2" / name
 
         def make(unfinished: Path) -> None:
-            from text_uda.translate.ctranslate2_conversion import convert
+            model, vocabulary = (
+                marian_checkpoint.load_model(self.model, "auto"),
+                marian_checkpoint.vocabulary(self.model),
+            )
+            try:
+                from text_uda.translate.ctranslate2_conversion import convert
 
-            model, vocabulary = marian_checkpoint.load_model(self.model), marian_checkpoint.vocabulary(self.model)
-            convert(self.model, model, vocabulary, unfinished, self.precision)
+                convert(self.model, model, vocabulary, unfinished, self.precision)
+            except (UserError, OSError):  # what is wrong with the model, or with the disk
+                raise
+            except Exception as error:  # its converter is no public interface
+                raise SettingsError(
+                    f"CTranslate2 {_library().__version__} cannot convert {self.model!r} ({reason_of(error)}): install "
+                    "the version that the extra asks for, pip install 'text-uda[ctranslate2]', or translate with "
+                    "marian: instead"
+                ) from error
 
         if folder not in _checked:
             checked_folder.load_or_make(folder, make)

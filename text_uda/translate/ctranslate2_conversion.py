@@ -1,7 +1,8 @@
 """Converts a MarianMT checkpoint for CTranslate2. It imports CTranslate2, which is optional.
 
 The weights and the vocabularies are the ones that `marian:` uses, after the same checks. CTranslate2's own converter
-opens them anew, takes one vocabulary for both languages, and does not say what it leaves out.
+opens them anew, takes one vocabulary for both languages, and does not say what it leaves out. The parts of it that are
+used here are private, so the releases that this works with are bounded (pyproject.toml), and their result is checked.
 """
 
 from pathlib import Path
@@ -12,6 +13,7 @@ from transformers import MarianMTModel
 
 from text_uda.errors import SettingsError, listed
 from text_uda.translate.marian_checkpoint import Vocabulary
+from text_uda.translate.marian_layout import target_size
 
 
 def convert(name: str, model: MarianMTModel, vocabulary: Vocabulary, folder: Path, precision: str) -> None:
@@ -19,17 +21,26 @@ def convert(name: str, model: MarianMTModel, vocabulary: Vocabulary, folder: Pat
 
     Raises:
         SettingsError: CTranslate2 would compute something else.
+        ValueError: its converter does not do what this was written for.
     """
     check(name, model)
+    config: Any = model.config
     loader = _Loader()
     spec: Any = loader.get_model_spec(model)
     loader.set_config(spec.config, model, vocabulary.tokenizer)
     # Without <pad>, which only starts a translation (CTranslate2 has a zero vector for that), and rows without a token.
     target = {number: name for name, number in vocabulary.target_numbers.items()}
     sources, targets = (
-        [number for number in sorted(tokens) if number != model.config.pad_token_id]
+        [number for number in sorted(tokens) if number != config.pad_token_id]
         for tokens in (vocabulary.source_tokens, target)
     )
+    for table, size in (
+        (spec.encoder.embeddings[0], config.vocab_size),
+        (spec.decoder.embeddings, target_size(config)),
+        (spec.decoder.projection, target_size(config)),
+    ):
+        if len(table.weight) != size:
+            raise ValueError(f"its converter gives a table {len(table.weight):,} rows instead of {size:,}")
     spec.encoder.embeddings[0].weight = spec.encoder.embeddings[0].weight[sources]
     for table in (spec.decoder.embeddings, spec.decoder.projection):
         table.weight = table.weight[targets]

@@ -1,12 +1,14 @@
 """A MarianMT checkpoint from the hub or a folder: its identity, its vocabulary, its weights on a device."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
@@ -43,7 +45,7 @@ def split_name(model: str) -> tuple[str, str | None]:
 def identity(model: str) -> dict[str, Any]:
     """The model's part of the settings, as JSON values: a hub id and its commit, or a digest of a folder's files."""
     name, language = split_name(model)
-    return checkpoint_identity(name, _config(name)) | ({} if language is None else {"language": language})
+    return checkpoint_identity(name, lambda: _config(name)) | ({} if language is None else {"language": language})
 
 
 def most_tokens(source_tokens: int, positions: int) -> int:
@@ -109,8 +111,14 @@ class Vocabulary:
 def vocabulary(model: str) -> Vocabulary:
     """Raises SettingsError if the model does not exist, its tokenizer is incomplete, or it needs a target language."""
     name, language = split_name(model)
-    tokenizer, config = _opened(name, "tokenizer", MarianTokenizer.from_pretrained), _config(name)
+    tokenizer, config = _tokenizer(name), _checked_config(name)
     check_vocabularies(name, config, tokenizer)
+    reserved = frozenset([*tokenizer.all_special_tokens, *_languages(name, language, tokenizer)])
+    return Vocabulary(tokenizer, language, config.max_position_embeddings, reserved)
+
+
+def _languages(name: str, language: str | None, tokenizer: MarianTokenizer) -> list[str]:
+    """The codes of target languages of a checkpoint, of which `language` is one, or None if there is no choice."""
     languages = [code for code in source_numbers(tokenizer) if re.fullmatch(_LANGUAGE, code)]
     if language is not None and language not in languages:
         near = ", ".join(get_close_matches(language, languages, n=5, cutoff=0.3) or sorted(languages)[:10])
@@ -121,18 +129,20 @@ def vocabulary(model: str) -> Vocabulary:
             f"{name!r} translates to {len(languages)} languages ({listed(sorted(languages), most=8)}): "
             f"name one, such as {name}{sorted(languages)[0]}"
         )
-    reserved = frozenset([*tokenizer.all_special_tokens, *languages])
-    return Vocabulary(tokenizer, language, config.max_position_embeddings, reserved)
+    return languages
 
 
 def source_code(model: str) -> str:
     """The code of the language that a checkpoint reads, of its tokenizer or of a name like opus-mt-en-de, else `any`.
 
-    Raises SettingsError as `vocabulary` does.
+    It is a part of the settings, so that it does not ask whether the checkpoint can translate: caches are read by name.
+    Raises SettingsError if the tokenizer cannot be opened, or the checkpoint needs a target language.
     """
-    known = vocabulary(model).tokenizer.init_kwargs.get("source_lang")
-    name = split_name(model)[0].rstrip("/").rpartition("/")[2]
-    named = re.match(r"opus-mt-(?:tc-(?:big|base|bible|tiny)-)*([a-z]{2,3})-", name)
+    name, language = split_name(model)
+    tokenizer = _tokenizer(name)
+    _languages(name, language, tokenizer)
+    known = tokenizer.init_kwargs.get("source_lang")
+    named = re.match(r"opus-mt-(?:tc-(?:big|base|bible|tiny)-)*([a-z]{2,3})-", name.rstrip("/").rpartition("/")[2])
     return known or (named[1] if named else "any")
 
 
@@ -152,23 +162,44 @@ def network(model: str, device: torch.device, precision: Precision) -> tuple[Net
     return loaded, Budget(MAX_TOKENS[device.type], device)
 
 
-def load_model(model: str) -> MarianMTModel:
-    """The weights in float32, of `model.safetensors` or, without it, of `pytorch_model.bin`, as tensors only.
+class _Model(MarianMTModel):
+    """As in transformers, which fills a bias of the output layer that the files lack with zeros, and says nothing."""
+
+    _keys_to_ignore_on_load_missing = [  # noqa: RUF012  # as transformers declares it
+        part for part in MarianMTModel._keys_to_ignore_on_load_missing or () if part != "final_logits_bias"
+    ]
+
+
+def load_model(model: str, dtype: torch.dtype | Literal["auto"] = torch.float32) -> MarianMTModel:
+    """The weights, of `model.safetensors` or, without it, of `pytorch_model.bin`, as tensors only.
 
     transformers reads the latter by `torch.load(weights_only=True)`, which refuses all other Python objects.
+
+    Args:
+        dtype: `auto` is that of the files.
     """
     name, _ = split_name(model)
-    _config(name)
+    _checked_config(name)
     loaded, report = _opened(
-        name, "weights", MarianMTModel.from_pretrained, dtype=torch.float32, output_loading_info=True, weights_only=True
+        name, "weights", _Model.from_pretrained, dtype=dtype, output_loading_info=True, weights_only=True
     )
     check_weights(name, loaded, report)
     return loaded
 
 
 @cache
+def _tokenizer(name: str) -> MarianTokenizer:
+    return _opened(name, "tokenizer", MarianTokenizer.from_pretrained)
+
+
+@cache
 def _config(name: str) -> Any:
-    config = _opened(name, "configuration", AutoConfig.from_pretrained)
+    """As it is: whether the checkpoint can translate is asked before it does, and not where a cache is only read."""
+    return _opened(name, "configuration", AutoConfig.from_pretrained)
+
+
+def _checked_config(name: str) -> Any:
+    config = _config(name)
     check_configuration(name, config)
     return config
 
@@ -181,7 +212,7 @@ def _opened(name: str, part: str, load: Callable[..., Any], **options: Any) -> A
         hub_may_answer(name)
         return load(name, **loading_options(name), **options)
     except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
-        reason = _reason(error, part)
+        reason = _reason(error, name, part)
         near = _near(name)
         raise SettingsError(
             f"cannot open the {part} of the MarianMT model {name!r} ({reason:.300}); "
@@ -189,15 +220,29 @@ def _opened(name: str, part: str, load: Callable[..., Any], **options: Any) -> A
         ) from error
 
 
-def _reason(error: Exception, part: str) -> str:
-    if isinstance(error, TypeError) and part == "tokenizer":  # the name of a file is None
-        return "it lacks source.spm, target.spm, vocab.json or, with separate vocabularies, target_vocab.json"
+def _reason(error: Exception, name: str, part: str) -> str:
+    if part == "tokenizer" and isinstance(error, TypeError) and (lacking := _lacking_files(name)):  # a path is None
+        return f"it lacks {listed(lacking)}"
     if type(error).__name__ == "UnpicklingError":  # by name, since nothing here imports that module
         return (
             "its pytorch_model.bin is damaged, or holds Python objects that are not tensors, which could run code when "
             "they are read; take a version with model.safetensors"
         )
     return reason_of(error)
+
+
+def _lacking_files(name: str) -> list[str]:
+    """Files of a tokenizer that are not in the folder or, after a download, in the hub's local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def path_of(file: str) -> Path:
+        return Path(name) / file if Path(name).is_dir() else Path(str(try_to_load_from_cache(name, file)))
+
+    files = ["source.spm", "target.spm", "vocab.json"]
+    with suppress(OSError, ValueError, AttributeError):
+        if json.loads(path_of("tokenizer_config.json").read_bytes()).get("separate_vocabs"):
+            files.append("target_vocab.json")
+    return [file for file in files if not path_of(file).is_file()]
 
 
 def _near(name: str) -> list[str]:

@@ -6,19 +6,21 @@ nothing asks for: such a checkpoint translates, and wrongly. Each check raises S
 
 from typing import TYPE_CHECKING, Any
 
+from text_uda import checkpoint_weights
 from text_uda.errors import SettingsError, listed
 
 if TYPE_CHECKING:
     from transformers import MarianMTModel, MarianTokenizer
 
-# Fields of configurations of 2020, and the only value that MarianMT computes. `add_bias_logits` and
-# `extra_pos_embeddings` decide nothing: the bias is among the weights, and positions are sinusoids.
+# Fields of configurations of 2020, and the only value that MarianMT computes; null is as if absent. `add_bias_logits`
+# and `extra_pos_embeddings` decide nothing: the bias is among the weights, and positions are sinusoids.
 _FIXED = {
     "normalize_embedding": False,
     "normalize_before": False,
     "add_final_layer_norm": False,
     "static_position_embeddings": True,
 }
+_WITHOUT_EFFECT = {"model.encoder.version", "model.decoder.version"}  # weights of files of 2020
 
 
 def check_configuration(name: str, config: Any) -> None:
@@ -27,7 +29,7 @@ def check_configuration(name: str, config: Any) -> None:
     if config.model_type != "marian":
         raise SettingsError(f"{name!r} is a {config.model_type} model, not a MarianMT one")
     for field, computed in _FIXED.items():
-        if getattr(config, field, computed) != computed:
+        if getattr(config, field, None) not in (None, computed):
             raise SettingsError(
                 f"{name!r} was trained with {field}={not computed}, which transformers does not compute for MarianMT: "
                 "choose another model"
@@ -65,11 +67,12 @@ def check_vocabularies(name: str, config: Any, tokenizer: "MarianTokenizer") -> 
         ("vocab.json", source, config.vocab_size),
         ("target_vocab.json" if separate else "vocab.json", target, target_size(config)),
     ):
-        if (highest := max(vocabulary.values())) >= size:
-            raise SettingsError(
-                f"{file} of {name!r} numbers its tokens up to {highest:,}, and the weights have {size:,}: they do not "
-                "belong together"
-            )
+        for token, number in vocabulary.items():
+            if type(number) is not int or not 0 <= number < size:
+                raise SettingsError(
+                    f"{file} of {name!r} gives the token {token!r} the number {number!r:.60}, and the weights have the "
+                    f"rows 0 to {size - 1:,}: they do not belong together"
+                )
     end, pad, unknown = (str(token) for token in (tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token))
     for token, number in ((end, config.eos_token_id), (pad, config.pad_token_id), (unknown, source[unknown])):
         numbers = dict.fromkeys((number, source.get(token), target.get(token)))
@@ -97,16 +100,5 @@ def check_weights(name: str, model: "MarianMTModel", loading: dict[str, Any]) ->
     Args:
         loading: `output_loading_info` of transformers.
     """
-    if missing := sorted(loading["missing_keys"]):
-        raise SettingsError(
-            f"the files of {name!r} lack {len(missing):,} of its weights ({listed(missing, most=2)}): download it again"
-        )
-    parts = ("model.encoder.", "model.decoder.")
-    unused = sorted(key for key in loading["unexpected_keys"] if key.startswith(parts) and not key.endswith(".version"))
-    if unused:
-        raise SettingsError(
-            f"the files of {name!r} hold {len(unused):,} weights that MarianMT has no place for "
-            f"({listed(unused, most=2)}): choose another model"
-        )
-    if not all(weight.isfinite().all() for weight in model.parameters()):
-        raise SettingsError(f"the weights of {name!r} are damaged (some are not finite numbers): download them again")
+    unused = set(loading["unexpected_keys"]) - _WITHOUT_EFFECT
+    checkpoint_weights.check_weights(repr(name), model, missing=loading["missing_keys"], unused=unused)
