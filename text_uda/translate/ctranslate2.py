@@ -121,6 +121,7 @@ class CTranslate2:
             "max_batch_size": 0,  # do not split the batch
             "max_input_length": 0,
             "max_decoding_length": most,
+            "min_decoding_length": 1,  # so it never ends at the first token, where `marian:` does
             "return_scores": True,
             "return_end_token": True,
             "beam_size": self.decoding.beams,
