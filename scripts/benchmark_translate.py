@@ -42,8 +42,8 @@ from text_uda.translate.batching import Budget, batches
 from text_uda.translate.decoding import Decoding, decode
 from text_uda.translate.int8_linear import Int8Linear
 from text_uda.translate.marian_checkpoint import MAX_TOKENS
-from text_uda.translate.marian_network import BLOCK, Network, Precision
-from text_uda.translate.token_sampling import DRAWS, draw
+from text_uda.translate.marian_network import Network, Precision
+from text_uda.translate.token_sampling import BLOCK, DRAWS, draw
 
 TEMPERATURE = 0.9
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -263,7 +263,7 @@ def _ours(work: _Work, precision: Precision) -> Run:
     model = copy.deepcopy(work.model)  # Network moves and converts the weights of the model that it gets
     network = Network(model, device=torch.device(work.device), precision=precision)
     decoding = Decoding(temperature=TEMPERATURE if work.decode == "sample" else None, beams=work.beams)
-    network.forbid(END)  # outputs end at their caps
+    network.forbid([END])  # outputs end at their caps
 
     def translate(batch: list[int]) -> int:
         sources, caps = [work.sources[row] for row in batch], [work.targets[row] for row in batch]

@@ -333,7 +333,7 @@ def _decode(options: Options) -> dict[str, Any]:
         for precision in ("float32", "bfloat16"):
             model = MarianMTModel.from_pretrained(folder)
             network = Network(model, device=options.device, precision=precision)
-            network.forbid(0)  # random weights would end at random
+            network.forbid([0])  # random weights would end at random
             arguments = network, ids, list(range(rows)), [tokens] * rows, Decoding(temperature=0.9), numbers
             seconds = _seconds(
                 options, lambda arguments=arguments: decode(*arguments), times=options.size(3, 1), warm=1

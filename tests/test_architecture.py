@@ -24,6 +24,8 @@ LAYERS = [
         "ranges",
         "lazy_imports",
         "hub_connection",
+        "checkpoint_identity",
+        "checkpoint_weights",
         "runs.file_names",
         "model.cuda",
     },

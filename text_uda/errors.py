@@ -16,9 +16,12 @@ def listed(names: Iterable[object], *, most: int = 20, letters: int = 60) -> str
 def reason_of(error: BaseException, *, letters: int = 300) -> str:
     """The first line of another error's message, for a message of ours; the name of its type where it has none.
 
+    A first line that ends in a colon is followed by the next one.
+
     Libraries quote what they could not read, and that can be as long as the file.
     """
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    first = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
     return first if len(first) <= letters else first[:letters] + "…"
 
 

@@ -6,12 +6,14 @@ again, so one missing file takes 50 seconds or, if the network drops packets, ma
 """
 
 import functools
+import json
 import logging
 import os
 import re
+from pathlib import Path
 from typing import Any
 
-from text_uda.errors import reason_of
+from text_uda.errors import listed, reason_of
 
 TIMEOUT_S = 5.0
 NOT_DOWNLOADED = "the hub is not available, and the files were not downloaded earlier"
@@ -35,8 +37,27 @@ def why_local(name: str) -> str:
 
 
 def loading_options(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """The options of each `from_pretrained`: no code of others runs, and nothing is fetched for a local folder."""
+    """The options of each `from_pretrained`; sets DISABLE_SAFETENSORS_CONVERSION, in the whole process, if it is unset.
+
+    No code of others runs, and nothing is fetched for a local folder. The variable keeps transformers from having the
+    hub convert a `pytorch_model.bin`, which it asks for in a thread that goes on.
+
+    Raises:
+        ValueError: an index in the folder names files elsewhere, which no digest of the folder covers.
+    """
+    _check_indices(Path(name))
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # there is no other switch
     return {"trust_remote_code": False, "local_files_only": is_local(name)}
+
+
+def _check_indices(folder: Path) -> None:
+    for index in folder.glob("*.index.json") if folder.is_dir() else ():
+        try:
+            files = {str(file) for file in json.loads(index.read_bytes())["weight_map"].values()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # transformers says what is wrong, if it needs it
+        if outside := sorted(file for file in files if re.search(r"[/\\]", file)):
+            raise ValueError(f"{index.name} names {listed(outside, most=2)}: its files have to be in the folder itself")
 
 
 def missing_folder(name: str | os.PathLike[str]) -> str | None:

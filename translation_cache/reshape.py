@@ -47,13 +47,14 @@ def merge(into: Cache, *others: Cache) -> dict[str, int]:
     return {"files": files, "rows": rows}
 
 
-def export(cache: Cache, out: str | Path) -> dict[str, int]:
+def export(cache: Cache, out: str | Path, *, restatus: Callable[[pa.Table], pa.Array] | None = None) -> dict[str, int]:
     """Write each row once to one file: source, sample, paraphrase, pivot, status, method.
 
     Args:
         out: .csv, .tsv, .jsonl, .parquet, or .arrow, which `datasets.Dataset.from_file` memory-maps. In .csv and .tsv a
             missing paraphrase or pivot is an empty field without quotes. A text that starts with =, +, - or @ stays as
             it is, for programs that read it byte for byte; a spreadsheet can take it for a formula.
+        restatus: from a table with the columns of the file to the status of each row; None keeps those of the cache.
     Returns:
         rows.
     Raises:
@@ -65,15 +66,18 @@ def export(cache: Cache, out: str | Path) -> dict[str, int]:
         *others, last = _WRITERS
         raise CacheError(f"cannot export to {out.name!r}; use a name that ends in {', '.join(others)} or {last}")
     with whole_file(out) as unfinished:
-        return {"rows": _WRITERS[suffix](unfinished, _readable_tables(cache))}
+        return {"rows": _WRITERS[suffix](unfinished, _readable_tables(cache, restatus))}
 
 
-def _readable_tables(cache: Cache) -> Iterator[pa.Table]:
+def _readable_tables(cache: Cache, restatus: Callable[[pa.Table], pa.Array] | None) -> Iterator[pa.Table]:
     columns = [name for name in EXPORTED.names if name != "method"]
     for fingerprint, settings in cache.settings().items():
         method = settings.get("method")
         for _, table in unique_rows(cache, fingerprint, columns):
-            yield table.append_column("method", pa.array([method] * len(table), pa.string())).select(EXPORTED.names)
+            table = table.append_column("method", pa.array([method] * len(table), pa.string())).select(EXPORTED.names)
+            if restatus is not None:
+                table = table.set_column(EXPORTED.names.index("status"), "status", restatus(table))
+            yield table
 
 
 def _write_jsonl(path: Path, tables: Iterator[pa.Table]) -> int:

@@ -40,6 +40,11 @@ class Storage(Protocol):
         """The root for messages, without secrets."""
         ...
 
+    @property
+    def folder(self) -> Path | None:
+        """The root where it is a folder of this machine; None on an object store."""
+        ...
+
     def at(self, path: str) -> str:
         """A path below the root, for messages."""
         ...
@@ -163,6 +168,10 @@ class LocalStorage:
     def address(self) -> str:
         return str(self._root.absolute())
 
+    @property
+    def folder(self) -> Path | None:
+        return self._root
+
     def at(self, path: str) -> str:
         return str(self._root / path)
 
@@ -254,6 +263,10 @@ class ObjectStorage:
     @property
     def address(self) -> str:
         return self._uri
+
+    @property
+    def folder(self) -> Path | None:
+        return None
 
     def at(self, path: str) -> str:
         uri, question, query = self.root.partition("?")

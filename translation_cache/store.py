@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ log = logging.getLogger("translation_cache")
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 SETTINGS_FILE = "_settings.json"
 SET_ASIDE = "_set-aside"
+SCORES = "_scores"  # what other programs compute of the rows and keep beside them
 T = TypeVar("T")
 _READ_AHEAD = 3  # shards that are read and checked in advance
 
@@ -149,7 +151,7 @@ class Cache:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def fingerprints(self) -> list[str]:
-        return [entry.name for entry in self._storage.files() if _is_ours(entry) and entry.name != SET_ASIDE]
+        return [entry.name for entry in self._storage.files() if _FINGERPRINT.fullmatch(entry.name) and entry.is_folder]
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """The settings of the rows by fingerprint; {} and a warning if their file is damaged."""
@@ -270,6 +272,11 @@ class Cache:
         """The location, valid in other processes."""
         return self._storage.address
 
+    @property
+    def scores_folder(self) -> Path | None:
+        """Where other programs can keep what they compute of the rows; None on an object store."""
+        return None if self._storage.folder is None else self._storage.folder / SCORES
+
     def explain(self, settings: Mapping[str, Any]) -> str:
         """Why there are no rows with these settings, for messages: the differences to the method's nearest settings."""
         others = self.settings()
@@ -291,7 +298,7 @@ class Cache:
 
 
 def _is_ours(file: File) -> bool:
-    return file.is_folder and (_FINGERPRINT.fullmatch(file.name) is not None or file.name == SET_ASIDE)
+    return file.is_folder and (_FINGERPRINT.fullmatch(file.name) is not None or file.name in (SET_ASIDE, SCORES))
 
 
 def _settings_file(settings: Mapping[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -200,6 +201,26 @@ def test_what_is_no_masked_language_model_is_refused(lack: str, tmp_path: Path):
         for path in (tmp_path / "model").glob("*token*" if lack == "tokenizer" else "*.safetensors"):
             path.unlink()
     with pytest.raises(SettingsError, match=r"name a (hub id|folder|masked|model)|name a folder or a hub id|beside"):
+        MaskedLanguageModel(model=model)([SENTENCE], [0])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda weights: {name: w for name, w in weights.items() if "layer.0.output" not in name},
+         "lack 4 of its weights .bert.encoder.layer.0.output"),
+        (lambda weights: weights | {"bert.encoder.layer.1.output.dense.bias": weights["cls.predictions.bias"].clone()},
+         "hold 1 weights that its config.json has no place for"),
+        (lambda weights: weights | {"cls.predictions.bias": weights["cls.predictions.bias"] * torch.nan},
+         "weights that are not finite numbers .cls.predictions"),
+        (lambda weights: {name: w for name, w in weights.items() if not name.startswith("cls")}, "has no masked-lang"),
+    ],
+)  # fmt: skip
+def test_weights_that_are_not_the_models(tmp_path: Path, change, match: str):
+    model = make_model(tmp_path / "model", "bert")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    save_file(change(weights), tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SettingsError, match=match):
         MaskedLanguageModel(model=model)([SENTENCE], [0])
 
 

@@ -120,3 +120,24 @@ def test_export_to_an_unknown_kind_of_file(refused, folder, tmp_path):
 
 def test_a_folder_that_is_not_there(refused, tmp_path):
     assert "nowhere" in refused("cache", "stats", tmp_path / "nowhere")
+
+
+def test_similarity_is_kept_shown_and_a_bound_of_an_export(run, record, folder, tiny_bert, tmp_path):
+    found = record("cache", "similarity", folder, "--similarity-encoder", tiny_bert)
+    assert found["encoder"] == str(tiny_bert)
+    assert found["settings"][0]["paraphrases"] == 2 and 0.9 < found["settings"][0]["similarity"]["50%"] < 1
+    assert (
+        "2 paraphrases\n  similarity (" in run("cache", "similarity", folder, "--similarity-encoder", tiny_bert).stdout
+    )
+    rows = record("cache", "show", folder)["rows"]
+    assert [list(row.get("similarity", {})) for row in rows] == [[str(tiny_bert)], [str(tiny_bert)], []]
+    assert f"    similarity 1.00 ({tiny_bert})" in run("cache", "show", folder).stdout
+    options = ("--min-similarity", 1, "--similarity-encoder", tiny_bert)
+    assert record("cache", "export", folder, "--out", tmp_path / "pairs.jsonl", *options) == {"rows": 3}
+    exported = [json.loads(line)["status"] for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    assert exported == ["dissimilar", "dissimilar", "unchanged"]
+
+
+def test_an_encoder_of_a_similarity_that_decides_nothing(refused, folder, tmp_path):
+    words = refused("cache", "export", folder, "--out", tmp_path / "pairs.csv", "--similarity-encoder", "x")
+    assert "--similarity-encoder decides only with --min-similarity" in words

@@ -104,6 +104,11 @@ def test_filters_are_set_anew_without_new_paraphrases(record, run, refused, revi
     assert filters["min_change"] == 0.2
     other = run(*words, "--out", tmp_path / "run-1")
     assert other.exit_code == 2 and "\n  filters.min_change: 0.2 in the run, not set now\n" in other.stderr
+    similar = ["--similarity-encoder", tiny_bert, "--min-similarity"]
+    assert record(*words, *similar, 0.5, "--out", tmp_path / "run-3")["augmentation"]["usable"] == usable[0]
+    filters = json.loads((tmp_path / "run-3" / "config.json").read_text())["filters"]
+    assert filters["min_similarity"] == 0.5 and filters["similarity_encoder"] == str(tiny_bert)
+    assert record(*words, *similar, 1, "--out", tmp_path / "run-4")["augmentation"]["usable"] < usable[0]
     assert "--min-change selects paraphrases" in refused(
         "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
     )

@@ -63,3 +63,21 @@ def test_a_tokenizer_without_its_configuration_is_warned_of(copy: Path, caplog: 
     (copy / "tokenizer_config.json").unlink()
     load_tokenizer(str(copy))
     assert "has no tokenizer_config.json: whether its tokenizer lowers the case" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "shards/1.safetensors"])
+def test_weights_outside_of_the_folder_are_refused(copy: Path, name: str):
+    """No digest of the folder covers them."""
+    weights = load_file(copy / "model.safetensors")
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / "model.safetensors").rename(copy / name)
+    index = {"metadata": {}, "weight_map": dict.fromkeys(weights, name)}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(SettingsError, match=rf"index\.json names {name}: its files have to be in the folder itself"):
+        load_classifier(str(copy), ["a", "b"], seed=0)
+
+
+def test_a_field_of_another_type_is_named_with_its_fault(copy: Path):
+    change_config(copy, vocab_size="many")
+    with pytest.raises(SettingsError, match=r"field 'vocab_size': .*'many'"):
+        load_classifier(str(copy), ["a", "b"], seed=0)

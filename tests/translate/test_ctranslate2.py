@@ -11,6 +11,7 @@ pytest.importorskip("ctranslate2")
 
 from text_uda.errors import SettingsError
 from text_uda.translate import ctranslate2 as engine
+from text_uda.translate import ctranslate2_conversion
 from text_uda.translate.ctranslate2 import CTranslate2
 from text_uda.translate.decoding import Decoding
 from text_uda.translate.device import WorkerShare
@@ -70,7 +71,7 @@ def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: py
     def again(*_, **__):
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(engine._library().converters, "TransformersConverter", again)
+    monkeypatch.setattr(ctranslate2_conversion, "convert", again)
     engine.open_translator.cache_clear()
     assert CTranslate2(str(tiny_marian))(SENTENCES, [0] * 32) == made
 

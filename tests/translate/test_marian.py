@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from text_uda import checkpoint_identity
 from text_uda.errors import SettingsError
 from text_uda.translate import marian, marian_checkpoint
 from text_uda.translate.batching import Budget
@@ -125,7 +126,7 @@ def test_settings_name_the_weights_and_everything_set(tiny_marian: Path, tmp_pat
     copy = shutil.copytree(tiny_marian, tmp_path / tiny_marian.name)
     assert Marian(str(copy)).settings() == settings, "where a folder lies decides nothing"
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-4] + b"\0\0\0\1")
-    marian_checkpoint._revision.cache_clear()
+    checkpoint_identity._digest.cache_clear()
     assert Marian(str(copy)).settings()["revision"] != settings["revision"]
 
 
@@ -207,7 +208,7 @@ def test_weights_that_are_not_numbers(tiny_marian: Path, tmp_path: Path, decodin
     model = MarianMTModel.from_pretrained(copy)
     model.model.decoder.layers[0].fc1.weight.data[0, 0] = torch.nan
     model.save_pretrained(copy)
-    with pytest.raises(SettingsError, match="some are not finite numbers"):
+    with pytest.raises(SettingsError, match="has weights that are not finite numbers"):
         Marian(str(copy), decoding)(["", *SENTENCES[:4]], [0] * 5)
 
 

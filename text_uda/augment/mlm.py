@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from text_uda.augment.word_edit import check_protect, check_rate, lower_case, reject_language
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
+from text_uda.checkpoint_identity import checkpoint_identity
 from text_uda.errors import SettingsError, reason_of
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import Key
@@ -266,7 +266,6 @@ class _Model:
 
         from text_uda.augment.vocabulary import load_vocabulary
         from text_uda.model.pretrained import encoder_path
-        from text_uda.translate import marian_checkpoint
 
         self.name, self.path = name, encoder_path(name)
         config: Any = _load_checkpoint(name, self.path, AutoConfig.from_pretrained)
@@ -277,9 +276,7 @@ class _Model:
                 f"{name!r} has no tokenizer with a mask for its {config.vocab_size} tokens: put the tokenizer's "
                 "files next to the weights, or name a masked language model, such as google-bert/bert-base-uncased"
             )
-        folder = Path(self.path).is_dir()
-        revision = marian_checkpoint.identity(self.path) if folder else {"model": name, "revision": config._commit_hash}
-        self.identity: dict[str, Any] = revision
+        self.identity: dict[str, Any] = checkpoint_identity(self.path, lambda: config)
         special = np.array(self.tokenizer("")["input_ids"], dtype=np.int64)  # [CLS] and [SEP]
         self.prefix, self.suffix = special[:1], special[1:]
         tokens = self.tokenizer.convert_ids_to_tokens(list(range(len(self.tokenizer))))
@@ -344,6 +341,7 @@ class _Network:
         import torch
         from transformers import AutoModelForMaskedLM
 
+        from text_uda.model.encoder_files import check_weights
         from text_uda.model.pretrained import max_positions
         from text_uda.translate.batching import Budget
         from text_uda.translate.marian_checkpoint import MAX_TOKENS
@@ -357,13 +355,12 @@ class _Network:
             use_safetensors=True,
             output_loading_info=True,
         )
+        check_weights(name, model, report)
         if report["missing_keys"] or model.get_output_embeddings() is None:
             raise SettingsError(
                 f"{name!r} has no masked-language-model head ({', '.join(sorted(report['missing_keys'])[:2])} are not "
                 "among its weights): name a model that was trained as one, such as google-bert/bert-base-uncased"
             )
-        if not all(weight.isfinite().all() for weight in model.parameters()):
-            raise SettingsError(f"{name!r} has weights that are not finite numbers: download it again")
         self._model = model.to(device=device, dtype=getattr(torch, precision)).eval()
         self._device = device
         self.max_tokens = (max_positions(model) or 512) - len(checkpoint.prefix) - len(checkpoint.suffix)

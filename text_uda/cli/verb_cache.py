@@ -1,6 +1,8 @@
 """`cache`: look at, check and reshape a folder of paraphrases."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +11,7 @@ from text_uda.cli.grouped_help import Verbs, option
 from text_uda.cli.output import echo_pair, emit_json, printable
 from text_uda.cli.parameter_types import COUNT, FILE, CacheLocation
 from text_uda.cli.shared_options import Verb, ends
+from text_uda.errors import SettingsError
 
 EXISTING = CacheLocation(exists=True)
 _ALL = "all rows"
@@ -28,6 +31,11 @@ def cache() -> None:
 
 def _folder(function: Verb) -> Verb:
     return click.argument("folder", metavar="DIR", type=EXISTING)(function)
+
+
+_similarity_encoder = option(
+    "--similarity-encoder", metavar="NAME", help="Sentence encoder of the similarity.", default_words="minilm-l6"
+)
 
 
 @cache.command(short_help="Count rows by method and status.")
@@ -91,14 +99,68 @@ def show(folder: str, limit: int, settings: str | None, query: str | None, as_js
     """
     from translation_cache import Cache, show
 
-    rows = show(Cache(folder), limit, settings=settings, query=query)
+    cache = Cache(folder)
+    rows = show(cache, limit, settings=settings, query=query)
+    _add_similarity(cache, rows)
     if as_json:
         emit_json({"rows": rows})
         return
     for row in rows:
         echo_pair(row["source"], row["paraphrase"], status=str(row["status"]), pivot=row.get("pivot"))
+        for encoder, value in row.get("similarity", {}).items():
+            click.echo(printable(f"    similarity {value:.2f} ({encoder})"))
     if not rows:
         click.echo("no row matches")
+
+
+def _add_similarity(cache: Any, rows: list[dict[str, Any]]) -> None:
+    """Add the similarities that are kept beside the cache to its rows, by encoder."""
+    if cache.scores_folder is None or not cache.scores_folder.exists():
+        return
+    from text_uda.paraphrasing.similarity import recorded
+
+    for similarity in recorded(cache):
+        known = similarity.known([(row["source"], row["paraphrase"] or "") for row in rows])
+        for row, value in zip(rows, known.tolist(), strict=True):
+            if value == value:
+                row.setdefault("similarity", {})[similarity.encoder] = value
+
+
+@cache.command(short_help="How similar paraphrases are to their sources.")
+@_folder
+@_similarity_encoder
+@ends
+def similarity(folder: str, similarity_encoder: str | None, as_json: bool) -> None:
+    """Compute how similar each usable paraphrase of DIR is to its source, in meaning and in words.
+
+    The similarity of meaning is the cosine of both texts' features from a sentence encoder. It is computed once and
+    kept in DIR/_scores; `train --min-similarity X` and `cache export --min-similarity X` reject what is below X.
+
+    \b
+    Example:
+      text-uda cache similarity paraphrases
+    """
+    from text_uda.paraphrasing.similarity import Similarity, summaries
+    from translation_cache import Cache
+
+    with keeps(f"the similarities that were computed are kept in {folder}/_scores; rerun the same command"):
+        of_cache = Similarity(Cache(folder), *_given(similarity_encoder))
+        records = summaries(Cache(folder), of_cache)
+    if as_json:
+        emit_json({"encoder": of_cache.encoder, "settings": records})
+        return
+    for entry in records:
+        click.echo(printable(f"{entry['method']} {entry['fingerprint'][:8]}: {entry['paraphrases']:,} paraphrases"))
+        if entry["paraphrases"]:
+            quantiles = ", ".join(f"{share} {value:.3f}" for share, value in entry["similarity"].items())
+            below = ", ".join(f"{bound} {share:.1%}" for bound, share in entry["below"].items())
+            click.echo(f"  similarity ({of_cache.encoder}): {quantiles}; below {below}")
+        if entry["words_kept"] is not None:
+            click.echo(f"  words kept {entry['words_kept']:.3f}")
+
+
+def _given(encoder: str | None) -> tuple[str, ...]:
+    return () if encoder is None else (encoder,)
 
 
 @cache.command(short_help="Read all files and name the damaged ones.")
@@ -175,8 +237,16 @@ def merge(into: str, others: tuple[str, ...], as_json: bool) -> None:
     metavar="FILE",
     help="A .csv, .tsv, .jsonl, .parquet or .arrow file.",
 )
+@option(
+    "--min-similarity",
+    type=click.FloatRange(-1, 1),
+    metavar="X",
+    help="Give paraphrases that are less similar to their source the status `dissimilar` (see `cache similarity`).",
+    default_words="none",
+)
+@_similarity_encoder
 @ends
-def export(folder: str, out: Path, as_json: bool) -> None:
+def export(folder: str, out: Path, min_similarity: float | None, similarity_encoder: str | None, as_json: bool) -> None:
     """Write the rows of DIR to one file: source, sample, paraphrase, pivot, status, method.
 
     Texts are written byte for byte. A spreadsheet takes a cell that starts with =, +, - or @ for a formula: import such
@@ -189,8 +259,16 @@ def export(folder: str, out: Path, as_json: bool) -> None:
     """
     from translation_cache import Cache, export
 
+    restatus = None
+    if min_similarity is not None:
+        from text_uda.paraphrasing.similarity import Similarity, mark_dissimilar
+
+        of_cache = Similarity(Cache(folder), *_given(similarity_encoder))
+        restatus = partial(mark_dissimilar, similarity=of_cache, least=min_similarity)
+    elif similarity_encoder is not None:
+        raise SettingsError("--similarity-encoder decides only with --min-similarity: give both")
     with keeps(f"{out} is as it was; rerun the same command"):
-        record = export(Cache(folder), out)
+        record = export(Cache(folder), out, restatus=restatus)
     _outcome(record, f"wrote {out}", as_json)
 
 

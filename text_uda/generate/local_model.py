@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from text_uda.checkpoint_identity import checkpoint_identity
 from text_uda.errors import SettingsError, reason_of
 from text_uda.generate.request import Reply, Request, Usage
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
@@ -92,8 +92,7 @@ class LocalModel:
         """A logits processor that leaves the drawn token alone, so that the greedy search takes it."""
         import torch
 
-        from text_uda.translate.marian_network import BLOCK
-        from text_uda.translate.token_sampling import DRAWS, draw
+        from text_uda.translate.token_sampling import BLOCK, DRAWS, draw
 
         generators = [keyed_generator("llm", request.seed) for request in requests]
 
@@ -108,12 +107,8 @@ class LocalModel:
 
 def settings_of(name: str) -> dict[str, Any]:
     """The model and its revision: of a folder, a digest of its files."""
-    from text_uda.translate import marian_checkpoint
-
     checkpoint = _open(name)
-    if Path(name).is_dir():
-        return marian_checkpoint.identity(name) | {"precision": checkpoint.precision}
-    return {"model": name, "revision": checkpoint.config._commit_hash, "precision": checkpoint.precision}
+    return checkpoint_identity(name, lambda: checkpoint.config) | {"precision": checkpoint.precision}
 
 
 class _Checkpoint:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from text_uda import checkpoint_weights
 from text_uda.errors import MissingPartError, SettingsError, listed, reason_of
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id, loading_options, missing_folder
 from text_uda.runs.directory import RunDirectory
@@ -156,26 +157,13 @@ def check_weights(encoder: str, model: PreTrainedModel, loading: dict[str, Any])
         SettingsError: weights of the encoder are missing, left over, or not finite numbers.
     """
     missing = sorted(loading["missing_keys"])
-    of_encoder = [name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name]
-    if of_encoder:
-        raise SettingsError(
-            f"the files of the encoder {encoder!r} lack {len(of_encoder):,} of its weights "
-            f"({listed(of_encoder, most=_SHOWN)}): they are not of a {model.config.model_type!r} model as its "
-            "config.json says; download it again"
-        )
     parts = {name for name, _ in model.base_model.named_children()} - {"pooler"}
-    unused = sorted(name for name in loading["unexpected_keys"] if _is_of_encoder(name, model, parts))
-    if unused:
-        raise SettingsError(
-            f"the files of the encoder {encoder!r} hold {len(unused):,} weights that its config.json has no place for "
-            f"({listed(unused, most=_SHOWN)}): they do not belong together; download it again"
-        )
-    damaged = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
-    if damaged:
-        raise SettingsError(
-            f"the encoder {encoder!r} has weights that are not finite numbers ({listed(damaged, most=_SHOWN)}): "
-            "download it again, or choose an earlier checkpoint of the run that trained it"
-        )
+    checkpoint_weights.check_weights(
+        f"the encoder {encoder!r}",
+        model,
+        missing=(name for name in missing if name.startswith(model.base_model_prefix + ".") and "pooler" not in name),
+        unused=(name for name in loading["unexpected_keys"] if _is_of_encoder(name, model, parts)),
+    )
     if missing:
         log.debug("encoder %s: new weights: %s", encoder, listed(missing, most=_SHOWN))
 

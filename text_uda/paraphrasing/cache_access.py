@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,10 +15,13 @@ from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.keyed_random import keyed_seed
 from text_uda.paraphrasing.documents import Documents, join_paraphrases, language_of
-from text_uda.paraphrasing.filters import Filters
+from text_uda.paraphrasing.filters import DISSIMILAR, Filters
 from text_uda.text.sentences import Pieces
 from translation_cache import Cache, FillReport, Job, Paraphrase, check_job, count_others, fill, join, missing
 from translation_cache.filling import Engine
+
+if TYPE_CHECKING:
+    from text_uda.paraphrasing.similarity import Similarity
 
 OnProgress = Callable[[int, int], None]  # (done, total), in rows of the cache
 Location = str | os.PathLike[str]
@@ -102,7 +106,8 @@ def read_paraphrases(
     on disk.
 
     Args:
-        filters: filters to apply on reading; None keeps the statuses in the cache.
+        filters: filters to apply on reading; None keeps the statuses in the cache. With `min_similarity`, the score
+            `similarity` of a unit is that of its paraphrase; it is computed once and kept beside the cache.
     Raises:
         SettingsError: the cache lacks some of them; the message names the differing setting.
         CacheError: `augmentation` is not a Job.
@@ -119,41 +124,73 @@ def read_paraphrases(
             f"paraphrase DATA --method {settings['method']} --cache {cache}` with the same data and settings first"
         )
     join_units = partial(join_paraphrases, language=language_of(augmentation)) if by_sentence else _only_unit
-    return _read_documents(documents, rows, filters, samples=samples, join_units=join_units)
+    similarity = _similarity(cache, rows, filters)
+    return _read_documents(documents, rows, filters, similarity, samples=samples, join_units=join_units)
 
 
 def _read_documents(
     documents: Documents,
     rows: pa.Table,
     filters: Filters | None,
+    similarity: "Similarity | None",
     *,
     samples: int,
     join_units: Callable[[Pieces, list[Paraphrase]], Paraphrase],
 ) -> Iterator[list[Paraphrase]]:
     for starts, documents_pieces in documents.blocks():
         block = rows.slice(starts[0] * samples, (starts[-1] - starts[0]) * samples)
-        paraphrases = _read_units(block, filters, samples)  # the samples of a unit are adjacent
+        paraphrases = _read_units(block, filters, similarity, samples)  # the samples of a unit are adjacent
         edges = ((starts - starts[0]) * samples).tolist()
         for pieces, (first, last) in zip(documents_pieces, pairwise(edges), strict=True):
             yield [join_units(pieces, paraphrases[first + sample : last : samples]) for sample in range(samples)]
 
 
-def _read_units(rows: pa.Table, filters: Filters | None, samples: int) -> list[Paraphrase]:
+def _read_units(
+    rows: pa.Table, filters: Filters | None, similarity: "Similarity | None", samples: int
+) -> list[Paraphrase]:
     """The paraphrase of each row. Marks duplicates again, because an engine whose output depends on the batch may have
     written some in separate calls."""
     paraphrases: list[Paraphrase] = []
-    for row in rows.to_pylist():
-        scores = {} if row["change_rate"] is None else {"change_rate": row["change_rate"]}
-        paraphrase = Paraphrase(row["paraphrase"], row["status"], row["pivot"], scores)
-        if filters is not None and (status := filters(row["source"], paraphrase)) != paraphrase.status:
-            paraphrase = Paraphrase(paraphrase.text, status, paraphrase.pivot, scores)
+    for paraphrase in _judged(rows, filters, similarity):
         lower_samples = paraphrases[len(paraphrases) - len(paraphrases) % samples :]
         if paraphrase.status == "ok" and any(
             lower.status == "ok" and lower.text == paraphrase.text for lower in lower_samples
         ):
-            paraphrase = Paraphrase(paraphrase.text, "duplicate", paraphrase.pivot, scores)
+            paraphrase = replace(paraphrase, status="duplicate")
         paraphrases.append(paraphrase)
     return paraphrases
+
+
+def _judged(rows: pa.Table, filters: Filters | None, similarity: "Similarity | None") -> list[Paraphrase]:
+    """The paraphrase of each row, with its status under the filters."""
+    records = rows.to_pylist()
+    paraphrases = []
+    for row in records:
+        scores = {} if row["change_rate"] is None else {"change_rate": row["change_rate"]}
+        paraphrase = Paraphrase(row["paraphrase"], row["status"], row["pivot"], scores)
+        if filters is not None and (status := filters(row["source"], paraphrase)) != paraphrase.status:
+            paraphrase = replace(paraphrase, status=status)
+        paraphrases.append(paraphrase)
+    if similarity is None or filters is None or filters.min_similarity is None:
+        return paraphrases
+    usable = [index for index, paraphrase in enumerate(paraphrases) if paraphrase.status == "ok"]
+    similarities = similarity.of([(records[index]["source"], paraphrases[index].text or "") for index in usable])
+    for index, value in zip(usable, similarities.tolist(), strict=True):
+        scores = paraphrases[index].scores | {"similarity": value}
+        status = "ok" if value >= filters.min_similarity else DISSIMILAR
+        paraphrases[index] = replace(paraphrases[index], status=status, scores=scores)
+    return paraphrases
+
+
+def _similarity(cache: Cache, rows: pa.Table, filters: Filters | None) -> "Similarity | None":
+    """What judges the similarity under these filters, with that of all rows computed."""
+    if filters is None or filters.min_similarity is None:
+        return None
+    from text_uda.paraphrasing.similarity import Similarity, pairs_of
+
+    similarity = Similarity(cache, *([] if filters.similarity_encoder is None else [filters.similarity_encoder]))
+    similarity.compute(pairs_of(rows, ("ok", *filters.accept)))
+    return similarity
 
 
 def _only_unit(pieces: Pieces, of_units: Sequence[Paraphrase]) -> Paraphrase:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from text_uda.paraphrasing.cache_access import read_paraphrases
@@ -42,9 +42,7 @@ class Cached(Job):
 
     def settings(self) -> dict[str, Any]:
         """The settings of the augmentation with the unit `text`, and the filters; not the location of the cache."""
-        filters = {}
-        if self.filters is not None:
-            filters = {"filters": asdict(self.filters) | {"accept": sorted(self.filters.accept)}}
+        filters = {} if self.filters is None else {"filters": self.filters.settings()}
         return self.augmentation.settings() | {"unit": "text"} | filters
 
     def __call__(self, sources: Sequence[str], samples: Sequence[int]) -> list[Paraphrase]:

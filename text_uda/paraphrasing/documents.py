@@ -71,7 +71,8 @@ def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase], *, lang
     A text with a sentence in another language, and none that is clearly in `language`, is `source-language`: its short
     sentences, which are not judged alone, are in that language too.
 
-    The score fallback_rate is the share of sentences that stay; change_rate averages over the words of the text.
+    The score fallback_rate is the share of sentences that stay; change_rate averages over the words of the text;
+    similarity, where sentences have it, is the least of those that are used.
     """
     usable = np.array([sentence.status == "ok" for sentence in of_sentences], dtype=bool)
     if not usable.any():
@@ -86,6 +87,10 @@ def join_paraphrases(pieces: Pieces, of_sentences: Sequence[Paraphrase], *, lang
     words = np.array([len(sentence.split()) for sentence in pieces.sentences])
     rates = np.array([sentence.scores.get("change_rate", 0.0) for sentence in of_sentences])
     scores = {"change_rate": float((rates * words)[usable].sum() / words.sum()), "fallback_rate": 1 - usable.mean()}
+    similarities = [sentence.scores.get("similarity") for sentence, ok in zip(of_sentences, usable, strict=True) if ok]
+    known = [value for value in similarities if value is not None]
+    if len(known) == len(similarities):
+        scores["similarity"] = min(known)
     pivots = [sentence.pivot for sentence in of_sentences if sentence.pivot]
     return Paraphrase(text, "ok", " ".join(pivots) or None, scores)
 

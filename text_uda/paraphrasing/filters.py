@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 from text_uda.errors import SettingsError
 from text_uda.text.language import in_other_language
@@ -16,6 +17,8 @@ from translation_cache import Paraphrase
 
 ACCEPTABLE = ("language", "length-ratio", "repetition", "protected", "numbers", "negation")
 """Rejection reasons that `accept` can waive. A text that is unchanged, empty, truncated or failed is never accepted."""
+DISSIMILAR = "dissimilar"
+"""The status of a paraphrase below `min_similarity`."""
 # Scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 # A word with the marks that combine with its letters, such as the vowel signs of Indic scripts, which \w excludes.
@@ -41,6 +44,13 @@ class Filters:
     max_change: float | None = None
     """Reject a paraphrase that changes more than this share of the words. None: any share."""
 
+    min_similarity: float | None = None
+    """Reject a paraphrase whose meaning is less similar to that of its source: the cosine of their features, at most 1.
+    None: any."""
+
+    similarity_encoder: str | None = None
+    """Sentence encoder of the similarity. None: minilm-l6."""
+
     def __post_init__(self) -> None:
         if unknown := set(self.accept) - set(ACCEPTABLE):
             raise SettingsError(f"no filter is called {min(unknown)!r}; choose from {', '.join(ACCEPTABLE)}")
@@ -51,10 +61,21 @@ class Filters:
                 raise SettingsError(f"{name}={share}: give a share from 0 to 1")
         if self.min_change is not None and self.max_change is not None and self.min_change > self.max_change:
             raise SettingsError(f"min_change={self.min_change} is above max_change={self.max_change}: nothing passes")
+        if self.min_similarity is not None and not -1 <= self.min_similarity <= 1:
+            raise SettingsError(f"min_similarity={self.min_similarity}: give a number from -1 to 1, such as 0.8")
+        if self.similarity_encoder is not None and self.min_similarity is None:
+            raise SettingsError("similarity_encoder decides only with min_similarity: give both")
+
+    def settings(self) -> dict[str, Any]:
+        """The fields as JSON values. Those of the similarity are left out where it decides nothing."""
+        of_similarity = ("min_similarity", "similarity_encoder")
+        fields = asdict(self) | {"accept": sorted(self.accept)}
+        return {name: value for name, value in fields.items() if value is not None or name not in of_similarity}
 
     def __call__(self, source: str, paraphrase: Paraphrase) -> str:
         """The status under these filters. A failure of the generation (truncated, failed) stays.
 
+        The similarity is judged elsewhere, many paraphrases at a time: see `read_paraphrases`.
         A paraphrase that was `ok` only has to meet the bounds set here: SwitchOut, for example, may change a number.
         """
         text, status = paraphrase.text, paraphrase.status

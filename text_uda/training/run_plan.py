@@ -101,7 +101,7 @@ class RunPlan:
             "averaging": averaging and {"averaging": type(averaging).__name__} | asdict(averaging),
             "augmentation": None if used is None else used.settings(),
             "cache_digest": digest(cache, used.settings()) if used is not None and cache is not None else None,
-            "filters": asdict(self.filters) if used is not None and self.filters is not None else None,
+            "filters": self.filters.settings() if used is not None and self.filters is not None else None,
             "settings": {name: all_settings[name] for name in BASELINE_SETTINGS} if is_baseline else all_settings,
             **({"in_step": kind_of(used)} if used is not None and cache is None else {}),
             **({} if self.fusion is None else {"fusion": fusion_record(self.fusion, split)}),

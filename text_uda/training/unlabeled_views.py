@@ -3,10 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from text_uda import distributed
 from text_uda.data import Split
 from text_uda.data.row_columns import plain_texts
 from text_uda.errors import SettingsError
@@ -90,8 +92,10 @@ def find_views(
         if not isinstance(augmentation, Job):
             raise SettingsError(f"{method} is not a translation_cache.Job, so it cannot use a cache; omit the cache")
         texts = plain_texts(split.unlabeled)
-        paraphrases = read_paraphrases(texts, augmentation, cache, samples=settings.samples, filters=filters)
-        return Views(texts, method, pairs=pair_table(texts, paraphrases))
+        read = partial(read_paraphrases, texts, augmentation, cache, samples=settings.samples, filters=filters)
+        if filters is not None and filters.min_similarity is not None and distributed.processes() > 1:
+            distributed.on_main(lambda: bool(read()))  # computes the similarities, which all processes then read
+        return Views(texts, method, pairs=pair_table(texts, read()))
     if not isinstance(augmentation, OnTokens | OnEmbeddings):
         raise SettingsError(f"{_NEEDS_PAIRS}; {method} generates paraphrases offline")
     check_in_step(augmentation, settings, filters)

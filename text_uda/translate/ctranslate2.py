@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from text_uda.cache_dir import home
-from text_uda.errors import MissingPartError, SettingsError, reason_of
+from text_uda.errors import MissingPartError, SettingsError, UserError, reason_of
 from text_uda.keyed_random import keyed_seed
 from text_uda.translate import marian_checkpoint
 from text_uda.translate.batching import Budget
@@ -33,6 +33,7 @@ from text_uda.translate.translator import Translation
 from translation_cache import checked_folder
 
 VERSION = 2  # of the decoding: increase it when outputs change
+_CONVERSION = 2  # of the converted files: increase it when they, or the checks before them, change
 Precision = Literal["int8", "float32", "float16", "int8_float16", "bfloat16"]
 
 log = logging.getLogger("text_uda")
@@ -81,12 +82,12 @@ class CTranslate2:
         if not rows:
             return translations
         budget = _budget(self.model, self.precision, *_device(self.share))
-        to_tokens = vocabulary.tokenizer.convert_ids_to_tokens
+        names, number_of = vocabulary.source_tokens, vocabulary.target_numbers
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
             caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
 
             def translate(numbers: list[int], most: int) -> list[Any]:
-                tokens = [to_tokens(sources[rows[number]].tokens) for number in numbers]
+                tokens = [[names[token] for token in sources[rows[number]].tokens] for number in numbers]
                 with budget.exclusive():
                     return translator.translate_batch(tokens, **self._options(most))
 
@@ -108,7 +109,7 @@ class CTranslate2:
                 for number, result in zip(batch, results, strict=True):
                     row, cap = rows[number], caps[number]
                     hypothesis = draws[row] % self.decoding.beams
-                    ids: Any = vocabulary.tokenizer.convert_tokens_to_ids(result.hypotheses[hypothesis])
+                    ids = [number_of[token] for token in result.hypotheses[hypothesis]]
                     ended = vocabulary.tokenizer.eos_token_id in ids[:cap]
                     score = result.scores[hypothesis]
                     translations[row] = vocabulary.translation(ids[:cap], score, ended, cut=sources[row].cut)
@@ -120,6 +121,7 @@ class CTranslate2:
             "max_batch_size": 0,  # do not split the batch
             "max_input_length": 0,
             "max_decoding_length": most,
+            "min_decoding_length": 1,  # so it never ends at the first token, where `marian:` does
             "return_scores": True,
             "return_end_token": True,
             "beam_size": self.decoding.beams,
@@ -152,21 +154,35 @@ class CTranslate2:
         yield translator
 
     def _folder(self) -> Path:
-        """The folder of the converted model, one per revision; converts the model if it is missing."""
-        library, identity = _library(), marian_checkpoint.identity(self.model)
-        name = f"{identity['model']}-{identity['revision']}-{self.precision}".replace("/", "--")
+        """The folder of the converted model, one per revision; converts the model if it is missing.
+
+        Raises:
+            SettingsError: the model cannot be opened, or CTranslate2 cannot compute what it does.
+        """
+        identity = marian_checkpoint.identity(self.model)
+        name = f"{identity['model']}-{identity['revision']}-{self.precision}-{_CONVERSION}".replace("/", "--")
         folder = home() / "ctranslate2" / name
 
-        def convert(unfinished: Path) -> None:
+        def make(unfinished: Path) -> None:
+            model, vocabulary = (
+                marian_checkpoint.load_model(self.model, "auto"),
+                marian_checkpoint.vocabulary(self.model),
+            )
             try:
-                converter = library.converters.TransformersConverter(marian_checkpoint.split_name(self.model)[0])
-                converter.convert(str(unfinished), quantization=self.precision, force=True)
-            except Exception as error:  # any exception of transformers or safetensors on broken files
-                reason = reason_of(error)
-                raise SettingsError(f"cannot convert {self.model!r} into {folder}: {reason:.200}") from error
+                from text_uda.translate.ctranslate2_conversion import convert
+
+                convert(self.model, model, vocabulary, unfinished, self.precision)
+            except (UserError, OSError):  # what is wrong with the model, or with the disk
+                raise
+            except Exception as error:  # its converter is no public interface
+                raise SettingsError(
+                    f"CTranslate2 {_library().__version__} cannot convert {self.model!r} ({reason_of(error)}): install "
+                    "the version that the extra asks for, pip install 'text-uda[ctranslate2]', or translate with "
+                    "marian: instead"
+                ) from error
 
         if folder not in _checked:
-            checked_folder.load_or_make(folder, convert)
+            checked_folder.load_or_make(folder, make)
             _checked.add(folder)
         return folder
 
@@ -230,7 +246,6 @@ def _has_cublas() -> bool:
 def _library() -> Any:
     try:
         import ctranslate2
-        import ctranslate2.converters
     except ImportError as error:
         raise MissingPartError(
             "the translator `ctranslate2` needs its package: pip install 'text-uda[ctranslate2]'"

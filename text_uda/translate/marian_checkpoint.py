@@ -1,25 +1,34 @@
 """A MarianMT checkpoint from the hub or a folder: its identity, its vocabulary, its weights on a device."""
 
-import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
-from text_uda.errors import SettingsError, reason_of
+from text_uda.checkpoint_identity import checkpoint_identity
+from text_uda.errors import SettingsError, listed, reason_of
 from text_uda.hub_connection import hub_may_answer, is_local, loading_options, missing_folder
 from text_uda.translate.batching import Budget
+from text_uda.translate.marian_layout import (
+    check_configuration,
+    check_vocabularies,
+    check_weights,
+    source_numbers,
+    target_numbers,
+)
 from text_uda.translate.marian_network import Network, Precision
 from text_uda.translate.translator import Translation
-from translation_cache.file_digest import file_digest
 
-_NAMED = re.compile(r"(?P<name>.+?)(?P<language>>>[\w-]+<<)?")
+_LANGUAGE = r">>[^<>\s]+<<"
+_NAMED = re.compile(rf"(?P<name>.+?)(?P<language>{_LANGUAGE})?")
 _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 MAX_TOKENS = {"cpu": 6144, "cuda": 65536}
 """The most tokens of a batch (its longest source times its rows), by device."""
@@ -36,8 +45,7 @@ def split_name(model: str) -> tuple[str, str | None]:
 def identity(model: str) -> dict[str, Any]:
     """The model's part of the settings, as JSON values: a hub id and its commit, or a digest of a folder's files."""
     name, language = split_name(model)
-    short_name = Path(name).name if Path(name).is_dir() else name
-    return {"model": short_name, "revision": _revision(name)} | ({} if language is None else {"language": language})
+    return checkpoint_identity(name, lambda: _config(name)) | ({} if language is None else {"language": language})
 
 
 def most_tokens(source_tokens: int, positions: int) -> int:
@@ -52,13 +60,23 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """From text to token ids and back."""
+    """From text to token ids and back. A translation can have a vocabulary of its own, `target_vocab.json`."""
 
     tokenizer: MarianTokenizer
     language: str | None
     positions: int
     reserved: frozenset[str]
     """Tokens that no text has: the end, padding, unknown words, the codes of languages."""
+
+    @cached_property
+    def source_tokens(self) -> dict[int, str]:
+        """The name of each token that a source can have."""
+        return {number: name for name, number in source_numbers(self.tokenizer).items()}
+
+    @cached_property
+    def target_numbers(self) -> dict[str, int]:
+        """The id of each token that a translation can have."""
+        return target_numbers(self.tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> list[Source]:
         """Replaces control characters by spaces and half surrogate pairs by question marks: no model knows them."""
@@ -93,33 +111,38 @@ class Vocabulary:
 def vocabulary(model: str) -> Vocabulary:
     """Raises SettingsError if the model does not exist, its tokenizer is incomplete, or it needs a target language."""
     name, language = split_name(model)
-    tokenizer = _opened(name, "tokenizer", MarianTokenizer.from_pretrained)
-    if tokenizer.separate_vocabs:
-        raise SettingsError(
-            f"{name!r} has separate vocabularies, which is not supported: choose a model with a shared one"
-        )
-    languages = [code for code in tokenizer.get_vocab() if re.fullmatch(r">>[\w-]+<<", code)]
+    tokenizer, config = _tokenizer(name), _checked_config(name)
+    check_vocabularies(name, config, tokenizer)
+    reserved = frozenset([*tokenizer.all_special_tokens, *_languages(name, language, tokenizer)])
+    return Vocabulary(tokenizer, language, config.max_position_embeddings, reserved)
+
+
+def _languages(name: str, language: str | None, tokenizer: MarianTokenizer) -> list[str]:
+    """The codes of target languages of a checkpoint, of which `language` is one, or None if there is no choice."""
+    languages = [code for code in source_numbers(tokenizer) if re.fullmatch(_LANGUAGE, code)]
     if language is not None and language not in languages:
         near = ", ".join(get_close_matches(language, languages, n=5, cutoff=0.3) or sorted(languages)[:10])
         hint = f"it has {near}" if near else "it has one language: omit the code"
         raise SettingsError(f"{name!r} does not translate to {language}; {hint}")
     if language is None and len(languages) > 1:
         raise SettingsError(
-            f"{name!r} translates to {len(languages)} languages ({', '.join(sorted(languages)[:8])}, ...): "
+            f"{name!r} translates to {len(languages)} languages ({listed(sorted(languages), most=8)}): "
             f"name one, such as {name}{sorted(languages)[0]}"
         )
-    reserved = frozenset([*tokenizer.all_special_tokens, *languages])
-    return Vocabulary(tokenizer, language, _config(name).max_position_embeddings, reserved)
+    return languages
 
 
 def source_code(model: str) -> str:
     """The code of the language that a checkpoint reads, of its tokenizer or of a name like opus-mt-en-de, else `any`.
 
-    Raises SettingsError as `vocabulary` does.
+    It is a part of the settings, so that it does not ask whether the checkpoint can translate: caches are read by name.
+    Raises SettingsError if the tokenizer cannot be opened, or the checkpoint needs a target language.
     """
-    known = vocabulary(model).tokenizer.init_kwargs.get("source_lang")
-    name = split_name(model)[0].rstrip("/").rpartition("/")[2]
-    named = re.match(r"opus-mt-(?:tc-(?:big|base|bible|tiny)-)*([a-z]{2,3})-", name)
+    name, language = split_name(model)
+    tokenizer = _tokenizer(name)
+    _languages(name, language, tokenizer)
+    known = tokenizer.init_kwargs.get("source_lang")
+    named = re.match(r"opus-mt-(?:tc-(?:big|base|bible|tiny)-)*([a-z]{2,3})-", name.rstrip("/").rpartition("/")[2])
     return known or (named[1] if named else "any")
 
 
@@ -131,28 +154,53 @@ def check_precision(precision: str, known: tuple[str, ...]) -> None:
 @cache
 def network(model: str, device: torch.device, precision: Precision) -> tuple[Network, Budget]:
     """(weights, token budget of a batch). Raises SettingsError if the model does not exist."""
-    name, _ = split_name(model)
-    _config(name)
     if precision == "int8" and device.type != "cpu":
         raise SettingsError("int8 needs a CPU: choose bfloat16 or float32 on a GPU, or ctranslate2")
+    loaded = Network(load_model(model), device=device, precision=precision)
+    # Tables of weights can have more rows than there are tokens.
+    loaded.forbid(sorted(set(range(loaded.vocabulary)) - set(vocabulary(model).target_numbers.values())))
+    return loaded, Budget(MAX_TOKENS[device.type], device)
+
+
+class _Model(MarianMTModel):
+    """As in transformers, which fills a bias of the output layer that the files lack with zeros, and says nothing."""
+
+    _keys_to_ignore_on_load_missing = [  # noqa: RUF012  # as transformers declares it
+        part for part in MarianMTModel._keys_to_ignore_on_load_missing or () if part != "final_logits_bias"
+    ]
+
+
+def load_model(model: str, dtype: torch.dtype | Literal["auto"] = torch.float32) -> MarianMTModel:
+    """The weights, of `model.safetensors` or, without it, of `pytorch_model.bin`, as tensors only.
+
+    transformers reads the latter by `torch.load(weights_only=True)`, which refuses all other Python objects.
+
+    Args:
+        dtype: `auto` is that of the files.
+    """
+    name, _ = split_name(model)
+    _checked_config(name)
     loaded, report = _opened(
-        name, "weights", MarianMTModel.from_pretrained, dtype=torch.float32, output_loading_info=True
+        name, "weights", _Model.from_pretrained, dtype=dtype, output_loading_info=True, weights_only=True
     )
-    if missing := sorted(report["missing_keys"]):
-        raise SettingsError(
-            f"the files of {name!r} lack {len(missing):,} of its weights ({', '.join(missing[:2])}, ...): download it "
-            "again"
-        )
-    if not all(weight.isfinite().all() for weight in loaded.parameters()):
-        raise SettingsError(f"the weights of {name!r} are damaged (some are not finite numbers): download them again")
-    return Network(loaded, device=device, precision=precision), Budget(MAX_TOKENS[device.type], device)
+    check_weights(name, loaded, report)
+    return loaded
+
+
+@cache
+def _tokenizer(name: str) -> MarianTokenizer:
+    return _opened(name, "tokenizer", MarianTokenizer.from_pretrained)
 
 
 @cache
 def _config(name: str) -> Any:
-    config = _opened(name, "configuration", AutoConfig.from_pretrained)
-    if config.model_type != "marian":
-        raise SettingsError(f"{name!r} is a {config.model_type} model, not a MarianMT one")
+    """As it is: whether the checkpoint can translate is asked before it does, and not where a cache is only read."""
+    return _opened(name, "configuration", AutoConfig.from_pretrained)
+
+
+def _checked_config(name: str) -> Any:
+    config = _config(name)
+    check_configuration(name, config)
     return config
 
 
@@ -164,12 +212,37 @@ def _opened(name: str, part: str, load: Callable[..., Any], **options: Any) -> A
         hub_may_answer(name)
         return load(name, **loading_options(name), **options)
     except Exception as error:  # any exception of transformers, sentencepiece or safetensors on broken files
-        reason = reason_of(error)
+        reason = _reason(error, name, part)
         near = _near(name)
         raise SettingsError(
-            f"cannot open the {part} of the MarianMT model {name!r} ({reason:.200}); "
+            f"cannot open the {part} of the MarianMT model {name!r} ({reason:.300}); "
             + (f"did you mean {', '.join(near)}?" if near else "use a complete folder or a hub id")
         ) from error
+
+
+def _reason(error: Exception, name: str, part: str) -> str:
+    if part == "tokenizer" and isinstance(error, TypeError) and (lacking := _lacking_files(name)):  # a path is None
+        return f"it lacks {listed(lacking)}"
+    if type(error).__name__ == "UnpicklingError":  # by name, since nothing here imports that module
+        return (
+            "its pytorch_model.bin is damaged, or holds Python objects that are not tensors, which could run code when "
+            "they are read; take a version with model.safetensors"
+        )
+    return reason_of(error)
+
+
+def _lacking_files(name: str) -> list[str]:
+    """Files of a tokenizer that are not in the folder or, after a download, in the hub's local cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def path_of(file: str) -> Path:
+        return Path(name) / file if Path(name).is_dir() else Path(str(try_to_load_from_cache(name, file)))
+
+    files = ["source.spm", "target.spm", "vocab.json"]
+    with suppress(OSError, ValueError, AttributeError):
+        if json.loads(path_of("tokenizer_config.json").read_bytes()).get("separate_vocabs"):
+            files.append("target_vocab.json")
+    return [file for file in files if not path_of(file).is_file()]
 
 
 def _near(name: str) -> list[str]:
@@ -191,15 +264,3 @@ def _near(name: str) -> list[str]:
         except Exception:
             known = []
     return get_close_matches(name, [other for other in known if other != name], n=3)
-
-
-@cache
-def _revision(name: str) -> str:
-    folder = Path(name)
-    if not folder.is_dir():
-        return str(_config(name)._commit_hash)
-    digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(path.name.encode("utf-8"))
-        digest.update(bytes.fromhex(file_digest(path)))
-    return digest.hexdigest()

@@ -13,12 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import MarianMTModel
-from transformers.activations import ACT2FN
 
 from text_uda.model.cuda import SIXTEEN_BITS, attend_by_products, product_in_float32
 from text_uda.translate.int8_linear import Int8Linear
+from text_uda.translate.token_sampling import BLOCK
 
-BLOCK = 256  # the vocabulary is padded to a multiple for token_sampling, with tokens that are never drawn
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 _MANY_ROWS = 1024  # from here on two products are faster than an attention kernel, which is made for many queries
 _INITIAL_CAPACITY = 32  # tokens of the key cache; doubled when it is full
@@ -82,7 +81,7 @@ class State:
 class Network:
     """The weights of a MarianMT model on `device`; int8 applies to the linear layers, on a CPU only.
 
-    Attributes: `vocabulary` (V, without the padding to BLOCK), `positions` (the most tokens of a text).
+    Attributes: `vocabulary` (V of the decoder, without the padding to BLOCK), `positions` (the most tokens of a text).
     """
 
     def __init__(self, model: MarianMTModel, *, device: torch.device, precision: Precision = "float32") -> None:
@@ -90,14 +89,13 @@ class Network:
         dtype = torch.float32 if precision == "int8" else getattr(torch, precision)
         model = model.eval().to(device=device, dtype=dtype)  # type: ignore[reportArgumentType]  # a wrapped method
         self.device = device
-        self.positions, self.vocabulary = config.max_position_embeddings, config.vocab_size
+        self.positions, self.vocabulary = config.max_position_embeddings, len(model.lm_head.weight)
         self.pad_id, self.end_id, self.start_id = (
             config.pad_token_id,
             config.eos_token_id,
             config.decoder_start_token_id,
         )
         self._scale = math.sqrt(config.d_model) if config.scale_embedding else 1.0
-        self._activation = ACT2FN[config.activation_function]
         encoder, decoder = model.model.encoder, model.model.decoder
         self._encoder_heads, self._heads = config.encoder_attention_heads, config.decoder_attention_heads
         self._encoder_tokens, self._tokens = encoder.embed_tokens.weight, decoder.embed_tokens.weight
@@ -109,11 +107,11 @@ class Network:
         self._output = Int8Linear.of(output, None) if precision == "int8" else output
         bias = F.pad(model.final_logits_bias[0].float(), (0, extra), value=-torch.inf)
         self._output_bias = bias  # (V',)
-        self.forbid(self.pad_id)  # Marian's start token, which it never outputs
+        self.forbid([self.pad_id])  # Marian's start token, which it never outputs
 
-    def forbid(self, token: int) -> None:
-        """Never output this token."""
-        self._output_bias[token] = -torch.inf
+    def forbid(self, tokens: list[int]) -> None:
+        """Never output these tokens."""
+        self._output_bias[tokens] = -torch.inf
 
     def encode(self, sources: list[list[int]]) -> Memory:
         """Encode B sources, lists of token ids with the end token."""
@@ -126,7 +124,7 @@ class Network:
             mask = mask[:, None, None, :]
         hidden = F.embedding(ids, self._encoder_tokens) * self._scale + self._encoder_positions[:longest]  # (B, S, D)
         for layer in self._encoder:
-            hidden = layer(hidden, mask, self._encoder_heads, self._activation)
+            hidden = layer(hidden, mask, self._encoder_heads)
         pairs = [layer.cross_keys_values(hidden, self._heads) for layer in self._decoder]
         return Memory([keys for keys, _ in pairs], [values for _, values in pairs], mask)
 
@@ -141,7 +139,7 @@ class Network:
         state.grow()
         hidden = F.embedding(tokens, self._tokens) * self._scale + self._positions[state.length]  # (R, D)
         for number, layer in enumerate(self._decoder):
-            hidden = layer(hidden, state, number, self._heads, self._activation)
+            hidden = layer(hidden, state, number, self._heads)
         state.length += 1
         if isinstance(self._output, Int8Linear):
             return self._output(hidden).add_(self._output_bias)
@@ -156,13 +154,13 @@ class _EncoderLayer:
         self._qkv = _linear(precision, layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
         self._out, self._norm = _linear(precision, layer.self_attn.out_proj), _norm(layer.self_attn_layer_norm)
         self._fc1, self._fc2 = _linear(precision, layer.fc1), _linear(precision, layer.fc2)
-        self._last_norm = _norm(layer.final_layer_norm)
+        self._activation, self._last_norm = layer.activation_fn, _norm(layer.final_layer_norm)
 
-    def __call__(self, hidden: Tensor, mask: Tensor | None, heads: int, activation: Any) -> Tensor:  # (B, S, D)
+    def __call__(self, hidden: Tensor, mask: Tensor | None, heads: int) -> Tensor:  # (B, S, D)
         query, keys, values = (_split(part, heads) for part in self._qkv(hidden).chunk(3, dim=-1))
         attended = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         hidden = self._norm(hidden + self._out(attended.transpose(1, 2).flatten(2)))
-        return self._last_norm(hidden + self._fc2(activation(self._fc1(hidden))))
+        return self._last_norm(hidden + self._fc2(self._activation(self._fc1(hidden))))
 
 
 class _DecoderLayer:
@@ -175,13 +173,13 @@ class _DecoderLayer:
         self._cross_kv = _linear(precision, cross.k_proj, cross.v_proj)
         self._cross_norm = _norm(layer.encoder_attn_layer_norm)
         self._fc1, self._fc2 = _linear(precision, layer.fc1), _linear(precision, layer.fc2)
-        self._last_norm = _norm(layer.final_layer_norm)
+        self._activation, self._last_norm = layer.activation_fn, _norm(layer.final_layer_norm)
 
     def cross_keys_values(self, memory: Tensor, heads: int) -> tuple[Tensor, Tensor]:  # (B, S, D)
         keys, values = self._cross_kv(memory).chunk(2, dim=-1)
         return _split(keys, heads).contiguous(), _split(values, heads).contiguous()
 
-    def __call__(self, hidden: Tensor, state: State, number: int, heads: int, activation: Any) -> Tensor:  # (R, D)
+    def __call__(self, hidden: Tensor, state: State, number: int, heads: int) -> Tensor:  # (R, D)
         position = state.length
         query, key, value = self._qkv(hidden).unflatten(1, (3, heads, -1)).unbind(1)  # (R, H, D/H)
         keys, values = state.keys[number], state.values[number]
@@ -193,7 +191,7 @@ class _DecoderLayer:
         memory = state.memory
         attended = _attend(query, memory.keys[number], memory.values[number], memory.mask)
         hidden = self._cross_norm(hidden + self._cross_out(attended.flatten(1)))
-        return self._last_norm(hidden + self._fc2(activation(self._fc1(hidden))))
+        return self._last_norm(hidden + self._fc2(self._activation(self._fc1(hidden))))
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from text_uda.translate.marian_network import BLOCK
-
+BLOCK = 256  # logits are padded to a multiple of it, with tokens that are never drawn
 DRAWS = 3  # random numbers per step
 _GROUP = 16  # tokens of a group, and groups of a block
 _NUCLEUS = 512  # tokens that top-p sorts; where their mass is too small, it sorts all tokens of the row
