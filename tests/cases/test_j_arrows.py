@@ -4,8 +4,11 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from transformers import MarianMTModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "translate"))  # the toy models lie beside their tests
 
@@ -20,7 +23,12 @@ SENTENCE = "the good film likes the old actor"
 
 @pytest.fixture(scope="module")
 def one_language(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tmp_path_factory.mktemp("arrows") / "aa-bb", [(SENTENCE, SENTENCE)] * 4, steps=2, seed=0)
+    folder = train(tmp_path_factory.mktemp("arrows") / "aa-bb", [(SENTENCE, SENTENCE)] * 4, steps=2, seed=0)
+    model: Any = MarianMTModel.from_pretrained(folder)
+    with torch.no_grad():  # the start token of a published model; CTranslate2 takes any for it
+        model.get_input_embeddings().weight[model.config.decoder_start_token_id] = 0
+    model.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

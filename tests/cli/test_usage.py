@@ -31,7 +31,7 @@ VERBS = [
     "ablate",
     "report",
 ]
-CACHE_VERBS = ["stats", "show", "verify", "compact", "merge", "export"]
+CACHE_VERBS = ["stats", "show", "similarity", "verify", "compact", "merge", "export"]
 
 
 def commands() -> list[list[str]]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from text_uda.report.table_files import to_markdown
 from text_uda.runs.predict_file import predict_file
 from text_uda.runs.prediction import TrainedClassifier
 from text_uda.text import wordnet
-from text_uda.translate import ctranslate2
+from text_uda.translate import ctranslate2, ctranslate2_conversion, marian_checkpoint
 from translation_cache.atomic import whole_folder
 
 Writes = Callable[[Path], Iterator[None]]
@@ -52,23 +51,20 @@ def write_predictions(disk: Path) -> Iterator[None]:
 
 def convert_model(disk: Path) -> Iterator[None]:
     """With a stand-in for CTranslate2, whose native code writes several files."""
+
+    def convert(name: str, model: Any, vocabulary: Any, folder: Path, precision: str) -> None:
+        for file, size in (("model.bin", 5000), ("config.json", 40), ("shared_vocabulary.json", 300)):
+            (folder / file).write_bytes(file[:1].encode() * size)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEXT_UDA_HOME", str(disk / "out"))
-        patch.setattr(ctranslate2, "_library", lambda: SimpleNamespace(converters=_Converters))
-        patch.setattr(ctranslate2.marian_checkpoint, "identity", lambda model: {"model": "tiny", "revision": "1"})
+        patch.setattr(ctranslate2_conversion, "convert", convert)
+        patch.setattr(marian_checkpoint, "load_model", lambda model, dtype: None)
+        patch.setattr(marian_checkpoint, "vocabulary", lambda model: None)
+        patch.setattr(marian_checkpoint, "identity", lambda model: {"model": "tiny", "revision": "1"})
         patch.setattr(ctranslate2, "_checked", set())  # of this process
         ctranslate2.CTranslate2("tiny")._folder()
         yield
-
-
-class _Converters:
-    class TransformersConverter:
-        def __init__(self, model: str) -> None:
-            self.model = model
-
-        def convert(self, folder: str, **options: Any) -> None:
-            for name, size in (("model.bin", 5000), ("config.json", 40), ("shared_vocabulary.json", 300)):
-                (Path(folder) / name).write_bytes(name[:1].encode() * size)
 
 
 def copy_wordnet(disk: Path) -> Iterator[None]:
