@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 import torch
 
+from text_uda.augment.compose import Compose
+from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.paraphrasing import similarity as module
-from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from text_uda.objectives import UDA, Supervised
+from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.paraphrasing.cached import Cached
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import write_pairs
-from text_uda.paraphrasing.similarity import Similarity, mark_dissimilar, pairs_of, recorded, summaries
+from text_uda.paraphrasing.similarity import Similarity, digest_of, mark_dissimilar, pairs_of, recorded, summaries
+from text_uda.runs.decisive_settings import changes
+from text_uda.training.run_plan import plan_run
+from text_uda.training.settings import TrainSettings
 from translation_cache import Cache, Job, Paraphrase, export, merge, stats, verify
 
 TEXTS = ["a good film", "the worst movie", "a dull plot", "is it art"]
@@ -97,15 +103,11 @@ def test_it_is_computed_once_and_kept_beside_the_cache(cache: Cache, encoder: st
 
 
 def test_another_encoder_has_its_own(cache: Cache, encoder: str, tmp_path: Path):
-    from transformers import BertModel
-
     copy = shutil.copytree(encoder, tmp_path / "copy")
     assert Similarity(cache, str(copy)).folder == Similarity(cache, encoder).folder, "a path decides nothing"
     before = Similarity(cache, str(copy)).of(PAIRS)
     assert [one.encoder for one in recorded(cache)] == [str(copy)]
-    model = BertModel.from_pretrained(copy)
-    model.embeddings.word_embeddings.weight.data.mul_(-3)
-    model.save_pretrained(copy)
+    scale_embeddings(copy)
     assert np.isnan(Similarity(cache, str(copy)).known(PAIRS)).all() and not list(recorded(cache))
     assert not np.allclose(Similarity(cache, str(copy)).of(PAIRS), before)
     (tmp_path / "cache" / "_scores" / "x").mkdir()
@@ -137,6 +139,51 @@ def test_a_filter_on_reading(cache: Cache, encoder: str, tmp_path: Path):
     assert job.settings()["filters"]["min_similarity"] == (low + middle) / 2
 
 
+def test_what_is_recorded_has_the_encoder_and_not_its_name_alone(cache: Cache, encoder: str, tmp_path: Path):
+    folder = shutil.copytree(encoder, tmp_path / "copy")
+    middle = float(np.median(Similarity(cache, encoder).of(PAIRS)))
+    job = Cached(Written(), cache, Filters(min_similarity=middle, similarity_encoder=str(folder)))
+    composed = Compose(operations=(job,))
+    paraphrase(TEXTS, composed, tmp_path / "composed")
+    before = job.settings()
+    assert json.loads(json.dumps(before)) == before == job.settings()
+    scale_embeddings(folder)
+    assert job.settings() != before
+    assert missing_paraphrases(TEXTS, composed, tmp_path / "composed") == len(TEXTS)
+    shutil.rmtree(folder)
+    with pytest.raises(SettingsError, match="cannot open the encoder"):
+        job.settings()
+    packaged = Filters(min_similarity=0.5).settings()
+    assert packaged["similarity_digest"] == digest_of("minilm-l6") and "similarity_encoder" not in packaged
+
+
+def scale_embeddings(folder: Path) -> None:
+    """Give the encoder other weights."""
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(folder)
+    model.embeddings.word_embeddings.weight.data.mul_(-3)
+    model.save_pretrained(folder)
+
+
+def test_a_run_does_not_resume_with_another_encoder_of_the_similarity(cache: Cache, encoder: str, tmp_path: Path):
+    folder = shutil.copytree(encoder, tmp_path / "copy")
+    rows = Rows(tuple(TEXTS), (1, 0, 0, 1))
+    split = Split("test", ("bad", "good"), rows, tuple(TEXTS), rows, rows, "0" * 32)
+    filters = Filters(min_similarity=-1, similarity_encoder=str(folder))
+
+    def config() -> dict:
+        settings = TrainSettings(encoder=encoder, steps=1)
+        plan = plan_run(split, [Supervised(), UDA()], None, Written(), cache, filters, settings)
+        return plan.config(split, settings, name="run", steps=1)
+
+    before = config()
+    assert changes(before, config()) == []
+    scale_embeddings(folder)
+    [line] = changes(before, config())
+    assert "filters.similarity_digest" in line
+
+
 def test_of_a_text_the_similarity_is_the_least_of_its_sentences(cache: Cache, encoder: str, tmp_path: Path):
     job, text = Written("sentence"), "A good film. The worst movie."
     paraphrase([text], job, tmp_path / "sentences")
@@ -155,7 +202,8 @@ def test_of_a_text_the_similarity_is_the_least_of_its_sentences(cache: Cache, en
 def test_without_the_filter_nothing_is_encoded(cache: Cache, monkeypatch):
     monkeypatch.setattr(module, "encoder_digest", lambda _: pytest.fail("an encoder was read"))
     assert statuses(cache, Filters(min_change=0.1)) == ["ok", "ok", "failed", "ok"]
-    assert "min_similarity" not in Filters(min_change=0.1).settings()
+    names = {"accept", "max_length_ratio", "min_change", "max_change"}
+    assert Filters(min_change=0.1).settings().keys() == names, "as in records of earlier versions"
 
 
 @pytest.mark.parametrize(

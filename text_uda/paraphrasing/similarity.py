@@ -61,10 +61,7 @@ class Similarity:
 
     def __init__(self, cache: Cache, encoder: str = PACKAGED_ENCODER) -> None:
         self.encoder = encoder
-        digest = encoder_digest(encoder) or self._frozen.digest  # without weights, loading it says why
-        content = json.dumps([VERSION, digest, _MAX_TOKENS, _KEEP_TOKENS]).encode("ascii")
-        self.folder = _scores_folder(cache) / hashlib.blake2b(content, digest_size=16).hexdigest()
-        self._digest = digest
+        self.folder = _scores_folder(cache) / digest_of(encoder)
         self._store = FeatureStore(self.folder)
 
     def compute(self, blocks: Iterable[Sequence[Pair]]) -> None:
@@ -115,7 +112,12 @@ class Similarity:
 
     def _write_note(self) -> None:
         path = self.folder / _NOTE
-        note = {"encoder": self.encoder, "digest": self._digest, "max_tokens": _MAX_TOKENS, "version": VERSION}
+        note = {
+            "encoder": self.encoder,
+            "digest": encoder_digest(self.encoder),
+            "max_tokens": _MAX_TOKENS,
+            "version": VERSION,
+        }
         with suppress(OSError):  # a folder that cannot be written: the store keeps its values in memory, too
             if not path.exists():
                 with whole_file(path) as unfinished:
@@ -123,22 +125,37 @@ class Similarity:
 
     @cached_property
     def _frozen(self) -> FrozenEncoder:
-        classes = list((load_config(self.encoder).id2label or {0: "any"}).values())  # of a head that is not used
-        if averaging_note(self.encoder) is None:
-            log.warning(
-                "%s does not say that it is a sentence encoder (it has no %s): the features of others say little about "
-                "meaning",
-                *(self.encoder, AVERAGING_NOTE),
-            )
-        pretrained = load_classifier(self.encoder, classes, seed=0)
-        return FrozenEncoder(
-            pretrained.model.to(default_device()),  # pyright: ignore[reportArgumentType]  # a wrapped method
-            pretrained.tokenizer,
-            max_tokens=_MAX_TOKENS,
-            keep_tokens=_KEEP_TOKENS,
-            precision="auto",
-            folder=features_folder(),
+        return _load(self.encoder)
+
+
+def digest_of(encoder: str) -> str:
+    """32 hex digits of everything that decides the similarities of texts by this encoder, wherever it lies.
+
+    Raises:
+        SettingsError: the encoder cannot be opened.
+    """
+    of_encoder = encoder_digest(encoder) or _load(encoder).digest  # without weights, loading it says why
+    content = json.dumps([VERSION, of_encoder, _MAX_TOKENS, _KEEP_TOKENS]).encode("ascii")
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _load(encoder: str) -> FrozenEncoder:
+    classes = list((load_config(encoder).id2label or {0: "any"}).values())  # of a head that is not used
+    if averaging_note(encoder) is None:
+        log.warning(
+            "%s does not say that it is a sentence encoder (it has no %s): the features of others say little about "
+            "meaning",
+            *(encoder, AVERAGING_NOTE),
         )
+    pretrained = load_classifier(encoder, classes, seed=0)
+    return FrozenEncoder(
+        pretrained.model.to(default_device()),  # pyright: ignore[reportArgumentType]  # a wrapped method
+        pretrained.tokenizer,
+        max_tokens=_MAX_TOKENS,
+        keep_tokens=_KEEP_TOKENS,
+        precision="auto",
+        folder=features_folder(),
+    )
 
 
 @dataclass(frozen=True)
