@@ -1,8 +1,8 @@
 """The similarity of meaning of a source and its paraphrase: the cosine of their features from a sentence encoder.
 
 It is computed once for each pair of texts and kept beside the rows of a cache, in CACHE/_scores/<digest>/, where
-`encoder.json` says by which encoder; of a cache on an object store, in `home()`. The features themselves are in the
-store that training reads.
+`encoder.json` says by which encoder; of a cache on an object store, in `home()`. They are computed in float32, so that
+all machines agree, to rounding. The features themselves are in the store that training reads.
 """
 
 import hashlib
@@ -37,8 +37,9 @@ from translation_cache.atomic import whole_file
 from translation_cache.joining import score_column
 from translation_cache.scan import unique_rows
 
-VERSION = 1  # of the computation: increase it when similarities change
-_MAX_TOKENS, _KEEP_TOKENS = 256, "last"  # of a text, as in training by default, which reads the same features
+VERSION = 2  # of the computation: increase it when similarities change
+_MAX_TOKENS, _KEEP_TOKENS = 256, "last"  # of a text, as in training by default
+_PRECISION = "fp32"  # what "auto" takes depends on the machine, and bf16 moves a cosine by 0.001
 _BLOCK = 4096  # rows in memory at a time
 _NOTE = "encoder.json"
 _COLUMNS = ("source", "paraphrase", "status")
@@ -112,12 +113,8 @@ class Similarity:
 
     def _write_note(self) -> None:
         path = self.folder / _NOTE
-        note = {
-            "encoder": self.encoder,
-            "digest": encoder_digest(self.encoder),
-            "max_tokens": _MAX_TOKENS,
-            "version": VERSION,
-        }
+        note = {"encoder": self.encoder, "digest": encoder_digest(self.encoder), "version": VERSION}
+        note |= {"max_tokens": _MAX_TOKENS, "precision": _PRECISION}
         with suppress(OSError):  # a folder that cannot be written: the store keeps its values in memory, too
             if not path.exists():
                 with whole_file(path) as unfinished:
@@ -153,7 +150,7 @@ def _load(encoder: str) -> FrozenEncoder:
         pretrained.tokenizer,
         max_tokens=_MAX_TOKENS,
         keep_tokens=_KEEP_TOKENS,
-        precision="auto",
+        precision=_PRECISION,
         folder=features_folder(),
     )
 
