@@ -119,6 +119,18 @@ def test_another_encoder_has_its_own(cache: Cache, encoder: str, tmp_path: Path)
     assert not list(recorded(cache))
 
 
+@pytest.mark.parametrize("content", ["no json", "[]", '{"encoder": 1}', "{}", "\\xff", "[" * 100_000])
+def test_a_damaged_note_is_told_and_written_again(cache: Cache, encoder: str, content: str, caplog):
+    similarity = Similarity(cache, encoder)
+    similarity.compute([PAIRS])
+    note = similarity.folder / "encoder.json"
+    before = note.read_bytes()
+    note.write_bytes(content.encode().decode("unicode_escape").encode("latin-1"))
+    assert not list(recorded(cache)) and f"{note} is damaged" in caplog.text
+    Similarity(cache, encoder).compute([PAIRS])
+    assert note.read_bytes() == before and [one.encoder for one in recorded(cache)] == [encoder]
+
+
 def statuses(cache: Cache, filters: Filters, texts: list[str] = TEXTS) -> list[str]:
     return [sample.status for [sample] in read_paraphrases(texts, Written(), cache, filters=filters)]
 

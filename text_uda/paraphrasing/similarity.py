@@ -72,6 +72,8 @@ class Similarity:
             blocks: the pairs, those of a block in memory at a time; read twice.
         """
         missing = sum(len(self._new(pairs)) for pairs in blocks)
+        if self.folder.exists():
+            self._write_note()  # the earlier one may be damaged
         if not missing:
             return
         done = 0
@@ -116,7 +118,7 @@ class Similarity:
         note = {"encoder": self.encoder, "digest": encoder_digest(self.encoder), "version": VERSION}
         note |= {"max_tokens": _MAX_TOKENS, "precision": _PRECISION}
         with suppress(OSError):  # a folder that cannot be written: the store keeps its values in memory, too
-            if not path.exists():
+            if _read_note(path) != note:
                 with whole_file(path) as unfinished:
                     unfinished.write_text(json.dumps(note, indent=1) + "\n", "utf-8")
 
@@ -230,13 +232,28 @@ class _OfSettings:
 def recorded(cache: Cache) -> Iterator[Similarity]:
     """The similarities that are kept beside the cache, by each encoder that is here and still the same."""
     for note in sorted(_scores_folder(cache).glob(f"*/{_NOTE}")):
-        with suppress(UserError, OSError, ValueError, KeyError):  # no such encoder here, or the note is damaged
-            encoder = json.loads(note.read_text("utf-8"))["encoder"]
+        encoder = _read_note(note).get("encoder")
+        if not isinstance(encoder, str):
+            log.warning(
+                "%s is damaged: the similarities beside it are not shown; `text-uda cache similarity` with the same "
+                "--similarity-encoder writes it again",
+                note,
+            )
+            continue
+        with suppress(UserError, OSError, ValueError, KeyError, TypeError):  # no such encoder here, or a damaged one
             if encoder_digest(encoder) is None:
                 continue
             similarity = Similarity(cache, encoder)
             if similarity.folder == note.parent:
                 yield similarity
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Empty if there is none or it is damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        if isinstance(note := json.loads(path.read_text("utf-8")), dict):
+            return note
+    return {}
 
 
 def _scores_folder(cache: Cache) -> Path:
