@@ -48,17 +48,8 @@ class Written(Job):
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """With larger weights, so that texts have other features."""
-    from transformers import BertModel
-
-    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("encoder") / "spread")
-    model = BertModel.from_pretrained(folder)
-    for weight in model.encoder.parameters():
-        if weight.ndim == 2:
-            weight.data.mul_(20)
-    model.save_pretrained(folder)
-    return str(folder)
+def encoder(spread_bert: Path) -> str:
+    return str(spread_bert)
 
 
 @pytest.fixture
