@@ -242,7 +242,8 @@ def test_an_export_with_a_bound(cache: Cache, encoder: str, tmp_path: Path):
     low, middle, _ = np.sort(similarity.of(PAIRS))
     export(cache, tmp_path / "all.jsonl")
     bound = (low + middle) / 2
-    export(cache, tmp_path / "some.jsonl", restatus=lambda table: mark_dissimilar(table, similarity, bound))
+    filters = Filters(min_similarity=bound)
+    export(cache, tmp_path / "some.jsonl", restatus=lambda table: mark_dissimilar(table, similarity, filters))
     before, after = (
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
         for name in ("all.jsonl", "some.jsonl")
@@ -252,6 +253,22 @@ def test_an_export_with_a_bound(cache: Cache, encoder: str, tmp_path: Path):
         is_below = value.get((one["source"], one["paraphrase"]), 1) < bound
         assert other == one | ({"status": "dissimilar"} if is_below else {})
     assert [row["status"] for row in after].count("dissimilar") == 1
+
+
+def test_features_that_are_no_numbers(cache: Cache, encoder: str, monkeypatch):
+    assert Filters(min_similarity=-1).too_dissimilar(np.array([np.nan, -1, 1])).tolist() == [True, False, False]
+    assert Filters().too_dissimilar(np.array([np.nan, -1])).tolist() == [False, False]
+    rows = FrozenEncoder.rows
+
+    def broken(self, texts, **more):
+        features = rows(self, texts, **more)
+        features.values[[text == "it" for text in texts]] = torch.nan
+        return features
+
+    monkeypatch.setattr(FrozenEncoder, "rows", broken)
+    with pytest.raises(SettingsError, match="gives 'is it art', or its paraphrase, features that are no numbers"):
+        Similarity(cache, encoder).compute([PAIRS])
+    assert np.isnan(Similarity(cache, encoder).known(PAIRS)).all(), "none is kept"
 
 
 def test_only_usable_pairs_in_blocks(monkeypatch):

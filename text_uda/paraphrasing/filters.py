@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from text_uda.errors import SettingsError
 from text_uda.text.language import in_other_language
 from text_uda.text.numbers import has_other_numbers
@@ -65,6 +67,12 @@ class Filters:
             raise SettingsError(f"min_similarity={self.min_similarity}: give a number from -1 to 1, such as 0.8")
         if self.similarity_encoder is not None and self.min_similarity is None:
             raise SettingsError("similarity_encoder decides only with min_similarity: give both")
+
+    def too_dissimilar(self, similarities: np.ndarray) -> np.ndarray:
+        """Whether each similarity, (N,), is below `min_similarity`: (N,) bool."""
+        if self.min_similarity is None:
+            return np.zeros(len(similarities), dtype=bool)
+        return ~(similarities >= self.min_similarity)  # what is no number is not similar
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides the statuses, as JSON values.

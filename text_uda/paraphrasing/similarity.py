@@ -23,14 +23,14 @@ from torch.nn.functional import cosine_similarity
 
 from text_uda.cache_dir import home
 from text_uda.distributed import is_main
-from text_uda.errors import UserError
+from text_uda.errors import SettingsError, UserError
 from text_uda.model.cuda import default_device
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.encoder_files import PACKAGED_ENCODER, load_config
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.pretrained import AVERAGING_NOTE, averaging_note, load_classifier
-from text_uda.paraphrasing.filters import DISSIMILAR
+from text_uda.paraphrasing.filters import DISSIMILAR, Filters
 from text_uda.progress import followed
 from translation_cache import Cache
 from translation_cache.atomic import whole_file
@@ -57,7 +57,7 @@ class Similarity:
     Args:
         encoder: a name, a folder or a hub id, of a sentence encoder: features of others say little about meaning.
     Raises:
-        SettingsError: the encoder cannot be opened.
+        SettingsError: the encoder cannot be opened; on computing, its features are no numbers.
     """
 
     def __init__(self, cache: Cache, encoder: str = PACKAGED_ENCODER) -> None:
@@ -110,7 +110,14 @@ class Similarity:
         texts = [text for pair in pairs for text in pair]
         rows = self._frozen.rows(texts, progress=lambda done, total: on_done(done * len(pairs) // total))
         features = rows.values.unflatten(0, (-1, 2))  # (N, 2, D)
-        self._store.add(_keys(pairs), cosine_similarity(features[:, 0], features[:, 1], dim=-1)[:, None])
+        cosines = cosine_similarity(features[:, 0], features[:, 1], dim=-1)
+        if not cosines.isfinite().all():
+            source = pairs[int((~cosines.isfinite()).nonzero()[0, 0])][0]
+            raise SettingsError(
+                f"{self.encoder} gives {source[:60]!r}, or its paraphrase, features that are no numbers: use another "
+                "encoder for the similarity"
+            )
+        self._store.add(_keys(pairs), cosines[:, None])
         return len(pairs)
 
     def _write_note(self) -> None:
@@ -184,14 +191,20 @@ def summaries(cache: Cache, similarity: Similarity) -> list[dict[str, Any]]:
 
     Computes the similarities that are not known yet. Quantiles and `words_kept` (a mean) are None without any.
     """
+    compute_all(cache, similarity)
     return [
         {"fingerprint": fingerprint, "method": settings.get("method")} | _summary(cache, fingerprint, similarity)
         for fingerprint, settings in cache.settings().items()
     ]
 
 
+def compute_all(cache: Cache, similarity: Similarity) -> None:
+    """Compute the similarities of the usable paraphrases of a cache that are not known yet, with progress bars."""
+    for fingerprint in cache.settings():
+        similarity.compute(_OfSettings(cache, fingerprint))
+
+
 def _summary(cache: Cache, fingerprint: str, similarity: Similarity) -> dict[str, Any]:
-    similarity.compute(_OfSettings(cache, fingerprint))
     values, kept = [np.empty(0)], [np.empty(0)]
     for _, table in unique_rows(cache, fingerprint, [*_COLUMNS, "scores"]):
         usable = table.filter(pc.field("status") == "ok")
@@ -208,12 +221,12 @@ def _summary(cache: Cache, fingerprint: str, similarity: Similarity) -> dict[str
     }
 
 
-def mark_dissimilar(table: pa.Table, similarity: Similarity, least: float) -> pa.Array:
-    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below `least`."""
+def mark_dissimilar(table: pa.Table, similarity: Similarity, filters: Filters) -> pa.Array:
+    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below the bound."""
     is_usable = (table["status"].to_numpy() == "ok") & table["paraphrase"].is_valid().to_numpy()
     values = [similarity.of(pairs) for pairs in pairs_of(table)]
     below = np.zeros(len(table), dtype=bool)
-    below[is_usable] = np.concatenate([np.empty(0), *values]) < least
+    below[is_usable] = filters.too_dissimilar(np.concatenate([np.empty(0), *values]))
     return pc.if_else(pa.array(below), DISSIMILAR, table["status"])  # pyright: ignore[reportAttributeAccessIssue]
 
 
