@@ -1,6 +1,7 @@
 """What all tests share: no network beyond this machine, few threads, a tiny random BERT made on the spot."""
 
 import os
+import shutil
 import signal
 import socket
 import string
@@ -74,6 +75,20 @@ def _no_network() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", here_only)
         yield
+
+
+@pytest.fixture(scope="session")
+def spread_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of `tiny_bert` with larger weights, so that texts have other features."""
+    from transformers import BertModel
+
+    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("spread_bert") / "spread")
+    model = BertModel.from_pretrained(folder)
+    for weight in model.encoder.parameters():
+        if weight.ndim == 2:
+            weight.data.mul_(20)
+    model.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -61,12 +61,16 @@ def export(cache: Cache, out: str | Path, *, restatus: Callable[[pa.Table], pa.A
         CacheError: the file name has another suffix.
     """
     out = Path(out)
-    suffix = out.suffix.lower()
-    if suffix not in _WRITERS:
+    check_suffix(out)
+    with whole_file(out) as unfinished:
+        return {"rows": _WRITERS[out.suffix.lower()](unfinished, _readable_tables(cache, restatus))}
+
+
+def check_suffix(out: Path) -> None:
+    """Raises CacheError if no file of this name can be exported to."""
+    if out.suffix.lower() not in _WRITERS:
         *others, last = _WRITERS
         raise CacheError(f"cannot export to {out.name!r}; use a name that ends in {', '.join(others)} or {last}")
-    with whole_file(out) as unfinished:
-        return {"rows": _WRITERS[suffix](unfinished, _readable_tables(cache, restatus))}
 
 
 def _readable_tables(cache: Cache, restatus: Callable[[pa.Table], pa.Array] | None) -> Iterator[pa.Table]:

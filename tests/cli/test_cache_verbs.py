@@ -114,8 +114,10 @@ def test_export(record, folder, tmp_path, ending):
 
 
 def test_export_to_an_unknown_kind_of_file(refused, folder, tmp_path):
-    line = refused("cache", "export", folder, "--out", tmp_path / "pairs.xlsx")
-    assert ".jsonl" in line and ".parquet" in line
+    for more in ((), ("--min-similarity", 0.5)):
+        line = refused("cache", "export", folder, "--out", tmp_path / "pairs.xlsx", *more)
+        assert ".jsonl" in line and ".parquet" in line
+    assert not (folder / "_scores").exists(), "nothing was encoded"
 
 
 def test_a_folder_that_is_not_there(refused, tmp_path):
@@ -136,6 +138,12 @@ def test_similarity_is_kept_shown_and_a_bound_of_an_export(run, record, folder, 
     assert record("cache", "export", folder, "--out", tmp_path / "pairs.jsonl", *options) == {"rows": 3}
     exported = [json.loads(line)["status"] for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert exported == ["dissimilar", "dissimilar", "unchanged"]
+
+
+def test_an_export_with_a_bound_shows_what_it_computes(run, folder, tiny_bert, tmp_path):
+    options = ("--min-similarity", 0.5, "--similarity-encoder", tiny_bert)
+    first, again = (run("cache", "export", folder, "--out", tmp_path / "pairs.csv", *options) for _ in range(2))
+    assert f"similarity ({tiny_bert}): 2/2 pairs" in first.stderr and "2/2" not in again.stderr
 
 
 def test_an_encoder_of_a_similarity_that_decides_nothing(refused, folder, tmp_path):

@@ -91,7 +91,9 @@ def test_train_says_its_errors_and_writes_what_was_asked(trained, tiny_bert):
     )
 
 
-def test_filters_are_set_anew_without_new_paraphrases(record, run, refused, reviews, cache, tiny_bert, tmp_path):
+def test_filters_are_set_anew_without_new_paraphrases(
+    record, run, refused, reviews, cache, tiny_bert, spread_bert, tmp_path
+):
     before = record("cache", "stats", cache)["rows"]
     words = ["train", reviews, "--labels", 6, "--encoder", tiny_bert, "--steps", 2, "--augment", "synonym"]
     words += ["--rate", 0.3, "--cache", cache]
@@ -104,11 +106,17 @@ def test_filters_are_set_anew_without_new_paraphrases(record, run, refused, revi
     assert filters["min_change"] == 0.2
     other = run(*words, "--out", tmp_path / "run-1")
     assert other.exit_code == 2 and "\n  filters.min_change: 0.2 in the run, not set now\n" in other.stderr
-    similar = ["--similarity-encoder", tiny_bert, "--min-similarity"]
-    assert record(*words, *similar, 0.5, "--out", tmp_path / "run-3")["augmentation"]["usable"] == usable[0]
-    filters = json.loads((tmp_path / "run-3" / "config.json").read_text())["filters"]
-    assert filters["min_similarity"] == 0.5 and filters["similarity_encoder"] == str(tiny_bert)
-    assert record(*words, *similar, 1, "--out", tmp_path / "run-4")["augmentation"]["usable"] < usable[0]
+    similar = ["--similarity-encoder", spread_bert]
+    [found] = record("cache", "similarity", cache, *similar)["settings"]
+    bounds = (-1, found["similarity"]["50%"], found["similarity"]["75%"])
+    assert -1 < bounds[1] < bounds[2] < 0.99, "no bound within rounding of all"
+    similarly = [
+        record(*words, *similar, "--min-similarity", bound, "--out", tmp_path / f"similar-{bound}")["augmentation"]
+        for bound in bounds
+    ]
+    assert usable[0] == similarly[0]["usable"] > similarly[1]["usable"] > similarly[2]["usable"] > 0
+    filters = json.loads((tmp_path / f"similar-{bounds[1]}" / "config.json").read_text())["filters"]
+    assert filters["min_similarity"] == bounds[1] and filters["similarity_encoder"] == str(spread_bert)
     assert "--min-change selects paraphrases" in refused(
         "train", reviews, "--labels", 6, "--min-change", 0.2, "--out", tmp_path / "x"
     )

@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from text_uda.augment.compose import Compose
+from text_uda.data import Rows, Split
 from text_uda.errors import SettingsError
+from text_uda.model import frozen_encoder
 from text_uda.model.frozen_encoder import FrozenEncoder
+from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrasing import similarity as module
-from text_uda.paraphrasing.cache_access import paraphrase, read_paraphrases
+from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.paraphrasing.cached import Cached
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import write_pairs
-from text_uda.paraphrasing.similarity import Similarity, mark_dissimilar, pairs_of, recorded, summaries
+from text_uda.paraphrasing.similarity import Similarity, digest_of, mark_dissimilar, pairs_of, recorded, summaries
+from text_uda.runs.decisive_settings import changes
+from text_uda.training.run_plan import plan_run
+from text_uda.training.settings import TrainSettings
 from translation_cache import Cache, Job, Paraphrase, export, merge, stats, verify
 
 TEXTS = ["a good film", "the worst movie", "a dull plot", "is it art"]
@@ -41,17 +48,8 @@ class Written(Job):
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """With larger weights, so that texts have other features."""
-    from transformers import BertModel
-
-    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("encoder") / "spread")
-    model = BertModel.from_pretrained(folder)
-    for weight in model.encoder.parameters():
-        if weight.ndim == 2:
-            weight.data.mul_(20)
-    model.save_pretrained(folder)
-    return str(folder)
+def encoder(spread_bert: Path) -> str:
+    return str(spread_bert)
 
 
 @pytest.fixture
@@ -75,9 +73,11 @@ def by_hand(encoder: str) -> np.ndarray:
     return np.array(cosines)
 
 
-def test_it_is_the_cosine_of_the_features(cache: Cache, encoder: str, caplog: pytest.LogCaptureFixture):
+def test_it_is_the_cosine_of_the_features(cache: Cache, encoder: str, caplog: pytest.LogCaptureFixture, monkeypatch):
+    on_this_machine = {"auto": "bf16"}
+    monkeypatch.setattr(frozen_encoder, "resolve_precision", lambda name, **_: on_this_machine.get(name, name))
     similarities = Similarity(cache, encoder).of(PAIRS)
-    assert similarities == pytest.approx(by_hand(encoder), abs=2e-3)  # features can be in bf16
+    assert similarities == pytest.approx(by_hand(encoder), abs=1e-5), "in float32 on every machine"
     assert len(set(similarities.round(3))) == 3 and Similarity(cache, encoder).of([("same", "same")])[0] > 0.999
     assert "does not say that it is a sentence encoder" in caplog.text
 
@@ -97,21 +97,29 @@ def test_it_is_computed_once_and_kept_beside_the_cache(cache: Cache, encoder: st
 
 
 def test_another_encoder_has_its_own(cache: Cache, encoder: str, tmp_path: Path):
-    from transformers import BertModel
-
     copy = shutil.copytree(encoder, tmp_path / "copy")
     assert Similarity(cache, str(copy)).folder == Similarity(cache, encoder).folder, "a path decides nothing"
     before = Similarity(cache, str(copy)).of(PAIRS)
     assert [one.encoder for one in recorded(cache)] == [str(copy)]
-    model = BertModel.from_pretrained(copy)
-    model.embeddings.word_embeddings.weight.data.mul_(-3)
-    model.save_pretrained(copy)
+    scale_embeddings(copy)
     assert np.isnan(Similarity(cache, str(copy)).known(PAIRS)).all() and not list(recorded(cache))
     assert not np.allclose(Similarity(cache, str(copy)).of(PAIRS), before)
     (tmp_path / "cache" / "_scores" / "x").mkdir()
     (tmp_path / "cache" / "_scores" / "x" / "encoder.json").write_text("no json")
     shutil.rmtree(copy)
     assert not list(recorded(cache))
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"encoder": 1}', "{}", "\\xff", "[" * 100_000])
+def test_a_damaged_note_is_told_and_written_again(cache: Cache, encoder: str, content: str, caplog):
+    similarity = Similarity(cache, encoder)
+    similarity.compute([PAIRS])
+    note = similarity.folder / "encoder.json"
+    before = note.read_bytes()
+    note.write_bytes(content.encode().decode("unicode_escape").encode("latin-1"))
+    assert not list(recorded(cache)) and f"{note} is damaged" in caplog.text
+    Similarity(cache, encoder).compute([PAIRS])
+    assert note.read_bytes() == before and [one.encoder for one in recorded(cache)] == [encoder]
 
 
 def statuses(cache: Cache, filters: Filters, texts: list[str] = TEXTS) -> list[str]:
@@ -137,6 +145,51 @@ def test_a_filter_on_reading(cache: Cache, encoder: str, tmp_path: Path):
     assert job.settings()["filters"]["min_similarity"] == (low + middle) / 2
 
 
+def test_what_is_recorded_has_the_encoder_and_not_its_name_alone(cache: Cache, encoder: str, tmp_path: Path):
+    folder = shutil.copytree(encoder, tmp_path / "copy")
+    middle = float(np.median(Similarity(cache, encoder).of(PAIRS)))
+    job = Cached(Written(), cache, Filters(min_similarity=middle, similarity_encoder=str(folder)))
+    composed = Compose(operations=(job,))
+    paraphrase(TEXTS, composed, tmp_path / "composed")
+    before = job.settings()
+    assert json.loads(json.dumps(before)) == before == job.settings()
+    scale_embeddings(folder)
+    assert job.settings() != before
+    assert missing_paraphrases(TEXTS, composed, tmp_path / "composed") == len(TEXTS)
+    shutil.rmtree(folder)
+    with pytest.raises(SettingsError, match="cannot open the encoder"):
+        job.settings()
+    packaged = Filters(min_similarity=0.5).settings()
+    assert packaged["similarity_digest"] == digest_of("minilm-l6") and "similarity_encoder" not in packaged
+
+
+def scale_embeddings(folder: Path) -> None:
+    """Give the encoder other weights."""
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(folder)
+    model.embeddings.word_embeddings.weight.data.mul_(-3)
+    model.save_pretrained(folder)
+
+
+def test_a_run_does_not_resume_with_another_encoder_of_the_similarity(cache: Cache, encoder: str, tmp_path: Path):
+    folder = shutil.copytree(encoder, tmp_path / "copy")
+    rows = Rows(tuple(TEXTS), (1, 0, 0, 1))
+    split = Split("test", ("bad", "good"), rows, tuple(TEXTS), rows, rows, "0" * 32)
+    filters = Filters(min_similarity=-1, similarity_encoder=str(folder))
+
+    def config() -> dict:
+        settings = TrainSettings(encoder=encoder, steps=1)
+        plan = plan_run(split, [Supervised(), UDA()], None, Written(), cache, filters, settings)
+        return plan.config(split, settings, name="run", steps=1)
+
+    before = config()
+    assert changes(before, config()) == []
+    scale_embeddings(folder)
+    [line] = changes(before, config())
+    assert "filters.similarity_digest" in line
+
+
 def test_of_a_text_the_similarity_is_the_least_of_its_sentences(cache: Cache, encoder: str, tmp_path: Path):
     job, text = Written("sentence"), "A good film. The worst movie."
     paraphrase([text], job, tmp_path / "sentences")
@@ -155,7 +208,8 @@ def test_of_a_text_the_similarity_is_the_least_of_its_sentences(cache: Cache, en
 def test_without_the_filter_nothing_is_encoded(cache: Cache, monkeypatch):
     monkeypatch.setattr(module, "encoder_digest", lambda _: pytest.fail("an encoder was read"))
     assert statuses(cache, Filters(min_change=0.1)) == ["ok", "ok", "failed", "ok"]
-    assert "min_similarity" not in Filters(min_change=0.1).settings()
+    names = {"accept", "max_length_ratio", "min_change", "max_change"}
+    assert Filters(min_change=0.1).settings().keys() == names, "as in records of earlier versions"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +242,8 @@ def test_an_export_with_a_bound(cache: Cache, encoder: str, tmp_path: Path):
     low, middle, _ = np.sort(similarity.of(PAIRS))
     export(cache, tmp_path / "all.jsonl")
     bound = (low + middle) / 2
-    export(cache, tmp_path / "some.jsonl", restatus=lambda table: mark_dissimilar(table, similarity, bound))
+    filters = Filters(min_similarity=bound)
+    export(cache, tmp_path / "some.jsonl", restatus=lambda table: mark_dissimilar(table, similarity, filters))
     before, after = (
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
         for name in ("all.jsonl", "some.jsonl")
@@ -198,6 +253,22 @@ def test_an_export_with_a_bound(cache: Cache, encoder: str, tmp_path: Path):
         is_below = value.get((one["source"], one["paraphrase"]), 1) < bound
         assert other == one | ({"status": "dissimilar"} if is_below else {})
     assert [row["status"] for row in after].count("dissimilar") == 1
+
+
+def test_features_that_are_no_numbers(cache: Cache, encoder: str, monkeypatch):
+    assert Filters(min_similarity=-1).too_dissimilar(np.array([np.nan, -1, 1])).tolist() == [True, False, False]
+    assert Filters().too_dissimilar(np.array([np.nan, -1])).tolist() == [False, False]
+    rows = FrozenEncoder.rows
+
+    def broken(self, texts, **more):
+        features = rows(self, texts, **more)
+        features.values[[text == "it" for text in texts]] = torch.nan
+        return features
+
+    monkeypatch.setattr(FrozenEncoder, "rows", broken)
+    with pytest.raises(SettingsError, match="gives 'is it art', or its paraphrase, features that are no numbers"):
+        Similarity(cache, encoder).compute([PAIRS])
+    assert np.isnan(Similarity(cache, encoder).known(PAIRS)).all(), "none is kept"
 
 
 def test_only_usable_pairs_in_blocks(monkeypatch):

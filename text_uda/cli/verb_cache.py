@@ -258,16 +258,21 @@ def export(folder: str, out: Path, min_similarity: float | None, similarity_enco
       text-uda cache export paraphrases --out pairs.jsonl
     """
     from translation_cache import Cache, export
+    from translation_cache.reshape import check_suffix
 
-    restatus = None
-    if min_similarity is not None:
-        from text_uda.paraphrasing.similarity import Similarity, mark_dissimilar
-
-        of_cache = Similarity(Cache(folder), *_given(similarity_encoder))
-        restatus = partial(mark_dissimilar, similarity=of_cache, least=min_similarity)
-    elif similarity_encoder is not None:
+    if similarity_encoder is not None and min_similarity is None:
         raise SettingsError("--similarity-encoder decides only with --min-similarity: give both")
+    restatus = None
     with keeps(f"{out} is as it was; rerun the same command"):
+        if min_similarity is not None:
+            from text_uda.paraphrasing.filters import Filters
+            from text_uda.paraphrasing.similarity import Similarity, compute_all, mark_dissimilar
+
+            check_suffix(out)  # before the long part
+            of_cache = Similarity(Cache(folder), *_given(similarity_encoder))
+            compute_all(Cache(folder), of_cache)
+            filters = Filters(min_similarity=min_similarity)
+            restatus = partial(mark_dissimilar, similarity=of_cache, filters=filters)
         record = export(Cache(folder), out, restatus=restatus)
     _outcome(record, f"wrote {out}", as_json)
 

@@ -175,9 +175,10 @@ def _judged(rows: pa.Table, filters: Filters | None, similarity: "Similarity | N
         return paraphrases
     usable = [index for index, paraphrase in enumerate(paraphrases) if paraphrase.status == "ok"]
     similarities = similarity.of([(records[index]["source"], paraphrases[index].text or "") for index in usable])
-    for index, value in zip(usable, similarities.tolist(), strict=True):
+    rejected = filters.too_dissimilar(similarities)
+    for index, value, is_rejected in zip(usable, similarities.tolist(), rejected, strict=True):
         scores = paraphrases[index].scores | {"similarity": value}
-        status = "ok" if value >= filters.min_similarity else DISSIMILAR
+        status = DISSIMILAR if is_rejected else "ok"
         paraphrases[index] = replace(paraphrases[index], status=status, scores=scores)
     return paraphrases
 

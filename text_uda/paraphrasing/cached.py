@@ -41,7 +41,11 @@ class Cached(Job):
         return self.augmentation.max_samples
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the augmentation with the unit `text`, and the filters; not the location of the cache."""
+        """The settings of the augmentation with the unit `text`, and the filters; not the location of the cache.
+
+        Raises:
+            SettingsError: the encoder of the similarity, of the filters, cannot be opened.
+        """
         filters = {} if self.filters is None else {"filters": self.filters.settings()}
         return self.augmentation.settings() | {"unit": "text"} | filters
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from text_uda.errors import SettingsError
 from text_uda.text.language import in_other_language
 from text_uda.text.numbers import has_other_numbers
@@ -66,11 +68,29 @@ class Filters:
         if self.similarity_encoder is not None and self.min_similarity is None:
             raise SettingsError("similarity_encoder decides only with min_similarity: give both")
 
+    def too_dissimilar(self, similarities: np.ndarray) -> np.ndarray:
+        """Whether each similarity, (N,), is below `min_similarity`: (N,) bool."""
+        if self.min_similarity is None:
+            return np.zeros(len(similarities), dtype=bool)
+        return ~(similarities >= self.min_similarity)  # what is no number is not similar
+
     def settings(self) -> dict[str, Any]:
-        """The fields as JSON values. Those of the similarity are left out where it decides nothing."""
+        """Everything that decides the statuses, as JSON values.
+
+        With `min_similarity` also a digest of its encoder, which may change under its name; without it, nothing of the
+        similarity.
+
+        Raises:
+            SettingsError: the encoder of the similarity cannot be opened.
+        """
         of_similarity = ("min_similarity", "similarity_encoder")
         fields = asdict(self) | {"accept": sorted(self.accept)}
-        return {name: value for name, value in fields.items() if value is not None or name not in of_similarity}
+        fields = {name: value for name, value in fields.items() if value is not None or name not in of_similarity}
+        if self.min_similarity is None:
+            return fields
+        from text_uda.paraphrasing.similarity import PACKAGED_ENCODER, digest_of
+
+        return fields | {"similarity_digest": digest_of(self.similarity_encoder or PACKAGED_ENCODER)}
 
     def __call__(self, source: str, paraphrase: Paraphrase) -> str:
         """The status under these filters. A failure of the generation (truncated, failed) stays.

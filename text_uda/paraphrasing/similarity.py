@@ -1,8 +1,8 @@
 """The similarity of meaning of a source and its paraphrase: the cosine of their features from a sentence encoder.
 
 It is computed once for each pair of texts and kept beside the rows of a cache, in CACHE/_scores/<digest>/, where
-`encoder.json` says by which encoder; of a cache on an object store, in `home()`. The features themselves are in the
-store that training reads.
+`encoder.json` says by which encoder; of a cache on an object store, in `home()`. They are computed in float32, so that
+all machines agree, to rounding. The features themselves are in the store that training reads.
 """
 
 import hashlib
@@ -23,22 +23,23 @@ from torch.nn.functional import cosine_similarity
 
 from text_uda.cache_dir import home
 from text_uda.distributed import is_main
-from text_uda.errors import UserError
+from text_uda.errors import SettingsError, UserError
 from text_uda.model.cuda import default_device
 from text_uda.model.encoder_content import encoder_digest
 from text_uda.model.encoder_files import PACKAGED_ENCODER, load_config
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.pretrained import AVERAGING_NOTE, averaging_note, load_classifier
-from text_uda.paraphrasing.filters import DISSIMILAR
+from text_uda.paraphrasing.filters import DISSIMILAR, Filters
 from text_uda.progress import followed
 from translation_cache import Cache
 from translation_cache.atomic import whole_file
 from translation_cache.joining import score_column
 from translation_cache.scan import unique_rows
 
-VERSION = 1  # of the computation: increase it when similarities change
-_MAX_TOKENS, _KEEP_TOKENS = 256, "last"  # of a text, as in training by default, which reads the same features
+VERSION = 2  # of the computation: increase it when similarities change
+_MAX_TOKENS, _KEEP_TOKENS = 256, "last"  # of a text, as in training by default
+_PRECISION = "fp32"  # what "auto" takes depends on the machine, and bf16 moves a cosine by 0.001
 _BLOCK = 4096  # rows in memory at a time
 _NOTE = "encoder.json"
 _COLUMNS = ("source", "paraphrase", "status")
@@ -56,15 +57,12 @@ class Similarity:
     Args:
         encoder: a name, a folder or a hub id, of a sentence encoder: features of others say little about meaning.
     Raises:
-        SettingsError: the encoder cannot be opened.
+        SettingsError: the encoder cannot be opened; on computing, its features are no numbers.
     """
 
     def __init__(self, cache: Cache, encoder: str = PACKAGED_ENCODER) -> None:
         self.encoder = encoder
-        digest = encoder_digest(encoder) or self._frozen.digest  # without weights, loading it says why
-        content = json.dumps([VERSION, digest, _MAX_TOKENS, _KEEP_TOKENS]).encode("ascii")
-        self.folder = _scores_folder(cache) / hashlib.blake2b(content, digest_size=16).hexdigest()
-        self._digest = digest
+        self.folder = _scores_folder(cache) / digest_of(encoder)
         self._store = FeatureStore(self.folder)
 
     def compute(self, blocks: Iterable[Sequence[Pair]]) -> None:
@@ -74,6 +72,8 @@ class Similarity:
             blocks: the pairs, those of a block in memory at a time; read twice.
         """
         missing = sum(len(self._new(pairs)) for pairs in blocks)
+        if self.folder.exists():
+            self._write_note()  # the earlier one may be damaged
         if not missing:
             return
         done = 0
@@ -110,35 +110,58 @@ class Similarity:
         texts = [text for pair in pairs for text in pair]
         rows = self._frozen.rows(texts, progress=lambda done, total: on_done(done * len(pairs) // total))
         features = rows.values.unflatten(0, (-1, 2))  # (N, 2, D)
-        self._store.add(_keys(pairs), cosine_similarity(features[:, 0], features[:, 1], dim=-1)[:, None])
+        cosines = cosine_similarity(features[:, 0], features[:, 1], dim=-1)
+        if not cosines.isfinite().all():
+            source = pairs[int((~cosines.isfinite()).nonzero()[0, 0])][0]
+            raise SettingsError(
+                f"{self.encoder} gives {source[:60]!r}, or its paraphrase, features that are no numbers: use another "
+                "encoder for the similarity"
+            )
+        self._store.add(_keys(pairs), cosines[:, None])
         return len(pairs)
 
     def _write_note(self) -> None:
         path = self.folder / _NOTE
-        note = {"encoder": self.encoder, "digest": self._digest, "max_tokens": _MAX_TOKENS, "version": VERSION}
+        note = {"encoder": self.encoder, "digest": encoder_digest(self.encoder), "version": VERSION}
+        note |= {"max_tokens": _MAX_TOKENS, "precision": _PRECISION}
         with suppress(OSError):  # a folder that cannot be written: the store keeps its values in memory, too
-            if not path.exists():
+            if _read_note(path) != note:
                 with whole_file(path) as unfinished:
                     unfinished.write_text(json.dumps(note, indent=1) + "\n", "utf-8")
 
     @cached_property
     def _frozen(self) -> FrozenEncoder:
-        classes = list((load_config(self.encoder).id2label or {0: "any"}).values())  # of a head that is not used
-        if averaging_note(self.encoder) is None:
-            log.warning(
-                "%s does not say that it is a sentence encoder (it has no %s): the features of others say little about "
-                "meaning",
-                *(self.encoder, AVERAGING_NOTE),
-            )
-        pretrained = load_classifier(self.encoder, classes, seed=0)
-        return FrozenEncoder(
-            pretrained.model.to(default_device()),  # pyright: ignore[reportArgumentType]  # a wrapped method
-            pretrained.tokenizer,
-            max_tokens=_MAX_TOKENS,
-            keep_tokens=_KEEP_TOKENS,
-            precision="auto",
-            folder=features_folder(),
+        return _load(self.encoder)
+
+
+def digest_of(encoder: str) -> str:
+    """32 hex digits of everything that decides the similarities of texts by this encoder, wherever it lies.
+
+    Raises:
+        SettingsError: the encoder cannot be opened.
+    """
+    of_encoder = encoder_digest(encoder) or _load(encoder).digest  # without weights, loading it says why
+    content = json.dumps([VERSION, of_encoder, _MAX_TOKENS, _KEEP_TOKENS]).encode("ascii")
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _load(encoder: str) -> FrozenEncoder:
+    classes = list((load_config(encoder).id2label or {0: "any"}).values())  # of a head that is not used
+    if averaging_note(encoder) is None:
+        log.warning(
+            "%s does not say that it is a sentence encoder (it has no %s): the features of others say little about "
+            "meaning",
+            *(encoder, AVERAGING_NOTE),
         )
+    pretrained = load_classifier(encoder, classes, seed=0)
+    return FrozenEncoder(
+        pretrained.model.to(default_device()),  # pyright: ignore[reportArgumentType]  # a wrapped method
+        pretrained.tokenizer,
+        max_tokens=_MAX_TOKENS,
+        keep_tokens=_KEEP_TOKENS,
+        precision=_PRECISION,
+        folder=features_folder(),
+    )
 
 
 @dataclass(frozen=True)
@@ -168,14 +191,20 @@ def summaries(cache: Cache, similarity: Similarity) -> list[dict[str, Any]]:
 
     Computes the similarities that are not known yet. Quantiles and `words_kept` (a mean) are None without any.
     """
+    compute_all(cache, similarity)
     return [
         {"fingerprint": fingerprint, "method": settings.get("method")} | _summary(cache, fingerprint, similarity)
         for fingerprint, settings in cache.settings().items()
     ]
 
 
+def compute_all(cache: Cache, similarity: Similarity) -> None:
+    """Compute the similarities of the usable paraphrases of a cache that are not known yet, with progress bars."""
+    for fingerprint in cache.settings():
+        similarity.compute(_OfSettings(cache, fingerprint))
+
+
 def _summary(cache: Cache, fingerprint: str, similarity: Similarity) -> dict[str, Any]:
-    similarity.compute(_OfSettings(cache, fingerprint))
     values, kept = [np.empty(0)], [np.empty(0)]
     for _, table in unique_rows(cache, fingerprint, [*_COLUMNS, "scores"]):
         usable = table.filter(pc.field("status") == "ok")
@@ -192,12 +221,12 @@ def _summary(cache: Cache, fingerprint: str, similarity: Similarity) -> dict[str
     }
 
 
-def mark_dissimilar(table: pa.Table, similarity: Similarity, least: float) -> pa.Array:
-    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below `least`."""
+def mark_dissimilar(table: pa.Table, similarity: Similarity, filters: Filters) -> pa.Array:
+    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below the bound."""
     is_usable = (table["status"].to_numpy() == "ok") & table["paraphrase"].is_valid().to_numpy()
     values = [similarity.of(pairs) for pairs in pairs_of(table)]
     below = np.zeros(len(table), dtype=bool)
-    below[is_usable] = np.concatenate([np.empty(0), *values]) < least
+    below[is_usable] = filters.too_dissimilar(np.concatenate([np.empty(0), *values]))
     return pc.if_else(pa.array(below), DISSIMILAR, table["status"])  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -216,13 +245,28 @@ class _OfSettings:
 def recorded(cache: Cache) -> Iterator[Similarity]:
     """The similarities that are kept beside the cache, by each encoder that is here and still the same."""
     for note in sorted(_scores_folder(cache).glob(f"*/{_NOTE}")):
-        with suppress(UserError, OSError, ValueError, KeyError):  # no such encoder here, or the note is damaged
-            encoder = json.loads(note.read_text("utf-8"))["encoder"]
+        encoder = _read_note(note).get("encoder")
+        if not isinstance(encoder, str):
+            log.warning(
+                "%s is damaged: the similarities beside it are not shown; `text-uda cache similarity` with the same "
+                "--similarity-encoder writes it again",
+                note,
+            )
+            continue
+        with suppress(UserError, OSError, ValueError, KeyError, TypeError):  # no such encoder here, or a damaged one
             if encoder_digest(encoder) is None:
                 continue
             similarity = Similarity(cache, encoder)
             if similarity.folder == note.parent:
                 yield similarity
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """Empty if there is none or it is damaged."""
+    with suppress(OSError, ValueError, RecursionError):
+        if isinstance(note := json.loads(path.read_text("utf-8")), dict):
+            return note
+    return {}
 
 
 def _scores_folder(cache: Cache) -> Path:
