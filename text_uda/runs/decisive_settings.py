@@ -21,7 +21,10 @@ WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 BASELINE_SETTINGS = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
 
 # Entries of `data` that follow from its digest, or say where its texts were read; earlier versions did not write all.
-_FROM_DATA_DIGEST = ("name", "test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
+_FROM_DATA_DIGEST = (
+    *("name", "test_digest", "unlabeled", "most_unlabeled", "training_texts", "labeled", "dev", "test"),
+    *("label_sampling", "labels_per_class"),
+)
 
 # What the seed decides, by section: it draws the split and with it the digest. `cache_digest` follows from the rest.
 _FROM_SEED = {
@@ -88,7 +91,9 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     for section, names in _FROM_SEED.items():
         if isinstance(entries := result.get(section), dict):
             result[section] = _without(entries, names)
-    if "fusion" in config:  # the other rows of a labeled text are left out, and the seed decides which text that is
+    # The other rows of a labeled text are left out, and the seed decides which text that is. `most_unlabeled` and
+    # `training_texts` tell one pool from another.
+    if "fusion" in config:
         result["data"] = _without(result["data"], ("unlabeled",))
     return result
 

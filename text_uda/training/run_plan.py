@@ -80,11 +80,7 @@ class RunPlan:
                 "digest": split.digest,
                 "test_digest": split.test_digest,
                 "unlabeled": len(split.unlabeled),
-                **(
-                    {}
-                    if split.most_unlabeled is None or not split.columns
-                    else {"most_unlabeled": split.most_unlabeled}
-                ),
+                **_pool_record(split),
                 "labeled": len(split.labeled),
                 "labels_per_class": split.labels_per_class,
                 "label_sampling": split.label_sampling,
@@ -174,6 +170,12 @@ def check_can_pick(split: Split) -> None:
         raise SettingsError(
             f"the development rows pick the mode, and {split.name} has none: draw some (--dev N), or give one mode"
         )
+
+
+def _pool_record(split: Split) -> dict[str, int]:
+    """What of the unlabeled rows is the same for each seed; only with columns, where their number is not."""
+    pool = {"most_unlabeled": split.most_unlabeled, "training_texts": split.training_texts}
+    return {name: number for name, number in pool.items() if number is not None and split.columns}
 
 
 def fusion_record(fusion: Fusion | TextAlone | Choose, split: Split) -> dict[str, Any]:
