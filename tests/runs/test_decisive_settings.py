@@ -9,7 +9,7 @@ import pytest
 from text_uda.data import load, split
 from text_uda.fusion import Late
 from text_uda.objectives import UDA, Supervised
-from text_uda.runs.decisive_settings import decisive, decisive_but_seed
+from text_uda.runs.decisive_settings import changes, decisive, decisive_but_seed
 from text_uda.training.run_plan import RunPlan
 from text_uda.training.settings import TrainSettings
 
@@ -62,3 +62,15 @@ def test_with_columns_a_limit_that_some_seeds_do_not_reach_makes_one_group(confi
     assert all(decisive_but_seed(run) == decisive_but_seed(limited[0]) for run in limited)
     assert decisive_but_seed(limited[0]) != decisive_but_seed(every[0])
     assert [decisive(run) for run in limited] == [decisive(run) for run in every], "it reads the same rows: it resumes"
+
+
+def test_the_order_of_accepted_statuses_decides_nothing(config):
+    """An earlier version recorded them in the order of the call."""
+
+    def accepting(*statuses: str) -> dict:
+        filters = {"accept": list(statuses), "min_change": None}
+        return config(0, "few") | {"filters": filters, "tasks_of": {"topic": {"filters": filters}}}
+
+    earlier, now = accepting("numbers", "language"), accepting("language", "numbers")
+    assert changes(earlier, now) == [] and decisive_but_seed(earlier) == decisive_but_seed(now)
+    assert changes(accepting("numbers"), now) and decisive_but_seed(accepting("numbers")) != decisive_but_seed(now)

@@ -62,7 +62,7 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Contents decide, not where they lie: the digests of the data, of the cache and of the encoder stand for their paths.
     """
-    result = _without(config, PROVENANCE)
+    result = _with_sorted_statuses(_without(config, PROVENANCE))
     if isinstance(data := result.get("data"), dict):
         result["data"] = _without(data, _FROM_DATA_DIGEST)
     if isinstance(result.get("objectives"), list):
@@ -79,6 +79,7 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Of a run of `Choose` it is what all its modes share: the seed decides which one the development rows pick.
     """
+    config = _with_sorted_statuses(config)
     if "choose" in config:
         config = _without(config, ("choose", *_OF_MODE)) | config["choose"]
     settings = settings_in_full(config)
@@ -96,6 +97,18 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     if "fusion" in config:
         result["data"] = _without(result["data"], ("unlabeled",))
     return result
+
+
+def _with_sorted_statuses(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters accept a set of statuses; earlier versions recorded it in the order of the call."""
+    return {
+        name: sorted(value)
+        if name == "accept" and isinstance(value, list | tuple)
+        else _with_sorted_statuses(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in entries.items()
+    }
 
 
 def with_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
