@@ -357,6 +357,23 @@ def test_a_baseline_reads_columns_beside_the_features(rows, settings, tmp_path, 
     assert result["test_error"] < 20 and result["modes"]["columns_shuffled"] > 30
 
 
+@pytest.mark.parametrize(
+    ("fusion", "baseline"), [(Early(), Late()), (ColumnsAlone(), ColumnsAlone())], ids=["both", "columns"]
+)
+def test_the_reference_on_the_labels_reads_the_columns_too(rows, settings, tmp_path, fusion, baseline):
+    """It is the run of a baseline on the same inputs; the text alone would be held against nothing here."""
+
+    def run(objectives, joined):
+        name = f"{len(objectives)}-{joined.name}"
+        return train(rows, objectives=objectives, settings=settings, fusion=joined, out=tmp_path / name)
+
+    reference = run((Supervised(), UDA()), replace(fusion, column_dropout=0.1))["baseline"]
+    alone = run((LogisticRegression(),), baseline)
+    words = "columns alone" if baseline.name == "columns" else "late fusion"
+    assert reference == {"method": f"logistic regression, {words}", "dev_error": alone["dev_error"]}
+    assert reference["dev_error"] < 20 < run((LogisticRegression(),), TextAlone())["dev_error"]
+
+
 def test_pretraining_reads_texts_alone(tiny_bert, tmp_path):
     from text_uda.training.pretraining import PretrainSettings, pretrain
 
