@@ -321,6 +321,15 @@ def test_what_cannot_be_is_refused(rows, settings, tmp_path):
             r"LogisticRegression is a linear function of text and columns: give the fusion late \(of both\)",
         ),
     ]
+    baseline = {"objectives": (LogisticRegression(),)}
+    cases += [
+        (
+            rows,
+            baseline | {"fusion": Late(column_dropout=0.2)},
+            r"ignores column_dropout .*--column-dropout",
+        ),
+        (rows, baseline | {"fusion": ColumnsAlone(learning_rate=0.5)}, r"ignores learning_rate .*fusion-learning-rate"),
+    ]
     for data, options, message in cases:
         with pytest.raises(SettingsError, match=message):
             train(data, **({"objectives": (Supervised(),)} | options), settings=settings, out=tmp_path / "run")

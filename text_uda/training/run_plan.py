@@ -162,6 +162,13 @@ def check_fusion(fusion: Fusion | TextAlone | Choose | None, split: Split, objec
             f"{type(baseline).__name__} is a linear function of text and columns: give the fusion late (of both), text"
             " or columns (Late(), TextAlone(), ColumnsAlone()), or an objective that takes steps, such as supervised"
         )
+    if baseline is not None and isinstance(fusion, ColumnsAlone | Late):
+        for name in ("column_dropout", "learning_rate"):
+            if getattr(fusion, name) != getattr(type(fusion), name):
+                raise SettingsError(
+                    f"{type(baseline).__name__} is fitted without training steps and ignores {name} of the fusion"
+                    f" (--{'column-dropout' if name == 'column_dropout' else 'fusion-learning-rate'}); omit it"
+                )
 
 
 def check_can_pick(split: Split) -> None:
