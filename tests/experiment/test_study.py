@@ -14,10 +14,11 @@ from text_uda import cli
 from text_uda.augment import Compose, SwitchOut, Typos
 from text_uda.data import load
 from text_uda.errors import SettingsError
-from text_uda.experiment import Trial, run_study, write_report
+from text_uda.experiment import Trial, run_study, study, write_report
 from text_uda.experiment.study import default_workers
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrasing.cache_access import paraphrase
+from text_uda.runs.run_lock import remove_models
 from translation_cache.file_lock import exclusive_lock
 
 
@@ -309,6 +310,24 @@ def test_a_study_discards_the_model_of_each_finished_run(reviews, head, tmp_path
         files = {path.name for path in with_model.iterdir()} - {"model"}
         assert {path.name for path in without.iterdir()} == files
     assert run_study(trials, data, out=tmp_path / "discarded", workers=1) == discarded
+
+
+def test_a_model_that_cannot_be_removed_is_the_failure_of_its_run(reviews, head, tmp_path, monkeypatch):
+    trials, options = some(head)[:2], {"data": {"source": str(reviews)}, "out": tmp_path / "study", "workers": 1}
+
+    def fails(run):
+        if run.path.name == trials[0].folder:
+            raise PermissionError(13, "Permission denied", str(run.model))
+        remove_models(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "remove_models", fails)
+        for _ in ("after training", "in a call that finds it finished"):
+            outcome = run_study(trials, **options, fill=True, keep_models=False)
+            assert list(outcome.failed) == [trials[0].folder] and len(outcome.finished) == 1
+            assert "Permission denied" in outcome.failed[trials[0].folder]
+            assert not (outcome.finished[0] / "model").exists()
+    assert len(run_study(trials, **options, keep_models=False).finished) == 2
 
 
 def test_a_trial_whose_folder_holds_files_of_somebody_else_fails_and_keeps_them(reviews, head, tmp_path):

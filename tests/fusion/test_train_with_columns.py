@@ -321,6 +321,15 @@ def test_what_cannot_be_is_refused(rows, settings, tmp_path):
             r"LogisticRegression is a linear function of text and columns: give the fusion late \(of both\)",
         ),
     ]
+    baseline = {"objectives": (LogisticRegression(),)}
+    cases += [
+        (
+            rows,
+            baseline | {"fusion": Late(column_dropout=0.2)},
+            r"ignores column_dropout .*--column-dropout",
+        ),
+        (rows, baseline | {"fusion": ColumnsAlone(learning_rate=0.5)}, r"ignores learning_rate .*fusion-learning-rate"),
+    ]
     for data, options, message in cases:
         with pytest.raises(SettingsError, match=message):
             train(data, **({"objectives": (Supervised(),)} | options), settings=settings, out=tmp_path / "run")
@@ -355,6 +364,23 @@ def test_a_baseline_reads_columns_beside_the_features(rows, settings, tmp_path, 
     assert np.allclose(probabilities, fit.predict_proba(test / scale), atol=2e-3)
     assert result["test_error"] == pytest.approx(100 * (1 - fit.score(test / scale, rows.test.labels)))
     assert result["test_error"] < 20 and result["modes"]["columns_shuffled"] > 30
+
+
+@pytest.mark.parametrize(
+    ("fusion", "baseline"), [(Early(), Late()), (ColumnsAlone(), ColumnsAlone())], ids=["both", "columns"]
+)
+def test_the_reference_on_the_labels_reads_the_columns_too(rows, settings, tmp_path, fusion, baseline):
+    """It is the run of a baseline on the same inputs; the text alone would be held against nothing here."""
+
+    def run(objectives, joined):
+        name = f"{len(objectives)}-{joined.name}"
+        return train(rows, objectives=objectives, settings=settings, fusion=joined, out=tmp_path / name)
+
+    reference = run((Supervised(), UDA()), replace(fusion, column_dropout=0.1))["baseline"]
+    alone = run((LogisticRegression(),), baseline)
+    words = "columns alone" if baseline.name == "columns" else "late fusion"
+    assert reference == {"method": f"logistic regression, {words}", "dev_error": alone["dev_error"]}
+    assert reference["dev_error"] < 20 < run((LogisticRegression(),), TextAlone())["dev_error"]
 
 
 def test_pretraining_reads_texts_alone(tiny_bert, tmp_path):

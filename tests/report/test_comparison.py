@@ -224,3 +224,16 @@ def test_markdown(study):
 def test_markdown_of_a_name_with_bars(make_run):
     table = markdown_table([make_run("a|b\nc")])
     assert r"| a\|b c |" in table
+
+
+def test_a_baseline_that_reads_columns_is_one_too(make_run):
+    late = {"fusion": {"fusion": "late", "learning_rate": 0.1}}
+    runs = [make_run(method, seed, **fusion, folder=f"{method}-{seed}", result={"selected_by": selected, "dev_rows": 9})
+            for method, fusion, selected in (
+                ("none", {}, "error"), ("synonym, late fusion", late, "error"), ("back-translation", {}, "error"),
+                ("logistic-regression, late fusion", late, "last"),
+            )
+            for seed in (0, 1)]  # fmt: skip
+    (comparison,) = compared(runs)
+    assert list(comparison.between) == [("back-translation", "synonym, late fusion")]
+    assert comparison.selected_by == "the error of 9 dev rows", "a baseline has one model and selects nothing"

@@ -5,7 +5,9 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +17,14 @@ from text_uda.errors import SettingsError
 from text_uda.objectives import Supervised
 from text_uda.runs import run_lock
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.run_lock import claimed
+from text_uda.runs.run_lock import claimed, remove_models
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.masked_language_modeling import MaskedLanguageModeling
 from text_uda.training.pretraining import PretrainSettings, pretrain
 from text_uda.training.settings import TrainSettings
 from text_uda.training.train_classifier import train
+from translation_cache.atomic import PREFIX
+from translation_cache.file_lock import exclusive_lock
 
 CONFIG = {"name": "a", "settings": {"steps": 10}}
 
@@ -77,6 +81,49 @@ def test_a_finished_run_is_read_without_a_lock(calls, tmp_path):
     (run / ".lock").unlink()
     assert calls[FineTuning](run) == result
     assert not (run / ".lock").exists()
+
+
+def finished(folder):
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "model.safetensors").write_bytes(b"weights")
+    for name in ("config.json", "result.json"):
+        (folder / name).write_text(json.dumps(CONFIG))
+    return RunDirectory(folder)
+
+
+def test_a_model_is_removed_by_one_call_at_a_time(tmp_path, monkeypatch):
+    run, refit = finished(tmp_path / "run"), finished(tmp_path / "run" / "refit")
+    mode = finished(tmp_path / "run-modes" / "text")
+    rest = run.path / f"{PREFIX}model.0123456789ab"  # a live process removes it, or a killed one did
+    rest.mkdir()
+    with exclusive_lock(run.path / ".lock", wait_s=0):
+        with pytest.raises(SettingsError, match=f"another process writes to {run.path}: wait for it"):
+            remove_models(run)
+        assert run.model.exists() and refit.model.exists() and rest.exists()
+    remove_models(run)
+    assert not any(one.holds_model() for one in (run, refit, mode)) and run.result() is not None
+
+
+def test_a_model_that_another_call_has_removed_is_done(tmp_path, monkeypatch):
+    """The other call is faster by the wait for the lock, or, without locks, by a step of the removal."""
+    rename = Path.rename
+
+    @contextmanager
+    def after_the_other(_path, *, wait_s):
+        rename(first.model, tmp_path / "gone")
+        yield True
+
+    def after_another(path, target):
+        rename(path, tmp_path / "gone too")
+        return rename(path, target)
+
+    first, second = finished(tmp_path / "first"), finished(tmp_path / "second")
+    with monkeypatch.context() as patch:
+        patch.setattr(run_lock, "exclusive_lock", after_the_other)
+        remove_models(first)
+    monkeypatch.setattr(Path, "rename", after_another)
+    remove_models(second)
+    assert not first.holds_model() and not second.holds_model()
 
 
 def test_a_link_as_a_lock_is_refused_and_its_target_whole(tmp_path):

@@ -108,7 +108,9 @@ class Split:
     label_sampling: LabelSampling | None = None
     """How the labeled rows were drawn; None if all rows are labeled, in a refit also the development rows."""
     most_unlabeled: int | None = None
-    """The limit on the unlabeled texts; None where it left all of them."""
+    """The limit on the unlabeled texts, whether or not it left out any; None for no limit."""
+    training_texts: int | None = None
+    """Rows with a label and unlabeled texts before any draw, so of each seed the same; None if unknown."""
     class_sizes: tuple[int, ...] | None = None
     """Texts of each class on the training side before the draw, (C,); None if unknown."""
 

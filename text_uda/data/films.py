@@ -33,7 +33,8 @@ COLUMNS = OtherColumns(numeric=("year", "runtime"), categorical=("country", "lan
 def load_films(others: OtherColumns = NO_COLUMNS) -> Corpus:
     """Two classes, by whether 60% or more of the reviews are favourable.
 
-    Films of one title are several rows with other columns; without columns, the first is the row of a title.
+    Films of one title are several rows with other columns; without columns, the first of the training rows is the row
+    of a title there, and the test rows keep all of theirs.
 
     Raises:
         MissingPartError: the package cannot be downloaded.

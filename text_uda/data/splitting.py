@@ -85,9 +85,8 @@ def split(
     labeled = corpus.train.take(labeled_places)
     development = corpus.train.take(dev_places) if corpus.dev is None else corpus.dev
     pool = _unlabeled_pool(corpus, but=(development,) if labels == "all" else (labeled, development))
-    most_unlabeled = unlabeled if unlabeled is not None and unlabeled < len(pool) else None
-    if most_unlabeled is not None:
-        pool = _fewer(pool, most_unlabeled, seed)
+    if unlabeled is not None and unlabeled < len(pool):
+        pool = _fewer(pool, unlabeled, seed)
     return Split(
         name=corpus.name,
         classes=corpus.classes,
@@ -97,7 +96,8 @@ def split(
         test=corpus.test,
         digest=_digest(corpus.classes, labeled, pool, development, corpus.test),
         label_sampling=None if labels == "all" else label_sampling,
-        most_unlabeled=most_unlabeled,
+        most_unlabeled=unlabeled,
+        training_texts=len(corpus.train) + len(corpus.unlabeled),
         class_sizes=tuple(len(rows) for rows in by_class),
     )
 

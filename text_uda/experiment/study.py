@@ -29,6 +29,7 @@ from text_uda.model.feature_store import features_folder
 from text_uda.progress import progress_bar
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.run_files import mode_runs
+from text_uda.runs.run_lock import remove_models
 from text_uda.training.stop_signals import Interrupted
 from translation_cache.atomic import make_folder, write_whole
 
@@ -106,8 +107,8 @@ def run_study(
             if not runner.has_finished(trial):
                 todo.append(trial)
             elif not keep_models:
-                RunDirectory(runner.runs / trial.folder).remove_models()
-        except SettingsError as error:
+                remove_models(RunDirectory(runner.runs / trial.folder))
+        except (SettingsError, OSError) as error:
             failed[trial.folder] = str(error)
     if todo:
         _check_corpus(out, runner)
@@ -116,10 +117,10 @@ def run_study(
     with progress_bar(len(selected), "study", "runs", done=len(selected) - len(todo)) as bar:
         try:
             for trial, error in run_trials(todo, runner, workers=workers, logs=out / "logs"):
+                if error is None and not keep_models:
+                    error = _error_of_removal(runner, trial)
                 if error is not None:
                     failed[trial.folder] = error
-                elif not keep_models:
-                    RunDirectory(runner.runs / trial.folder).remove_models()
                 bar.note(f"{trial.folder}{' failed' if error else ''}")
                 bar.advance()
         except Interrupted as interrupted:
@@ -255,6 +256,14 @@ def _check_corpus(out: Path, runner: TrialRunner) -> None:
 
 def _has_result(runner: TrialRunner, trial: Trial) -> bool:
     return (runner.runs / trial.folder / "result.json").exists()
+
+
+def _error_of_removal(runner: TrialRunner, trial: Trial) -> str | None:
+    try:
+        remove_models(RunDirectory(runner.runs / trial.folder))
+    except (SettingsError, OSError) as error:
+        return str(error)
+    return None
 
 
 def _read(file: Path) -> dict[str, Any]:

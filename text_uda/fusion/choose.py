@@ -21,7 +21,8 @@ FIGURES = {"balanced-error": "dev_balanced_error", "macro-f1": "dev_macro_f1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Choose:
-    """Trains each mode, and keeps the one that the development rows pick. Takes as long as six runs."""
+    """Trains each mode, and keeps the one that the development rows pick. Takes as long as five runs
+    with the method and a supervised one."""
 
     name: ClassVar[str] = "choose"
 

@@ -149,7 +149,7 @@ class Comparison:
         """
         rows: dict[str, set[int]] = {}
         for run in self._runs:
-            if run.method in BASELINES:
+            if run.method_alone in BASELINES:
                 continue
             if run.dev_rows is not None or run.selected_by == "last":
                 rows.setdefault(run.selected_by, set()).add(run.dev_rows or 0)
@@ -202,7 +202,7 @@ class Comparison:
     @cached_property
     def between(self) -> dict[Pair, Contrast]:
         """Each pair of methods, without baselines; empty with more than MOST_PAIRED_METHODS of them."""
-        baselines = {group.label for group in self.groups if group.method in BASELINES}
+        baselines = {group.label for group in self.groups if group.runs[0].method_alone in BASELINES}
         methods = [label for label in self._methods if label not in baselines]
         if len(methods) > MOST_PAIRED_METHODS:
             return {}

@@ -21,7 +21,10 @@ WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 BASELINE_SETTINGS = ("encoder", "tune", "seed", "max_tokens", "keep_tokens", "precision")
 
 # Entries of `data` that follow from its digest, or say where its texts were read; earlier versions did not write all.
-_FROM_DATA_DIGEST = ("name", "test_digest", "unlabeled", "labeled", "dev", "test", "label_sampling", "labels_per_class")
+_FROM_DATA_DIGEST = (
+    *("name", "test_digest", "unlabeled", "most_unlabeled", "training_texts", "labeled", "dev", "test"),
+    *("label_sampling", "labels_per_class"),
+)
 
 # What the seed decides, by section: it draws the split and with it the digest. `cache_digest` follows from the rest.
 _FROM_SEED = {
@@ -59,7 +62,7 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Contents decide, not where they lie: the digests of the data, of the cache and of the encoder stand for their paths.
     """
-    result = _without(config, PROVENANCE)
+    result = _with_sorted_statuses(_without(config, PROVENANCE))
     if isinstance(data := result.get("data"), dict):
         result["data"] = _without(data, _FROM_DATA_DIGEST)
     if isinstance(result.get("objectives"), list):
@@ -76,6 +79,7 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Of a run of `Choose` it is what all its modes share: the seed decides which one the development rows pick.
     """
+    config = _with_sorted_statuses(config)
     if "choose" in config:
         config = _without(config, ("choose", *_OF_MODE)) | config["choose"]
     settings = settings_in_full(config)
@@ -88,9 +92,23 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     for section, names in _FROM_SEED.items():
         if isinstance(entries := result.get(section), dict):
             result[section] = _without(entries, names)
-    if "fusion" in config:  # the other rows of a labeled text are left out, and the seed decides which text that is
+    # The other rows of a labeled text are left out, and the seed decides which text that is. `most_unlabeled` and
+    # `training_texts` tell one pool from another.
+    if "fusion" in config:
         result["data"] = _without(result["data"], ("unlabeled",))
     return result
+
+
+def _with_sorted_statuses(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters accept a set of statuses; earlier versions recorded it in the order of the call."""
+    return {
+        name: sorted(value)
+        if name == "accept" and isinstance(value, list | tuple)
+        else _with_sorted_statuses(value)
+        if isinstance(value, Mapping)
+        else value
+        for name, value in entries.items()
+    }
 
 
 def with_effect(settings: Mapping[str, Any]) -> dict[str, Any]:

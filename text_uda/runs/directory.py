@@ -22,6 +22,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,13 +37,12 @@ from text_uda.runs.run_files import (
     MARKER,
     inputs_among,
     is_config_of_run,
-    mode_runs,
     remove_folder,
     remove_own,
     remove_unfinished,
     sort_entries,
 )
-from translation_cache.atomic import make_folder, sync, unfinished_name, write_whole
+from translation_cache.atomic import PREFIX, make_folder, sync, unfinished_name, write_whole
 
 log = logging.getLogger("text_uda")
 
@@ -336,16 +336,17 @@ class RunDirectory:
         names = self.config().get("tasks") if (self.path / "config.json").exists() else None
         return [self.task(name) for name in names or ()]
 
-    def remove_models(self) -> None:
-        """Remove the model of a finished run, and those of its refit, tasks and modes; all else stays readable."""
-        inside = (RunDirectory(self.path / REFIT), *self.task_directories())
-        for directory in (self, *inside, *map(RunDirectory, mode_runs(self.path))):
-            if directory.path.exists():
-                remove_unfinished(directory.path)  # of a call that was killed here
-            if directory.model.exists():
-                gone = directory.path / unfinished_name(directory.model.name)
-                directory.model.rename(gone)  # in one step, so that no model is found in part
-                shutil.rmtree(gone)
+    def holds_model(self) -> bool:
+        """Whether there is a model, or the rest of one."""
+        return self.model.exists() or any(self.path.glob(f"{PREFIX}{self.model.name}.*"))
+
+    def remove_model(self) -> None:
+        """Remove the model of a finished run; all else stays readable. The caller holds the lock."""
+        remove_unfinished(self.path)  # of a call that was killed here
+        with suppress(FileNotFoundError):  # another call has removed it, where there are no locks
+            gone = self.path / unfinished_name(self.model.name)
+            self.model.rename(gone)  # in one step, so that no model is found in part
+            shutil.rmtree(gone)
 
     def task(self, name: str) -> "RunDirectory":
         return RunDirectory(self.path / TASKS / name)

@@ -7,8 +7,8 @@ from typing import Any
 
 from text_uda import distributed
 from text_uda.errors import SettingsError
-from text_uda.runs.directory import RunDirectory
-from text_uda.runs.run_files import LOCK
+from text_uda.runs.directory import REFIT, RunDirectory
+from text_uda.runs.run_files import LOCK, mode_runs
 from translation_cache.atomic import make_folder
 from translation_cache.file_lock import exclusive_lock
 
@@ -47,6 +47,21 @@ def claimed(
             )
 
         yield distributed.on_main(start)
+
+
+def remove_models(run: RunDirectory) -> None:
+    """Remove the model of a finished run, and those of its refit, tasks and modes; one that is gone is done.
+
+    Raises:
+        SettingsError: another process writes there, or it cannot be locked.
+        OSError: a file cannot be removed.
+    """
+    for one in (run, *map(RunDirectory, mode_runs(run.path))):
+        inside = (one, RunDirectory(one.path / REFIT), *one.task_directories())
+        if any(directory.holds_model() for directory in inside):
+            with _locked(one.path):
+                for directory in filter(RunDirectory.holds_model, inside):
+                    directory.remove_model()
 
 
 def _remove_scratch(directory: RunDirectory) -> None:

@@ -280,7 +280,7 @@ class ClassifierTask:
         """Logistic regression on the labels, for a run that reads unlabeled texts."""
         if not self.needs.unlabeled_rows:
             return None
-        return fit_reference(self.split, self.settings, self._device, self.frozen)
+        return fit_reference(self.split, self.settings, self._device, self.frozen, self.fusion)
 
 
 def _check_model(model: PreTrainedModel, needs: Needs, in_step: InStep | None, settings: TrainSettings) -> None:

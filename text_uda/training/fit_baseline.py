@@ -1,7 +1,6 @@
 """The run of a baseline: features, one fit, and the run directory that training leaves.
 
-With other columns it is fitted on the features and the columns side by side, each divided by its mean norm over the
-labeled rows, so that the penalty weighs the two alike. The result is a late fusion of two linear functions.
+With other columns the result is a late fusion of two linear functions; `baseline_inputs` says what is fitted.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from accelerate import Accelerator
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
-from text_uda.fusion import ColumnsAlone, Fusion
+from text_uda.fusion import Fusion
 from text_uda.fusion.columns_alone import ColumnsJoin
 from text_uda.fusion.fitted_columns import ColumnRows, FittedColumns
 from text_uda.fusion.fused_model import FittedFusion
@@ -28,6 +27,7 @@ from text_uda.objectives.baseline import Baseline
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import score
+from text_uda.training.baseline_inputs import baseline_inputs, scales_of, text_width
 from text_uda.training.elapsed import Stopwatch
 from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.metrics import Metrics
@@ -91,15 +91,15 @@ class BaselineFit:
         stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
         inputs = [self._inputs(labeled)]
         inputs.append(inputs[0][:0] if unlabeled is None else self._inputs(unlabeled))
-        scales = self._scales(inputs[0])
+        scales = None if self._fusion is None else scales_of(inputs[0], width=self._width)
         linear = self.baseline.fit(
-            inputs[0] / scales,
+            _divided(inputs[0], scales),
             np.asarray(split.labeled.labels),
-            inputs[1] / scales,
+            _divided(inputs[1], scales),
             classes=len(split.classes),
             seed=self.settings.seed,
         )
-        self._set_weights(linear.weight / scales, linear.bias)
+        self._set_weights(_divided(linear.weight, scales), linear.bias)
         predictions = Predictions.of(model, dev, test)
         distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
         if predictions.dev is not None:
@@ -137,23 +137,13 @@ class BaselineFit:
     @property
     def _width(self) -> int:
         """Of the features; 0 where the fit reads the columns without them."""
-        alone = self._fusion is not None and isinstance(self._fusion.settings, ColumnsAlone)
-        return 0 if alone else self._pretrained.model.config.hidden_size
+        return text_width(self._pretrained.model.config.hidden_size, self._fusion and self._fusion.settings)
 
     def _inputs(self, rows: FeatureRows | ColumnRows) -> np.ndarray:
         """What the baseline reads: features, then columns, (N, D + M)."""
-        batch = rows.batch(np.arange(len(rows)))
+        batch = Features(rows.values) if isinstance(rows, FeatureRows) else rows.batch(np.arange(len(rows)))
         assert isinstance(batch, Features)
-        parts = [batch.values[:, : self._width], *([] if batch.columns is None else [batch.columns])]
-        return torch.cat(parts, dim=1).numpy()
-
-    def _scales(self, labeled: np.ndarray) -> np.ndarray | float:
-        """What the inputs are divided by: of features and columns the mean norm each, (D + M,)."""
-        if self._fusion is None:
-            return 1.0
-        parts = (labeled[:, : self._width], labeled[:, self._width :])
-        norms = [np.linalg.norm(part, axis=1).mean() if part.size else 1.0 for part in parts]
-        return np.repeat([norm or 1.0 for norm in norms], [part.shape[1] for part in parts])
+        return baseline_inputs(batch.values, batch.columns, width=self._width)
 
     def _set_weights(self, weight: np.ndarray, bias: np.ndarray) -> None:
         """The fitted weights, (C, D + M), and bias, (C,), in the model."""
@@ -164,3 +154,8 @@ class BaselineFit:
         if self._fusion is not None:
             assert isinstance(self._join, LateJoin | ColumnsJoin), "the plan of the run lets no other pass"
             self._join.of_columns.set_linear(of_columns, zeros if self._width else constant)
+
+
+def _divided(values: np.ndarray, scales: np.ndarray | None) -> np.ndarray:
+    """Without scales it is no copy."""
+    return values if scales is None else values / scales

@@ -11,10 +11,12 @@ import torch
 from text_uda import distributed
 from text_uda.data import Split
 from text_uda.errors import SettingsError
+from text_uda.fusion.fused_model import FittedFusion
 from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.frozen_encoder import FrozenEncoder, encoder_of
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives.logistic_regression import LogisticRegression
+from text_uda.training.baseline_inputs import baseline_inputs, scales_of, text_width
 from text_uda.training.settings import TrainSettings
 
 log = logging.getLogger("text_uda")
@@ -28,20 +30,26 @@ class RegressionReference:
 
     predicted: Sequence[int]
     dev_error: float  # percent
+    method: str = "logistic regression"
 
     def record(self) -> dict[str, Any]:
         """For result.json."""
-        return {"method": "logistic regression", "dev_error": self.dev_error}
+        return {"method": self.method, "dev_error": self.dev_error}
 
 
 def fit_reference(
-    split: Split, settings: TrainSettings, device: torch.device, frozen: FrozenEncoder | None
+    split: Split,
+    settings: TrainSettings,
+    device: torch.device,
+    frozen: FrozenEncoder | None,
+    fusion: FittedFusion | None = None,
 ) -> RegressionReference | None:
-    """Fit logistic regression on the frozen encoder's features. Encoding the labeled and development rows takes about a
-    second.
+    """Fit logistic regression on the frozen encoder's features, and on the columns that the run reads (see
+    `baseline_inputs`). Encoding the labeled and development rows takes about a second.
 
     Args:
         frozen: an encoder that may have these features already.
+        fusion: of the run; None where it reads no columns.
     Returns:
         None without development rows, with more than 5,000 labels, for an encoder whose head cannot be separated, and
         where memory does not suffice for another encoder: the run itself finishes in any case.
@@ -54,7 +62,14 @@ def fit_reference(
             encoder = frozen_encoder(split, settings, device) if frozen is None else frozen
         except SettingsError:
             return None
-        features, dev = (encoder.rows(rows.texts).values.numpy() for rows in (split.labeled, split.dev))
+        width = text_width(encoder.width, fusion and fusion.settings)
+        features, dev = (
+            baseline_inputs(encoder.rows(rows.texts).values, fusion and fusion.columns.encode(rows.texts), width=width)
+            for rows in (split.labeled, split.dev)
+        )
+        if fusion is not None:
+            scales = scales_of(features, width=width)
+            features, dev = features / scales, dev / scales
         labels, classes = np.asarray(split.labeled.labels), len(split.classes)
         if len(np.unique(labels)) < classes:
             return None
@@ -72,7 +87,8 @@ def fit_reference(
     if predicted is None:
         return None
     wrong = np.asarray(predicted) != np.asarray(split.dev.labels)
-    return RegressionReference(predicted, 100.0 * float(wrong.mean()))
+    columns = "" if fusion is None else f", {'columns alone' if fusion.settings.name == 'columns' else 'late fusion'}"
+    return RegressionReference(predicted, 100.0 * float(wrong.mean()), f"logistic regression{columns}")
 
 
 def frozen_encoder(split: Split, settings: TrainSettings, device: torch.device) -> FrozenEncoder:
@@ -105,7 +121,7 @@ def worse_than(reference: RegressionReference, probabilities: np.ndarray, labels
     if only_run - only_reference <= standard_error:
         return None
     return (
-        f"dev error {100 * run_wrong.mean():.1f}% is above {reference.dev_error:.1f}% of logistic regression on the "
+        f"dev error {100 * run_wrong.mean():.1f}% is above {reference.dev_error:.1f}% of {reference.method} on the "
         f"labels alone ({len(expected):,} dev rows, {(only_run - only_reference) / standard_error:.1f} standard "
         "errors): the unlabeled texts make the model worse. Lower the weight of the unlabeled loss or ramp it up over "
         "more steps, choose another augmentation, or train on the labels alone"

@@ -80,11 +80,7 @@ class RunPlan:
                 "digest": split.digest,
                 "test_digest": split.test_digest,
                 "unlabeled": len(split.unlabeled),
-                **(
-                    {}
-                    if split.most_unlabeled is None or not split.columns
-                    else {"most_unlabeled": split.most_unlabeled}
-                ),
+                **_pool_record(split),
                 "labeled": len(split.labeled),
                 "labels_per_class": split.labels_per_class,
                 "label_sampling": split.label_sampling,
@@ -166,6 +162,13 @@ def check_fusion(fusion: Fusion | TextAlone | Choose | None, split: Split, objec
             f"{type(baseline).__name__} is a linear function of text and columns: give the fusion late (of both), text"
             " or columns (Late(), TextAlone(), ColumnsAlone()), or an objective that takes steps, such as supervised"
         )
+    if baseline is not None and isinstance(fusion, ColumnsAlone | Late):
+        for name in ("column_dropout", "learning_rate"):
+            if getattr(fusion, name) != getattr(type(fusion), name):
+                raise SettingsError(
+                    f"{type(baseline).__name__} is fitted without training steps and ignores {name} of the fusion"
+                    f" (--{'column-dropout' if name == 'column_dropout' else 'fusion-learning-rate'}); omit it"
+                )
 
 
 def check_can_pick(split: Split) -> None:
@@ -174,6 +177,12 @@ def check_can_pick(split: Split) -> None:
         raise SettingsError(
             f"the development rows pick the mode, and {split.name} has none: draw some (--dev N), or give one mode"
         )
+
+
+def _pool_record(split: Split) -> dict[str, int]:
+    """What of the unlabeled rows is the same for each seed; only with columns, where their number is not."""
+    pool = {"most_unlabeled": split.most_unlabeled, "training_texts": split.training_texts}
+    return {name: number for name, number in pool.items() if number is not None and split.columns}
 
 
 def fusion_record(fusion: Fusion | TextAlone | Choose, split: Split) -> dict[str, Any]:
