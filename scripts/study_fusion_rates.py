@@ -61,17 +61,16 @@ def main() -> None:
         for rate, pairs in of_rate.items():
             print(mode, f"{rate:g}", _line(pairs, text, alone))
         if len(of_rate) > 1:
-            print(
-                mode,
-                "rate of the development rows",
-                _line(list(map(min, zip(*of_rate.values(), strict=True))), text, alone),
-            )
+            picked = [min(pairs, key=lambda pair: pair[0]) for pairs in zip(*of_rate.values(), strict=True)]
+            print(mode, "rate of the development rows", _line(picked, text, alone))
 
 
 def _line(pairs: Sequence[tuple[float, float]], *references: Sequence[tuple[float, float]]) -> str:
     """The mean test error of (development, test) errors by seed, and the paired differences to the references."""
-    differences = [[ours - theirs for (_, ours), (_, theirs) in zip(pairs, other, strict=True)] for other in references]
-    return f"{mean(error for _, error in pairs):.1f}, vs text {_interval(differences[0])}, vs columns {_interval(differences[1])}"
+    vs_text, vs_columns = (
+        _interval([ours - theirs for (_, ours), (_, theirs) in zip(pairs, other, strict=True)]) for other in references
+    )
+    return f"{mean(error for _, error in pairs):.1f}, vs text {vs_text}, vs columns {vs_columns}"
 
 
 def _interval(values: Sequence[float]) -> str:
