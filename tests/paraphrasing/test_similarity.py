@@ -16,11 +16,11 @@ from text_uda.model import frozen_encoder
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.objectives import UDA, Supervised
 from text_uda.paraphrasing import similarity as module
-from text_uda.paraphrasing.cache_access import missing_paraphrases, paraphrase, read_paraphrases
+from text_uda.paraphrasing.cache_access import mark_dissimilar, missing_paraphrases, paraphrase, read_paraphrases
 from text_uda.paraphrasing.cached import Cached
 from text_uda.paraphrasing.filters import Filters
 from text_uda.paraphrasing.pairs import write_pairs
-from text_uda.paraphrasing.similarity import Similarity, digest_of, mark_dissimilar, pairs_of, recorded, summaries
+from text_uda.paraphrasing.similarity import Similarity, digest_of, pairs_of, recorded, summaries
 from text_uda.runs.decisive_settings import changes
 from text_uda.training.run_plan import plan_run
 from text_uda.training.settings import TrainSettings

@@ -265,8 +265,9 @@ def export(folder: str, out: Path, min_similarity: float | None, similarity_enco
     restatus = None
     with keeps(f"{out} is as it was; rerun the same command"):
         if min_similarity is not None:
+            from text_uda.paraphrasing.cache_access import mark_dissimilar
             from text_uda.paraphrasing.filters import Filters
-            from text_uda.paraphrasing.similarity import Similarity, compute_all, mark_dissimilar
+            from text_uda.paraphrasing.similarity import Similarity, compute_all
 
             check_suffix(out)  # before the long part
             of_cache = Similarity(Cache(folder), *_given(similarity_encoder))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Literal
@@ -107,7 +107,7 @@ class Split:
     """32 hex digits over all of the above."""
     label_sampling: LabelSampling | None = None
     """How the labeled rows were drawn; None if all rows are labeled, in a refit also the development rows."""
-    most_unlabeled: int | None = None
+    most_unlabeled: int | None = field(default=None, compare=False)
     """The limit on the unlabeled texts, whether or not it left out any; None for no limit."""
     training_texts: int | None = None
     """Rows with a label and unlabeled texts before any draw, so of each seed the same; None if unknown."""

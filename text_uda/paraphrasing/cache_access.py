@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from text_uda.data.loading import texts_of
 from text_uda.data.texts import take_texts
@@ -216,3 +217,14 @@ def _by_sentence(augmentation: Job) -> bool:
 
 def _open(cache: Cache | Location) -> Cache:
     return cache if isinstance(cache, Cache) else Cache(cache)
+
+
+def mark_dissimilar(table: pa.Table, similarity: "Similarity", filters: Filters) -> pa.Array:
+    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below the bound."""
+    from text_uda.paraphrasing.similarity import pairs_of
+
+    is_usable = (table["status"].to_numpy() == "ok") & table["paraphrase"].is_valid().to_numpy()
+    values = [similarity.of(pairs) for pairs in pairs_of(table)]
+    below = np.zeros(len(table), dtype=bool)
+    below[is_usable] = filters.too_dissimilar(np.concatenate([np.empty(0), *values]))
+    return pc.if_else(pa.array(below), DISSIMILAR, table["status"])  # pyright: ignore[reportAttributeAccessIssue]

@@ -30,7 +30,6 @@ from text_uda.model.encoder_files import PACKAGED_ENCODER, load_config
 from text_uda.model.feature_store import FeatureStore, features_folder, keys_of
 from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.pretrained import AVERAGING_NOTE, averaging_note, load_classifier
-from text_uda.paraphrasing.filters import DISSIMILAR, Filters
 from text_uda.progress import followed
 from translation_cache import Cache
 from translation_cache.atomic import whole_file
@@ -219,15 +218,6 @@ def _summary(cache: Cache, fingerprint: str, similarity: Similarity) -> dict[str
         "below": {f"{bound:g}": float(np.mean(all_values < bound)) if len(all_values) else 0.0 for bound in BOUNDS},
         "words_kept": float(all_kept.mean()) if len(all_kept) else None,
     }
-
-
-def mark_dissimilar(table: pa.Table, similarity: Similarity, filters: Filters) -> pa.Array:
-    """The status of each row of a table of source, paraphrase and status: `dissimilar` if `ok` and below the bound."""
-    is_usable = (table["status"].to_numpy() == "ok") & table["paraphrase"].is_valid().to_numpy()
-    values = [similarity.of(pairs) for pairs in pairs_of(table)]
-    below = np.zeros(len(table), dtype=bool)
-    below[is_usable] = filters.too_dissimilar(np.concatenate([np.empty(0), *values]))
-    return pc.if_else(pa.array(below), DISSIMILAR, table["status"])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @dataclass(frozen=True)
