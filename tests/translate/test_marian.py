@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from text_uda import checkpoint_identity
 from text_uda.errors import SettingsError
+from text_uda.model import checkpoint_identity
 from text_uda.translate import marian, marian_checkpoint
 from text_uda.translate.batching import Budget
 from text_uda.translate.decoding import Decoding

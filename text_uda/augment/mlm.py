@@ -9,10 +9,10 @@ import numpy as np
 
 from text_uda.augment.word_edit import check_protect, check_rate, lower_case, reject_language
 from text_uda.augment.words import STOP_WORDS, Edit, Word, may_be_name, replace_words, with_capital_of, words_in
-from text_uda.checkpoint_identity import checkpoint_identity
 from text_uda.errors import SettingsError, reason_of
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import Key
+from text_uda.model.checkpoint_identity import checkpoint_identity
 from text_uda.text.language import language_versions, two_letters
 from translation_cache import Job, Paraphrase, fingerprint
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from text_uda.checkpoint_identity import checkpoint_identity
 from text_uda.errors import SettingsError, reason_of
 from text_uda.generate.request import Reply, Request, Usage
 from text_uda.hub_connection import hub_may_answer, loading_options, missing_folder
 from text_uda.keyed_random import keyed_generator
+from text_uda.model.checkpoint_identity import checkpoint_identity
 
 if TYPE_CHECKING:
     import torch

@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from text_uda import checkpoint_weights
 from text_uda.errors import MissingPartError, SettingsError, listed, reason_of
 from text_uda.hub_connection import NOT_DOWNLOADED, hub_may_answer, is_hub_id, loading_options, missing_folder
+from text_uda.model import checkpoint_weights
 from text_uda.runs.directory import RunDirectory
 
 log = logging.getLogger("text_uda")

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from transformers import AutoConfig, MarianMTModel, MarianTokenizer
 
-from text_uda.checkpoint_identity import checkpoint_identity
 from text_uda.errors import SettingsError, listed, reason_of
 from text_uda.hub_connection import hub_may_answer, is_local, loading_options, missing_folder
+from text_uda.model.checkpoint_identity import checkpoint_identity
 from text_uda.translate.batching import Budget
 from text_uda.translate.marian_layout import (
     check_configuration,

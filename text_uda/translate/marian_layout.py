@@ -6,8 +6,8 @@ nothing asks for: such a checkpoint translates, and wrongly. Each check raises S
 
 from typing import TYPE_CHECKING, Any
 
-from text_uda import checkpoint_weights
 from text_uda.errors import SettingsError, listed
+from text_uda.model import checkpoint_weights
 
 if TYPE_CHECKING:
     from transformers import MarianMTModel, MarianTokenizer
