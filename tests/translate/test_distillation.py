@@ -130,6 +130,22 @@ def test_no_sentence_of_a_test_row_is_trained_on(monkeypatch):
     assert held_out == {essence(sentence) for sentence in test}
 
 
+def test_no_translation_of_a_test_row_is_trained_on(tmp_path: Path, monkeypatch):
+    """Nor a sentence with replaced words that is a near copy of one."""
+    held_out, same_pivot, mixed = "The good film ends.", "The göod film ends.", "THE GOOD FILM ENDS!"
+    rows = [(sentence, "x", "train") for sentence in (*SENTENCES, same_pivot)] + [(held_out, "x", "test")]
+    monkeypatch.setattr(PAIRS, "_sentences", lambda *_: (rows, {essence(held_out)}))
+    monkeypatch.setattr(
+        PAIRS, "_mixed", lambda *_: [(mixed, "mixed x", "train"), ("A good actor.", "mixed x", "train")]
+    )
+    monkeypatch.setattr(PAIRS, "Apertium", Teacher)
+    words = ("--out", tmp_path, "--text", "any", "--workers", 1, "--vocabulary", 400)
+    assert call(PAIRS, monkeypatch, *words) is None
+    pairs = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
+    trained = {row["source"] for row in pairs if row["split"] == "train"}
+    assert {"A good actor.", SENTENCES[0]} <= trained and not {held_out, same_pivot, mixed} & trained
+
+
 @pytest.mark.parametrize(
     ("source", "marked", "fault"),
     [
