@@ -132,7 +132,7 @@ def test_no_sentence_of_a_test_row_is_trained_on(monkeypatch):
 
 def test_no_translation_of_a_test_row_is_trained_on(tmp_path: Path, monkeypatch):
     """Nor a sentence with replaced words that is a near copy of one."""
-    held_out, same_pivot, mixed = "The good film ends.", "The göod film ends.", "THE GOOD FILM ENDS!"
+    held_out, same_pivot, mixed = "The good film ends.", "The göod film ends.", "The gOod film ends!"
     rows = [(sentence, "x", "train") for sentence in (*SENTENCES, same_pivot)] + [(held_out, "x", "test")]
     monkeypatch.setattr(PAIRS, "_sentences", lambda *_: (rows, {essence(held_out)}))
     monkeypatch.setattr(
