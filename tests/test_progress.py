@@ -1,10 +1,14 @@
-"""Lines of progress in a log file: what counts for the rate, and when a line is written."""
+"""Progress: lines in a log file and when they are written; bars, and the lines beside them, on a terminal."""
 
+import logging
 from importlib import import_module
+from io import StringIO
 from types import SimpleNamespace
 
 import pytest
 
+from text_uda.cli.output import note
+from text_uda.cli.quiet_libraries import quiet_libraries
 from text_uda.progress import _FittingBar, followed, progress_bar
 
 
@@ -52,6 +56,21 @@ def test_a_process_that_is_not_the_first_prints_nothing(clock, capsys):
         bar.advance(20)
         bar.note("loss 0.5")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("say", [logging.getLogger("text_uda").warning, note])
+def test_a_line_stands_above_the_bar(monkeypatch, say):
+    terminal = StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", terminal)
+    quiet_libraries()
+    with progress_bar(100, "train", "steps") as bar:
+        bar.advance(50)
+        say("the loss rises")
+        written = terminal.getvalue()
+    before, line, after = written.partition("the loss rises\n")
+    assert line and after.startswith("\rtrain: ")
+    assert before.rsplit("\r", 1)[1] in ("warning: ", "note: "), "the bar is cleared first"
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 120])

@@ -105,6 +105,13 @@ def progress_bar(total: int, label: str, unit: str, *, done: int = 0, shown: boo
 
 
 @contextmanager
+def above_bars() -> Iterator[None]:
+    """Lines that are written to standard error here stand above the bars, not at the end of one."""
+    with tqdm.external_write_mode(file=sys.stderr):
+        yield
+
+
+@contextmanager
 def followed(label: str, unit: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """A callback(done, total) that shows progress, for code that does not print. The bar opens at the first call.
 

@@ -47,7 +47,15 @@ def is_main_process() -> bool:
 def note(text: str) -> None:
     """Say on standard error how something was read, once for all processes of a run."""
     if is_main_process():
-        click.echo(f"note: {printable(text)}", err=True)
+        echo_aside(f"note: {printable(text)}")
+
+
+def echo_aside(line: str) -> None:
+    """Print a line on standard error, above a progress bar."""
+    from text_uda.progress import above_bars
+
+    with above_bars():
+        click.echo(line, err=True)
 
 
 def to_terminal() -> bool:

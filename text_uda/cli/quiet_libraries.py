@@ -5,9 +5,7 @@ import os
 import sys
 import warnings
 
-import click
-
-from text_uda.cli.output import printable
+from text_uda.cli.output import echo_aside, printable
 
 _ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -25,7 +23,7 @@ class _OneLine(logging.Handler):
     """The warnings of this project as `warning: ...` on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.lower()}: {printable(record.getMessage())}", err=True)
+        echo_aside(f"{record.levelname.lower()}: {printable(record.getMessage())}")
 
 
 def quiet_libraries() -> None:
