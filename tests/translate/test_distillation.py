@@ -17,6 +17,7 @@ import torch
 from transformers import MarianMTModel, MarianTokenizer
 
 from text_uda.data.near_copies import essence
+from text_uda.translate import apertium
 from text_uda.translate.ctranslate2 import CTranslate2
 from text_uda.translate.marian import Marian
 from text_uda.translate.translator import Translation
@@ -248,6 +249,7 @@ def test_minutes_become_steps(pairs: Path, tmp_path: Path, monkeypatch, capsys):
 def test_what_is_refused_in_one_line(pairs: Path, tmp_path: Path, monkeypatch):
     (tmp_path / "empty.txt").write_text("\n\n", "utf-8")
     words = ("--out", tmp_path / "pairs", "--workers", 1, "--text", tmp_path / "empty.txt")
+    apertium._release.cache_clear()  # an earlier test may have found the direction
     monkeypatch.setattr("text_uda.translate.apertium.shutil.which", lambda _: None)
     assert "'eng-spa' is not installed" in str(call(PAIRS, monkeypatch, *words))
     assert "'eng-xyz' is not installed" in str(call(PAIRS, monkeypatch, *words, "--pair", "eng-xyz"))
