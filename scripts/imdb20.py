@@ -42,7 +42,7 @@ def main() -> None:
         settings = replace(settings, encoder=str(encoder))
     trials = [
         trial
-        for name, augmentation in {"none": None, "back-translation": common.back_translation}.items()
+        for name, augmentation in {"none": None, **common.back_translations}.items()
         for trial in common.trials(name, augmentation=augmentation, settings=settings)
     ]
     study = arguments.out / "study"

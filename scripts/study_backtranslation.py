@@ -1,50 +1,193 @@
-"""Back-translate real review sentences through Spanish with Apertium: time, yield, rejections, distinct paraphrases.
+"""Back-translate real sentences: what is usable, why the rest is rejected, how much it changes, and how fast.
 
-python scripts/study_backtranslation.py --sentences 10000 --workers 2 --json
+    export OMP_NUM_THREADS=1
+    python scripts/study_backtranslation.py            Apertium, which has one translation of a sentence
+    python scripts/study_backtranslation.py --translator marian:models/eng-spa,models/spa-eng
+
+The sentences are those of test rows, from each data set as many. A neural translator is run greedily, with beams, and
+sampled at several temperatures; with several samples of a sentence; and, with `marian:`, by each engine and precision.
+All runs take turns over five parts of the sentences, in one process; rates are those of CPU time, filters included.
+`similarity` is the cosine of the packaged encoder's features of sentence and paraphrase.
 """
 
 import argparse
 import json
+import os
+import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from text_uda import BackTranslation, load, paraphrase
+from text_uda.errors import UserError
+from text_uda.paraphrasing.similarity import Similarity
 from text_uda.text.sentences import split_sentences
-from translation_cache import Cache, lookup
+from translation_cache import Cache, Paraphrase, lookup
+
+PARTS = 5
+DATA = ("movie-snippets", "product-snippets", "tweet-snippets", "news-snippets", "wordnet-14", "wordnet-6")
+DECODINGS: dict[str, dict[str, Any]] = {
+    "greedy": {},
+    "beams 4": {"beams": 4},
+    **{f"T = {value}": {"temperature": value} for value in (0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2)},
+    "T = 1, top-p 0.9": {"temperature": 1.0, "top_p": 0.9},
+    "T = 1, top-k 10": {"temperature": 1.0, "top_k": 10},
+}
+ENGINES = {
+    "marian": ("float32", "bfloat16", "int8"),
+    "ctranslate2": ("float32", "int8"),
+}
+
+
+@dataclass
+class Run:
+    """One way to translate all sentences."""
+
+    job: BackTranslation
+    samples: int = 1
+    paraphrases: list[list[Paraphrase | None]] = field(default_factory=list)
+    """Those of each sentence."""
+    cpu_seconds: float = 0.0
+
+    def translate(self, sentences: list[str], folder: Path) -> None:
+        started = _cpu_seconds()
+        paraphrase(sentences, self.job, folder, samples=self.samples)
+        self.cpu_seconds += _cpu_seconds() - started
+        self.paraphrases += lookup(Cache(folder), self.job.settings(), sentences, samples=self.samples)
+
+    def record(self, name: str, sentences: list[str], similarity: Similarity) -> dict[str, Any]:
+        by_sentence = zip(sentences, self.paraphrases, strict=True)
+        rows = [(source, one) for source, every in by_sentence for one in every if one]
+        usable = [(source, one) for source, one in rows if one.status == "ok" and one.text is not None]
+        reasons = Counter(one.status for _, one in rows if one.status != "ok")
+        cosines = similarity.of([(source, one.text or "") for source, one in usable])
+        return {
+            "run": name, "rows": len(rows), "usable": len(usable) / len(rows),
+            "rejected": {reason: count / len(rows) for reason, count in reasons.most_common()},
+            "distinct": len({one.text for _, one in usable}) / max(1, len(usable)),
+            "words_changed": _mean([one.scores["change_rate"] for _, one in usable]),
+            "similarity": _mean(cosines), "rows_per_cpu_s": len(rows) / self.cpu_seconds,
+            "usable_by_sample": [
+                _mean([every[sample].status == "ok" for every in self.paraphrases])  # pyright: ignore[reportOptionalMemberAccess]
+                for sample in range(self.samples)
+            ],
+        }  # fmt: skip
+
+    def equal_to(self, other: "Run") -> float:
+        """The share of the sentences with the same paraphrases, or rejected for the same reason."""
+        same = [
+            [one and (one.status, one.text) for one in mine] == [one and (one.status, one.text) for one in theirs]
+            for mine, theirs in zip(self.paraphrases, other.paraphrases, strict=True)
+        ]
+        return _mean(same)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of those that have ended, such as Apertium's."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=int, default=10_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--translator", default="apertium:eng-spa")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    corpus = load("movie-snippets")
-    texts = [*corpus.train.texts, *corpus.unlabeled, *corpus.test.texts]
-    unique = dict.fromkeys(sentence for text in texts for sentence in split_sentences(text).sentences)
-    sentences = list(unique)[: options.sentences]
-    augmentation = BackTranslation(translator=options.translator)
+    parser.add_argument("--sentences", type=int, default=5000, help="default: 5000")
+    parser.add_argument(
+        "--data", nargs="+", default=list(DATA), help="names or files (default: the embedded data sets)"
+    )
+    parser.add_argument("--translator", default="apertium:eng-spa", help="default: apertium:eng-spa")
+    parser.add_argument("--samples", type=int, default=4, help="of a sentence, where several are drawn (default: 4)")
+    parser.add_argument("--json", action="store_true", help="print one object")
+    try:
+        study(parser.parse_args())
+    except UserError as error:
+        sys.exit(f"study_backtranslation: {error}")
+
+
+def study(options: argparse.Namespace) -> None:
+    sentences = _sentences(options.data, options.sentences)
+    job = BackTranslation(translator=options.translator)
+    decodings, by_sample, by_engine = {"the only one": Run(job)}, dict[str, Run](), dict[str, Run]()
+    if "apertium:" not in options.translator:
+        decodings = {name: Run(replace(job, **fields)) for name, fields in DECODINGS.items()}
+        by_sample = {
+            name: Run(replace(job, **DECODINGS[name]), options.samples)
+            for name in ("beams 4", "T = 0.5", "T = 0.9", "T = 1.2")
+        }
+        if options.translator.startswith("marian:"):
+            models = options.translator.removeprefix("marian:")
+            by_engine = {
+                f"{engine} {precision}, {name}": Run(
+                    replace(job, translator=f"{engine}:{models}", precision=precision, **DECODINGS[name])
+                )
+                for name in ("greedy", "T = 0.9")
+                for engine, precisions in ENGINES.items()
+                for precision in precisions
+            }
+    runs = [*decodings.values(), *by_sample.values(), *by_engine.values()]
     with tempfile.TemporaryDirectory() as folder:
-        report = paraphrase(sentences, augmentation, folder, workers=options.workers)
-        paraphrases = [row[0] for row in lookup(Cache(folder), augmentation.settings(), sentences)]
-    usable = [one for one in paraphrases if one is not None and one.status == "ok"]
-    changes = [one.scores["change_rate"] for one in usable]
-    record = {
-        "sentences": len(sentences),
-        "seconds": round(report.seconds, 1),
-        "sentences_per_s": round(report.computed / report.seconds, 1),
-        "usable": len(usable) / len(sentences),
-        "rejected": dict(Counter(report.rejected).most_common()),
-        "distinct": len({one.text for one in usable}) / max(1, len(usable)),
-        "change_rate": sum(changes) / max(1, len(changes)),
-        "workers": options.workers,
-    }
-    if options.json:
-        print(json.dumps(record))
-        return
-    for name, value in record.items():
-        print(f"{name:<16} {value}")
+        for run in runs:
+            run.job(sentences[:2], [0, 0])  # opens the models
+        for part in range(PARTS):
+            for number, run in enumerate(runs):
+                run.translate(sentences[part::PARTS], Path(folder) / f"{number}-{part}")
+            print(f"part {part + 1} of {PARTS}", file=sys.stderr, flush=True)
+        ordered = [sentence for part in range(PARTS) for sentence in sentences[part::PARTS]]
+        similarity = Similarity(Cache(Path(folder) / "similarity"))
+        record: dict[str, Any] = {
+            kind: [run.record(name, ordered, similarity) for name, run in of_kind.items()]
+            for kind, of_kind in {"decodings": decodings, "samples": by_sample, "engines": by_engine}.items()
+        }
+    for entry, (name, run) in zip(record["engines"], by_engine.items(), strict=True):
+        entry["equal_to_float32"] = run.equal_to(by_engine["marian float32, " + name.partition(", ")[2]])
+    record = {"translator": options.translator, "sentences": len(sentences)} | record
+    print(json.dumps(record) if options.json else _tables(record))
+
+
+def _sentences(names: list[str], most: int) -> list[str]:
+    """Distinct sentences of the test rows, or of all rows of a file without test rows, from each source in turn."""
+    by_source = []
+    for name in names:
+        corpus = load(name, with_labels=False) if Path(name).exists() else load(name)
+        texts = corpus.test.texts or corpus.unlabeled
+        by_source.append(
+            list(dict.fromkeys(sentence for text in texts for sentence in split_sentences(text).sentences))
+        )
+    longest = max(map(len, by_source))
+    turns = (every[place] for place in range(longest) for every in by_source if place < len(every))
+    return list(dict.fromkeys(turns))[:most]
+
+
+def _tables(record: dict[str, Any]) -> str:
+    lines = [f"{record['translator']}, {record['sentences']:,} sentences"]
+    for kind in ("decodings", "engines"):
+        if record[kind]:
+            equal = kind == "engines"
+            lines += ["", f"| {kind[:-1]} | usable | words changed | similarity | a CPU-second | rejected |"
+                      + (" equal to float32 |" if equal else ""), "| --- " * (6 + equal) + "|"]  # fmt: skip
+        for entry in record[kind]:
+            rejected = ", ".join(f"{reason} {share:.1%}" for reason, share in entry["rejected"].items())
+            cells = [
+                entry["run"], f"{entry['usable']:.1%}", f"{entry['words_changed']:.1%}", f"{entry['similarity']:.3f}",
+                f"{entry['rows_per_cpu_s']:.1f}", rejected,
+            ]  # fmt: skip
+            cells += [f"{entry['equal_to_float32']:.1%}"] if equal else []
+            lines.append(f"| {' | '.join(cells)} |")
+    if record["samples"]:
+        count = len(record["samples"][0]["usable_by_sample"])
+        heads = " | ".join(f"sample {number + 1}" for number in range(count))
+        lines += ["", f"| usable | {heads} | distinct paraphrases a sentence |", "| --- " * (count + 2) + "|"]
+    for entry in record["samples"]:
+        cells = " | ".join(f"{share:.1%}" for share in entry["usable_by_sample"])
+        lines.append(f"| {entry['run']} | {cells} | {sum(entry['usable_by_sample']):.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 import pytest
 
+from text_uda.augment import BackTranslation
 from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
@@ -74,7 +75,7 @@ def test_table2_has_four_ways_at_both_numbers_of_labels():
 
 @pytest.mark.parametrize("name", sorted(set(STUDIES) - {"tasks", "fusion"}))
 def test_the_baselines_come_first(name):
-    common = setting(CORPUS, "small", translator="marian:there,back")
+    common = setting(CORPUS, "small", translators=["marian:there,back"])
     trials = list(STUDIES[name](common))
     kinds = list(dict.fromkeys(type(trial.objectives[0]) for trial in trials))
     both = name in ("table2", "labels", "objectives", "ladder")
@@ -121,11 +122,27 @@ def test_what_each_study_varies():
     assert {trial.unlabeled for trial in STUDIES["unlabeled"](SMALL)} == {None, 100, 300}
 
 
+def test_several_translators_have_trials_of_their_own():
+    names = ["apertium:eng-spa", "marian:there,back", "marian:other,back"]
+    trials = {trial.name: trial for trial in STUDIES["table2"](setting(CORPUS, "small", translators=names))}
+    jobs = {name: trials[f"back-translation-{name}-24"].augmentation for name in ("apertium", "marian-1", "marian-2")}
+    assert [getattr(job, "translator", None) for job in jobs.values()] == names
+    assert [getattr(job, "temperature", 0) for job in jobs.values()] == [None, 0.9, 0.9]
+    assert "back-translation-24" not in trials and "back-translation-marian-2-all" in trials
+    with pytest.raises(SettingsError, match="marian:there,back is given twice"):
+        setting(CORPUS, "small", translators=[*names, "marian:there,back"])
+    two = setting(CORPUS, "small", translators=names[1:])
+    of_study = {trial.name: trial.augmentation for trial in STUDIES["temperature"](two)}
+    assert {"marian-1-greedy", "marian-2-greedy", "marian-1-temperature-0.3"} < set(of_study)
+    decodings = {(job.translator, job.temperature) for job in of_study.values() if isinstance(job, BackTranslation)}
+    assert len(decodings) == 16
+
+
 def test_a_temperature_needs_a_translator_that_has_one():
     with pytest.raises(SettingsError, match="Apertium gives one translation per sentence"):
         list(STUDIES["temperature"](SMALL))
-    marian = setting(CORPUS, "small", translator="marian:there,back")
-    assert marian.back_translation.temperature == 0.9
+    marian = setting(CORPUS, "small", translators=["marian:there,back"])
+    assert marian.back_translations["back-translation"].temperature == 0.9
     degrees = {getattr(trial.augmentation, "temperature", None) for trial in STUDIES["temperature"](marian)}
     assert degrees == {None, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2}
 
@@ -141,7 +158,9 @@ def test_the_size_of_the_paper_has_its_settings():
         512,
     )
     assert (one.learning_rate, one.warmup_steps, one.tune, paper.supervised.tsa) == (2e-5, 1000, "all", "linear")
-    assert paper.back_translation.temperature == 0.9 and paper.consistency == UDA(), "the plain loss"
+    assert paper.back_translations["back-translation"].temperature == 0.9 and paper.consistency == UDA(), (
+        "the plain loss"
+    )
     (trial,) = (trial for trial in STUDIES["objectives"](replace(paper, seeds=1)) if trial.name == "uda")
     assert trial.objectives == (Supervised(tsa="linear"), UDA())
 

@@ -32,7 +32,7 @@ def script(request, reviews, tiny_bert, tmp_path, monkeypatch):
 
     def small(corpus, size, **given):
         assert size == "paper"
-        return setting(corpus, "smoke", encoder=str(tiny_bert), translator="apertium:eng-spa", **given)
+        return setting(corpus, "smoke", encoder=str(tiny_bert), translators=["apertium:eng-spa"], **given)
 
     monkeypatch.setattr(module, "DATA", {"source": str(reviews)})
     monkeypatch.setattr(module, "setting", small)

@@ -58,6 +58,33 @@ def test_error_against_a_setting(make_run, tmp_path):
     assert "sampling temperature" in build(runs, tmp_path / "report.html").read_text("utf-8")
 
 
+def test_a_temperature_is_one_setting_of_both_directions_and_greedy_decoding_has_none(make_run):
+    def translated(temperature: float | None) -> dict:
+        engine = {"model": "m", "temperature": temperature}
+        sampling = {} if temperature is None else {"retries": 2}
+        return {"method": "back-translation", "there": engine, "back": engine | {"model": "n"}} | sampling
+
+    runs = [
+        make_run("back-translation", seed, error=error, augmentation=translated(temperature), folder=f"{error}-{seed}")
+        for temperature, error in ((None, 25.0), (0.3, 22.0), (0.9, 20.0))
+        for seed in (0, 1)
+    ]
+    (comparison,) = compared(runs)
+    assert [group.label for group in comparison.groups] == [
+        "back-translation (temperature 0.3)",
+        "back-translation (temperature 0.9)",
+        "back-translation (temperature none)",
+    ]
+    (chart,) = trends.by_settings(comparison)
+    assert [(row[1], row[3]) for row in chart.numbers.rows] == [("0.3", "22.00"), ("0.9", "20.00")]
+
+
+def test_groups_that_differ_in_another_setting_too_make_no_curve(make_run):
+    settings = ({"rate": 0.1, "words": 1}, {"rate": 0.1, "words": 2}, {"rate": 0.2, "words": 2})
+    runs = [make_run("synonym", 0, augmentation=own, folder=str(index)) for index, own in enumerate(settings)]
+    assert trends.by_settings(compared(runs)[0]) == []
+
+
 @pytest.mark.parametrize(
     "settings",
     [

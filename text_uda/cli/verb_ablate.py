@@ -58,9 +58,12 @@ if TYPE_CHECKING:
 )
 @option(
     "--translator",
+    "translators",
+    multiple=True,
     group="Augmentation",
     metavar="ENGINE",
-    help="Engine of back-translation, as in `text-uda paraphrase`.",
+    help="Engine of back-translation, as in `text-uda paraphrase`; neural ones sample at a temperature of 0.9. Can be "
+    "repeated: each is compared.",
     default_words="apertium:eng-spa",
 )
 @cache_option(default="cache in the folder of the study")
@@ -83,7 +86,7 @@ def ablate(
     seeds: int | None,
     encoder: str | None,
     tune: str | None,
-    translator: str | None,
+    translators: tuple[str, ...],
     cache_path: str | None,
     fill: bool,
     workers: int | None,
@@ -100,7 +103,7 @@ def ablate(
     labels       error by the number of labels, with consistency and without
     objectives   every method
     tsa, ratio   training signal annealing; unlabeled rows for each labeled row
-    temperature  the sampling temperature of back-translation
+    temperature  the sampling temperature of back-translation; greedy decoding beside
     unlabeled    the number of unlabeled texts
     ladder       a head, the last two layers, the whole encoder, with each augmentation
     tasks        several tasks on one encoder or alone, with N labels of each and N/4 (--data rated-texts)
@@ -146,7 +149,7 @@ def ablate(
         seeds=seeds,
         encoder=encoder,
         tune=tune,
-        translator=translator,
+        translators=translators,
         tasks=tasks,
     )
     trials = list(STUDIES[study](common))

@@ -7,7 +7,7 @@ usb      the settings of the USB benchmark (see `usb`)
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -150,7 +150,8 @@ class Setting:
     """The methods by name, with the settings of this size."""
     synonym: Synonym
     switchout: SwitchOut
-    back_translation: BackTranslation
+    back_translations: Mapping[str, BackTranslation]
+    """By the names of their trials: one, or one for each translator."""
     tasks: tuple[str, ...] = ()
     """The tasks of the data, where it has several; `few` is then the number of labels of each."""
     columns: bool = False
@@ -174,7 +175,7 @@ class Setting:
         return {
             "synonym": self.synonym,
             "switchout": self.switchout,
-            "back-translation": self.back_translation,
+            **self.back_translations,
         }
 
     def baselines(
@@ -238,16 +239,18 @@ def setting(
     seeds: int | None = None,
     encoder: str | None = None,
     tune: str | None = None,
-    translator: str | None = None,
+    translators: Sequence[str] = (),
     tasks: Mapping[str, Corpus] | None = None,
 ) -> Setting:
     """The setting of a size for a data set; arguments that are not None replace the values of the size.
 
     Args:
         tune: None for that of the size; with tasks "last:2" where that is a head, with which tasks share no weight.
+        translators: of back-translation, none for that of the size; those that can sample do so at a temperature of
+            0.9. With several, each has its trials, such as back-translation-apertium.
         tasks: the data of each task, for a study of several; `few` is the number of labels of each.
     Raises:
-        SettingsError: fewer labels than classes, or no seed.
+        SettingsError: fewer labels than classes, no seed, or a translator twice.
     """
     if size not in SIZES:
         raise SettingsError(f"size={size!r}: choose {', '.join(SIZES)}")
@@ -266,10 +269,6 @@ def setting(
     if tune is not None and tune != settings.tune:
         layer_settings = LAYERS.get(tune, {}) if size == "small" else {}
         settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(layer_settings)))
-    back_translation = scale.back_translation
-    if translator is not None:
-        temperature = None if "apertium:" in translator else 0.9
-        back_translation = replace(back_translation, translator=translator, temperature=temperature)
     class_sizes = Counter(corpus.train.labels).values()
     balanced = label_sampling == "balanced"
     return Setting(
@@ -287,8 +286,25 @@ def setting(
         presets=scale.presets,
         synonym=Synonym(),
         switchout=SwitchOut(tokenizer=settings.encoder),
-        back_translation=back_translation,
+        back_translations=_back_translations(scale.back_translation, translators),
         tasks=tuple(tasks),
         columns=bool(corpus.train.columns),
         same_classes=len({of_task.classes for of_task in tasks.values()}) == 1,
     )
+
+
+def _back_translations(of_size: BackTranslation, translators: Sequence[str]) -> dict[str, BackTranslation]:
+    """By the names of their trials. Engines that occur twice are numbered."""
+    if repeated := [name for name, count in Counter(translators).items() if count > 1]:
+        raise SettingsError(f"the translator {repeated[0]} is given twice")
+    jobs = [
+        replace(of_size, translator=name, temperature=None if "apertium:" in name else 0.9) for name in translators
+    ] or [of_size]
+    if len(jobs) == 1:
+        return {"back-translation": jobs[0]}
+    engines = [job.translator.split(":")[0] for job in jobs]
+    names = [
+        engine if engines.count(engine) == 1 else f"{engine}-{engines[:place].count(engine) + 1}"
+        for place, engine in enumerate(engines)
+    ]
+    return {f"back-translation-{name}": job for name, job in zip(names, jobs, strict=True)}

@@ -10,6 +10,7 @@ from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comp
 from text_uda.report.load_runs import Run
 from text_uda.runs.decisive_settings import decisive_but_seed
 
+_NO_VALUE = {None: "absent", "null": "none"}  # in the name of a group
 NAMED_SETTINGS = 3  # in the name of a group; more only where two groups would otherwise have one name
 
 
@@ -76,12 +77,23 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
     Args:
         unlabeled: the number of unlabeled texts of a run that does not record it: earlier versions took all of them.
     """
-    decisive = flat(decisive_but_seed(run.config))
+    decisive = _same_both_ways(flat(decisive_but_seed(run.config)))
     if run.method_alone in ("none", REGRESSION):
         decisive.pop("data.unlabeled", None)  # these methods read no unlabeled text
     else:
         decisive.setdefault("data.unlabeled", str(unlabeled))
     return decisive
+
+
+def _same_both_ways(decisive: dict[str, str]) -> dict[str, str]:
+    """Settings of back-translation that are equal `there` and `back`, such as the temperature, as one setting."""
+    merged = dict(decisive)
+    for name, value in decisive.items():
+        outer, direction, inner = name.rpartition(".there.")
+        if direction and decisive.get(f"{outer}.back.{inner}") == value:
+            del merged[name], merged[f"{outer}.back.{inner}"]
+            merged[f"{outer}.{inner}"] = value
+    return merged
 
 
 def _rank(method: str) -> int:
@@ -120,15 +132,22 @@ def _distinguish(groups: list[dict[str, str]]) -> list[str]:
     """For each group, the first settings that differ and further ones that separate groups; empty for one group."""
     names = sorted({name for group in groups for name in group})
     differing = [name for name in names if len({group.get(name) for group in groups}) > 1]
-    # Where objectives differ their settings differ too, and say less.
-    last = [name for name in differing if name.startswith("objectives.") and "objectives" in differing]
+    # Where objectives differ their settings differ too, and say less; so do settings that only some groups have.
+    last = [
+        name
+        for name in differing
+        if (name.startswith("objectives.") and "objectives" in differing) or any(name not in group for group in groups)
+    ]
     first = [name for name in differing if name not in last]
     named: list[str] = first[:NAMED_SETTINGS]
     for name in (*first[NAMED_SETTINGS:], *last):
         if _distinct(groups, [*named, name]) > _distinct(groups, named):
             named.append(name)
     more = ", …" if set(first) - set(named) else ""
-    values = [", ".join(f"{name.rpartition('.')[2]} {group.get(name, 'absent')}" for name in named) for group in groups]
+    values = [
+        ", ".join(f"{name.rpartition('.')[2]} {_NO_VALUE.get(group.get(name), group.get(name))}" for name in named)
+        for group in groups
+    ]
     return [f" ({text}{more})" if text else "" for text in values]
 
 

@@ -62,35 +62,32 @@ def by_labels(comparisons: Sequence[Comparison]) -> list[tuple[str, Chart]]:
 
 
 def by_settings(comparison: Comparison) -> list[Chart]:
-    """A figure for each numeric setting that is the only difference between the groups of a method."""
+    """A figure for each numeric setting that is the only difference between the groups of a method that have it."""
     by_setting: dict[str, list[Curve]] = {}
     methods: dict[str, list[Group]] = {}
     for group in comparison.groups:
         methods.setdefault(group.method, []).append(group)
     for method, groups in methods.items():
-        settings = [group.settings for group in groups]
-        names = {
-            name
-            for group_settings in settings
-            for name in group_settings
-            if len({other.get(name) for other in settings}) > 1
-        }
-        values = [_axis_value(group_settings.get(name)) for name in names for group_settings in settings]
-        if len(names) != 1 or None in values:
-            continue
-        errors = [(value, group.estimate("test_error")) for value, group in zip(values, groups, strict=True)]
-        points = sorted(
-            ((value, error) for value, error in errors if value is not None and error is not None),
-            key=lambda point: point[0],
-        )
-        if points:
-            by_setting.setdefault(names.pop(), []).append(Curve(method, groups[0].colour, points))
+        for name in _differing(groups):
+            on_axis = [
+                (value, group) for group in groups if (value := _axis_value(group.settings.get(name))) is not None
+            ]
+            if _differing([group for _, group in on_axis]) != {name}:
+                continue
+            errors = ((value, group.estimate("test_error")) for value, group in on_axis)
+            if points := sorted((value, error) for value, error in errors if error is not None):
+                by_setting.setdefault(name, []).append(Curve(method, groups[0].colour, points))
     base = comparison.baseline
     level = base.estimate("test_error") if base else None
     return [
         _chart(f"error-by-{name.rpartition('.')[2].replace('_', '-')}", _axis_label(name), curves, level=level)
         for name, curves in sorted(by_setting.items())
     ]
+
+
+def _differing(groups: Sequence[Group]) -> set[str]:
+    settings = [group.settings for group in groups]
+    return {name for one in settings for name in one if len({other.get(name) for other in settings}) > 1}
 
 
 def _axis_label(setting: str) -> str:
