@@ -1,6 +1,7 @@
 """Kills `train` and `paraphrase --workers 2` at moments spread over their time, and looks for what is left behind.
 
     python scripts/kill_paraphrase.py --json          about 15 minutes on 2 cores; Linux, with the package's encoder
+    python scripts/kill_paraphrase.py --only back-translation --translator marian:models/eng-spa,models/spa-eng
 
 In each round two trainings and three fillings start side by side in new folders. At the round's moment each gets
 SIGKILL or SIGTERM, in turn. Five seconds later no process of them may be alive: workers, resource trackers, the
@@ -58,18 +59,24 @@ class Command:
         return (folder / "model" / "model.safetensors").read_bytes(), decided
 
 
-def commands(data: Path, cache: Path, *, steps: int, samples: int) -> list[Command]:
+def commands(data: Path, cache: Path, *, steps: int, samples: int, translator: str, only: str) -> list[Command]:
+    """Those whose names contain `only`. A neural translator is sampled."""
     fill = ("paraphrase", str(data), "--workers", "2", "--method")
     train = ("train", str(data), "--labels", "8", "--encoder", "minilm-l6", "--steps", str(steps), "--max-tokens", "32")
     train += ("--checkpoint-every", str(max(1, steps // 5)))
     pairs = ("--augment", "synonym", "--cache", str(cache))
-    return [
+    sampling = () if "apertium:" in translator else ("--sampling-temperature", "0.9")
+    engine = ("--translator", translator, *sampling)
+    every = [
         Command("train supervised", (*train, "--objective", "supervised"), "--out"),
         Command("train uda", (*train, "--objective", "uda", *pairs), "--out"),
         Command("paraphrase synonym", (*fill, "synonym", "--samples", str(samples)), "--cache"),
         Command("paraphrase eda", (*fill, "eda", "--samples", str(samples)), "--cache"),
-        Command("paraphrase back-translation", (*fill, "back-translation"), "--cache"),
+        Command("paraphrase back-translation", (*fill, "back-translation", *engine), "--cache"),
     ]
+    if not (chosen := [command for command in every if only in command.name]):
+        sys.exit(f"--only {only}: the commands are {', '.join(command.name for command in every)}")
+    return chosen
 
 
 def write_data(path: Path, texts: int) -> None:
@@ -92,12 +99,13 @@ def alive(mark: str) -> list[str]:
     return found
 
 
-def run(folder: Path, *, rounds: int, texts: int, steps: int, samples: int) -> dict[str, Any]:
+def run(folder: Path, *, rounds: int, texts: int, **settings: Any) -> dict[str, Any]:
+    """Args: settings: of `commands`."""
     data, cache = folder / "data.tsv", folder / "pairs"
     write_data(data, texts)
     pairs = Command("pairs", ("paraphrase", str(data), "--method", "synonym"), "--cache")
     _finish([pairs], [cache], folder)
-    kinds = commands(data, cache, steps=steps, samples=samples)
+    kinds = commands(data, cache, **settings)
     whole = [folder / f"undisturbed-{number}" for number in range(len(kinds))]
     started = time.monotonic()
     ends = _finish(kinds, whole, folder)
@@ -169,13 +177,15 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=6000)
     parser.add_argument("--steps", type=int, default=40, help="of training")
     parser.add_argument("--samples", type=int, default=8, help="paraphrases per text, without back-translation")
+    parser.add_argument("--translator", default="apertium:eng-spa", help="of back-translation")
+    parser.add_argument("--only", default="", metavar="NAME", help="the commands with this word in their names")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TEXT_UDA_FEATURES": "off"}
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        sizes = {name: getattr(arguments, name) for name in ("rounds", "texts", "steps", "samples")}
-        counts = run(Path(folder), **sizes)
+        settings = {name: value for name, value in vars(arguments).items() if name != "json"}
+        counts = run(Path(folder), **settings)
         counts["seconds"] = round(time.monotonic() - started, 1)
     print(json.dumps(counts) if arguments.json else "\n".join(f"{name:<24} {value}" for name, value in counts.items()))
     raise SystemExit(bool(counts["problems"] or counts["orphans"] or counts["damaged"] or counts["different"]))
