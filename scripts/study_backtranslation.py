@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers.utils.logging import disable_progress_bar
 
 from text_uda import BackTranslation, load, paraphrase
 from text_uda.errors import UserError
@@ -112,6 +113,7 @@ def main() -> None:
 
 
 def study(options: argparse.Namespace) -> None:
+    disable_progress_bar()
     sentences = _sentences(options.data, options.sentences)
     job = BackTranslation(translator=options.translator)
     decodings, by_sample, by_engine = {"the only one": Run(job)}, dict[str, Run](), dict[str, Run]()
