@@ -38,13 +38,19 @@ def train(record: Callable[..., Any], tiny_bert: Path, tmp_path: Path) -> Callab
 @pytest.mark.parametrize("labels", [3, 12, "all"])
 def test_a_class_of_one_row_can_be_trained(train, tmp_path, labels):
     path = write(tmp_path / "rare.jsonl", (50, 50, 1))
-    sampling = [] if labels == 3 else ["--label-sampling", "proportional"]
+    sampling = ["--label-sampling", "proportional"] if labels == 12 else []
     result, data = train(path, "--labels", labels, *sampling)
     expected = {3: [1, 1, 1], 12: [6, 5, 1], "all": [32, 32, 1]}[labels]
     assert Counter(data["labels_per_class"]) == Counter(expected) and data["labels_per_class"][2] == 1
     assert data["label_sampling"] == {3: "balanced", 12: "proportional", "all": None}[labels]
     assert data["labeled"] == sum(expected) and data["test"] == 20 and sum(map(sum, result["confusion"])) == 20
     assert data["dev"] == {3: 3, 12: 12, "all": 16}[labels]
+
+
+def test_the_sampling_of_all_labels_is_refused(refused, tmp_path):
+    path = write(tmp_path / "a.jsonl", (50, 50))
+    words = ("--labels", "all", "--label-sampling", "proportional", "--out", tmp_path / "run")
+    assert "ignores --label-sampling proportional; omit it" in refused("train", path, *words)
 
 
 def test_labels_that_a_rare_class_does_not_have_say_what_to_do(refused, tmp_path):

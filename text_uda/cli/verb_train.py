@@ -180,6 +180,8 @@ def train(
         raise SettingsError("--fusion joins the columns of one task: leave it and the columns out with several tasks")
     if data_of is not None and refit:
         raise SettingsError("--refit trains the model of one task again: leave it out with several tasks")
+    if labels == "all" and label_sampling != "balanced":
+        raise SettingsError(f"--labels all takes every label and ignores --label-sampling {label_sampling}; omit it")
     method = None if data_of is None else tasks.checked_method(list(data_of), preset.objectives)
     settings = TrainSettings(encoder=encoder, samples=augmentation.samples, **training)
     check_tune(settings.encoder, settings.tune)
