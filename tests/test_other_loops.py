@@ -23,7 +23,7 @@ TICKETS = [f"on day {place} {problem},{name}" for place in range(40) for name, p
 def test_the_examples_run(tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [line.rpartition(",") for line in TICKETS]
-    (tmp_path / "tickets.csv").write_text("text,label\n" + "".join(f'"{text}",{name}\n' for text, _, name in rows))
+    (tmp_path / "reviews.csv").write_text("text,label\n" + "".join(f'"{text}",{name}\n' for text, _, name in rows))
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     code = "\n".join(blocks)
     assert '"google-bert/bert-base-uncased"' in code
