@@ -8,7 +8,6 @@ from dataclasses import replace
 import click
 import pytest
 
-from text_uda.augment import BackTranslation
 from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
@@ -123,19 +122,19 @@ def test_what_each_study_varies():
 
 
 def test_several_translators_have_trials_of_their_own():
-    names = ["apertium:eng-spa", "marian:there,back", "marian:other,back"]
+    names = ["apertium:eng-spa", "marian:models/there,models/back", "marian:models/other,models/back/"]
     trials = {trial.name: trial for trial in STUDIES["table2"](setting(CORPUS, "small", translators=names))}
-    jobs = {name: trials[f"back-translation-{name}-24"].augmentation for name in ("apertium", "marian-1", "marian-2")}
-    assert [getattr(job, "translator", None) for job in jobs.values()] == names
-    assert [getattr(job, "temperature", 0) for job in jobs.values()] == [None, 0.9, 0.9]
-    assert "back-translation-24" not in trials and "back-translation-marian-2-all" in trials
-    with pytest.raises(SettingsError, match="marian:there,back is given twice"):
-        setting(CORPUS, "small", translators=[*names, "marian:there,back"])
-    two = setting(CORPUS, "small", translators=names[1:])
-    of_study = {trial.name: trial.augmentation for trial in STUDIES["temperature"](two)}
-    assert {"marian-1-greedy", "marian-2-greedy", "marian-1-temperature-0.3"} < set(of_study)
-    decodings = {(job.translator, job.temperature) for job in of_study.values() if isinstance(job, BackTranslation)}
-    assert len(decodings) == 16
+    suffixes = ("", "-marian-there-back", "-marian-other-back")
+    jobs = [trials[f"back-translation{suffix}-24"].augmentation for suffix in suffixes]
+    assert [getattr(job, "translator", None) for job in jobs] == names
+    assert [getattr(job, "temperature", 0) for job in jobs] == [None, 0.9, 0.9]
+    fewer = {trial.name for trial in STUDIES["table2"](setting(CORPUS, "small", translators=names[:2]))}
+    assert fewer < set(trials), "one more translator renames no trial"
+    for again in ("marian:models/there,models/back", "marian:elsewhere/there,elsewhere/back"):
+        with pytest.raises(SettingsError, match="is given twice, or another has models of the same names"):
+            setting(CORPUS, "small", translators=[*names, again])
+    with pytest.raises(SettingsError, match="temperature takes one --translator"):
+        list(STUDIES["temperature"](setting(CORPUS, "small", translators=names[1:])))
 
 
 def test_a_temperature_needs_a_translator_that_has_one():

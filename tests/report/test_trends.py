@@ -8,6 +8,7 @@ from text_uda.report import build, trends
 from text_uda.report.grouping import compare
 from text_uda.report.load_runs import read_runs
 from text_uda.report.reliability import expected_error, merged_bins, reliability_diagram
+from text_uda.translate.decoding import Decoding
 
 drawing = pytest.importorskip("text_uda.report.drawing")
 
@@ -60,9 +61,10 @@ def test_error_against_a_setting(make_run, tmp_path):
 
 def test_a_temperature_is_one_setting_of_both_directions_and_greedy_decoding_has_none(make_run):
     def translated(temperature: float | None) -> dict:
-        engine = {"model": "m", "temperature": temperature}
+        engine = {"engine": "marian", "version": 3, **Decoding(temperature=temperature).settings()}
         sampling = {} if temperature is None else {"retries": 2}
-        return {"method": "back-translation", "there": engine, "back": engine | {"model": "n"}} | sampling
+        engines = {"there": engine | {"model": "m"}, "back": engine | {"model": "n"}}
+        return {"method": "back-translation", "version": 4} | engines | sampling
 
     runs = [
         make_run("back-translation", seed, error=error, augmentation=translated(temperature), folder=f"{error}-{seed}")
@@ -73,10 +75,60 @@ def test_a_temperature_is_one_setting_of_both_directions_and_greedy_decoding_has
     assert [group.label for group in comparison.groups] == [
         "back-translation (temperature 0.3)",
         "back-translation (temperature 0.9)",
-        "back-translation (temperature none)",
+        "back-translation (temperature absent)",
     ]
     (chart,) = trends.by_settings(comparison)
     assert [(row[1], row[3]) for row in chart.numbers.rows] == [("0.3", "22.00"), ("0.9", "20.00")]
+
+
+def test_the_version_of_a_method_is_not_that_of_its_engines(make_run):
+    engine = {"engine": "marian", "version": 3}
+    runs = [
+        make_run("back-translation", seed, error=error, folder=f"{version}-{seed}",
+                 augmentation={"method": "back-translation", "version": version, "there": engine, "back": engine})
+        for version, error in ((3, 30.0), (4, 20.0))
+        for seed in (0, 1)
+    ]  # fmt: skip
+    (comparison,) = compared(runs)
+    assert [group.label for group in comparison.groups] == [
+        "back-translation (version 3)",
+        "back-translation (version 4)",
+    ]
+
+
+def test_equal_settings_of_all_pivots_are_one(make_run):
+    def through(temperature: float) -> dict:
+        engine = {"engine": "marian", "temperature": temperature}
+        pivots = [{"there": engine | {"model": name}, "back": engine | {"model": f"{name} back"}} for name in "ab"]
+        return {"method": "back-translation", "version": 4, "pivots": pivots}
+
+    runs = [
+        make_run("back-translation", 0, augmentation=through(temperature), folder=str(temperature))
+        for temperature in (0.3, 0.9)
+    ]
+    (chart,) = trends.by_settings(compared(runs)[0])
+    assert chart.name == "error-by-temperature" and [row[1] for row in chart.numbers.rows] == ["0.3", "0.9"]
+
+
+def test_another_augmentation_at_another_number_of_labels_is_another_curve(make_run):
+    runs = [
+        make_run("synonym", 0, labels=labels, augmentation={"rate": rate}, folder=f"{labels}-{rate}")
+        for labels, rate in ((20, 0.1), (50, 0.1), (100, 0.5), (200, 0.5))
+    ]
+    ((_, chart),) = trends.by_labels(compared(runs))
+    assert [(row[0], row[1]) for row in chart.numbers.rows] == [
+        ("synonym (rate 0.1)", "20"), ("synonym (rate 0.1)", "50"), ("synonym (rate 0.5)", "100"),
+        ("synonym (rate 0.5)", "200"),
+    ]  # fmt: skip
+
+
+def test_values_that_are_equal_as_numbers_do_not_end_a_report(make_run):
+    runs = [
+        make_run("synonym", 0, error=20.0 + index, augmentation={"rate": rate}, folder=str(index))
+        for index, rate in enumerate((1, 1.0, 2))
+    ]
+    (chart,) = trends.by_settings(compared(runs)[0])
+    assert [row[1] for row in chart.numbers.rows] == ["1", "1", "2"]
 
 
 def test_groups_that_differ_in_another_setting_too_make_no_curve(make_run):

@@ -13,7 +13,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import product
 from typing import TYPE_CHECKING, Literal, get_args
 
 from text_uda.errors import SettingsError
@@ -78,19 +77,19 @@ def tsa(setting: "Setting") -> "Iterator[Trial]":
 
 def temperature(setting: "Setting") -> "Iterator[Trial]":
     """Sampling temperature of back-translation; greedy decoding beside."""
-    translators = setting.back_translations
-    if any("apertium:" in job.translator for job in translators.values()):
+    [job, *others] = setting.back_translations.values()
+    if others:
+        raise SettingsError("the study temperature takes one --translator")
+    if "apertium:" in job.translator:
         raise SettingsError(
             "Apertium gives one translation per sentence and has no temperature; give --translator "
             "marian:FORWARD,BACK (or ctranslate2:FORWARD,BACK)"
         )
     yield from setting.baselines(REGRESSION)
     yield from setting.trials("none")
-    for (name, job), value in product(translators.items(), (None, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2)):
-        decoding = "greedy" if value is None else f"temperature-{value}"
-        prefix = name.removeprefix("back-translation").removeprefix("-")
-        trial = f"{prefix}-{decoding}" if prefix else decoding
-        yield from setting.trials(trial, augmentation=replace(job, temperature=value))
+    for value in (None, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2):
+        name = "greedy" if value is None else f"temperature-{value}"
+        yield from setting.trials(name, augmentation=replace(job, temperature=value))
 
 
 def ratio(setting: "Setting") -> "Iterator[Trial]":

@@ -6,6 +6,7 @@ paper    the settings of the UDA paper (Xie et al. 2019)
 usb      the settings of the USB benchmark (see `usb`)
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -151,7 +152,7 @@ class Setting:
     synonym: Synonym
     switchout: SwitchOut
     back_translations: Mapping[str, BackTranslation]
-    """By the names of their trials: one, or one for each translator."""
+    """By the names of their trials, one for each translator."""
     tasks: tuple[str, ...] = ()
     """The tasks of the data, where it has several; `few` is then the number of labels of each."""
     columns: bool = False
@@ -247,7 +248,7 @@ def setting(
     Args:
         tune: None for that of the size; with tasks "last:2" where that is a head, with which tasks share no weight.
         translators: of back-translation, none for that of the size; those that can sample do so at a temperature of
-            0.9. With several, each has its trials, such as back-translation-apertium.
+            0.9. Each has its trials.
         tasks: the data of each task, for a study of several; `few` is the number of labels of each.
     Raises:
         SettingsError: fewer labels than classes, no seed, or a translator twice.
@@ -294,17 +295,18 @@ def setting(
 
 
 def _back_translations(of_size: BackTranslation, translators: Sequence[str]) -> dict[str, BackTranslation]:
-    """By the names of their trials. Engines that occur twice are numbered."""
-    if repeated := [name for name, count in Counter(translators).items() if count > 1]:
-        raise SettingsError(f"the translator {repeated[0]} is given twice")
-    jobs = [
-        replace(of_size, translator=name, temperature=None if "apertium:" in name else 0.9) for name in translators
-    ] or [of_size]
-    if len(jobs) == 1:
-        return {"back-translation": jobs[0]}
-    engines = [job.translator.split(":")[0] for job in jobs]
-    names = [
-        engine if engines.count(engine) == 1 else f"{engine}-{engines[:place].count(engine) + 1}"
-        for place, engine in enumerate(engines)
-    ]
-    return {f"back-translation-{name}": job for name, job in zip(names, jobs, strict=True)}
+    """By the names of their trials: that of the first translator stays the same, however many others are given."""
+    jobs: dict[str, BackTranslation] = {}
+    for name in translators:
+        temperature = None if "apertium:" in name else 0.9
+        trial = f"back-translation-{_engine_and_models(name)}" if jobs else "back-translation"
+        if trial in jobs or any(job.translator == name for job in jobs.values()):
+            raise SettingsError(f"the translator {name} is given twice, or another has models of the same names")
+        jobs[trial] = replace(of_size, translator=name, temperature=temperature)
+    return jobs or {"back-translation": of_size}
+
+
+def _engine_and_models(translator: str) -> str:
+    """For the name of a trial: `marian-eng-spa-spa-eng` of marian:models/eng-spa,models/spa-eng."""
+    models = [part.rstrip("/").rpartition("/")[2] for part in re.split("[:,+]", translator)]
+    return re.sub("[^A-Za-z0-9.]+", "-", "-".join(models)).strip("-.")

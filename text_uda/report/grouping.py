@@ -10,7 +10,7 @@ from text_uda.report.comparison import BASELINES, LABELS_ALONE, REGRESSION, Comp
 from text_uda.report.load_runs import Run
 from text_uda.runs.decisive_settings import decisive_but_seed
 
-_NO_VALUE = {None: "absent", "null": "none"}  # in the name of a group
+_OF_TRANSLATOR = re.compile(r"(?P<outer>.*?)\.(?P<translator>(?:pivots\.\d+\.)?(?:there|back))\.(?P<inner>.*)")
 NAMED_SETTINGS = 3  # in the name of a group; more only where two groups would otherwise have one name
 
 
@@ -86,13 +86,20 @@ def _decisive(run: Run, unlabeled: int) -> dict[str, str]:
 
 
 def _same_both_ways(decisive: dict[str, str]) -> dict[str, str]:
-    """Settings of back-translation that are equal `there` and `back`, such as the temperature, as one setting."""
+    """Settings that are equal in all translators of a back-translation, such as the temperature, as one setting."""
+    translators: dict[str, set[str]] = {}  # of a back-translation
+    names: dict[tuple[str, str], list[str]] = {}  # of a setting, in each translator
+    for name in decisive:
+        if match := _OF_TRANSLATOR.fullmatch(name):
+            translators.setdefault(match["outer"], set()).add(match["translator"])
+            names.setdefault((match["outer"], match["inner"]), []).append(name)
     merged = dict(decisive)
-    for name, value in decisive.items():
-        outer, direction, inner = name.rpartition(".there.")
-        if direction and decisive.get(f"{outer}.back.{inner}") == value:
-            del merged[name], merged[f"{outer}.back.{inner}"]
-            merged[f"{outer}.{inner}"] = value
+    for (outer, inner), each in names.items():
+        everywhere = len(each) == len(translators[outer]) and len({decisive[name] for name in each}) == 1
+        if everywhere and f"{outer}.{inner}" not in decisive:  # the method has a version too, beside those of engines
+            merged[f"{outer}.{inner}"] = decisive[each[0]]
+            for name in each:
+                del merged[name]
     return merged
 
 
@@ -117,7 +124,7 @@ def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
     differences = {}
     for method in {run.method for run in runs}:
         method_runs = [run for run in runs if run.method == method]
-        differences |= zip(method_runs, _distinguish([decisive[run] for run in method_runs]), strict=True)
+        differences |= zip(method_runs, distinguish([decisive[run] for run in method_runs]), strict=True)
     shown = {"none": LABELS_ALONE, **BASELINES}
     labels = [
         shown.get(run.method_alone, run.method_alone) + run.method.removeprefix(run.method_alone) + differences[run]
@@ -128,7 +135,7 @@ def _labels(runs: list[Run], decisive: dict[Run, dict[str, str]]) -> list[str]:
     return [f"{label} #{count + 1}" if count else label for label, count in zip(labels, earlier, strict=True)]
 
 
-def _distinguish(groups: list[dict[str, str]]) -> list[str]:
+def distinguish(groups: list[dict[str, str]]) -> list[str]:
     """For each group, the first settings that differ and further ones that separate groups; empty for one group."""
     names = sorted({name for group in groups for name in group})
     differing = [name for name in names if len({group.get(name) for group in groups}) > 1]
@@ -140,14 +147,12 @@ def _distinguish(groups: list[dict[str, str]]) -> list[str]:
     ]
     first = [name for name in differing if name not in last]
     named: list[str] = first[:NAMED_SETTINGS]
+    last.sort(key=lambda name: -_distinct(groups, [name]))
     for name in (*first[NAMED_SETTINGS:], *last):
         if _distinct(groups, [*named, name]) > _distinct(groups, named):
             named.append(name)
     more = ", …" if set(first) - set(named) else ""
-    values = [
-        ", ".join(f"{name.rpartition('.')[2]} {_NO_VALUE.get(group.get(name), group.get(name))}" for name in named)
-        for group in groups
-    ]
+    values = [", ".join(f"{name.rpartition('.')[2]} {group.get(name, 'absent')}" for name in named) for group in groups]
     return [f" ({text}{more})" if text else "" for text in values]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from text_uda.report.chart import Chart, Numbers, interval_cells, legend_keys, number
 from text_uda.report.comparison import Comparison, Group
+from text_uda.report.grouping import distinguish
 from text_uda.report.palette import style
 from text_uda.report.seed_statistics import Estimate
 from text_uda.report.short_labels import short_labels
@@ -45,20 +46,43 @@ def by_labels(comparisons: Sequence[Comparison]) -> list[tuple[str, Chart]]:
     for same in by_data.values():
         if len({comparison.config["labels"] for comparison in same}) < 2:
             continue
-        curves: dict[str, Curve] = {}
-        for comparison in sorted(same, key=lambda comparison: comparison.config["labels"]):
-            for group in comparison.groups:
-                if (error := group.estimate("test_error")) is not None:
-                    curve = curves.setdefault(group.label, Curve(group.label, group.colour, []))
-                    curve.points.append((float(comparison.config["labels"]), error))
+        curves = _curves_by_labels(sorted(same, key=lambda comparison: comparison.config["labels"]))
         if not curves:
             continue
-        ordered = sorted(curves.values(), key=lambda curve: (curve.colour, curve.label))
+        ordered = sorted(curves, key=lambda curve: (curve.colour, curve.label))
         several = any(other is not same and other[0].config["data"]["name"] == same[0].config["data"]["name"]
                       for other in by_data.values())  # fmt: skip
         name = same[0].config["data"]["name"] + (f", {same[0].model}" if several else "")
         figures.append((name, _chart("error-by-labels", "labels", ordered, wide=True)))
     return figures
+
+
+def _curves_by_labels(comparisons: Sequence[Comparison]) -> list[Curve]:
+    """A curve for each method. One with another augmentation or objective at another number of labels is another."""
+    groups: dict[str, dict[str, list[tuple[float, Group]]]] = {}
+    for comparison in comparisons:
+        for group in comparison.groups:
+            settings = json.dumps(_of_method(group), sort_keys=True)
+            point = (float(comparison.config["labels"]), group)
+            groups.setdefault(group.label, {}).setdefault(settings, []).append(point)
+    curves = []
+    for label, by_method in groups.items():
+        names = distinguish([_of_method(points[0][1]) for points in by_method.values()])
+        for name, points in zip(names, by_method.values(), strict=True):
+            errors = [(labels, group.estimate("test_error")) for labels, group in points]
+            known = [(labels, error) for labels, error in errors if error is not None]
+            if known:
+                curves.append(Curve(label + name, points[0][1].colour, known))
+    return curves
+
+
+def _of_method(group: Group) -> dict[str, str]:
+    """The settings that do not follow from the number of labels."""
+    return {
+        name: value
+        for name, value in group.settings.items()
+        if name.startswith(("augmentation", "objectives", "averag"))
+    }
 
 
 def by_settings(comparison: Comparison) -> list[Chart]:
@@ -75,7 +99,8 @@ def by_settings(comparison: Comparison) -> list[Chart]:
             if _differing([group for _, group in on_axis]) != {name}:
                 continue
             errors = ((value, group.estimate("test_error")) for value, group in on_axis)
-            if points := sorted((value, error) for value, error in errors if error is not None):
+            points = [(value, error) for value, error in errors if error is not None]
+            if points := sorted(points, key=lambda point: point[0]):
                 by_setting.setdefault(name, []).append(Curve(method, groups[0].colour, points))
     base = comparison.baseline
     level = base.estimate("test_error") if base else None
