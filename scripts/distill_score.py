@@ -60,6 +60,7 @@ def score(options: argparse.Namespace) -> None:
         (models[0], forward, "source", "pivot"),
         (models[1], back, "pivot", "back"),
     ):
+        translator([rows[0][source]], [0])  # opens the model
         started = time.monotonic()
         outputs = [translation.text for translation in translator([row[source] for row in rows], [0] * len(rows))]
         rate = len(rows) / (time.monotonic() - started)

@@ -25,7 +25,7 @@ import numpy as np
 from transformers.utils.logging import disable_progress_bar
 
 from text_uda import BackTranslation, load, paraphrase
-from text_uda.errors import UserError
+from text_uda.errors import DataError, SettingsError, UserError
 from text_uda.paraphrasing.similarity import Similarity
 from text_uda.text.sentences import split_sentences
 from translation_cache import Cache, Paraphrase, lookup
@@ -120,27 +120,38 @@ def main() -> None:
 
 def study(options: argparse.Namespace) -> None:
     disable_progress_bar()
+    if options.sentences < PARTS or options.samples < 1:
+        raise SettingsError(f"--sentences is at least {PARTS}, --samples at least 1")
     sentences = _sentences(options.data, options.sentences)
+    if len(sentences) < PARTS:
+        raise DataError(f"{' '.join(options.data)}: {len(sentences)} sentences; give data with {PARTS} or more")
     job = BackTranslation(translator=options.translator)
     decodings, by_sample, by_engine = {"the only one": Run(job)}, dict[str, Run](), dict[str, Run]()
     if "apertium:" not in options.translator:
         decodings = {name: Run(replace(job, **fields)) for name, fields in DECODINGS.items()}
         by_sample = {name: Run(replace(job, **DECODINGS[name]), options.samples) for name in ("beams 4", "T = 0.9")}
         if options.translator.startswith("marian:"):
-            models = options.translator.removeprefix("marian:")
             by_engine = {
                 f"{engine} {precision}, {name}": Run(
-                    replace(job, translator=f"{engine}:{models}", precision=precision, **DECODINGS[name]),
+                    replace(
+                        job,
+                        translator=options.translator.replace("marian:", f"{engine}:"),
+                        precision=precision,
+                        **DECODINGS[name],
+                    ),
                     parts=PARTS,
                 )
                 for name in ("greedy", "T = 0.9")
                 for engine, precisions in ENGINES.items()
                 for precision in precisions
             }
+    by_engine = {name: run for name, run in by_engine.items() if _can_run(name, run, sentences[0])}
     runs = [*decodings.values(), *by_sample.values(), *by_engine.values()]
+    if any(run.samples > (run.job.max_samples or run.samples) for run in runs):
+        raise SettingsError(f"--samples {options.samples}: beams 4 have 4 samples at most")
     with tempfile.TemporaryDirectory() as folder:
         for run in runs:
-            run.job(sentences[:2], [0, 0])  # opens the models
+            run.job(sentences[:1], [0])  # opens the models
         for part in range(PARTS):
             for number, run in enumerate(runs):
                 run.translate(sentences[part::PARTS], Path(folder) / f"{number}-{part}")
@@ -154,6 +165,16 @@ def study(options: argparse.Namespace) -> None:
         entry["equal_to_float32"] = run.equal_to(by_engine["marian float32, " + name.partition(", ")[2]])
     record = {"translator": options.translator, "sentences": len(sentences)} | record
     print(json.dumps(record) if options.json else _tables(record))
+
+
+def _can_run(name: str, run: Run, sentence: str) -> bool:
+    """Whether an engine is installed and takes the models; if not, it is left out with a line."""
+    try:
+        run.job([sentence], [0])
+    except UserError as error:
+        print(f"without {name}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _sentences(names: list[str], most: int) -> list[str]:

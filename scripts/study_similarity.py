@@ -9,6 +9,7 @@ the change of the test error against no filter, paired by seed, with Student's 9
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,10 @@ def main() -> None:
         study = arguments.out / data / "study"
         outcome = run_study(selected, source, out=study, fill=True, workers=arguments.workers, keep_models=False)
         write_report(outcome, study)
+        for name, error in outcome.failed.items():
+            print(f"failed: {name}: {error}", file=sys.stderr)
+        if outcome.failed:
+            sys.exit("run the same command again: it runs the failed runs alone, and prints the table")
         _print_table({path.name: json.loads((path / "result.json").read_text("utf-8")) for path in outcome.finished})
 
 

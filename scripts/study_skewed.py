@@ -9,6 +9,7 @@ the user has to give it. The table has the errors and warnings of each method.
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,10 @@ def main() -> None:
     selected = list(trials(arguments.labels, arguments.seeds))
     outcome = run_study(selected, {"source": str(data)}, out=arguments.out / "study", fill=True)
     write_report(outcome, arguments.out / "study")
+    for name, error in outcome.failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    if outcome.failed:
+        sys.exit("run the same command again: it runs the failed runs alone, and prints the table")
     print("| method | test error, last step | balanced error | dev error | runs with a warning |")
     print("| --- | --- | --- | --- | --- |")
     for name in dict.fromkeys(trial.name for trial in selected):

@@ -86,6 +86,14 @@ def test_validation_is_the_test_side_where_the_labels_of_test_are_withheld(caplo
     assert len(load(frames).test) == 6
 
 
+def test_splits_that_are_not_read_are_named_and_two_of_a_kind_refused(caplog):
+    load(datasets.DatasetDict(train=dataset(), extra=dataset()))
+    assert "the splits extra are not read" in caplog.text
+    more = datasets.Dataset.from_dict({"text": ["more 1"]})
+    with pytest.raises(DataError, match="the splits unsupervised, unlabeled are all taken as unlabeled"):
+        load(datasets.DatasetDict(train=dataset(), unsupervised=more, unlabeled=more))
+
+
 def test_objects_beside_data():
     corpus = load((TEXTS, LABELS), unlabeled=["more 1", "more 2"], test=(["t 1", "t 2"], ["neg", "pos"]))
     assert corpus.unlabeled == ("more 1", "more 2") and corpus.test.labels == (0, 1) and len(corpus.train) == 40

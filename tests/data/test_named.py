@@ -243,15 +243,15 @@ def test_hub_data_sets_are_read_by_their_schema(name: str, monkeypatch: pytest.M
         }
 
     local = parts({"train": rows("train"), "test": rows("test")}, names=["low", "high"])
-    if data.unlabeled:
-        local[data.unlabeled] = parts({"u": {"text": ["more", " "], "label": [-1, -1]}})["u"]
+    if name == "imdb":
+        local["unsupervised"] = parts({"u": {"text": ["more", " "], "label": [-1, -1]}})["u"]
     asked = []
     monkeypatch.setattr(datasets, "load_dataset", lambda path: asked.append(path) or local)
     corpus = load(name)
     assert asked == [data.id] and name in known()
     assert corpus.classes == ("low", "high") and corpus.train.labels == (0, 1, 0, 1) and len(corpus.test) == 4
     assert corpus.train.texts[0] == "\n".join(f"train {column} 0" for column in data.text)
-    assert corpus.unlabeled == (("more",) if data.unlabeled else ())
+    assert corpus.unlabeled == (("more",) if name == "imdb" else ())
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
@@ -290,6 +290,21 @@ def test_what_the_hub_has_not():
 def test_schemas_that_do_not_fit(columns: dict, said: str):
     with pytest.raises(DataError, match=said):
         from_parts("toy", parts(columns), text=None, label=None, description="")
+
+
+def test_splits_of_the_hub_are_read_whatever_the_data_set_or_named(caplog):
+    rows = {"text": ["a", "b", "c", "d"], "label": ["u", "v", "u", "v"]}
+    more = {"unsupervised": {"text": ["more"]}, "unlabeled": {"other": ["x"]}, "extra": rows}
+    local = parts({"train": rows, "validation": rows, **more})
+    corpus = from_parts("owner/any", local, text=None, label=None, description="")
+    assert corpus.unlabeled == ("more",)
+    assert "owner/any: the splits validation, unlabeled, extra are not read; save one as a file" in caplog.text
+
+
+def test_a_column_of_the_hub_that_is_no_text_is_one_line():
+    local = parts({"train": {"text": [["a"], ["b"]], "label": ["u", "v"]}})
+    with pytest.raises(DataError, match=r"split train, row 1: 'text' is \['a'\], not a text; name another"):
+        from_parts("toy", local, text=None, label=None, description="")
 
 
 def test_hub_test_rows_count_as_they_stand_and_stand_nowhere_else(monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from text_uda.augment import SwitchOut
 from text_uda.data import Corpus, Rows
@@ -38,6 +39,15 @@ def test_what_is_trained_has_a_speed_of_its_own(head, monkeypatch):
     estimate = cost.estimate_cost(trials, CORPUS, workers=1)
     assert estimate.hours == pytest.approx(6 * 4 * (1 / 500 + 1 / 5) / 3600)
     assert cost.estimate_cost(trials[2:], CORPUS, workers=1).hours == 0
+
+
+def test_a_speed_is_that_of_a_worker_with_its_share_of_the_cores(head, monkeypatch):
+    monkeypatch.setattr(cost, "threads_of_worker", lambda workers: {3: 5}[workers])
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(cost, "_rows_per_s", lambda *_: seen.append(torch.get_num_threads()) or 5.0)
+    trials = [Trial(name=f"none-{n}", labels=2, settings=head) for n in range(3)]
+    cost.estimate_cost(trials, CORPUS, workers=3)
+    assert seen == [5] and torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])

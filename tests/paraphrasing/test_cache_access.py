@@ -61,6 +61,9 @@ def test_shares_make_the_whole(cache: Cache, tmp_path):
     made = [paraphrase(texts, Shout(), cache, shard=(index, 4)).computed for index in (1, 2, 3, 4)]
     assert sum(made) == 50 and all(5 < count < 22 for count in made)
     assert paraphrase(texts, Shout(), cache).computed == 0
+    for index in (0, 5):
+        with pytest.raises(SettingsError, match="with i from 1 to n"):
+            paraphrase(texts, Shout(), cache, shard=(index, 4))
 
 
 @pytest.mark.parametrize("unit", ["text", "sentence"])

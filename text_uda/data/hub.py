@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from text_uda.data.column_names import LABEL_NAMES, TEXT_NAMES, usual_columns
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import hold_out_test, without_overlap
-from text_uda.data.in_memory import label_name
+from text_uda.data.in_memory import SPLITS, label_name
 from text_uda.data.label_spelling import class_finder, label_of
 from text_uda.data.labeled_rows import LabeledRow, collect, deduplicate
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns
@@ -28,8 +28,6 @@ class HubData(NamedTuple):
     text: tuple[str, ...]
     label: str
     description: str
-    unlabeled: str | None = None
-    """The name of a split without labels, if there is one."""
 
 
 KNOWN = {
@@ -44,7 +42,7 @@ KNOWN = {
     "amazon-2": HubData(
         "fancyzhx/amazon_polarity", ("title", "content"), "label", "Amazon reviews, 2 classes, 3.6 million texts"
     ),
-    "imdb": HubData("stanfordnlp/imdb", ("text",), "label", "IMDb reviews, 2 classes", "unsupervised"),
+    "imdb": HubData("stanfordnlp/imdb", ("text",), "label", "IMDb reviews, 2 classes"),
     "dbpedia": HubData(
         "fancyzhx/dbpedia_14", ("title", "content"), "label", "Wikipedia abstracts, 14 classes, 560,000 texts"
     ),
@@ -78,7 +76,6 @@ def load_hub(
         text=(text_column,) if text_column else known.text if known else None,
         label=label_column or (known.label if known else None),
         description=known.description if known else f"{path}, from the hub",
-        unlabeled=known.unlabeled if known else None,
         others=others,
     )
 
@@ -90,13 +87,13 @@ def from_parts(
     text: Sequence[str] | None,
     label: str | None,
     description: str,
-    unlabeled: str | None = None,
     others: OtherColumns = NO_COLUMNS,
 ) -> Corpus:
     """A corpus from a `datasets.DatasetDict` with a split named train.
 
-    Training rows without a label become unlabeled texts. The validation split is the test side where the labels of the
-    test split are withheld.
+    Training rows without a label become unlabeled texts, as do those of a split named unsupervised or unlabeled. The
+    validation split is the test side where the labels of the test split are withheld. Other splits are named in a
+    warning: development rows are drawn, or are those of `--dev`.
     """
     if "train" not in parts:
         raise DataError(f"{name} has no split named train (it has: {listed(parts)}); save it as a file")
@@ -137,9 +134,16 @@ def from_parts(
     else:
         rows, test = hold_out_test(rows)
     rows, repeated = deduplicate(rows)
-    texts: Iterable[str] = ()
-    if unlabeled and unlabeled in parts:
-        texts = (row_text for row_text, _ in _joined(name, unlabeled, parts[unlabeled], text, others=others))
+    without_labels = [
+        split for split in SPLITS["unlabeled"] if split in parts and {*text} <= {*parts[split].column_names}
+    ]
+    texts = (
+        row_text for split in without_labels for row_text, _ in _joined(name, split, parts[split], text, others=others)
+    )
+    if unread := [split for split in parts if split not in ("train", test_split, *without_labels)]:
+        log.warning(
+            "%s: the splits %s are not read; save one as a file to give it by --dev or --test", name, listed(unread)
+        )
     more = keep(row_text for row_text in chain((row_text for _, row_text in without_label), texts) if row_text.strip())
     return Corpus(name, description, classes, rows, test, more, unused=Rows.joined(repeated, overlap))
 
@@ -257,5 +261,11 @@ def _joined(
         block = columns[start : start + _BLOCK]
         labels = block[label] if label else repeat(None)
         for offset, (*texts, value) in enumerate(zip(*(block[column] for column in text), labels, strict=False)):
+            for column, value_of in zip(text, texts, strict=True):
+                if not isinstance(value_of, str | None):
+                    raise DataError(
+                        f"{source}, row {start + offset + 1}: {column!r} is {value_of!r:.40}, not a text; name another "
+                        "column with --text-column"
+                    )
             fields = {column: label_name(block[column][offset], names[column]) for column in others.names}
             yield read(start + offset + 1, fields, "\n".join(part for part in texts if part)), value

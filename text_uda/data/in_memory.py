@@ -1,5 +1,6 @@
 """Texts and labels that Python holds, as tables: lists, pandas and `datasets`, which are not imported here."""
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
@@ -11,8 +12,10 @@ import numpy as np
 from text_uda.data.tables import Record, Table, are_names_of_files
 from text_uda.errors import DataError, listed
 
+log = logging.getLogger("text_uda")
+
 _BLOCK = 4096  # rows as Python objects at the same time
-_SPLITS = {
+SPLITS = {
     "train": ("train",),
     "test": ("test",),
     "dev": ("validation", "valid", "dev"),
@@ -56,11 +59,19 @@ def parts_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """The train, test, dev and unlabeled parts of a dict of splits, such as a `datasets.DatasetDict`.
 
     Raises:
-        DataError: there is no split named train.
+        DataError: there is no split named train, or two are of one kind.
     """
-    parts = {part: data[name] for part, names in _SPLITS.items() for name in names if name in data}
+    parts: dict[str, Any] = {}
+    for part, names in SPLITS.items():
+        present = [name for name in names if name in data]
+        if len(present) > 1:
+            raise DataError(f"the splits {listed(present)} are all taken as {part}; rename or remove all but one")
+        if present:
+            parts[part] = data[present[0]]
     if "train" not in parts:
         raise DataError(f"no split is named train (there are: {listed(data)}); rename one, or give it alone")
+    if others := [name for name in data if not any(name in names for names in SPLITS.values())]:
+        log.warning("the splits %s are not read; rename them to train, test, dev or unlabeled", listed(others))
     return parts
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from text_uda.augment import SwitchOut
 from text_uda.data import Corpus, Rows, split
@@ -17,6 +18,7 @@ from text_uda.data.texts import take_texts
 from text_uda.errors import SettingsError
 from text_uda.experiment.study import default_workers
 from text_uda.experiment.trial import Trial
+from text_uda.experiment.workers import threads_of_worker
 from text_uda.fusion import Choose, TextAlone
 from text_uda.model.pretrained import load_tokenizer
 from text_uda.model.tokenized import TokenRows
@@ -66,6 +68,15 @@ def estimate_cost(
         as `train`.
     """
     workers = min(len(trials), default_workers(trials) if workers is None else workers)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads_of_worker(workers))
+    try:
+        return _measured_cost(trials, corpus, tasks, workers, minutes)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured_cost(trials: Sequence[Trial], corpus: Corpus, tasks: int, workers: int, minutes: float) -> Cost:
     sample = replace(corpus, train=_sample(corpus.train), test=_sample(corpus.test), unlabeled=())
     by_tune: dict[str, list[Trial]] = {}  # a step of a head takes a hundredth of a step of the whole encoder
     for trial in trials:

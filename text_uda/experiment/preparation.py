@@ -77,7 +77,13 @@ def _instructions(runner: TrialRunner, job: Job, samples: int) -> str:
         return "make them first with text_uda.paraphrase(texts, augmentation, cache)"
     data = {"source": "", **runner.data}
     words = ["text-uda", "paraphrase", str(data.pop("source"))]
-    data.pop("dev", None)  # it only removes texts: the command makes all that are missing, and some more
+    for name in (
+        "dev",
+        "numeric",
+        "categorical",
+        "vector",
+    ):  # without them the command makes some more texts, not fewer
+        data.pop(name, None)
     repeated = {name: value if isinstance(value, tuple | list) else [value] for name, value in data.items()}
     arguments = [
         (name.replace("_", "-"), str(value))

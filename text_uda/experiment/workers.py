@@ -174,6 +174,15 @@ def _take_device(number: int, workers: int) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(number % torch.cuda.device_count())
     elif workers > 1:
-        has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
-        cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-        torch.set_num_threads(max(1, cores // workers))
+        torch.set_num_threads(threads_of_worker(workers))
+
+
+def threads_of_worker(workers: int) -> int:
+    """Of torch, on a CPU: each worker has an equal share of the cores; a single one keeps what is set."""
+    import torch
+
+    if workers <= 1 or torch.cuda.is_available():
+        return torch.get_num_threads()
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(1, cores // workers)

@@ -56,13 +56,15 @@ def paraphrase(
     Returns:
         The numbers of rows requested, present, made and rejected.
     Raises:
-        SettingsError: more samples than the augmentation's `max_samples`.
+        SettingsError: more samples than the augmentation's `max_samples`, or no such shard.
         CacheError: `augmentation` is not a Job, the cache cannot be written, or a worker died.
     """
     _check(augmentation, samples)
     texts = texts_of(texts)
     if shard is not None:
         index, shards = shard
+        if not 1 <= index <= shards:
+            raise SettingsError(f"shard={shard}: give (i, n) with i from 1 to n")
         in_shard = (keyed_seed("shard", text) % shards == index - 1 for text in texts)
         texts = take_texts(texts, np.flatnonzero(np.fromiter(in_shard, dtype=bool, count=len(texts))))
     if batch_size is None:

@@ -1,7 +1,7 @@
 """An augmentation as a function for `datasets.Dataset.map`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from text_uda.errors import SettingsError
@@ -58,4 +58,7 @@ class AugmentColumn:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Settings alone: what an augmentation remembers after its first call must not change the fingerprint."""
-        return type(self), (replace(self.augmentation), self.column, self.to, self.sample)  # pyright: ignore[reportArgumentType]
+        augmentation: Any = self.augmentation
+        if is_dataclass(self.augmentation):
+            augmentation = replace(augmentation)
+        return type(self), (augmentation, self.column, self.to, self.sample)

@@ -81,7 +81,7 @@ def _of_method(group: Group) -> dict[str, str]:
     return {
         name: value
         for name, value in group.settings.items()
-        if name.startswith(("augmentation", "objectives", "averag"))
+        if name.startswith(("augmentation", "objectives", "averaging"))
     }
 
 
