@@ -64,6 +64,15 @@ def test_with_columns_a_limit_that_some_seeds_do_not_reach_makes_one_group(confi
     assert [decisive(run) for run in limited] == [decisive(run) for run in every], "it reads the same rows: it resumes"
 
 
+def test_the_seeds_of_translators_make_no_groups(config):
+    def through(seed: int, temperature: float) -> dict:
+        engine = {"engine": "marian", "temperature": temperature, "seed": seed}
+        return config(0, "few") | {"augmentation": {"pivots": [{"there": engine, "back": engine}], "retries": 2}}
+
+    assert decisive_but_seed(through(0, 0.9)) == decisive_but_seed(through(1, 0.9))
+    assert decisive_but_seed(through(0, 0.9)) != decisive_but_seed(through(0, 0.8))
+
+
 def test_the_order_of_accepted_statuses_decides_nothing(config):
     """An earlier version recorded them in the order of the call."""
 

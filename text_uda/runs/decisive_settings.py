@@ -29,7 +29,6 @@ _FROM_DATA_DIGEST = (
 # What the seed decides, by section: it draws the split and with it the digest. `cache_digest` follows from the rest.
 _FROM_SEED = {
     "settings": ("seed",),
-    "augmentation": ("seed",),
     "data": ("digest", "test_digest", "labels_per_class"),
     "refit_of": ("digest", "steps", "label_share"),
 }
@@ -92,11 +91,20 @@ def decisive_but_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     for section, names in _FROM_SEED.items():
         if isinstance(entries := result.get(section), dict):
             result[section] = _without(entries, names)
+    if "augmentation" in result:
+        result["augmentation"] = _without_seeds(result["augmentation"])
     # The other rows of a labeled text are left out, and the seed decides which text that is. `most_unlabeled` and
     # `training_texts` tell one pool from another.
     if "fusion" in config:
         result["data"] = _without(result["data"], ("unlabeled",))
     return result
+
+
+def _without_seeds(entries: Any) -> Any:
+    """Settings without their seeds and those of the translators and operations in them."""
+    if isinstance(entries, Mapping):
+        return {name: _without_seeds(value) for name, value in entries.items() if name != "seed"}
+    return list(map(_without_seeds, entries)) if isinstance(entries, list) else entries
 
 
 def _with_sorted_statuses(entries: Mapping[str, Any]) -> dict[str, Any]:
