@@ -60,7 +60,10 @@ def test_without_sampling_a_translation_does_not_depend_on_its_batch(tiny_marian
 def test_beams_are_different_draws(tiny_marian: Path):
     translate = CTranslate2(str(tiny_marian), Decoding(beams=4), "float32")
     assert translate.draws == 4
-    assert len({made.text for made in translate([SENTENCES[7]] * 4, [0, 1, 2, 3])}) > 1
+    together = translate([SENTENCES[7], SENTENCES[3], *[SENTENCES[7]] * 3], [0, 2, 1, 2, 3])
+    assert len({made.text for made in together if made.text != together[1].text}) > 1
+    alone = [translate([SENTENCES[number]], [draw])[0] for number, draw in ((7, 0), (3, 2), (7, 1), (7, 2), (7, 3))]
+    assert told(together) == told(alone)
 
 
 def test_it_is_converted_once(tiny_marian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -81,13 +81,18 @@ class CTranslate2:
         )
         if not rows:
             return translations
+        sampled = self.decoding.temperature is not None
+        searches = [  # without sampling, the draws of a sentence are outputs of one search
+            list(group) for _, group in groupby(rows, key=lambda row: (sentences[row], sampled and draws[row]))
+        ]
+        firsts = [search[0] for search in searches]
         budget = _budget(self.model, self.precision, *_device(self.share))
         names, number_of = vocabulary.source_tokens, vocabulary.target_numbers
         with self._translator([(sentences[row], draws[row]) for row in rows]) as translator:
-            caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in rows]
+            caps = [marian_checkpoint.most_tokens(len(sources[row].tokens), vocabulary.positions) for row in firsts]
 
             def translate(numbers: list[int], most: int) -> list[Any]:
-                tokens = [[names[token] for token in sources[rows[number]].tokens] for number in numbers]
+                tokens = [[names[token] for token in sources[firsts[number]].tokens] for number in numbers]
                 with budget.exclusive():
                     return translator.translate_batch(tokens, **self._options(most))
 
@@ -96,18 +101,22 @@ class CTranslate2:
                 results = {}
                 if self.decoding.beams == 1:
                     results = dict(zip(batch, translate(batch, max(caps[number] for number in batch)), strict=True))
-                if self.decoding.temperature is None:
+                if not sampled:
                     again = [n for n in batch if n not in results or len(results[n].hypotheses[0]) > caps[n]]
                     for cap, group in groupby(again, key=lambda number: caps[number]):  # a batch is sorted by length
                         numbers = list(group)
                         results |= zip(numbers, translate(numbers, cap), strict=True)
                 return [results[number] for number in batch]
 
-            lengths = [len(sources[row].tokens) for row in rows]
-            of_beams = [budget.rows(1, beams=self.decoding.beams)] * len(rows)
+            lengths = [len(sources[row].tokens) for row in firsts]
+            of_beams = [budget.rows(1, beams=self.decoding.beams)] * len(firsts)
             for batch, results in budget.run(lengths, of_beams, work):
-                for number, result in zip(batch, results, strict=True):
-                    row, cap = rows[number], caps[number]
+                by_row = [
+                    (row, caps[number], result)
+                    for number, result in zip(batch, results, strict=True)
+                    for row in searches[number]
+                ]
+                for row, cap, result in by_row:
                     hypothesis = draws[row] % self.decoding.beams
                     ids = [number_of[token] for token in result.hypotheses[hypothesis]]
                     ended = vocabulary.tokenizer.eos_token_id in ids[:cap]
