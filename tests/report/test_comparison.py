@@ -91,7 +91,7 @@ def test_settings_of_objectives_are_told_last_and_where_they_are_needed(make_run
     assert labels_of(runs) == [
         "synonym (objectives Supervised, UDA, weight 1.0)",
         "synonym (objectives Supervised, UDA, weight 2.0)",
-        "synonym (objectives Supervised, weight absent)",
+        "synonym (objectives Supervised, no weight)",
     ]
 
 

@@ -73,9 +73,9 @@ def test_a_temperature_is_one_setting_of_both_directions_and_greedy_decoding_has
     ]
     (comparison,) = compared(runs)
     assert [group.label for group in comparison.groups] == [
+        "back-translation (no temperature)",
         "back-translation (temperature 0.3)",
         "back-translation (temperature 0.9)",
-        "back-translation (temperature absent)",
     ]
     (chart,) = trends.by_settings(comparison)
     assert [(row[1], row[3]) for row in chart.numbers.rows] == [("0.3", "22.00"), ("0.9", "20.00")]

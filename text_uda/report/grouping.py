@@ -152,7 +152,11 @@ def distinguish(groups: list[dict[str, str]]) -> list[str]:
         if _distinct(groups, [*named, name]) > _distinct(groups, named):
             named.append(name)
     more = ", …" if set(first) - set(named) else ""
-    values = [", ".join(f"{name.rpartition('.')[2]} {group.get(name, 'absent')}" for name in named) for group in groups]
+    short = {name: name.rpartition(".")[2] for name in named}
+    values = [
+        ", ".join(f"{short[name]} {group[name]}" if name in group else f"no {short[name]}" for name in named)
+        for group in groups
+    ]
     return [f" ({text}{more})" if text else "" for text in values]
 
 
