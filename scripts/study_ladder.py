@@ -13,6 +13,7 @@ the time up to its last checkpoint. scripts/benchmark_peers.py has SetFit on the
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from statistics import mean
 
@@ -38,6 +39,7 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+    failed = 0
     for name in arguments.data:
         data = {"source": name, "limit": limit_of("small")}
         seeds = {tune: arguments.seeds if tune == "head" else arguments.seeds_of_layers for tune in arguments.tune}
@@ -52,6 +54,10 @@ def main() -> None:
         outcome = run_study(selected, data, out=out, fill=True, workers=arguments.workers)
         write_report(outcome, out)
         print(f"\n{name}:\n{table(trials, out)}", flush=True)
+        for run, error in outcome.failed.items():
+            print(f"failed: {run}: {error}", file=sys.stderr)
+        failed += len(outcome.failed)
+    sys.exit(f"{failed} runs failed: run the same command again" if failed else 0)
 
 
 def table(trials: list[Trial], out: Path) -> str:
