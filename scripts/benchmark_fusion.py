@@ -26,6 +26,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from text_uda.fusion import Early, Fusion, Intermediate, Late
 from text_uda.fusion.fitted_columns import FittedColumn, FittedColumns
 from text_uda.fusion.fused_model import FittedFusion
+from text_uda.model.bit_dropout import use_bit_dropout
 from text_uda.model.inputs import Batch, Features, Inputs, pad
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.linear_head import make_linear
@@ -65,6 +66,7 @@ def _step_of(fusion: Fusion | None, options: argparse.Namespace, device: torch.d
     if options.features:
         make_linear(model)
         model.base_model.requires_grad_(False)
+    use_bit_dropout(model)
     pack(model)
     fitted = None if fusion is None else FittedFusion(fusion, FITTED)
     if fitted is not None:

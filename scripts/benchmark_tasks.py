@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
+from text_uda.model.bit_dropout import use_bit_dropout
 from text_uda.model.inputs import Batch, Tokens, concatenate, pad
 from text_uda.model.keyed_tensors import seeded_torch
 from text_uda.model.packing import pack
@@ -70,6 +71,7 @@ def _models(tasks: int, options: argparse.Namespace, device: torch.device) -> Sh
     with seeded_torch(0):
         models = [BertForSequenceClassification(config).train().to(device) for _ in range(tasks)]
     for model in models:
+        use_bit_dropout(model)
         pack(model)
     return SharedEncoder(models)
 

@@ -39,6 +39,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedMo
 
 from text_uda.augment.uniform import Uniform
 from text_uda.data import load
+from text_uda.model.bit_dropout import use_bit_dropout
 from text_uda.model.classifier import Classifier, layers
 from text_uda.model.compiled_layers import compile_layers
 from text_uda.model.inputs import Batch, Tokens, concatenate, pad, pad_to_width
@@ -290,6 +291,7 @@ def _compare(batches: Sequence[Rows], options: argparse.Namespace, device: torch
     batches = [replace(rows, labels=rows.labels.to(device), device=device) for rows in batches]
     model = _encoder(options).to(device)
     ours = copy.deepcopy(model)
+    use_bit_dropout(ours)
     pack(ours)
     differences = _check(copy.deepcopy(model).eval(), copy.deepcopy(ours).eval(), batches[0], options)
     differing = {name: value for name, value in differences.items() if not value <= TOLERANCE[device.type]}

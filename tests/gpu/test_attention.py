@@ -6,18 +6,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from text_uda.model.attention import AttentionOptions, attend_padded, attend_varlen, choose_attention, kernel_works
 from text_uda.model.classifier import layers
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.packing import (
-    AttentionOptions,
-    Segments,
-    _choose_attention,
-    attend_padded,
-    attend_varlen,
-    kernel_works,
-    pack,
-    packed,
-)
+from text_uda.model.packing import pack, packed
+from text_uda.model.segments import Segments
 
 LENGTHS = (61, 7, 130, 0, 1, 200)  # the fourth row is empty
 HEADS = 4
@@ -102,7 +95,7 @@ def test_the_kernel_is_in_use(cuda):
         pytest.skip("the kernel needs compute capability 8")
     query = torch.empty(4, 2, 64, dtype=torch.bfloat16, device=cuda)
     assert kernel_works(cuda)
-    assert _choose_attention(query, segments_on(cuda), AttentionOptions(0.1, None, None)) is attend_varlen
+    assert choose_attention(query, segments_on(cuda), AttentionOptions(0.1, None, None)) is attend_varlen
 
 
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])

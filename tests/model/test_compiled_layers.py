@@ -16,7 +16,8 @@ from text_uda.model.classifier import Classifier, layers
 from text_uda.model.compiled_layers import _CompiledForward, compile_layers
 from text_uda.model.inputs import pad
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.packing import Segments, filled, pack
+from text_uda.model.packing import filled, pack
+from text_uda.model.segments import Segments
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),  # dynamo looks at it

@@ -12,22 +12,19 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from text_uda.model.classifier import layers
-from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.packing import (
-    _PACKABLE,
+from text_uda.model.attention import (
     AttentionOptions,
-    Segments,
-    _choose_attention,
     attend_by_length,
+    attend_in_buckets,
     attend_padded,
     attend_varlen,
-    filled,
-    is_packed,
+    choose_attention,
     kernel_works,
-    pack,
-    packed,
 )
+from text_uda.model.classifier import layers
+from text_uda.model.keyed_tensors import seeded_torch
+from text_uda.model.packing import _PACKABLE, filled, is_packed, pack, packed
+from text_uda.model.segments import Segments
 
 WIDTH = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}
 MODERN = WIDTH | {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2}
@@ -93,17 +90,22 @@ def by_the_kernel(
     return (torch.cat(rows),)
 
 
-@pytest.fixture(params=["by length", "padded", "varlen"])
+@pytest.fixture(params=["by length", "in buckets", "padded", "varlen"])
 def way(request, monkeypatch) -> str:
-    """How rows are attended to: on a CPU, on CUDA in float32, on CUDA in 16 bits."""
-    ways = {"by length": attend_by_length, "padded": attend_padded, "varlen": attend_varlen}
+    """How rows are attended to: on a CPU, there in training, on CUDA in float32, on CUDA in 16 bits."""
+    ways = {
+        "by length": attend_by_length,
+        "in buckets": attend_in_buckets,
+        "padded": attend_padded,
+        "varlen": attend_varlen,
+    }
     used = []
 
     def counted(*arguments, **named):
         used.append(1)
         return ways[request.param](*arguments, **named)
 
-    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: counted)
+    monkeypatch.setattr("text_uda.model.packing.choose_attention", lambda *_arguments: counted)
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", by_the_kernel)
     yield request.param
     assert used
@@ -140,9 +142,9 @@ def test_a_token_that_is_erased_in_the_middle_is_in_nobodys_sight(rows, way):
     assert torch.allclose(*(run(model, ids, mask, without_padding=each)[0] for each in (False, True)), atol=2e-6)
 
 
-@pytest.mark.parametrize("attend", [attend_by_length, attend_padded])
+@pytest.mark.parametrize("attend", [attend_by_length, attend_in_buckets, attend_padded])
 def test_nor_does_it_bring_neighbours_closer(rows, attend, monkeypatch):
-    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: attend)
+    monkeypatch.setattr("text_uda.model.packing.choose_attention", lambda *_arguments: attend)
     ids, mask = rows[0], rows[1].clone()
     mask[0, 3:6] = 0
     model = new_model("modernbert")
@@ -164,7 +166,7 @@ def test_a_row_without_a_token_harms_no_other(rows, way):
 @pytest.mark.parametrize(
     ("device", "dtype", "dropout", "window", "erased", "expected"),
     [
-        ("cpu", torch.float32, 0.1, None, False, attend_by_length),
+        ("cpu", torch.float32, 0.1, None, False, attend_in_buckets),
         ("cpu", torch.bfloat16, 0.0, 4, True, attend_by_length),
         ("cuda", torch.bfloat16, 0.0, None, True, attend_varlen),
         ("cuda", torch.bfloat16, 0.0, 4, False, attend_varlen),
@@ -174,13 +176,14 @@ def test_a_row_without_a_token_harms_no_other(rows, way):
     ],
 )
 def test_the_choice_of_the_attention(device, dtype, dropout, window, erased, expected, monkeypatch):
-    monkeypatch.setattr("text_uda.model.packing.kernel_works", lambda _device: True)
+    monkeypatch.setattr("text_uda.model.attention.kernel_works", lambda _device: True)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     mask[0, 1] = int(not erased)
-    query = SimpleNamespace(device=torch.device(device), dtype=dtype, shape=(6, 2, 32))
-    assert _choose_attention(query, Segments.of(mask), AttentionOptions(dropout, None, window)) is expected
-    odd = SimpleNamespace(device=query.device, dtype=dtype, shape=(6, 2, 20))  # a width that the kernel refuses
-    assert _choose_attention(odd, Segments.of(mask), AttentionOptions(dropout, None, window)) is not attend_varlen
+    query = SimpleNamespace(device=torch.device(device), dtype=dtype, shape=(6, 2, 32), requires_grad=False)
+    assert choose_attention(query, Segments.of(mask), AttentionOptions(dropout, None, window)) is expected
+    refused = (6, 2, 20)  # a width that is no multiple of 8
+    odd = SimpleNamespace(device=query.device, dtype=dtype, shape=refused, requires_grad=False)
+    assert choose_attention(odd, Segments.of(mask), AttentionOptions(dropout, None, window)) is not attend_varlen
 
 
 def refuses(*arguments, **named):
@@ -203,7 +206,7 @@ def forgets_a_row(query, *arguments, **named):
 def test_the_kernel_is_tried_once_before_it_is_used(kernel, reason, mode, monkeypatch, caplog):
     """In a training step or in an evaluation; the numbers of dropout that follow stay the same."""
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", kernel)
-    monkeypatch.setattr("text_uda.model.packing.has_flash_attention", lambda _device: True)
+    monkeypatch.setattr("text_uda.model.attention.has_flash_attention", lambda _device: True)
     kernel_works.cache_clear()
     state = torch.get_rng_state()
     with mode():
@@ -234,7 +237,7 @@ def test_the_ways_of_cuda_run_on_meta_tensors(attend, head_width, window):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_known_lengths_ask_the_gpu_nothing(name, rows, monkeypatch):
     """A fake tensor has no values, so whatever would wait for the GPU fails: forward and backward, by the kernel."""
-    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: attend_varlen)
+    monkeypatch.setattr("text_uda.model.packing.choose_attention", lambda *_arguments: attend_varlen)
     model = new_model(name).train().to("meta", torch.bfloat16)
     with FakeTensorMode(allow_non_fake_inputs=True):
         ids, mask = (part.to("meta") for part in rows)

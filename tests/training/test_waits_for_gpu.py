@@ -8,9 +8,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import BertConfig, BertForSequenceClassification
 
 from text_uda.augment.uniform import Uniform
+from text_uda.model.attention import attend_varlen
 from text_uda.model.inputs import Batch, Tokens, pad
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.packing import attend_varlen, pack
+from text_uda.model.packing import pack
 from text_uda.objectives import PRESETS
 from text_uda.training.in_step_augmentation import augmented_view
 from text_uda.training.step import Step
@@ -36,7 +37,7 @@ def tokens(*lengths: int) -> Tokens:
 @pytest.mark.parametrize("name", ["supervised", "uda", "vat", "mixmatch", "tmix"])
 def test_a_step_that_runs_all_rows_asks_for_nothing(name, model, monkeypatch):
     """FlexMatch, FreeMatch and Dash ask for rows or a threshold, and a step that leaves rows out for their number."""
-    monkeypatch.setattr("text_uda.model.packing._choose_attention", lambda *_arguments: attend_varlen)
+    monkeypatch.setattr("text_uda.model.packing.choose_attention", lambda *_arguments: attend_varlen)
     monkeypatch.setattr("torch.autocast", lambda *_arguments, **_named: nullcontext())  # it knows no meta tensors
     batch = Batch(tokens(5, 2), torch.tensor([0, 2]), tokens(7, 3), tokens(6, 4), torch.arange(2), torch.arange(2))
     step = Step(model, PRESETS[name].losses, steps=10, unlabeled=2).to(META)

@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from text_uda.fusion.join import LEARNING_RATE, Sizes, check_settings, zero_linear
 from text_uda.model.classifier import layers
 from text_uda.model.joined_columns import ColumnJoin
-from text_uda.model.packing import Segments
+from text_uda.model.segments import Segments
 
 
 @dataclass(frozen=True, kw_only=True)

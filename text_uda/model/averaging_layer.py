@@ -18,7 +18,7 @@ from torch.nn.functional import layer_norm, pad
 from transformers import PreTrainedModel
 from transformers.models.bert.modeling_bert import BertLayer
 
-from text_uda.model.packing import Segments
+from text_uda.model.segments import Segments
 
 # Weight of the mean over the residual path: the result is exact to 1e-4, and fp16 does not overflow.
 _SCALE = 2.0**14

@@ -13,16 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from text_uda.model.attention import AttentionOptions, attend_varlen, fits_kernel, kernel_works
 from text_uda.model.cuda import SIXTEEN_BITS
-from text_uda.model.packing import (
-    NAME,
-    AttentionOptions,
-    Segments,
-    attend_varlen,
-    fits_kernel,
-    kernel_works,
-    packed_attention,
-)
+from text_uda.model.packing import NAME, packed_attention
+from text_uda.model.segments import Segments
 
 
 def compile_layers(layers: list[nn.Module], *, backend: str = "inductor", graphs: bool = False) -> None:

@@ -25,6 +25,7 @@ from text_uda.errors import SettingsError
 from text_uda.hub_connection import is_local
 from text_uda.keyed_random import keyed_seed
 from text_uda.model.averaging_layer import append_averaging_layer, restore_averaging_layer
+from text_uda.model.bit_dropout import use_bit_dropout
 from text_uda.model.capabilities import check_rows_are_independent
 from text_uda.model.classifier import PADDED_LEFT, depth, layers, shares_layers
 from text_uda.model.encoder_files import check_weights, encoder_path, load_config, load_tokenizer, open_part
@@ -103,6 +104,7 @@ def load_classifier(
         for module in model.modules():  # including those that no field of the configuration sets
             if isinstance(module, nn.Dropout):
                 module.p = dropout
+    use_bit_dropout(model)
     pack(model)
     check_rows_are_independent(model, tokenizer)
     return Pretrained(model, tokenizer)
@@ -133,6 +135,7 @@ def load_masked_language_model(encoder: str, *, seed: int) -> tuple[Pretrained, 
     check_weights(encoder, model, loading)
     _check_vocabulary(encoder, model, tokenizer)
     limit_tokens(tokenizer, max_positions(model))
+    use_bit_dropout(model)
     pack(model)
     return Pretrained(model, tokenizer), _has_new_head(model, loading)
 

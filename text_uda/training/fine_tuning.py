@@ -88,15 +88,12 @@ class FineTuning:
         self._base_rate = task.base_rate
         self.optimizer = torch.optim.AdamW(task.parameter_groups(), lr=self._base_rate, fused=True)
         self.step, self._accelerated = accelerator.prepare(task.module, self.optimizer)
+        self.module: Any = accelerator.unwrap_model(self.step)
         self.averaging = averaging
         self.averaged = averaging and Averaged(self.module.model, averaging, steps=settings.steps)
         if settings.compile:  # after the average copies the model, because the copy is not compiled
             task.compile()
         self.best: checkpoint.Best | None = None
-
-    @property
-    def module(self) -> Any:
-        return self.accelerator.unwrap_model(self.step)
 
     @property
     def token_counts(self) -> TokenCounts:
