@@ -51,8 +51,34 @@ def test_a_scale_of_the_layer_is_used():
     torch.testing.assert_close(attend_in_buckets(*parts, segments, AttentionOptions(0.0, 0.3, None)), expected)
 
 
-def test_gradients_have_gradients():
-    """For objectives that differentiate through a gradient; torch's kernel refuses that."""
+@pytest.mark.parametrize("size", [1, 4, 9])
+def test_scores_and_weights_are_not_rounded_to_16_bits(size):
+    """What remains are the roundings of what goes in and out; scores in bf16 have twice this error or more."""
+    segments, options = new_segments(), AttentionOptions(0.0, None, None)
+    exact = new_parts(sum(LENGTHS))
+    rough = [part.detach().bfloat16().requires_grad_() for part in (exact[0] * size, *exact[1:])]
+    exact = [part.detach().double().requires_grad_() for part in rough]
+    gradient = torch.randn(sum(LENGTHS), HEADS, WIDTH, generator=torch.Generator().manual_seed(1)).bfloat16()
+    expected = attend_in_buckets(*exact, segments, options)
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = attend_in_buckets(*rough, segments, options)
+    assert attended.dtype == torch.bfloat16
+    found = [attended, *torch.autograd.grad(attended, rough, gradient)]
+    for value, of_float64 in zip(
+        found, [expected, *torch.autograd.grad(expected, exact, gradient.double())], strict=True
+    ):
+        error = (value.double() - of_float64).norm() / of_float64.norm()
+        assert error < 2.5e-3, error
+
+
+def test_in_16_bits_a_position_that_attends_to_none_has_finite_gradients():
+    mask = torch.tensor([[0, 0, 0, 0, 0, 1, 1], [1] * 7])
+    parts = new_parts(9, dtype=torch.float16)
+    attended = attend_in_buckets(*parts, Segments.of(mask), AttentionOptions(0.0, None, 3))
+    assert all(part.isfinite().all() for part in torch.autograd.grad(attended.sum(), parts))
+
+
+def test_it_can_be_differentiated_twice():
     lengths = (3, 2, 3)
     parts = new_parts(sum(lengths))
     segments = new_segments(lengths)

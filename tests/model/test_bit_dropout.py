@@ -6,7 +6,7 @@ from torch import nn
 
 from text_uda.model.bit_dropout import BitDropout, dropped, use_bit_dropout
 from text_uda.model.keyed_tensors import seeded_torch
-from text_uda.model.pretrained import load_classifier
+from text_uda.model.pretrained import load_classifier, load_masked_language_model
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
@@ -66,15 +66,29 @@ def test_layers_are_replaced_where_they_are_torch_s():
     class Own(nn.Dropout):
         pass
 
-    model = nn.Sequential(nn.Dropout(0.2), nn.Sequential(Own(0.3), nn.Dropout(0.4).eval())).train()
+    shared = nn.Dropout(0.4).eval()
+    model = nn.Sequential(nn.Dropout(0.2), nn.Sequential(Own(0.3), shared, shared))
     use_bit_dropout(model)
-    assert type(model[0]) is BitDropout and model[0].p == 0.2
-    assert type(model[1][0]) is Own and type(model[1][1]) is BitDropout
+    assert type(model[0]) is BitDropout and model[0].p == 0.2 and model[0].training
+    assert type(model[1][0]) is Own
+    assert all(type(layer) is BitDropout and layer.p == 0.4 and not layer.training for layer in model[1][1:])
     assert not model.state_dict()
 
 
-def test_a_loaded_encoder_has_it(tiny_bert):
-    model = load_classifier(str(tiny_bert), ["a", "b"], seed=0, dropout=0.3).model
-    rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
-    assert rates and set(rates) == {0.3}
-    assert all(type(module) is BitDropout for module in model.modules() if isinstance(module, nn.Dropout))
+def test_compiled_code_has_the_dropout_of_torch():
+    values, layer = torch.ones(200), BitDropout(0.5)
+    with seeded_torch(0):
+        expected = nn.Dropout(0.5)(values)
+    with seeded_torch(0):
+        assert torch.equal(torch.compile(layer, backend="eager")(values), expected)
+    with seeded_torch(0):
+        assert not torch.equal(layer(values), expected)
+
+
+def test_loaded_models_have_it(tiny_bert):
+    classifier = load_classifier(str(tiny_bert), ["a", "b"], seed=0, dropout=0.3).model
+    masked_language_model = load_masked_language_model(str(tiny_bert), seed=0)[0].model
+    for model in (classifier, masked_language_model):
+        layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
+        assert layers and all(type(layer) is BitDropout for layer in layers)
+        assert model is not classifier or all(layer.p == 0.3 for layer in layers)

@@ -1,8 +1,8 @@
 """Attention within each row of packed rows, in the way that is fastest where it runs.
 
-- On a CPU without gradients, one call for all rows of a length.
-- On a CPU in training, rows of nearly one length share their products: a step has dozens of lengths, and torch's kernel
-  for a CPU has no dropout and a slow backward pass. With dropout this takes a third to a half of the time.
+- On a CPU with dropout, and in training on rows of less than 256 tokens, rows of nearly one length share products, in
+  float32. A step has dozens of lengths; torch's kernel for a CPU has no dropout and a slow backward pass.
+- Else on a CPU, one call for all rows of a length.
 - On CUDA in 16 bits, the kernel for rows of any lengths.
 - Elsewhere, rows padded for the attention alone: a GPU waits for calls, and attention is a small part of the arithmetic
   (4 T D of 24 D^2 + 4 T D for each token, with T tokens in a row and width D).
@@ -29,7 +29,7 @@ from text_uda.model.segments import Segments, pad_rows, unpad_rows, window_mask
 log = logging.getLogger("text_uda")
 
 _LONG_ROW = 256
-"""Tokens of a row from which on torch's kernel keeps up without dropout, and saves the memory of the scores."""
+"""From this number of tokens on, torch's kernel is as fast without dropout, and needs no memory for the scores."""
 
 
 class AttentionOptions(NamedTuple):
@@ -79,8 +79,8 @@ def kernel_works(device: torch.device) -> bool:
                 attend(query, key, value, segments, AttentionOptions(0.0, None, None))
                 for attend in (attend_varlen, attend_padded)
             )
-            dropped = attend_varlen(query, key, value, segments, AttentionOptions(0.5, None, None))
-            (gradient,) = torch.autograd.grad(dropped.sum(), query)
+            with_dropout = attend_varlen(query, key, value, segments, AttentionOptions(0.5, None, None))
+            (gradient,) = torch.autograd.grad(with_dropout.sum(), query)
             works = bool((by_kernel - expected).abs().max() < 0.05) and bool(gradient.isfinite().all())
         except (RuntimeError, TypeError, ValueError) as error:
             works, reason = False, " ".join(str(error).split())
@@ -97,19 +97,24 @@ def _gains_from_buckets(query: Tensor, segments: Segments, options: AttentionOpt
 
 
 def attend_in_buckets(query: Heads, key: Heads, value: Heads, segments: Segments, options: AttentionOptions) -> Heads:
-    """One product for the rows of nearly one length (see `Segments.buckets`), each padded to the longest of them."""
+    """One product for the rows of nearly one length (see `Segments.buckets`), each padded to the longest of them.
+
+    In bf16 the scores would be rounded, and oneDNN would keep a program for each number of rows and tokens.
+    """
     scale = query.shape[-1] ** -0.5 if options.scaling is None else options.scaling
+    tokens = [bucket.tokens.stop - bucket.tokens.start for bucket in segments.buckets]
     attended = []
-    for number, bucket in enumerate(segments.buckets):
-        queries, keys, values = (  # (R, h, W, d) each
-            pad_rows(tensor[bucket.tokens], bucket).transpose(1, 2) for tensor in (query * scale, key, value)
-        )
-        scores = queries @ keys.transpose(-1, -2)
-        bias = segments.bucket_bias(number, options.sliding_window)
-        if bias is not None:
-            scores = scores + bias.to(scores.dtype)
-        weights = dropped(scores.softmax(dim=-1), options.dropout)
-        attended.append(unpad_rows((weights @ values).transpose(1, 2), bucket))
+    with torch.autocast(query.device.type, enabled=False):
+        parts = zip(*(tensor.split(tokens) for tensor in (query, key, value)), strict=True)
+        for number, (bucket, part) in enumerate(zip(segments.buckets, parts, strict=True)):
+            exact = (tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in part)
+            queries, keys, values = (pad_rows(tensor, bucket).transpose(1, 2) for tensor in exact)  # (R, h, W, d) each
+            scores = (queries * scale) @ keys.transpose(-1, -2)
+            bias = segments.bucket_bias(number, options.sliding_window)
+            if bias is not None:
+                scores = scores + bias
+            weights = dropped(scores.softmax(dim=-1), options.dropout)
+            attended.append(unpad_rows((weights @ values).transpose(1, 2), bucket).to(value.dtype))
     return torch.cat(attended)
 
 

@@ -15,7 +15,7 @@ _LEVELS = 2**16
 def use_bit_dropout(model: nn.Module) -> None:
     """Replace the dropout layers of the model. They have no weights, so what is saved stays the same."""
     for parent in model.modules():
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # a layer may have two names
             if type(child) is nn.Dropout:
                 setattr(parent, name, BitDropout(child.p).train(child.training))
 

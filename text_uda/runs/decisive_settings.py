@@ -13,7 +13,8 @@ from text_uda.runs.run_files import MARKER
 # Top-level entries that record where and with what a run was computed.
 PROVENANCE = (MARKER, "name", "versions", "code_revision", "command", "machine")
 
-# Settings that do not affect the result, except for rounding and, with tokens_per_pass, which units dropout draws.
+# Settings that do not affect the result, except for rounding and, with tokens_per_pass and compile, which units dropout
+# draws.
 WITHOUT_EFFECT = ("tokens_per_pass", "checkpoint_every", "log_every", "compile")
 
 # The settings that a baseline reads; the others concern steps, and a baseline takes none. A report shows a baseline
