@@ -184,8 +184,7 @@ class LocalStorage:
         ):
             for entry in entries:
                 if not entry.name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
-                        files.append(File(entry.name, entry.stat().st_size, entry.is_dir()))
+                    files.append(File(entry.name, _size(entry), entry.is_dir()))
         return sorted(files)
 
     def read(self, path: str) -> bytes:
@@ -350,6 +349,14 @@ def _explained(failure: str, *, missing: bool = False) -> Iterator[None]:
         else:
             remedy = f"{reason}; make sure that it is reachable"
         raise CacheError(f"{failure}: {remedy} and rerun the command: completed writes are kept") from error
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """0 for a file that is gone since the folder was read. It stays in the listing: who reads it then lists again."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _first_sentence(error: Exception) -> str:

@@ -234,7 +234,9 @@ class Cache:
         with ThreadPoolExecutor(_READ_AHEAD) as pool:
             while vanished:  # compacted away: the next listing has the newer shard with its rows
                 vanished = False
-                new = [file.name for file in self.shards(fingerprint) if file.name not in seen]
+                # A listing can miss both a shard that is removed meanwhile and the newer one with its rows: list twice.
+                listed = {file.name for _ in range(2) for file in self.shards(fingerprint)}
+                new = sorted(listed - seen)
                 seen.update(new)
                 for name, future in _started_ahead((name, pool.submit(read, name)) for name in new):
                     try:

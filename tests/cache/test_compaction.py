@@ -1,7 +1,8 @@
 """Compaction: large shards from small ones, by hand and by itself, while others write and read."""
 
+import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from jobs import Upper
 
 from translation_cache import Cache, Paraphrase, compact, compaction, digest, fill, fingerprint, lookup, shard, verify
 from translation_cache.compaction import MIN_SMALL_FILES, compact_small
+from translation_cache.shard import SUFFIX
 
 TEXTS = [f"text {number}" for number in range(400)]
 SETTINGS = Upper().settings()
@@ -181,3 +183,23 @@ def _scratch_that_stays():
     import tempfile
 
     yield Path(tempfile.mkdtemp())
+
+
+@pytest.mark.parametrize("listed", ["the old shards", "no shard"])
+def test_compacted_while_it_is_listed(listed, cache, whole, monkeypatch):
+    """What a system may list while names come and go: the old names, or neither the old nor the new ones."""
+    fill(cache, Upper(), TEXTS, batch_size=40, commit_every_s=0)
+    old, scan = {file.name for file in cache.shards(MARK)}, os.scandir
+
+    def scan_before(path):
+        with scan(path) as entries:
+            listing = [entry for entry in entries if listed == "the old shards" or not entry.name.endswith(SUFFIX)]
+        monkeypatch.undo()
+        compact(Cache(str(cache)))
+        return nullcontext(iter(listing))
+
+    reader = Cache(str(cache))
+    monkeypatch.setattr("translation_cache.storage.os.scandir", scan_before)
+    rows = sum(table.num_rows for table in reader.tables(MARK, ["key"]))
+    assert len(old) > 1 and not old & {file.name for file in cache.shards(MARK)}
+    assert rows == len(whole) and content(cache) == whole
