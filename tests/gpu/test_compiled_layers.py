@@ -1,8 +1,8 @@
 """Layers that replay CUDA graphs, beside layers that do not: gradients over many shapes, and a whole training."""
 
-import inspect
 from dataclasses import replace
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -11,7 +11,6 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from text_uda.augment.switchout import SwitchOut
 from text_uda.data import Rows, Split
-from text_uda.model import compiled_layers
 from text_uda.model.classifier import Classifier, layers
 from text_uda.model.compiled_layers import compile_layers
 from text_uda.model.inputs import pad
@@ -23,9 +22,11 @@ from text_uda.training.train_classifier import train
 
 
 @pytest.fixture(autouse=True)
-def _traceable_kernel(monkeypatch):
-    """Dynamo cannot trace the check of shapes that the tests put around it."""
-    monkeypatch.setattr(compiled_layers, "attend_varlen", inspect.unwrap(compiled_layers.attend_varlen))
+def _no_checks_of_shapes():
+    """Dynamo would trace the checks that the tests put around each function, for minutes."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def new_classifier(device: torch.device, *, dropout: float = 0.0) -> Classifier:

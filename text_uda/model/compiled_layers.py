@@ -15,7 +15,7 @@ from transformers import AttentionInterface
 
 from text_uda.model.attention import AttentionOptions, attend_varlen, fits_kernel, kernel_works
 from text_uda.model.cuda import SIXTEEN_BITS
-from text_uda.model.packing import NAME, packed_attention
+from text_uda.model.packing import NAME, packed_attention, token_heads
 from text_uda.model.segments import Segments
 
 
@@ -120,7 +120,7 @@ def _attention() -> Callable[..., Any]:
         if segments is None or not segments.as_graph or not fits_kernel(query):
             return outside(module, query, key, value, mask, **named)
         options = AttentionOptions(named.get("dropout", 0.0), named.get("scaling"), named.get("sliding_window"))
-        query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # (N, h, d) each
-        return attend_varlen(query, key, value, segments, options)[None], None
+        heads = (token_heads(tensor) for tensor in (query, key, value))
+        return attend_varlen(*heads, segments, options)[None], None
 
     return attention

@@ -154,9 +154,14 @@ def packed_attention(
         )
     options = AttentionOptions(dropout, scaling, sliding_window)
     tokens, filler = len(segments.rows), query.shape[2] - len(segments.rows)
-    query, key, value = (tensor[0, :, :tokens].transpose(0, 1) for tensor in (query, key, value))  # (N, h, d) each
+    query, key, value = (token_heads(tensor)[:tokens] for tensor in (query, key, value))
     attended = choose_attention(query, segments, options)(query, key, value, segments, options)
-    return pad(attended, (0, 0, 0, 0, 0, filler))[None], None
+    return (pad(attended, (0, 0, 0, 0, 0, filler)) if filler else attended)[None], None
+
+
+def token_heads(states: Tensor) -> Tensor:
+    """A view (N, h, d) of (1, h, N, d). The gradient of `states[0]` would be copied into zeros."""
+    return states.squeeze(0).transpose(0, 1)
 
 
 def filled(tokens: int) -> int:
