@@ -1,5 +1,6 @@
 """What all tests share: no network beyond this machine, few threads, a tiny random BERT made on the spot."""
 
+import gc
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import hypothesis
 import pytest
 from beartype import beartype
 from jaxtyping import AbstractArray, install_import_hook
@@ -55,6 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: processes that share the tests then come to their end together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what the imports made: it would pass over it again and again."""
+    hypothesis.find(hypothesis.strategies.none(), lambda _: True)  # registers generators that it must find in reach
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
