@@ -22,11 +22,9 @@ from text_uda.training.train_classifier import train
 
 
 @pytest.fixture(autouse=True)
-def _no_checks_of_shapes():
+def _no_checks_of_shapes(monkeypatch):
     """Dynamo would trace the checks that the tests put around each function, for minutes."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def new_classifier(device: torch.device, *, dropout: float = 0.0) -> Classifier:
