@@ -30,6 +30,8 @@ docs: ## build the documentation in site/; a broken link or anchor fails
 bench: setup ## run every benchmark in scripts/
 	@set -e; for file in scripts/benchmark_*.py; do \
 	    case $$file in *_peers.py) .venv/bin/python -c 'import setfit' 2>/dev/null || \
-	        { echo "left out: $$file needs pip install setfit"; continue; };; esac; \
+	        { echo "left out: $$file needs pip install setfit"; continue; };; \
+	    *_backtranslation.py) [ -d models/spa-eng ] || \
+	        { echo "left out: $$file needs two models of scripts/distill_translator.py"; continue; };; esac; \
 	    if [ -e "$$file" ]; then echo ".venv/bin/python $$file"; .venv/bin/python "$$file"; else echo "no benchmark yet"; fi; \
 	done

@@ -120,7 +120,7 @@ def _attention() -> Callable[..., Any]:
         if segments is None or not segments.as_graph or not fits_kernel(query):
             return outside(module, query, key, value, mask, **named)
         options = AttentionOptions(named.get("dropout", 0.0), named.get("scaling"), named.get("sliding_window"))
-        heads = (token_heads(tensor) for tensor in (query, key, value))
-        return attend_varlen(*heads, segments, options)[None], None
+        query, key, value = (token_heads(tensor) for tensor in (query, key, value))
+        return attend_varlen(query, key, value, segments, options)[None], None
 
     return attention
