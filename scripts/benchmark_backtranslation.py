@@ -4,10 +4,11 @@
 
 Ours is `paraphrase`: protected words, tokenization, two translations, filters, and the cache on disk. The peers are
 what a short script does: MarianTokenizer, `generate` and `batch_decode`, there and back, with neither filters nor a
-cache. All sample at temperature 0.9, and end a translation where ours does: after three times the tokens of the source
-and ten more. Each round gives other sentences to every contender in turn (to batch 1 an eighth of them), so that other
-load on the machine affects all alike; a ratio is the median of the ratios within a round. Apertium, where it is
-installed, translates the same sentences by rules. Rates are sentences per second of CPU time, with child processes.
+cache. All sample at temperature 0.9, and end a translation after three times the tokens of its source and ten more;
+the peers take the longest source of a batch. Each round gives other sentences to every contender in turn (to batch 1
+an eighth of them), so that other load on the machine affects all alike; a ratio is the median of the ratios within a
+round. Apertium, where it is installed, translates the same sentences by rules. Rates are sentences per second of CPU
+time, with child processes.
 
 `scripts/distill_translator.py` makes two models where no hub is in reach.
 """
@@ -51,9 +52,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.models.count(",") != 1:
+        parser.error(f"--models {options.models}: give two models with a comma between them")
     disable_progress_bar()
     torch.set_num_threads(1)
-    contenders = _contenders(options.models)
+    try:
+        contenders = _contenders(options.models)
+    except OSError as error:
+        parser.error(f"--models {options.models}: {' '.join(str(error).split())}")
     texts = list(dict.fromkeys(load("movie-snippets").train.texts))[: options.sentences * (options.rounds + 1)]
     rounds = [texts[start :: options.rounds + 1] for start in range(options.rounds + 1)]
     rates: dict[str, list[float]] = {name: [] for name in contenders}
@@ -112,7 +118,7 @@ def _ours(job: BackTranslation) -> Contender:
 
 def _theirs(models: Sequence[str], batch_size: int) -> Contender:
     directions: list[tuple[Any, Any]] = [
-        (MarianTokenizer.from_pretrained(name), MarianMTModel.from_pretrained(name).eval()) for name in models
+        (MarianMTModel.from_pretrained(name).eval(), MarianTokenizer.from_pretrained(name)) for name in models
     ]
     decoding: dict[str, Any] = {
         "do_sample": True, "temperature": TEMPERATURE, "top_k": 0, "num_beams": 1, "max_length": None,
@@ -121,7 +127,7 @@ def _theirs(models: Sequence[str], batch_size: int) -> Contender:
     def run(sentences: Sequence[str]) -> None:
         for start in range(0, len(sentences), batch_size):
             texts = list(sentences[start : start + batch_size])
-            for tokenizer, model in directions:
+            for model, tokenizer in directions:
                 inputs = tokenizer(texts, return_tensors="pt", padding=True, truncation=True)
                 longest = 3 * inputs["input_ids"].shape[1] + 10
                 with torch.inference_mode():

@@ -5,9 +5,8 @@
 
 Needs no network: all weights are random (BERT-base, MarianMT of opus-mt size). One process of gpu_parts.py runs the
 parts, one after the other; a part that fails or takes too long ends the process, and the next part gets a new one.
-`--out` gets one JSON object, standard output a table. "expected" is what an H100 measured: below
-half of them, or above twice a time, look for a bug. MFU counts 6 operations per weight and token with gradient, 2
-without.
+`--out` gets one JSON object, standard output a table. "expected" is what an H100 measured: below half
+of it, or above twice a time, look for a bug. MFU counts 6 operations per weight and token with gradient, 2 without.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Time and memory of each stage from 10,000 to a million texts: a table, a plot, and how the time grows.
 
-    python scripts/study_growth.py --out growth                     an hour and a half; finished measurements are kept
+    python scripts/study_growth.py --out growth                     about an hour; finished measurements are kept
     python scripts/study_growth.py --out growth --stages paraphrase-synonym pairs --rows 10000 100000
     python scripts/study_growth.py --out growth --report            only the table and growth.svg, from what is there
 

@@ -61,7 +61,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what the imports made: it would pass over it again and again."""
-    hypothesis.find(hypothesis.strategies.none(), lambda _: True)  # registers generators that it must find in reach
+    hypothesis.find(
+        hypothesis.strategies.none(), lambda _: True
+    )  # it looks for those who refer to its generators, once
     gc.collect()
     gc.freeze()
 
