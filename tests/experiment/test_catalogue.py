@@ -220,6 +220,17 @@ def test_what_is_given_takes_the_place_of_the_size():
             setting(CORPUS, "small", **wrong)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_steps_that_are_given_are_those_of_every_run(size):
+    corpus = replace(CORPUS, name="imdb")
+    common = setting(corpus, size, steps=640, translators=["marian:there,back"])
+    studies = [study for name, study in STUDIES.items() if name not in ("tasks", "fusion")]
+    trained = {trial.settings.steps for study in studies for trial in study(common)}
+    assert trained == {640}
+    of_size = setting(corpus, size).settings
+    assert common.settings.warmup() / 640 == pytest.approx(of_size.warmup() / of_size.steps), "as large a part"
+
+
 def test_how_rows_are_drawn_reaches_every_trial_and_decides_its_digest():
     labels = tuple(int(n >= 1000) + int(n >= 1190) for n in range(1200))
     corpus = replace(CORPUS, classes=("a", "b", "c"), train=Rows(CORPUS.train.texts, labels))

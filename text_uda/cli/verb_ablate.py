@@ -57,6 +57,14 @@ if TYPE_CHECKING:
     default_words="head, for the study tasks last:2; paper, usb: all",
 )
 @option(
+    "--steps",
+    group="Training",
+    type=COUNT,
+    metavar="N",
+    help="Steps of each run; with alternating tasks, of each task.",
+    default_words="small: 800 for a head, else 400; smoke 40, paper 10000",
+)
+@option(
     "--translator",
     "translators",
     multiple=True,
@@ -86,6 +94,7 @@ def ablate(
     seeds: int | None,
     encoder: str | None,
     tune: str | None,
+    steps: int | None,
     translators: tuple[str, ...],
     cache_path: str | None,
     fill: bool,
@@ -147,6 +156,7 @@ def ablate(
         label_sampling=label_sampling,
         dev=dev,
         seeds=seeds,
+        steps=steps,
         encoder=encoder,
         tune=tune,
         translators=translators,

@@ -159,6 +159,8 @@ class Setting:
     """Whether the rows have columns beside the text."""
     same_classes: bool = True
     """Whether the tasks have the same classes, so that one head can serve all."""
+    steps: int | None = None
+    """Steps of a run; None for those of the size and of what is trained."""
 
     def longer(self, times: int) -> TrainSettings:
         """The settings with so many times the steps, and as many evaluations."""
@@ -169,7 +171,7 @@ class Setting:
         """The settings for another `tune`, with its steps and learning rate."""
         if tune == self.settings.tune:
             return self.settings
-        return replace(self.settings, tune=tune, **({"learning_rate": None} | dict(LAYERS.get(tune, {}))))
+        return _with(_tuned(self.settings, tune, LAYERS), self.steps)
 
     @property
     def augmentations(self) -> dict[str, Job]:
@@ -238,6 +240,7 @@ def setting(
     label_sampling: LabelSampling = "balanced",
     dev: int | None = None,
     seeds: int | None = None,
+    steps: int | None = None,
     encoder: str | None = None,
     tune: str | None = None,
     translators: Sequence[str] = (),
@@ -249,6 +252,7 @@ def setting(
         tune: None for that of the size; with tasks "last:2" where that is a head, with which tasks share no weight.
         translators: of back-translation, none for that of the size; those that can sample do so at a temperature of
             0.9. Each has its trials.
+        steps: of each run, also with all labels; None for those of the size and of `tune`.
         tasks: the data of each task, for a study of several; `few` is the number of labels of each.
     Raises:
         SettingsError: fewer labels than classes, no seed, or a translator twice.
@@ -268,8 +272,8 @@ def setting(
     if tune is None and tasks and settings.tune == "head":
         tune = "last:2"
     if tune is not None and tune != settings.tune:
-        layer_settings = LAYERS.get(tune, {}) if size == "small" else {}
-        settings = replace(settings, tune=tune, **({"learning_rate": None} | dict(layer_settings)))
+        settings = _tuned(settings, tune, LAYERS if size == "small" else {})
+    settings = _with(settings, steps)
     class_sizes = Counter(corpus.train.labels).values()
     balanced = label_sampling == "balanced"
     return Setting(
@@ -281,7 +285,7 @@ def setting(
         dev=dev,
         seeds=seeds or scale.seeds,
         settings=settings,
-        with_all=replace(settings, **scale.with_all),
+        with_all=_with(replace(settings, **scale.with_all), steps),
         supervised=scale.supervised,
         consistency=scale.consistency,
         presets=scale.presets,
@@ -291,7 +295,23 @@ def setting(
         tasks=tuple(tasks),
         columns=bool(corpus.train.columns),
         same_classes=len({of_task.classes for of_task in tasks.values()}) == 1,
+        steps=steps,
     )
+
+
+def _tuned(settings: TrainSettings, tune: str, layers: Mapping[str, Mapping[str, Any]]) -> TrainSettings:
+    """The settings for another `tune`: the learning rate, and the decay over layers for a head, are its own."""
+    values: dict[str, Any] = {"tune": tune, "learning_rate": None} | dict(layers.get(tune, {}))
+    return replace(settings, **(values | ({"layer_decay": None} if tune == "head" else {})))
+
+
+def _with(settings: TrainSettings, steps: int | None) -> TrainSettings:
+    """The settings with the steps that the user gave, of which the warm-up is as large a part."""
+    if steps is None:
+        return settings
+    warmup = settings.warmup_steps
+    scaled = None if warmup is None else warmup * steps // settings.steps
+    return replace(settings, steps=steps, warmup_steps=scaled)
 
 
 def _back_translations(of_size: BackTranslation, translators: Sequence[str]) -> dict[str, BackTranslation]:
