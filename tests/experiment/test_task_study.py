@@ -42,7 +42,11 @@ def test_each_method_has_each_seed_and_each_number_of_labels():
     assert [type(trial.objectives[0]) for trial in of_one[:2]] == [LogisticRegression] * 2
     methods = Counter(repr(trial.task_method) for trial in trials if trial.task_method is not None)
     ways = [Joint(), Joint(weights="uncertainty"), Joint(weights="pcgrad"), Alternate(), Pooled()]
-    assert methods == {repr(way): 24 if way == Joint() else 12 for way in ways}, "random labels are joint too"
+    assert methods == {repr(way): {Joint(): 24, Pooled(): 18}.get(way, 12) for way in ways}, (
+        "random labels are joint too"
+    )
+    regressions = [trial for trial in trials if trial.objectives == (LogisticRegression(),)]
+    assert Counter(trial.task for trial in regressions) == {"movies": 6, "star rating": 6, None: 6}, "one of all rows"
     assert sum(trial.random_task for trial in trials) == 12
     seeds = [trial.settings.seed for trial in trials]
     assert seeds == sorted(seeds), "a study that is cut has whole seeds"

@@ -99,12 +99,11 @@ class TaskChoice:
             SettingsError: an option of another method, names that are no folders, objectives without steps.
         """
         from text_uda import distributed
-        from text_uda.tasks.task_checks import check_names, check_objectives
+        from text_uda.tasks.task_checks import check_names, shared_baseline
 
         check_names(tasks)
-        for task in tasks:
-            check_objectives(task, objectives)
         method = self._method()
+        shared_baseline(dict.fromkeys(tasks, objectives), shares_head=method.shares_head)
         method.check(tasks, processes=distributed.processes())
         return method
 

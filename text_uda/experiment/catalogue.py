@@ -164,6 +164,9 @@ def tasks(setting: "Setting") -> "Iterator[Trial]":
         for task in setting.tasks:
             prefix, suffix = f"{words[task]}-", f"-{count}"
             trials += setting.baselines(REGRESSION, labels=count, prefix=prefix, suffix=suffix, task=task)
+        if setting.same_classes:
+            prefix, suffix = "pooled-", f"-{count}"
+            trials += setting.baselines(REGRESSION, labels=count, prefix=prefix, suffix=suffix, task_method=Pooled())
         for name, augmentation in {"none": None, "switchout": setting.switchout}.items():
             shared = {"labels": count, "augmentation": augmentation}
             for task in setting.tasks:

@@ -1,8 +1,6 @@
 """Several tasks on one encoder, as `FineTuning` trains them: what it asks of one task, for all of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -12,10 +10,10 @@ from text_uda.errors import SettingsError
 from text_uda.model.capabilities import check_head_is_separable
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.evaluation import FIGURES, Evaluation
 from text_uda.tasks.joint_step import JointStep
 from text_uda.tasks.method import TaskBatches, TaskMethod
 from text_uda.tasks.shared_encoder import SharedEncoder
+from text_uda.tasks.task_results import Evaluations, finish_tasks, write_task_metrics
 from text_uda.tasks.uncertainty import LEARNING_RATE, new_log_variances
 from text_uda.training.batches import prepared_ahead
 from text_uda.training.classifier_task import ClassifierTask
@@ -23,23 +21,6 @@ from text_uda.training.elapsed import Elapsed
 from text_uda.training.final_evaluation import Predictions
 from text_uda.training.settings import SelectBy
 from text_uda.training.step import StepLoss
-
-
-@dataclass(frozen=True)
-class Evaluations:
-    """Evaluations on the development rows of the tasks; one step is chosen for all, so that they share its encoder."""
-
-    by_task: Mapping[str, Evaluation]
-
-    def criterion(self, select_by: SelectBy) -> float:
-        """The mean over the tasks; lower is better."""
-        return fmean(evaluation.criterion(select_by) for evaluation in self.by_task.values())
-
-    def record(self) -> dict[str, float]:
-        """The means of the figures, and the record of each task with its name before each entry."""
-        means = {name: fmean(getattr(one, name) for one in self.by_task.values()) for name in FIGURES}
-        records = {task: evaluation.record() for task, evaluation in self.by_task.items()}
-        return means | {f"{task}/{name}": value for task, record in records.items() for name, value in record.items()}
 
 
 class SharedTasks:
@@ -163,50 +144,11 @@ class SharedTasks:
     ) -> dict[str, Any]:
         """Write the run directory of each task, then the result of the run, which has the figures of all."""
         run = {"best_step": best_step, "steps": steps, "planned": planned, "elapsed": elapsed}
-        distributed.on_main(self._write_metrics)
+        distributed.on_main(lambda: write_task_metrics(self._directory, self._tasks))
         results = {name: task.finish(last=last[name], chosen=chosen[name], **run) for name, task in self._tasks.items()}
-        result = {
-            "run": str(self._directory.path),
-            "tasks": {name: _figures(of_task) for name, of_task in results.items()},
-            "mean": _means([_figures(of_task) for of_task in results.values()]),
-            "selected_by": self.select_by,
-            "best_step": best_step,
-            "steps": steps,
-            "seconds": round(elapsed.seconds, 2),
-            "cpu_seconds": round(elapsed.cpu_seconds, 2),
-            "warnings": [f"{name}: {warning}" for name, one in results.items() for warning in one["warnings"]],
-        }
-        distributed.on_main(lambda: self._directory.finish(result))
-        return result
-
-    def _write_metrics(self) -> None:
-        records = self._directory.read_metrics()
-        for name, task in self._tasks.items():
-            records_of_task = [metrics for record in records if (metrics := metrics_of(name, record))]
-            task.directory.write_metrics(records_of_task)
-
-
-def metrics_of(name: str, record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The entries of a line of metrics that concern a task, as a run of this task alone writes them; None where it has
-    no rows in the step."""
-    prefix = f"{name}/"
-    of_task = {key.removeprefix(prefix): value for key, value in record.items() if key.startswith(prefix)}
-    of_run = {key: value for key, value in record.items() if "/" not in key}
-    return {**of_run, **of_task} if of_task else None
-
-
-def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:
-    names = [f"{prefix}{part}_{figure}" for prefix in ("", "last_") for part in ("dev", "test") for figure in FIGURES]
-    return {name: result[name] for name in names}
-
-
-def _means(figures: list[dict[str, float | None]]) -> dict[str, float | None]:
-    """The mean over the tasks; None where a task has no such figure."""
-    means: dict[str, float | None] = {}
-    for name in figures[0]:
-        values = [value for one in figures if (value := one[name]) is not None]
-        means[name] = fmean(values) if len(values) == len(figures) else None
-    return means
+        return finish_tasks(
+            self._directory, results, selected_by=self.select_by, best_step=best_step, steps=steps, elapsed=elapsed
+        )
 
 
 def _is_separable(models: SharedEncoder) -> bool:

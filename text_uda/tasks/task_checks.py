@@ -12,6 +12,7 @@ from text_uda.data.near_copies import have_near_copy
 from text_uda.data.texts import joined
 from text_uda.errors import SettingsError
 from text_uda.objectives import Method, baseline_of
+from text_uda.objectives.baseline import Baseline
 
 log = logging.getLogger("text_uda")
 
@@ -58,14 +59,30 @@ def check_same_classes(splits: Mapping[str, Split]) -> None:
             )
 
 
-def check_objectives(name: str, objectives: Sequence[Method]) -> None:
-    """Raise SettingsError for a method without steps: it shares no encoder."""
-    baseline = baseline_of(objectives)
-    if baseline is not None:
+def shared_baseline(objectives: Mapping[str, Sequence[Method]], *, shares_head: bool) -> Baseline | None:
+    """The baseline of all tasks, which a shared head makes one fit; None where they have objectives with steps.
+
+    Raises:
+        SettingsError: a baseline, which shares no encoder, beside separate heads or other objectives.
+    """
+    baselines = {name: baseline_of(of_task) for name, of_task in objectives.items()}
+    name, baseline = next(((name, one) for name, one in baselines.items() if one is not None), ("", None))
+    if baseline is None:
+        return None
+    words = type(baseline).__name__
+    if not shares_head:
         raise SettingsError(
-            f"task {name!r}: {type(baseline).__name__} is fitted on features and takes no step, so it cannot share the "
-            "training of an encoder; run it by itself (`train`), or choose objectives of a training step"
+            f"task {name!r}: {words} is fitted on features and takes no step, so it cannot share the training of an "
+            "encoder; run it by itself (`train`), fit it on the rows of all tasks (the method pooled), or choose "
+            "objectives of a training step"
         )
+    for other, one in baselines.items():
+        if one != baseline:
+            raise SettingsError(
+                f"tasks {name!r} and {other!r} share one head, which {words} fits in one go on the rows of all tasks: "
+                "give each task this baseline alone, or none of them"
+            )
+    return baseline
 
 
 def check_development(splits: Mapping[str, Split]) -> None:

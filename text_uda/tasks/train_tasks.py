@@ -17,6 +17,7 @@ from text_uda.model.frozen_encoder import FrozenEncoder
 from text_uda.model.precision import ResolvedPrecision
 from text_uda.model.pretrained import check_tune, hidden_width
 from text_uda.objectives import PRESETS, Method, losses
+from text_uda.objectives.baseline import Baseline
 from text_uda.objectives.weight_averaging import Averaging
 from text_uda.paraphrasing.cache_access import Location
 from text_uda.paraphrasing.filters import Filters
@@ -26,21 +27,23 @@ from text_uda.runs.run_files import paths_in
 from text_uda.runs.run_lock import claimed
 from text_uda.tasks.joint import Joint
 from text_uda.tasks.method import TaskMethod
+from text_uda.tasks.pooled_fit import PooledFit
 from text_uda.tasks.shared_encoder import SharedEncoder
 from text_uda.tasks.shared_tasks import SharedTasks
 from text_uda.tasks.task_checks import (
     check_development,
     check_names,
-    check_objectives,
     check_same_classes,
     check_split,
     class_warnings,
     nothing_shared_warning,
     overlap_warnings,
+    shared_baseline,
 )
 from text_uda.training.batches import check_divisible
 from text_uda.training.classifier_task import ClassifierTask, load_pretrained
 from text_uda.training.fine_tuning import FineTuning
+from text_uda.training.fit_baseline import BaselineFit
 from text_uda.training.in_step_augmentation import InStep
 from text_uda.training.loop import train_loop
 from text_uda.training.run_plan import RunPlan, accelerator_of, chosen_averaging, needs_of, plan_run
@@ -84,7 +87,8 @@ def train_tasks(
     Args:
         splits: the rows of each task, by its name. `side_by_side`, before `split`, removes the test texts of a task
             from the training texts of the others; here they are only warned of.
-        objectives: of all tasks, or of each by its name; see `train`. A task with a baseline is refused.
+        objectives: of all tasks, or of each by its name; see `train`. A baseline needs a method that shares the head,
+            `Pooled()`: it is one fit on the rows of all tasks.
         method: `Joint()` by default.
         averaging: one for the run; see `train`.
         augmentation: of all tasks, or of each by its name; see `train`.
@@ -112,7 +116,7 @@ def train_tasks(
     augmentation_of = _of_each("augmentation", augmentation, names)
     for task in names:
         check_split(task, splits[task])
-        check_objectives(task, objectives_of[task])
+    baseline = shared_baseline(objectives_of, shares_head=method.shares_head)
     check_development(splits)
     if method.shares_head:
         check_same_classes(splits)
@@ -128,7 +132,15 @@ def train_tasks(
             plans[task] = plan_run(
                 split, objectives_of[task], averaging, augmentation_of[task], cache, filters, settings
             )
-    run = _Run(splits=splits, plans=plans, method=method, settings=settings, averaging=averaging, frozen=frozen)
+    run = _Run(
+        splits=splits,
+        plans=plans,
+        method=method,
+        baseline=baseline,
+        settings=settings,
+        averaging=averaging,
+        frozen=frozen,
+    )
     return run.on(Path(out), name=name, resume=resume, stop=stop, track=track, command=command)
 
 
@@ -151,6 +163,7 @@ class _Run:
     splits: Mapping[str, Split]
     plans: Mapping[str, RunPlan]
     method: TaskMethod
+    baseline: Baseline | None
     settings: TrainSettings
     averaging: Averaging | None
     frozen: FrozenEncoder | None
@@ -190,14 +203,30 @@ class _Run:
                 lambda: [directory.open_task(task, of_task | where) for task, of_task in configs.items()]
             )
             try:
-                run = self._fine_tuning(replace(settings, precision=precision), directory, accelerator)
+                resolved = replace(settings, precision=precision)
+                run = (
+                    self._fine_tuning(resolved, directory, accelerator)
+                    if self.baseline is None
+                    else self._pooled_fit(self.baseline, resolved, directory, accelerator)
+                )
             except SettingsError:
                 accelerator.wait_for_everyone()  # no process may still write into the folder
                 if is_new and distributed.is_main():
                     directory.discard()
                 raise
             with tracking(accelerator, track, config, settings):
-                return train_loop(run, stop)
+                return run.run() if isinstance(run, PooledFit) else train_loop(run, stop)
+
+    def _pooled_fit(
+        self, baseline: Baseline, settings: TrainSettings, directory: RunDirectory, accelerator: Accelerator
+    ) -> PooledFit:
+        fits: dict[str, BaselineFit] = {}
+        frozen = self.frozen
+        for task, split in self.splits.items():
+            with named(task if len(self.splits) > 1 else ""):
+                fits[task] = BaselineFit(split, baseline, settings, directory.task(task), accelerator, frozen)
+            frozen = fits[task].frozen  # each text is encoded once for all tasks
+        return PooledFit(fits, directory, accelerator)
 
     def _fine_tuning(self, settings: TrainSettings, directory: RunDirectory, accelerator: Accelerator) -> FineTuning:
         tasks: dict[str, ClassifierTask] = {}
@@ -243,7 +272,7 @@ class _Run:
                 self.splits[task],
                 settings,
                 name=f"{name or f'{method} seed {settings.seed}'}, {task}",
-                steps=settings.steps,
+                steps=settings.steps if self.baseline is None else 0,
                 method=method,
                 more={"task": task, "shared": shared} if len(self.splits) > 1 else None,
             )
@@ -268,7 +297,7 @@ class _Run:
             "task_order": list(configs),  # the first task has the draws of a run of its own
             "task_method": _described(self.method),
             **{key: first[key] for key in ("seed", "steps", "tune", "encoder", "encoder_digest", "averaging")},
-            "settings": asdict(self.settings),
+            "settings": first["settings"],
             **({} if command is None else {"command": dict(command)}),
             **code_versions(),
         }

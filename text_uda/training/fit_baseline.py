@@ -3,7 +3,8 @@
 With other columns the result is a late fusion of two linear functions; `baseline_inputs` says what is fitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,12 @@ from text_uda.model.frozen_encoder import FeatureRows, FrozenEncoder, encoder_of
 from text_uda.model.inputs import Features
 from text_uda.model.linear_head import can_be_linear, is_linear, make_linear, set_linear
 from text_uda.model.pretrained import limit_to_settings, load_classifier
-from text_uda.objectives.baseline import Baseline
+from text_uda.objectives.baseline import Baseline, Linear
 from text_uda.progress import followed
 from text_uda.runs.directory import RunDirectory
-from text_uda.runs.evaluation import score
+from text_uda.runs.evaluation import Evaluation, score
 from text_uda.training.baseline_inputs import baseline_inputs, scales_of, text_width
-from text_uda.training.elapsed import Stopwatch
+from text_uda.training.elapsed import Elapsed, Stopwatch
 from text_uda.training.final_evaluation import Predictions, errors_of_modes, write_result
 from text_uda.training.metrics import Metrics
 from text_uda.training.run_warnings import warnings_in
@@ -75,7 +76,7 @@ class BaselineFit:
             make_linear(model)
         check_head_is_separable(model)
         limit_to_settings(self._pretrained.tokenizer, settings.max_tokens, settings.keep_tokens)
-        self._encoder = encoder_of(model, self._pretrained.tokenizer, settings, shared=frozen)
+        self.frozen = encoder_of(model, self._pretrained.tokenizer, settings, shared=frozen)
         self._fusion: FittedFusion | None = None
         if fusion is not None:
             self._fusion = FittedFusion(fusion, FittedColumns.fit(split.labeled.texts, split.unlabeled))
@@ -83,29 +84,50 @@ class BaselineFit:
 
     def run(self) -> dict[str, Any]:
         """Fit, evaluate and write the run; returns the content of result.json."""
-        split, directory, model = self.split, self.directory, self._pretrained.model
-        labeled, test = self._rows(split.labeled.texts, kind="labeled"), self._rows(split.test.texts, kind="test")
-        dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
-        reads_unlabeled = self.baseline.needs.unlabeled_rows
-        unlabeled = self._rows(split.unlabeled, kind="unlabeled") if reads_unlabeled else None
+        rows = self.encode()
         stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
-        inputs = [self._inputs(labeled)]
-        inputs.append(inputs[0][:0] if unlabeled is None else self._inputs(unlabeled))
-        scales = None if self._fusion is None else scales_of(inputs[0], width=self._width)
+        linear = self.fit(rows)
+        predictions = self.predict(linear)
+        evaluation = self.evaluation(predictions)
+        write_evaluation(self.directory, self.accelerator, evaluation and evaluation.record())
+        return self.finish(linear, predictions, stopwatch.elapsed())
+
+    def encode(self) -> "FitRows":
+        """The rows that the fit reads. Those that evaluate it are encoded too."""
+        split = self.split
+        labeled = self._rows(split.labeled.texts, kind="labeled")
+        self._test = self._rows(split.test.texts, kind="test")
+        self._dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
+        of_labeled = self._inputs(labeled)
+        of_unlabeled = of_labeled[:0]
+        if self.baseline.needs.unlabeled_rows:
+            of_unlabeled = self._inputs(self._rows(split.unlabeled, kind="unlabeled"))
+        return FitRows(of_labeled, np.asarray(split.labeled.labels), of_unlabeled)
+
+    def fit(self, rows: "FitRows") -> Linear:
+        """The linear function of rows as `encode` gives them."""
+        scales = None if self._fusion is None else scales_of(rows.labeled, width=self._width)
         linear = self.baseline.fit(
-            _divided(inputs[0], scales),
-            np.asarray(split.labeled.labels),
-            _divided(inputs[1], scales),
-            classes=len(split.classes),
+            _divided(rows.labeled, scales),
+            rows.labels,
+            _divided(rows.unlabeled, scales),
+            classes=len(self.split.classes),
             seed=self.settings.seed,
         )
-        self._set_weights(_divided(linear.weight, scales), linear.bias)
-        predictions = Predictions.of(model, dev, test)
-        distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
-        if predictions.dev is not None:
-            evaluation = score(predictions.dev, np.asarray(split.dev.labels))
-            with Metrics(directory, self.accelerator, steps=1) as metrics:
-                metrics.evaluation(0, evaluation.record())
+        return replace(linear, weight=_divided(linear.weight, scales))
+
+    def predict(self, linear: Linear) -> Predictions:
+        """Puts the linear function into the model."""
+        self._set_weights(linear.weight, linear.bias)
+        return Predictions.of(self._pretrained.model, self._dev, self._test)
+
+    def evaluation(self, predictions: Predictions) -> Evaluation | None:
+        """On the development rows, if there are some."""
+        return None if predictions.dev is None else score(predictions.dev, np.asarray(self.split.dev.labels))
+
+    def finish(self, linear: Linear, predictions: Predictions, elapsed: Elapsed) -> dict[str, Any]:
+        """Write the model and the result; returns the content of result.json."""
+        split, directory, model = self.split, self.directory, self._pretrained.model
         return write_result(
             directory,
             split,
@@ -116,14 +138,14 @@ class BaselineFit:
             selected_by="last",
             best_step=0,
             steps=0,
-            elapsed=stopwatch.elapsed(),
-            unlabeled=split.unlabeled if reads_unlabeled else (),
+            elapsed=elapsed,
+            unlabeled=split.unlabeled if self.baseline.needs.unlabeled_rows else (),
             fusion=self._fusion,
             more={
                 "augmentation": None,
                 "changed": None,
                 "baseline": None,
-                **errors_of_modes(model, test, split.test.labels),
+                **errors_of_modes(model, self._test, split.test.labels),
                 "fit": dict(linear.fit),
                 "warnings": [*linear.warnings, *warnings_in(directory.read_metrics(), steps=1)],
             },
@@ -131,7 +153,7 @@ class BaselineFit:
 
     def _rows(self, texts: Sequence[str], *, kind: str) -> FeatureRows | ColumnRows:
         with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
-            rows = self._encoder.rows(texts, progress=on_progress)
+            rows = self.frozen.rows(texts, progress=on_progress)
         return rows if self._fusion is None else ColumnRows(rows, self._fusion.columns.encode(texts))
 
     @property
@@ -154,6 +176,23 @@ class BaselineFit:
         if self._fusion is not None:
             assert isinstance(self._join, LateJoin | ColumnsJoin), "the plan of the run lets no other pass"
             self._join.of_columns.set_linear(of_columns, zeros if self._width else constant)
+
+
+@dataclass(frozen=True)
+class FitRows:
+    """What a fit reads: L labeled and U unlabeled rows."""
+
+    labeled: np.ndarray  # (L, D + M)
+    labels: np.ndarray  # (L,)
+    unlabeled: np.ndarray  # (U, D + M); U is 0 where no unlabeled row is read
+
+
+def write_evaluation(directory: RunDirectory, accelerator: Accelerator, evaluation: Mapping[str, float] | None) -> None:
+    """Write metrics.jsonl: the line of the evaluation, or none without development rows."""
+    distributed.on_main(lambda: directory.keep_metrics_until(-1))  # of a fit that was killed
+    if evaluation is not None:
+        with Metrics(directory, accelerator, steps=1) as metrics:
+            metrics.evaluation(0, evaluation)
 
 
 def _divided(values: np.ndarray, scales: np.ndarray | None) -> np.ndarray:

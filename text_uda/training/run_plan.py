@@ -126,6 +126,8 @@ def plan_run(
     if distributed.is_main() and (warning := balanced_prior(split, losses(objectives))) is not None:
         log.warning(warning)
     check_fusion(fusion, split, objectives)
+    if averaging is not None and (baseline := baseline_of(objectives)) is not None:
+        raise SettingsError(f"{type(baseline).__name__} takes no step, so no weights can be averaged: omit averaging")
     if isinstance(fusion, ColumnsAlone | Late) and baseline_of(objectives) is not None:
         fusion = replace(fusion, hidden=None)
     drops = getattr(fusion, "column_dropout", 0.0) > 0

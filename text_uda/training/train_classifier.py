@@ -198,10 +198,7 @@ def _train_mode(
     every_label = all_labels(split) if refit else None
     check_trackers(track)
     cache = cache if cache is None or isinstance(cache, Cache) else Cache(cache)
-    needs, baseline = needs_of(objectives), baseline_of(objectives)
-    if baseline is not None and averaging is not None:
-        raise SettingsError(f"{type(baseline).__name__} takes no step, so no weights can be averaged: omit averaging")
-    averaging = chosen_averaging(averaging, teacher=needs.teacher)
+    averaging = chosen_averaging(averaging, teacher=needs_of(objectives).teacher)
     plan = plan_run(split, objectives, averaging, augmentation, cache, filters, settings, fusion)
     run = _Run(
         plan=plan,
