@@ -138,10 +138,15 @@ def test_long_texts_and_many_texts_are_cut_and_it_is_said(make_run, tmp_path, mo
     assert "3 more are in the runs" in text and "19,853 more words" in text
 
 
-def test_warnings_are_gathered_by_run(make_run, tmp_path):
+def test_warnings_that_differ_by_numbers_alone_are_one_remark(make_run, tmp_path):
     warnings = [f"step {step}: collapsed" for step in range(1, 30)]
-    text = page_of([make_run(result={"warnings": warnings})], tmp_path / "report.html")
-    assert "28 more</summary>" in text and text.count("collapsed") == 29
+    one = make_run(result={"warnings": [*warnings, "other"]})
+    text = page_of([one], tmp_path / "report.html")
+    assert "28 more</summary>" in text and text.count("collapsed") == 29 and "<b>synonym seed 0.</b> other" in text
+    two = make_run(seed=1, result={"warnings": ["step 7: collapsed, at 1.5%", "step 2: collapsed"]})
+    text = page_of([one, two], tmp_path / "report.html")
+    assert "<b>synonym seed 0 and 1 more run.</b> step 1: collapsed" in text
+    assert "<p>synonym seed 1: step 2: collapsed</p>" in text and "<b>synonym seed 1.</b> step 7: collapsed, at" in text
 
 
 def test_several_comparisons_on_one_page(make_run, tmp_path):

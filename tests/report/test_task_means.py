@@ -6,7 +6,7 @@ import io
 import pytest
 
 from text_uda.report import read
-from text_uda.report.page import render
+from text_uda.report.page import findings, render
 from text_uda.report.task_means import mean_rows, task_means, without_table
 
 TASKS = ("movies", "tweets")
@@ -51,6 +51,34 @@ def test_the_mean_is_paired_with_runs_of_one_task(comparisons):
     of_movies = means.change_of("labels alone, joint of 2 tasks", "movies")
     assert of_movies is not None and of_movies.mean == pytest.approx(-4 / 3)
     assert means.change_of("labels alone", "movies") is None
+
+
+def test_the_finding_names_the_best_and_its_rival(comparisons):
+    (means,) = task_means(comparisons)
+    (finding,) = means.findings()
+    assert finding == (
+        "The mean error is lowest with switchout, joint of 2 tasks: 22.7 ± 1.4%, against 23.0 ± 0.0% with switchout in a "
+        "run of each task alone. Paired by seed, the difference is −0.3 ± 1.4 points; 3 seeds do not show a difference."
+    )
+    assert findings(comparisons)[0] == (means.title, finding), "before those of each task"
+
+
+def test_a_finding_says_where_sharing_does_not_help(make_task, tmp_path):
+    for task in TASKS:
+        make_task(task, f"alone-{task}", error=20.0)
+        make_task(task, "joint", error=23.0, together=TASKS)
+    (means,) = task_means(read([tmp_path]).comparisons)
+    assert [*means.findings()] == [
+        "No method that trains several tasks has a lower mean error than labels alone, 20.0 ± 0.0%. The closest is labels "
+        "alone, joint of 2 tasks, with 23.0 ± 0.0%, against 20.0 ± 0.0% with labels alone in a run of each task alone. "
+        "Paired by seed, the difference is +3.0 ± 0.0 points."
+    ]
+
+
+def test_a_further_task_has_its_cost(comparisons):
+    (means,) = task_means(comparisons)
+    cost = "labels alone, joint of 3 tasks, with noise, against labels alone, joint of 2 tasks: +4.17 ± 3.79 points"
+    assert cost in means.notes and means.notes.count("with noise") == 1
 
 
 def test_each_format_has_the_table(comparisons, tmp_path):

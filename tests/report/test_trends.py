@@ -39,6 +39,23 @@ def test_error_against_labels(make_run):
         assert all(f">{tick}</text>" in drawn for tick in ("10", "100", "1,000"))
 
 
+def test_many_methods_have_no_bands_that_hide_each_other(make_run):
+    chart = {}
+    for count in (trends.MOST_BANDS, trends.MOST_BANDS + 1):
+        runs = [
+            make_run("none", seed, labels=labels, settings={"rate": rate}, folder=f"{count}-{rate}-{labels}-{seed}")
+            for rate in range(count)
+            for labels in (10, 100)
+            for seed in (0, 1)
+        ]
+        ((_, chart[count]),) = trends.by_labels(compared(runs))
+    few, many = (drawing.svg(one, "f", narrow=False) for one in chart.values())
+    assert few.count("fill-opacity: 0.14") == trends.MOST_BANDS and "fill-opacity: 0.14" not in many
+    few, many = chart.values()
+    assert "the band is its 95% interval" in few.caption and "9 bands would hide each other" in many.caption
+    assert many.numbers.columns[-2:] == ["low", "high"], "the intervals stay among the numbers"
+
+
 def test_one_number_of_labels_or_another_encoder_makes_no_curve(make_run):
     runs = [make_run("none", 0, encoder="a", labels=10), make_run("none", 0, encoder="b", labels=20, folder="b")]
     assert trends.by_labels(compared(runs)) == []

@@ -43,10 +43,10 @@ class Report:
         return to_terminal(self.comparisons, width)
 
     def findings(self) -> list[str]:
-        """The main result of each comparison in sentences, also where there is no difference."""
+        """The main result of each table in sentences, also where there is no difference."""
         from text_uda.report.page import findings
 
-        return [sentence for comparison in self.comparisons for sentence in findings(comparison)]
+        return [sentence for _, sentence in findings(self.comparisons)]
 
     def export(self, folder: Path) -> list[Path]:
         """Write table.md, table.tex (booktabs) and table.csv, each whole or not at all; returns their paths."""

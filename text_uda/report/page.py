@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from text_uda.report.task_means import mean_rows, task_means, without_table
 
 _HERE = Path(__file__).parent
 _PAPER_FORMATS = (("Markdown", to_markdown), ("LaTeX", to_latex), ("CSV", to_csv))
+_NUMBER = re.compile(r"\d[\d.,]*")
 _ALWAYS_DIFFERENT = ("name", "seed", "settings.seed", "data.digest", "cache_digest")  # between two runs
 
 
@@ -69,7 +71,7 @@ def render(comparisons: list[Comparison], left_out: Mapping[Path, str] | None = 
     return templates.get_template("page.html").render(
         comparisons=comparisons,
         title=_title(comparisons),
-        findings=[(comparison.title, text) for comparison in comparisons for text in findings(comparison)],
+        findings=findings(comparisons),
         remarks=[(str(path), [f"Left out: {why}"]) for path, why in (left_out or {}).items()] + _remarks(comparisons),
         runs=_runs(comparisons),
         date=datetime.now(UTC).strftime("%-d %B %Y"),
@@ -108,12 +110,18 @@ def _hue(colour: int) -> str:
 def _title(comparisons: list[Comparison]) -> str:
     if len(comparisons) == 1:
         return comparisons[0].title
-    names = list(dict.fromkeys(comparison.config["data"]["name"] for comparison in comparisons))
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    tasks = [task for means in task_means(comparisons) for task in means.comparisons]
+    names = list(dict.fromkeys(tasks or (comparison.config["data"]["name"] for comparison in comparisons)))
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
-def findings(comparison: Comparison) -> Iterator[str]:
-    """The main result in a sentence, also where there is no difference."""
+def findings(comparisons: list[Comparison]) -> list[tuple[str, str]]:
+    """(title, sentence): the main result of each table, also where there is no difference. Means over tasks first."""
+    of_tasks = [(means.title, text) for means in task_means(comparisons) for text in means.findings()]
+    return of_tasks + [(comparison.title, text) for comparison in comparisons for text in _findings_of(comparison)]
+
+
+def _findings_of(comparison: Comparison) -> Iterator[str]:
     changes = {group: comparison.against_baseline(group) for group in comparison.groups}
     known = [(change.mean, group, change) for group, change in changes.items() if change is not None]
     if comparison.baseline is None or not known:
@@ -130,12 +138,7 @@ def findings(comparison: Comparison) -> Iterator[str]:
             f"No method has a lower test error than {LABELS_ALONE}, {base.text()}%. The closest is {group.label}, with "
             f"{error.text()}%."
         )
-    if change.half_width is None:
-        yield f"{best} This is one seed; another may give another result."
-    else:
-        uncertain = change.low <= 0 <= change.high
-        doubt = f"; {change.count} seeds do not show a difference" if uncertain else ""
-        yield f"{best} Paired by seed, the difference is {change.text(sign=True)} points{doubt}."
+    yield f"{best} {change.paired_words()}"
     f1, base_f1 = (compared.estimate("test_macro_f1") for compared in (group, comparison.baseline))
     if comparison.skewed and f1 is not None and base_f1 is not None:
         yield (
@@ -145,12 +148,25 @@ def findings(comparison: Comparison) -> Iterator[str]:
 
 
 def _remarks(comparisons: list[Comparison]) -> list[tuple[str, list[str]]]:
-    """(subject, texts): the remarks on each comparison, then the warnings of each run."""
+    """(subject, texts): the remarks on each comparison, then the warnings of the runs."""
     several = len(comparisons) > 1
     remarks = [(c.title if several else "", [remark]) for c in comparisons for remark in c.remarks()]
     remarks += [("", [text]) for text in without_table(comparisons)]
-    remarks += [(run.name, [str(w) for w in run.result["warnings"]]) for run in _runs(comparisons)]
-    return [(subject, texts) for subject, texts in remarks if texts]
+    return remarks + _warnings(_runs(comparisons))
+
+
+def _warnings(runs: list[Run]) -> list[tuple[str, list[str]]]:
+    """(subject, texts): warnings that differ by their numbers alone are one remark, with the text of the first run."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for run in runs:
+        for warning in map(str, run.result["warnings"]):
+            alike.setdefault(_NUMBER.sub("#", warning), []).append((run.name, warning))
+    remarks: list[tuple[str, list[str]]] = []
+    for (name, text), *others in alike.values():
+        runs_more = len({other for other, _ in others} - {name})
+        subject = f"{name} and {runs_more:,} more {'run' if runs_more == 1 else 'runs'}" if runs_more else name
+        remarks.append((subject, [text, *(f"{other}: {warning}" for other, warning in others)]))
+    return remarks
 
 
 def _runs(comparisons: list[Comparison]) -> list[Run]:

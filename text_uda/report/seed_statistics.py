@@ -37,6 +37,13 @@ class Estimate:
         mean = signed(self.mean, digits) if sign else f"{self.mean:.{digits}f}".replace("-", "\N{MINUS SIGN}")
         return mean if self.half_width is None else f"{mean} ± {self.half_width:.{digits}f}"
 
+    def paired_words(self) -> str:
+        """A sentence on a difference in percent, paired by seed."""
+        if self.half_width is None:
+            return "This is one seed; another may give another result."
+        doubt = f"; {self.count} seeds do not show a difference" if self.low <= 0 <= self.high else ""
+        return f"Paired by seed, the difference is {self.text(sign=True)} points{doubt}."
+
 
 def signed(value: float, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")

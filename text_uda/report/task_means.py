@@ -1,10 +1,11 @@
 """Several tasks on one encoder against a run of each task alone: in the mean over the tasks, and task by task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from text_uda.report.comparison import Comparison, Group
 from text_uda.report.contrast import Contrast, Errors, contrasts
@@ -107,13 +108,59 @@ class TaskMeans:
             notes.append(f"Left out, as not each task has such runs: {'; '.join(some)}.")
         if single := [label for label in self._of_several if label not in self.references]:
             notes.append(f"Not compared, as no runs of one task, or several, have these settings: {'; '.join(single)}.")
-        return " ".join(notes)
+        return " ".join([*notes, *self._costs_of_further_tasks()])
+
+    def _costs_of_further_tasks(self) -> Iterator[str]:
+        """What a task that this table does not have, such as one with random labels, costs the others."""
+        for label in self._of_several:
+            further = self._further_tasks(label)
+            without = [
+                one
+                for one in self._of_several
+                if not self._further_tasks(one)
+                and self._method(one) == self._method(label)
+                and self._settings(one) == self._settings(label)
+            ]
+            if further and len(without) == 1:
+                errors, base = self.errors[label], self.errors[without[0]]
+                change = estimate([errors[seed] - base[seed] for seed in sorted(errors.keys() & base.keys())])
+                if change is not None:
+                    words = f"{label}, with {', '.join(further)}, against {without[0]}"
+                    yield f"{words}: {change.text(2, sign=True)} points, paired by seed."
+
+    def _further_tasks(self, label: str) -> list[str]:
+        return [task for task in self._shared(label)["tasks"] if task not in self.comparisons]
+
+    def _method(self, label: str) -> dict[str, Any]:
+        return self._shared(label)["method"]
+
+    def _shared(self, label: str) -> dict[str, Any]:
+        """What the runs of a method of several tasks record of it."""
+        return next(iter(self.groups[label].values())).runs[0].config["shared"]
 
     @cached_property
     def changes(self) -> dict[str, Contrast]:
         """Each method of several tasks against single tasks, in the mean."""
         pairs = [*self.references.items()]
         return {label: contrast for (label, _), contrast in contrasts(self.errors, {}, pairs, self.title).items()}
+
+    def findings(self) -> Iterator[str]:
+        """The main result in a sentence, also where sharing the encoder does not help."""
+        changes = {label: change for label, one in self.changes.items() if (change := one.change) is not None}
+        if not changes:
+            return
+        compared = [label for label, groups in self.groups.items() if label in changes or _is_alone(groups)]
+        means = {label: mean for label in compared if (mean := estimate(list(self.errors[label].values())))}
+        best, closest = (min(labels, key=lambda label: means[label].mean) for labels in (means, changes))
+        alone = f"{means[self.references[closest]].text()}% with {self.references[closest]} in a run of each task alone"
+        if best == closest:
+            words = f"The mean error is lowest with {best}: {means[best].text()}%, against {alone}."
+        else:
+            words = (
+                f"No method that trains several tasks has a lower mean error than {best}, {means[best].text()}%. The "
+                f"closest is {closest}, with {means[closest].text()}%, against {alone}."
+            )
+        yield f"{words} {changes[closest].paired_words()}"
 
     def change_of(self, label: str, task: str) -> Estimate | None:
         """The difference of one task."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from text_uda.report.drawing import Canvas
 
+MOST_BANDS = 8  # more intervals in one figure hide each other
 LEAST_SPREAD = 1.0  # percent of the words; methods with equal change rates show no trend
 
 _NAMES = {
@@ -134,7 +135,11 @@ def _chart(name: str, varied: str, curves: list[Curve], *, level: Estimate | Non
         for curve in curves
         for x, error in curve.points
     ]
-    caption = "Mean over the seeds; the band is its 95% interval (Student's t), with two seeds or more."
+    caption = (
+        "Mean over the seeds; the band is its 95% interval (Student's t), with two seeds or more."
+        if len(curves) <= MOST_BANDS
+        else f"Mean over the seeds. Its 95% intervals are among the numbers: {len(curves)} bands would hide each other."
+    )
     if level is not None:
         caption += " The dotted line is labels alone."
     means = [error.mean for curve in curves for _, error in curve.points]
@@ -156,7 +161,8 @@ def _drawer(varied: str, curves: list[Curve], level: Estimate | None) -> "Callab
         axes = canvas.axes(right=16)
         places = sorted({x for curve in curves for x, _ in curve.points})
         errors = [error for curve in curves for _, error in curve.points]
-        ends = [end for error in errors for end in (error.mean, error.low, error.high)]
+        with_bands = len(curves) <= MOST_BANDS
+        ends = [end for error in errors for end in (error.low, error.high)] if with_bands else []
         means = [error.mean for error in errors] + ([level.mean] if level else [])
         # One very wide interval of two seeds must not flatten all curves.
         room = 1.5 * (max(means) - min(means)) + 2
@@ -171,7 +177,7 @@ def _drawer(varied: str, curves: list[Curve], level: Estimate | None) -> "Callab
             curve_style = style(curve.colour)
             x, y = ([x for x, _ in curve.points], [error.mean for _, error in curve.points])
             band = [(x, error.low, error.high) for x, error in curve.points if error.half_width is not None]
-            if len(band) > 1:
+            if with_bands and len(band) > 1:
                 band_x, low, high = zip(*band, strict=True)
                 axes.fill_between(band_x, low, high, color=curve_style.colour, alpha=0.14, linewidth=0)
             axes.plot(
