@@ -58,7 +58,8 @@ def test_the_finding_names_the_best_and_its_rival(comparisons):
     (finding,) = means.findings()
     assert finding == (
         "The mean error is lowest with switchout, joint of 2 tasks: 22.7 ± 1.4%, against 23.0 ± 0.0% with switchout in "
-        "a run of each task alone. Paired by seed, the difference is −0.3 ± 1.4 points; 3 seeds do not show a difference."
+        "a run of each task alone. Paired by seed, the difference is −0.3 ± 1.4 points; 3 seeds do not show "
+        "a difference."
     )
     assert findings(comparisons)[0] == (means.title, finding), "before those of each task"
 
@@ -70,8 +71,8 @@ def test_a_finding_says_where_sharing_does_not_help(make_task, tmp_path):
     (means,) = task_means(read([tmp_path]).comparisons)
     assert [*means.findings()] == [
         "No method that trains several tasks has a lower mean error than labels alone, 20.0 ± 0.0%. The closest is "
-        "labels alone, joint of 2 tasks, with 23.0 ± 0.0%, against 20.0 ± 0.0% with labels alone in a run of each task alone. "
-        "Paired by seed, the difference is +3.0 ± 0.0 points."
+        "labels alone, joint of 2 tasks, with 23.0 ± 0.0%, against 20.0 ± 0.0% with labels alone in a run of each "
+        "task alone. Paired by seed, the difference is +3.0 ± 0.0 points."
     ]
 
 
