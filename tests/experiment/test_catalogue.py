@@ -225,10 +225,25 @@ def test_steps_that_are_given_are_those_of_every_run(size):
     corpus = replace(CORPUS, name="imdb")
     common = setting(corpus, size, steps=640, translators=["marian:there,back"])
     studies = [study for name, study in STUDIES.items() if name not in ("tasks", "fusion")]
-    trained = {trial.settings.steps for study in studies for trial in study(common)}
-    assert trained == {640}
+    trials = [trial for study in studies for trial in study(common)]
     of_size = setting(corpus, size).settings
-    assert common.settings.warmup() / 640 == pytest.approx(of_size.warmup() / of_size.steps), "as large a part"
+    assert {trial.settings.steps for trial in trials} == {640}
+    of_layers = {trial.settings.warmup() for trial in trials if trial.settings.tune != "head"}
+    part = of_size.warmup() / of_size.steps if of_size.tune != "head" else 0.1
+    assert of_layers <= {round(640 * part)}, "as large a part"
+    few = {trial.settings.evaluate_every for trial in trials if trial.labels != "all"}
+    times = 1.0 if of_size.select_by == "last" else 640 / of_size.steps
+    assert few == {int(of_size.evaluate_every * times)}, "as many evaluations, where they select"
+    tasks = {"a": corpus, "b": replace(corpus, name="b")}
+    alternating = STUDIES["tasks"](setting(corpus, size, few=40, steps=640, tasks=tasks))
+    assert {trial.settings.steps for trial in alternating} == {640, 2 * 640}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_warm_up_ends_before_the_steps_do(size):
+    common = setting(replace(CORPUS, name="imdb"), size, translators=["marian:there,back"])
+    studies = [study for name, study in STUDIES.items() if name not in ("tasks", "fusion")]
+    assert all(trial.settings.warmup() < trial.settings.steps for study in studies for trial in study(common))
 
 
 def test_how_rows_are_drawn_reaches_every_trial_and_decides_its_digest():

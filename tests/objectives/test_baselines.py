@@ -44,6 +44,21 @@ def test_c_has_the_fewest_errors_on_rows_that_a_fit_has_not_seen():
     assert tied.fit["C"] == min(STRENGTHS), "of several without an error the strongest penalty"
 
 
+def test_equal_rows_are_held_out_together():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 20))
+    labels = generator.integers(2, size=60)  # noise: nothing can be learned, but copies can be remembered
+    twice, of_twice = np.concatenate([x, x]), np.concatenate([labels, labels])
+    (alone,), (errors,) = (
+        held_out_errors(*rows, [1000.0], folds=5, seed=0) for rows in ((x, labels), (twice, of_twice))
+    )
+    assert errors >= 1.7 * alone and alone > 15, "a copy in the training rows would give its label away"
+    fit = LogisticRegression().fit(
+        np.repeat(x[:6], 9, axis=0), np.repeat([0, 0, 0, 1, 1, 1], 9), x[:0], classes=2, seed=0
+    )
+    assert fit.fit["folds"] == 3, "as many as a class has different rows"
+
+
 def test_held_out_errors_are_those_of_scikit_learn():
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 

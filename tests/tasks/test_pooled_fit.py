@@ -51,7 +51,7 @@ def test_it_is_one_fit_on_the_rows_of_all_tasks(two, settings, tmp_path, objecti
             tuple(text for of_task in rows for text in of_task.texts),
             tuple(label for of_task in rows for label in of_task.labels),
         ),
-        unlabeled=tuple(text for split in two.values() for text in split.unlabeled),
+        unlabeled=tuple(dict.fromkeys(text for split in two.values() for text in split.unlabeled)),
     )
     alone = train(joined, objectives=objectives, settings=settings(tune="head"), out=tmp_path / "joined")
     weights = load_file(tmp_path / "joined" / "model" / "model.safetensors")
@@ -119,6 +119,48 @@ def test_what_is_not_one_fit_is_refused(two, settings, tmp_path, given, match):
     with pytest.raises(SettingsError, match=match):
         train_tasks(two, **arguments, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_class_may_have_its_labels_in_another_task(two, settings, tmp_path):
+    three = {name: replace(split, classes=("bad", "good", "rare")) for name, split in two.items()}
+    labeled = three["turned"].labeled
+    with_rare = replace(labeled, labels=(*labeled.labels[:-2], 2, 2))
+    three["turned"] = replace(three["turned"], labeled=with_rare, unlabeled=())
+    given = {"objectives": (SelfTraining(),), "method": Pooled(), "settings": settings(tune="head")}
+    result = train_tasks(three, **given, out=tmp_path / "run")
+    assert {*result["tasks"]} == {*three}
+    none = {name: replace(split, unlabeled=()) for name, split in two.items()}
+    with pytest.raises(SettingsError, match="task 'verdict': there are no unlabeled texts"):
+        train_tasks(none, **given, out=tmp_path / "none")
+
+
+def test_a_text_of_two_tasks_is_in_one_fold_and_never_unlabeled_too(two, settings, tmp_path, monkeypatch):
+    seen = {}
+
+    def fit(_self, features, labels, unlabeled, *, classes, seed):
+        seen.update(features=features, labels=labels, unlabeled=unlabeled)
+        return original(_self, features, labels, unlabeled, classes=classes, seed=seed)
+
+    original = SelfTraining.fit
+    monkeypatch.setattr(SelfTraining, "fit", fit)
+    verdict = two["verdict"]
+    texts = verdict.labeled.texts
+    same = {
+        "verdict": replace(verdict, unlabeled=(*verdict.unlabeled, texts[0])),
+        "again": replace(verdict, name="again", unlabeled=(*texts[:3], *verdict.unlabeled, "a new text")),
+    }
+    given = {"objectives": (SelfTraining(),), "method": Pooled(), "settings": settings(tune="head")}
+    train_tasks(same, **given, out=tmp_path / "run")
+    assert len(seen["labels"]) == 2 * len(texts)
+    assert len(seen["unlabeled"]) == len(verdict.unlabeled) + 1, "the texts of both once, and the new one"
+
+
+def test_the_card_says_what_the_fit_read(two, settings, tmp_path):
+    train_tasks(two, objectives=REGRESSION, method=Pooled(), settings=settings(tune="head"), out=tmp_path / "run")
+    card = (tmp_path / "run" / "tasks" / "turned" / "model" / "README.md").read_text()
+    assert "Trained from 20 labeled texts with LogisticRegression" in card
+    assert "The fit reads the labeled texts of the task verdict too." in card and "encoder learned" not in card
+    assert "It learned from 20 labels of this task." in card
 
 
 def test_a_class_without_a_label_is_refused(two, settings, tmp_path):

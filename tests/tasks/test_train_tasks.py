@@ -153,7 +153,7 @@ def test_a_run_that_was_stopped_twice_comes_to_the_same_bytes(name, splits, sett
         train_tasks(splits, **shared, out=tmp_path / "killed")
     assert [path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()] == ["step-00000004"]
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="no space"):
-        patch.setattr("text_uda.tasks.shared_tasks._means", lambda _figures: exec("raise RuntimeError('no space')"))
+        patch.setattr("text_uda.tasks.task_results._means", lambda _figures: exec("raise RuntimeError('no space')"))
         train_tasks(splits, **shared, out=tmp_path / "killed")
     assert RunDirectory(tmp_path / "killed").result() is None
     train_tasks(splits, **shared, out=tmp_path / "killed")

@@ -30,8 +30,8 @@ class TaskChoice:
 
     tasks: str | None = None
     """How several tasks share the steps: all in each step, with fixed weights (joint), weights by their uncertainty, or
-    gradients without conflicts (pcgrad), one task in each step (alternate), or all with one head (pooled). None:
-    joint."""
+    gradients without conflicts (pcgrad), one task in each step (alternate), or all with one head (pooled; also for
+    logistic-regression). None: joint."""
 
     task_weights: str | None = None
     """Factors on the losses of joint tasks, as in reviews=1,tweets=0.5. None: 1 each."""
@@ -96,7 +96,7 @@ class TaskChoice:
         """How the tasks share the steps, checked before their data is read.
 
         Raises:
-            SettingsError: an option of another method, names that are no folders, objectives without steps.
+            SettingsError: an option of another method, names that are no folders, a baseline without a shared head.
         """
         from text_uda import distributed
         from text_uda.tasks.task_checks import check_names, shared_baseline

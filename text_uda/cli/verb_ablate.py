@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     group="Training",
     type=COUNT,
     metavar="N",
-    help="Steps of each run; with alternating tasks, of each task.",
-    default_words="small: 800 for a head, else 400; smoke 40, paper 10000",
+    help="Steps of each run; with alternating tasks, as many for each task. The warm-up is scaled with them.",
+    default_words="small: 800, with last:2 and all 400; smoke 40; paper: 10000, with all labels 60000; usb: 102400",
 )
 @option(
     "--translator",

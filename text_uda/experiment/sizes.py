@@ -161,6 +161,8 @@ class Setting:
     """Whether the tasks have the same classes, so that one head can serve all."""
     steps: int | None = None
     """Steps of a run; None for those of the size and of what is trained."""
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of this size for a `tune` that trains layers."""
 
     def longer(self, times: int) -> TrainSettings:
         """The settings with so many times the steps, and as many evaluations."""
@@ -171,7 +173,7 @@ class Setting:
         """The settings for another `tune`, with its steps and learning rate."""
         if tune == self.settings.tune:
             return self.settings
-        return _with(_tuned(self.settings, tune, LAYERS), self.steps)
+        return _with(_tuned(self.settings, tune, self.layers), self.steps)
 
     @property
     def augmentations(self) -> dict[str, Job]:
@@ -271,9 +273,9 @@ def setting(
     settings = replace(scale.settings, encoder=encoder or scale.settings.encoder)
     if tune is None and tasks and settings.tune == "head":
         tune = "last:2"
+    layers = LAYERS if size == "small" else {}
     if tune is not None and tune != settings.tune:
-        settings = _tuned(settings, tune, LAYERS if size == "small" else {})
-    settings = _with(settings, steps)
+        settings = _tuned(settings, tune, layers)
     class_sizes = Counter(corpus.train.labels).values()
     balanced = label_sampling == "balanced"
     return Setting(
@@ -284,7 +286,7 @@ def setting(
         label_sampling=label_sampling,
         dev=dev,
         seeds=seeds or scale.seeds,
-        settings=settings,
+        settings=_with(settings, steps),
         with_all=_with(replace(settings, **scale.with_all), steps),
         supervised=scale.supervised,
         consistency=scale.consistency,
@@ -296,6 +298,7 @@ def setting(
         columns=bool(corpus.train.columns),
         same_classes=len({of_task.classes for of_task in tasks.values()}) == 1,
         steps=steps,
+        layers=layers,
     )
 
 
@@ -306,12 +309,16 @@ def _tuned(settings: TrainSettings, tune: str, layers: Mapping[str, Mapping[str,
 
 
 def _with(settings: TrainSettings, steps: int | None) -> TrainSettings:
-    """The settings with the steps that the user gave, of which the warm-up is as large a part."""
+    """The settings with the steps that the user gave. The warm-up is as large a part of them, and there are as many
+    evaluations where these select the weights."""
     if steps is None:
         return settings
-    warmup = settings.warmup_steps
-    scaled = None if warmup is None else warmup * steps // settings.steps
-    return replace(settings, steps=steps, warmup_steps=scaled)
+    warmup, every = settings.warmup_steps, settings.evaluate_every
+    if warmup is not None:
+        warmup = warmup * steps // settings.steps
+    if settings.select_by != "last":
+        every = max(1, every * steps // settings.steps)
+    return replace(settings, steps=steps, warmup_steps=warmup, evaluate_every=every)
 
 
 def _back_translations(of_size: BackTranslation, translators: Sequence[str]) -> dict[str, BackTranslation]:

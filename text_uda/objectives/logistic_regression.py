@@ -25,8 +25,8 @@ class LogisticRegression:
     f are the features of the frozen encoder, and scale is the mean norm of the features of the labeled rows. The
     encoder's last layer norm gives all features nearly the same norm, so x are nearly the L2-normalised features, and
     the model is one linear layer on f. scikit-learn fits it (L-BFGS). C has the fewest errors in cross-validation
-    within the labeled rows (within a sample of 5,000 if there are more), the smallest C in case of a tie; development
-    rows are not used.
+    within the labeled rows (within a sample of 5,000 if there are more), the smallest C in case of a tie; equal rows,
+    such as a text that two tasks label, are in one fold. Development rows are not used.
     """
 
     C: float | None = None
@@ -49,7 +49,8 @@ class LogisticRegression:
         x, scale = scale_features(features)
         sampled = keyed_generator("rows for folds", seed).permutation(len(labels))[:MAX_CROSS_VALIDATION_ROWS]
         sampled.sort()
-        folds = min(self.folds, int(np.bincount(labels[sampled], minlength=classes).min()))
+        distinct = np.unique(first_of_equal(x[sampled]))
+        folds = min(self.folds, int(np.bincount(labels[sampled][distinct], minlength=classes).min()))
         warnings: tuple[str, ...] = ()
         strength = self.C
         if strength is None and folds < 2:
@@ -73,14 +74,20 @@ def scale_features(features: np.ndarray) -> tuple[np.ndarray, float]:
     return features / scale, scale
 
 
+def first_of_equal(x: np.ndarray) -> np.ndarray:
+    """For each row the first row that is equal to it, (N, D) -> (N,)."""
+    _, first, places = np.unique(x, axis=0, return_index=True, return_inverse=True)
+    return first[places.ravel()]
+
+
 def held_out_errors(
     x: np.ndarray, labels: np.ndarray, strengths: Sequence[float], *, folds: int, seed: int
 ) -> np.ndarray:
     """The number of held-out rows that are misclassified with each C.
 
     Args:
-        x: (N, D).
-        labels: (N,), each class at least `folds` times.
+        x: (N, D). Equal rows are held out together.
+        labels: (N,), each class at least `folds` times among the first ones of equal rows.
         seed: of the folds.
     Returns:
         (number of C,) int64.
@@ -89,7 +96,10 @@ def held_out_errors(
 
     errors = np.zeros(len(strengths), dtype=np.int64)
     splitter = StratifiedKFold(folds, shuffle=True, random_state=keyed_seed("folds", seed) % 2**32)
-    for train, held_out in splitter.split(x, labels):
+    distinct, place = np.unique(first_of_equal(x), return_inverse=True)
+    for _, chosen in splitter.split(x[distinct], labels[distinct]):
+        held_out = np.isin(place, chosen)
+        train = ~held_out
         for index, strength in enumerate(strengths):
             weight, bias = fit_weights(x[train], labels[train], strength)
             errors[index] += ((x[held_out] @ weight.T + bias).argmax(axis=-1) != labels[held_out]).sum()

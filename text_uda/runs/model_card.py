@@ -80,6 +80,8 @@ def _shared(config: Mapping[str, Any]) -> str:
     if not others:
         return ""
     tasks = f"the task{'' if len(others) == 1 else 's'} {', '.join(map(_plain, others))}"
+    if not config["steps"]:
+        return f" The fit reads the labeled texts of {tasks} too."
     return f" Its encoder learned {tasks} too, which chose the weights with it."
 
 
@@ -209,10 +211,11 @@ def _training(config: Mapping[str, Any]) -> str:
 
 def _limitations(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     data = config["data"]
+    labels = f"{data['labeled']:,} labels{' of this task' if 'shared' in config else ''}"
     return f"""## Limitations
 
-- It learned from {data["labeled"]:,} labels. Other labels of the same number can give another error; the interval above
-  covers only the chance of which {data["test"]:,} test rows were drawn.
+- It learned from {labels}. Other labels of the same number can give another error; the interval above covers only the
+  chance of which {data["test"]:,} test rows were drawn.
 - The test rows are from the same source as the training texts. On texts of another source, topic, time or language the
   error is unknown, and mostly higher.
 - It gives each text one of its classes, also a text that belongs to none.

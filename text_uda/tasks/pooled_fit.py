@@ -28,13 +28,10 @@ class PooledFit:
     def run(self) -> dict[str, Any]:
         """Fit, evaluate and write the run; returns the content of result.json."""
         fits, directory = self._fits, self._directory
-        rows = [fit.encode() for fit in fits.values()]
+        rows = {task: fit.encode() for task, fit in fits.items()}
         stopwatch = Stopwatch()
-        labeled, labels, unlabeled = (
-            np.concatenate([getattr(of_task, name) for of_task in rows]) for name in ("labeled", "labels", "unlabeled")
-        )
-        linear = next(iter(fits.values())).fit(FitRows(labeled, labels, unlabeled))
-        predictions = {task: fit.predict(linear) for task, fit in fits.items()}
+        linear = next(iter(fits.values())).fit(self._joined({task: one.fit for task, one in rows.items()}))
+        predictions = {task: fit.predict(linear, rows[task]) for task, fit in fits.items()}
         evaluations = {
             task: evaluation
             for task, fit in fits.items()
@@ -43,5 +40,23 @@ class PooledFit:
         write_evaluation(directory, self._accelerator, Evaluations(evaluations).record() if evaluations else None)
         distributed.on_main(lambda: write_task_metrics(directory, fits))
         elapsed = stopwatch.elapsed()
-        results = {task: fit.finish(linear, predictions[task], elapsed) for task, fit in fits.items()}
+        results = {task: fit.finish(linear, predictions[task], rows[task], elapsed) for task, fit in fits.items()}
         return finish_tasks(directory, results, selected_by="last", best_step=0, steps=0, elapsed=elapsed)
+
+    def _joined(self, rows: Mapping[str, FitRows]) -> FitRows:
+        """The rows of all tasks. A text that a task labels is no unlabeled row, and each of these is read once."""
+        seen = {text for fit in self._fits.values() for text in fit.split.labeled.texts}
+        unlabeled = []
+        for task, of_task in rows.items():
+            kept = []
+            for place in range(len(of_task.unlabeled)):
+                text = self._fits[task].split.unlabeled[place]
+                if text not in seen:
+                    seen.add(text)
+                    kept.append(place)
+            unlabeled.append(of_task.unlabeled[kept])
+        return FitRows(
+            np.concatenate([of_task.labeled for of_task in rows.values()]),
+            np.concatenate([of_task.labels for of_task in rows.values()]),
+            np.concatenate(unlabeled),
+        )

@@ -224,7 +224,16 @@ class _Run:
         frozen = self.frozen
         for task, split in self.splits.items():
             with named(task if len(self.splits) > 1 else ""):
-                fits[task] = BaselineFit(split, baseline, settings, directory.task(task), accelerator, frozen)
+                fits[task] = BaselineFit(
+                    split,
+                    baseline,
+                    settings,
+                    directory.task(task),
+                    accelerator,
+                    frozen,
+                    name=task if len(self.splits) > 1 else None,
+                    beside=[other for name, other in self.splits.items() if name != task],
+                )
             frozen = fits[task].frozen  # each text is encoded once for all tasks
         return PooledFit(fits, directory, accelerator)
 

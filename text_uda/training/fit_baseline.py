@@ -53,17 +53,24 @@ class BaselineFit:
         accelerator: Accelerator,
         frozen: FrozenEncoder | None,
         fusion: Fusion | None = None,
+        *,
+        name: str | None = None,
+        beside: Sequence[Split] = (),
     ) -> None:
         """
         Args:
+            name: of the task, where there are several.
+            beside: other tasks, whose rows the fit reads too.
             fusion: `Late` for the features and the columns, `ColumnsAlone` for the columns, both without a hidden
                 layer; None for the features.
         """
         self.split, self.baseline, self.settings = split, baseline, settings
         self.directory, self.accelerator = directory, accelerator
-        if baseline.needs.unlabeled_rows and not split.unlabeled:
+        self._name, self._of_fit = name, (split, *beside)
+        if baseline.needs.unlabeled_rows and not any(one.unlabeled for one in self._of_fit):
             raise SettingsError("there are no unlabeled texts; request fewer labels or pass a file of unlabeled texts")
-        if missing := set(range(len(split.classes))) - set(split.labeled.labels):
+        labeled_classes = {label for one in self._of_fit for label in one.labeled.labels}
+        if missing := set(range(len(split.classes))) - labeled_classes:
             raise SettingsError(f"no text of class {split.classes[min(missing)]!r} has a label; label at least one")
         self._pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
         model = self._pretrained.model.to(accelerator.device)  # pyright: ignore[reportArgumentType]
@@ -86,23 +93,23 @@ class BaselineFit:
         """Fit, evaluate and write the run; returns the content of result.json."""
         rows = self.encode()
         stopwatch = Stopwatch()  # as in fine-tuning, encoding does not count
-        linear = self.fit(rows)
-        predictions = self.predict(linear)
+        linear = self.fit(rows.fit)
+        predictions = self.predict(linear, rows)
         evaluation = self.evaluation(predictions)
         write_evaluation(self.directory, self.accelerator, evaluation and evaluation.record())
-        return self.finish(linear, predictions, stopwatch.elapsed())
+        return self.finish(linear, predictions, rows, stopwatch.elapsed())
 
-    def encode(self) -> "FitRows":
-        """The rows that the fit reads. Those that evaluate it are encoded too."""
+    def encode(self) -> "EncodedRows":
         split = self.split
-        labeled = self._rows(split.labeled.texts, kind="labeled")
-        self._test = self._rows(split.test.texts, kind="test")
-        self._dev = self._rows(split.dev.texts, kind="dev") if len(split.dev) else None
-        of_labeled = self._inputs(labeled)
+        of_labeled = self._inputs(self._rows(split.labeled.texts, kind="labeled"))
         of_unlabeled = of_labeled[:0]
         if self.baseline.needs.unlabeled_rows:
             of_unlabeled = self._inputs(self._rows(split.unlabeled, kind="unlabeled"))
-        return FitRows(of_labeled, np.asarray(split.labeled.labels), of_unlabeled)
+        return EncodedRows(
+            fit=FitRows(of_labeled, np.asarray(split.labeled.labels), of_unlabeled),
+            dev=self._rows(split.dev.texts, kind="dev") if len(split.dev) else None,
+            test=self._rows(split.test.texts, kind="test"),
+        )
 
     def fit(self, rows: "FitRows") -> Linear:
         """The linear function of rows as `encode` gives them."""
@@ -116,16 +123,16 @@ class BaselineFit:
         )
         return replace(linear, weight=_divided(linear.weight, scales))
 
-    def predict(self, linear: Linear) -> Predictions:
-        """Puts the linear function into the model."""
+    def predict(self, linear: Linear, rows: "EncodedRows") -> Predictions:
+        """The predictions of the model with this linear function, which it keeps."""
         self._set_weights(linear.weight, linear.bias)
-        return Predictions.of(self._pretrained.model, self._dev, self._test)
+        return Predictions.of(self._pretrained.model, rows.dev, rows.test)
 
     def evaluation(self, predictions: Predictions) -> Evaluation | None:
         """On the development rows, if there are some."""
         return None if predictions.dev is None else score(predictions.dev, np.asarray(self.split.dev.labels))
 
-    def finish(self, linear: Linear, predictions: Predictions, elapsed: Elapsed) -> dict[str, Any]:
+    def finish(self, linear: Linear, predictions: Predictions, rows: "EncodedRows", elapsed: Elapsed) -> dict[str, Any]:
         """Write the model and the result; returns the content of result.json."""
         split, directory, model = self.split, self.directory, self._pretrained.model
         return write_result(
@@ -145,13 +152,14 @@ class BaselineFit:
                 "augmentation": None,
                 "changed": None,
                 "baseline": None,
-                **errors_of_modes(model, self._test, split.test.labels),
+                **errors_of_modes(model, rows.test, split.test.labels),
                 "fit": dict(linear.fit),
                 "warnings": [*linear.warnings, *warnings_in(directory.read_metrics(), steps=1)],
             },
         )
 
     def _rows(self, texts: Sequence[str], *, kind: str) -> FeatureRows | ColumnRows:
+        kind = kind if self._name is None else f"{self._name}, {kind}"
         with followed(f"encode ({kind})", "texts", shown=distributed.is_main()) as on_progress:
             rows = self.frozen.rows(texts, progress=on_progress)
         return rows if self._fusion is None else ColumnRows(rows, self._fusion.columns.encode(texts))
@@ -185,6 +193,15 @@ class FitRows:
     labeled: np.ndarray  # (L, D + M)
     labels: np.ndarray  # (L,)
     unlabeled: np.ndarray  # (U, D + M); U is 0 where no unlabeled row is read
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedRows:
+    """The rows of a task: those of the fit, and those that evaluate it."""
+
+    fit: FitRows
+    dev: FeatureRows | ColumnRows | None
+    test: FeatureRows | ColumnRows
 
 
 def write_evaluation(directory: RunDirectory, accelerator: Accelerator, evaluation: Mapping[str, float] | None) -> None:
