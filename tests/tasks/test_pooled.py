@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 
 from text_uda.errors import SettingsError
 from text_uda.model.pretrained import load_classifier
-from text_uda.objectives import Supervised
+from text_uda.objectives import LogisticRegression, Supervised
 from text_uda.runs.prediction import predict
+from text_uda.runs.seen_texts import training_labels_among
+from text_uda.tasks.joint import Joint
 from text_uda.tasks.joint_step import JointStep
 from text_uda.tasks.pooled import Pooled
 from text_uda.tasks.shared_encoder import SharedEncoder
@@ -50,6 +52,20 @@ def test_all_tasks_have_one_model(two, settings, tmp_path, tune):
     (out / "result.json").unlink()  # as a kill before the last write leaves it
     resumed = train_tasks(two, objectives=PLAIN, method=Pooled(), settings=settings(tune=tune), out=out)
     assert resumed["tasks"] == result["tasks"]
+
+
+@pytest.mark.parametrize("objectives", [PLAIN, (LogisticRegression(),)], ids=["trained", "fitted"])
+def test_the_model_of_a_task_has_seen_the_texts_of_all(two, settings, tmp_path, objectives):
+    seen = {}
+    for method in (Pooled(), *([Joint()] if objectives == PLAIN else [])):
+        out = tmp_path / method.name.replace(" ", "-")
+        train_tasks(two, objectives=objectives, method=method, settings=settings(tune="head"), out=out)
+        labels = training_labels_among(out / "tasks" / "verdict", two["thing"].labeled.texts)
+        assert labels is not None
+        seen[method] = set(labels.tolist())
+    assert seen[Pooled()] == {True} and seen.get(Joint(), {False}) == {False}, (
+        "a head of its own has seen its own labels"
+    )
 
 
 def test_its_gradient_is_the_sum_of_the_gradients_of_the_tasks(one_step, tiny_bert):

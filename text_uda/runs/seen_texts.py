@@ -25,9 +25,14 @@ USES = ("labeled", "dev", "unlabeled")
 def write_seen_texts(run: Path, split: "Split", unlabeled: Sequence[str]) -> None:
     """Keep the hashes of the texts that the run used; `unlabeled` are those it trained on."""
     texts = {"labeled": split.labeled.texts, "dev": split.dev.texts, "unlabeled": unlabeled}
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **{use: np.unique(_hashes(of_use)) for use, of_use in texts.items()})
-    write_whole(run / NAME, content.getvalue())
+    _write(run, {use: _hashes(of_use) for use, of_use in texts.items()})
+
+
+def share_seen_texts(runs: Sequence[Path]) -> None:
+    """Give each of the runs the texts of all: they have one model."""
+    kept = [_read(run) for run in runs]
+    for run in runs:
+        _write(run, {use: np.concatenate([of_run[use] for of_run in kept]) for use in USES})
 
 
 def seen_in_training(run: Path, texts: Sequence[str]) -> Mapping[str, np.ndarray] | None:
@@ -36,8 +41,7 @@ def seen_in_training(run: Path, texts: Sequence[str]) -> Mapping[str, np.ndarray
     A text that is not among them is taken for one of them with a probability of 2^-64 for each text of the run.
     """
     try:
-        with np.load(run / NAME, allow_pickle=False) as stored:
-            kept = {use: stored[use] for use in USES}
+        kept = _read(run)
     except (OSError, ValueError, KeyError):
         return None
     hashes = _hashes(texts)
@@ -48,6 +52,17 @@ def training_labels_among(run: Path, texts: Sequence[str]) -> np.ndarray | None:
     """Which of the texts have a label that the run used, (N,) bool; None for a run of an earlier version."""
     seen = seen_in_training(run, texts)
     return None if seen is None else seen["labeled"] | seen["dev"]
+
+
+def _read(run: Path) -> dict[str, np.ndarray]:
+    with np.load(run / NAME, allow_pickle=False) as stored:
+        return {use: stored[use] for use in USES}
+
+
+def _write(run: Path, hashes: Mapping[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **{use: np.unique(of_use) for use, of_use in hashes.items()})
+    write_whole(run / NAME, content.getvalue())
 
 
 def _hashes(texts: Iterable[str]) -> np.ndarray:

@@ -41,7 +41,9 @@ class PooledFit:
         distributed.on_main(lambda: write_task_metrics(directory, fits))
         elapsed = stopwatch.elapsed()
         results = {task: fit.finish(linear, predictions[task], rows[task], elapsed) for task, fit in fits.items()}
-        return finish_tasks(directory, results, selected_by="last", best_step=0, steps=0, elapsed=elapsed)
+        return finish_tasks(
+            directory, results, selected_by="last", best_step=0, steps=0, elapsed=elapsed, shares_head=True
+        )
 
     def _joined(self, rows: Mapping[str, FitRows]) -> FitRows:
         """The rows of all tasks. A text that a task labels is no unlabeled row, and each of these is read once."""

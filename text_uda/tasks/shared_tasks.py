@@ -147,7 +147,13 @@ class SharedTasks:
         distributed.on_main(lambda: write_task_metrics(self._directory, self._tasks))
         results = {name: task.finish(last=last[name], chosen=chosen[name], **run) for name, task in self._tasks.items()}
         return finish_tasks(
-            self._directory, results, selected_by=self.select_by, best_step=best_step, steps=steps, elapsed=elapsed
+            self._directory,
+            results,
+            selected_by=self.select_by,
+            best_step=best_step,
+            steps=steps,
+            elapsed=elapsed,
+            shares_head=self._method.shares_head,
         )
 
 

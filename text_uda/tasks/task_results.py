@@ -8,6 +8,7 @@ from typing import Any
 from text_uda import distributed
 from text_uda.runs.directory import RunDirectory
 from text_uda.runs.evaluation import FIGURES, Evaluation
+from text_uda.runs.seen_texts import share_seen_texts
 from text_uda.training.elapsed import Elapsed
 from text_uda.training.settings import SelectBy
 
@@ -45,8 +46,15 @@ def finish_tasks(
     best_step: int,
     steps: int,
     elapsed: Elapsed,
+    shares_head: bool,
 ) -> dict[str, Any]:
-    """Write result.json of the run from those of its tasks; returns its content."""
+    """Write result.json of the run from those of its tasks; returns its content.
+
+    Args:
+        shares_head: whether the tasks have one model, which has then seen the texts of all.
+    """
+    if shares_head:
+        distributed.on_main(lambda: share_seen_texts([directory.task(name).path for name in results]))
     result = {
         "run": str(directory.path),
         "tasks": {name: _figures(of_task) for name, of_task in results.items()},
