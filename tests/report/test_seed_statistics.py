@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from text_uda.report.seed_statistics import estimate, holm, mcnemar, paired_t_test
+from text_uda.report.seed_statistics import estimate, holm, mcnemar, paired_t_test, signed
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus():
+    assert (signed(-0.04), signed(-0.06), signed(0.0)) == ("+0.0", "\N{MINUS SIGN}0.1", "+0.0")
 
 
 def test_interval_by_hand():

@@ -75,6 +75,8 @@ def test_each_task_has_its_run_directory_and_the_run_what_was_shared(two, settin
     configs = [json.loads((out / "tasks" / name / "config.json").read_text()) for name in two]
     assert [config["method"] for config in configs] == ["logistic-regression, pooled head of 2 tasks"] * 2
     assert [config["labels"] for config in configs] == [30, 20], "of this task"
+    fits = [json.loads((out / "tasks" / name / "result.json").read_text())["fit"] for name in two]
+    assert [(fit["labeled"], fit["unlabeled"]) for fit in fits] == [(50, 0)] * 2, "of all tasks"
     lines = {name: (out / "tasks" / name / "metrics.jsonl").read_text().splitlines() for name in two}
     for name, (line,) in lines.items():
         assert json.loads(line)["error"] == result["tasks"][name]["dev_error"]

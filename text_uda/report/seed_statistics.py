@@ -46,6 +46,7 @@ class Estimate:
 
 
 def signed(value: float, digits: int = 1) -> str:
+    value = round(value, digits) + 0.0  # no negative zero
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 

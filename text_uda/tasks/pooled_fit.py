@@ -1,6 +1,7 @@
 """A baseline on the rows of all tasks: one linear function of the features, the simplest rival of `Pooled`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ class PooledFit:
         fits, directory = self._fits, self._directory
         rows = {task: fit.encode() for task, fit in fits.items()}
         stopwatch = Stopwatch()
-        linear = next(iter(fits.values())).fit(self._joined({task: one.fit for task, one in rows.items()}))
+        joined = self._joined({task: one.fit for task, one in rows.items()})
+        linear = next(iter(fits.values())).fit(joined)
+        of_all = {"labeled": len(joined.labeled), "unlabeled": len(joined.unlabeled)}
+        linear = replace(linear, fit={**linear.fit, **of_all})
         predictions = {task: fit.predict(linear, rows[task]) for task, fit in fits.items()}
         evaluations = {
             task: evaluation
