@@ -95,6 +95,8 @@ def test_one_task_is_the_fit_of_train(splits, settings, tmp_path):
     for name in ("model/model.safetensors", "metrics.jsonl"):
         alone, of_task = ((folder / name).read_bytes() for folder in folders)
         assert alone == of_task
+    fits = [json.loads((folder / "result.json").read_text())["fit"] for folder in folders]
+    assert fits[0] == fits[1]
 
 
 @pytest.mark.parametrize(

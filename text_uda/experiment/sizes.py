@@ -173,7 +173,7 @@ class Setting:
         """The settings for another `tune`, with its steps and learning rate."""
         if tune == self.settings.tune:
             return self.settings
-        return _with(_tuned(self.settings, tune, self.layers), self.steps)
+        return _with_steps(_tuned(self.settings, tune, self.layers), self.steps)
 
     @property
     def augmentations(self) -> dict[str, Job]:
@@ -286,8 +286,8 @@ def setting(
         label_sampling=label_sampling,
         dev=dev,
         seeds=seeds or scale.seeds,
-        settings=_with(settings, steps),
-        with_all=_with(replace(settings, **scale.with_all), steps),
+        settings=_with_steps(settings, steps),
+        with_all=_with_steps(replace(settings, **scale.with_all), steps),
         supervised=scale.supervised,
         consistency=scale.consistency,
         presets=scale.presets,
@@ -308,7 +308,7 @@ def _tuned(settings: TrainSettings, tune: str, layers: Mapping[str, Mapping[str,
     return replace(settings, **(values | ({"layer_decay": None} if tune == "head" else {})))
 
 
-def _with(settings: TrainSettings, steps: int | None) -> TrainSettings:
+def _with_steps(settings: TrainSettings, steps: int | None) -> TrainSettings:
     """The settings with the steps that the user gave. The warm-up is as large a part of them, and there are as many
     evaluations where these select the weights."""
     if steps is None:

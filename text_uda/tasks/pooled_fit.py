@@ -33,8 +33,9 @@ class PooledFit:
         stopwatch = Stopwatch()
         joined = self._joined({task: one.fit for task, one in rows.items()})
         linear = next(iter(fits.values())).fit(joined)
-        of_all = {"labeled": len(joined.labeled), "unlabeled": len(joined.unlabeled)}
-        linear = replace(linear, fit={**linear.fit, **of_all})
+        if len(fits) > 1:
+            of_all = {"labeled": len(joined.labeled), "unlabeled": len(joined.unlabeled)}
+            linear = replace(linear, fit={**linear.fit, **of_all})
         predictions = {task: fit.predict(linear, rows[task]) for task, fit in fits.items()}
         evaluations = {
             task: evaluation
