@@ -66,10 +66,10 @@ class BaselineFit:
         """
         self.split, self.baseline, self.settings = split, baseline, settings
         self.directory, self.accelerator = directory, accelerator
-        self._name, self._of_fit = name, (split, *beside)
-        if baseline.needs.unlabeled_rows and not any(one.unlabeled for one in self._of_fit):
+        self._name, of_fit = name, (split, *beside)
+        if baseline.needs.unlabeled_rows and not any(one.unlabeled for one in of_fit):
             raise SettingsError("there are no unlabeled texts; request fewer labels or pass a file of unlabeled texts")
-        labeled_classes = {label for one in self._of_fit for label in one.labeled.labels}
+        labeled_classes = {label for one in of_fit for label in one.labeled.labels}
         if missing := set(range(len(split.classes))) - labeled_classes:
             raise SettingsError(f"no text of class {split.classes[min(missing)]!r} has a label; label at least one")
         self._pretrained = load_classifier(settings.encoder, split.classes, seed=settings.seed, linear_head=True)
@@ -100,6 +100,7 @@ class BaselineFit:
         return self.finish(linear, predictions, rows, stopwatch.elapsed())
 
     def encode(self) -> "EncodedRows":
+        """The rows of this task, as the encoder gives them."""
         split = self.split
         of_labeled = self._inputs(self._rows(split.labeled.texts, kind="labeled"))
         of_unlabeled = of_labeled[:0]
