@@ -82,6 +82,16 @@ def test_a_further_task_has_its_cost(comparisons):
     assert cost in means.notes and means.notes.count("with noise") == 1
 
 
+def test_a_further_task_is_compared_at_equal_steps_alone(make_task, tmp_path):
+    for task in TASKS:
+        make_task(task, f"alone-{task}")
+        make_task(task, "joint", together=TASKS)
+    for task in (*TASKS, "noise"):
+        make_task(task, "noisy", together=(*TASKS, "noise"), settings={"steps": 800})
+    (means,) = task_means(read([tmp_path]).comparisons)
+    assert any("joint of 3 tasks" in label for label in means.groups) and "with noise" not in means.notes
+
+
 def test_each_format_has_the_table(comparisons, tmp_path):
     (means,) = task_means(comparisons)
     lines = {line[0]: line[1:] for line in mean_rows(means)}

@@ -138,7 +138,7 @@ def test_a_class_may_have_its_labels_in_another_task(two, settings, tmp_path):
         train_tasks(none, **given, out=tmp_path / "none")
 
 
-def test_a_text_of_two_tasks_is_in_one_fold_and_never_unlabeled_too(two, settings, tmp_path, monkeypatch):
+def test_a_text_with_a_label_is_no_unlabeled_row_of_another_task(two, settings, tmp_path, monkeypatch):
     seen = {}
 
     def fit(_self, features, labels, unlabeled, *, classes, seed):

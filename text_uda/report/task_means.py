@@ -96,7 +96,7 @@ class TaskMeans:
         config = next(iter(self.groups[label].values())).runs[0].config
         shared = config.get("shared", {})
         in_turn = shared.get("method", {}).get("method") == "Alternate"
-        return config["settings"]["steps"] / (len(shared["tasks"]) if in_turn else 1)
+        return config["settings"].get("steps", 0) / (len(shared["tasks"]) if in_turn else 1)
 
     @property
     def notes(self) -> str:
@@ -120,6 +120,7 @@ class TaskMeans:
                 if not self._further_tasks(one)
                 and self._method(one) == self._method(label)
                 and self._settings(one) == self._settings(label)
+                and self._steps_of_a_task(one) == self._steps_of_a_task(label)
             ]
             if further and len(without) == 1:
                 errors, base = self.errors[label], self.errors[without[0]]
