@@ -12,7 +12,7 @@ from text_uda.errors import SettingsError
 from text_uda.model.pretrained import load_classifier
 from text_uda.objectives import LogisticRegression, Supervised
 from text_uda.runs.prediction import predict
-from text_uda.runs.seen_texts import training_labels_among
+from text_uda.runs.seen_texts import seen_in_training
 from text_uda.tasks.joint import Joint
 from text_uda.tasks.joint_step import JointStep
 from text_uda.tasks.pooled import Pooled
@@ -54,18 +54,27 @@ def test_all_tasks_have_one_model(two, settings, tmp_path, tune):
     assert resumed["tasks"] == result["tasks"]
 
 
-@pytest.mark.parametrize("objectives", [PLAIN, (LogisticRegression(),)], ids=["trained", "fitted"])
-def test_the_model_of_a_task_has_seen_the_texts_of_all(two, settings, tmp_path, objectives):
-    seen = {}
-    for method in (Pooled(), *([Joint()] if objectives == PLAIN else [])):
-        out = tmp_path / method.name.replace(" ", "-")
-        train_tasks(two, objectives=objectives, method=method, settings=settings(tune="head"), out=out)
-        labels = training_labels_among(out / "tasks" / "verdict", two["thing"].labeled.texts)
-        assert labels is not None
-        seen[method] = set(labels.tolist())
-    assert seen[Pooled()] == {True} and seen.get(Joint(), {False}) == {False}, (
-        "a head of its own has seen its own labels"
-    )
+@pytest.mark.parametrize(
+    ("method", "objectives", "tune", "expected"),
+    [
+        pytest.param(Pooled(), PLAIN, "head", "labeled", id="one-model"),
+        pytest.param(Pooled(), (LogisticRegression(),), "head", "labeled", id="one-fit"),
+        pytest.param(Joint(), PLAIN, "last:1", "unlabeled", id="one-encoder"),
+        pytest.param(Joint(), PLAIN, "head", None, id="nothing-trained-together"),
+    ],
+)
+def test_what_tasks_train_together_has_seen_the_texts_of_all(
+    two, settings, tmp_path, method, objectives, tune, expected
+):
+    out = tmp_path / "run"
+    train_tasks(two, objectives=objectives, method=method, settings=settings(tune=tune), out=out)
+    used_as = {}
+    for texts_of, split in two.items():
+        seen = seen_in_training(out / "tasks" / "verdict", split.labeled.texts)
+        assert seen is not None
+        assert all(rows.all() or not rows.any() for rows in seen.values())
+        used_as[texts_of] = {use for use, rows in seen.items() if rows.any()}
+    assert used_as == {"verdict": {"labeled"}, "thing": {expected} if expected else set()}
 
 
 def test_its_gradient_is_the_sum_of_the_gradients_of_the_tasks(one_step, tiny_bert):

@@ -28,11 +28,19 @@ def write_seen_texts(run: Path, split: "Split", unlabeled: Sequence[str]) -> Non
     _write(run, {use: _hashes(of_use) for use, of_use in texts.items()})
 
 
-def share_seen_texts(runs: Sequence[Path]) -> None:
-    """Give each of the runs the texts of all: they have one model."""
+def share_seen_texts(runs: Sequence[Path], *, shares_head: bool) -> None:
+    """Give each of the runs the texts of the others.
+
+    Runs with one model share the uses of all texts. With a head of its own, a model has learned no label of another
+    run's texts: what trained their encoder counts as unlabeled, where the run itself had no label.
+    """
     kept = [_read(run) for run in runs]
-    for run in runs:
-        _write(run, {use: np.concatenate([of_run[use] for of_run in kept]) for use in USES})
+    of_all = {use: np.concatenate([of_run[use] for of_run in kept]) for use in USES}
+    trained_on = np.concatenate([of_all["labeled"], of_all["unlabeled"]])
+    for run, own in zip(runs, kept, strict=True):
+        with_label = np.concatenate([own["labeled"], own["dev"]])
+        without = np.concatenate([own["unlabeled"], np.setdiff1d(trained_on, with_label)])
+        _write(run, of_all if shares_head else own | {"unlabeled": without})
 
 
 def seen_in_training(run: Path, texts: Sequence[str]) -> Mapping[str, np.ndarray] | None:

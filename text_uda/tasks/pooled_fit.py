@@ -47,7 +47,7 @@ class PooledFit:
         elapsed = stopwatch.elapsed()
         results = {task: fit.finish(linear, predictions[task], rows[task], elapsed) for task, fit in fits.items()}
         return finish_tasks(
-            directory, results, selected_by="last", best_step=0, steps=0, elapsed=elapsed, shares_head=True
+            directory, results, selected_by="last", best_step=0, steps=0, elapsed=elapsed, trained_together="model"
         )
 
     def _joined(self, rows: Mapping[str, FitRows]) -> FitRows:

@@ -1,7 +1,7 @@
 """Several tasks on one encoder, as `FineTuning` trains them: what it asks of one task, for all of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -153,8 +153,13 @@ class SharedTasks:
             best_step=best_step,
             steps=steps,
             elapsed=elapsed,
-            shares_head=self._method.shares_head,
+            trained_together=self._trained_together(),
         )
+
+    def _trained_together(self) -> Literal["model", "encoder"] | None:
+        if self._method.shares_head:
+            return "model"
+        return "encoder" if self._models.shared_parameters() else None
 
 
 def _is_separable(models: SharedEncoder) -> bool:

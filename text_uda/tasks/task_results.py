@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from text_uda import distributed
 from text_uda.runs.directory import RunDirectory
@@ -46,15 +46,16 @@ def finish_tasks(
     best_step: int,
     steps: int,
     elapsed: Elapsed,
-    shares_head: bool,
+    trained_together: Literal["model", "encoder"] | None,
 ) -> dict[str, Any]:
     """Write result.json of the run from those of its tasks; returns its content.
 
     Args:
-        shares_head: whether the tasks have one model, which has then seen the texts of all.
+        trained_together: what the rows of all tasks trained, which has then seen the texts of all.
     """
-    if shares_head:
-        distributed.on_main(lambda: share_seen_texts([directory.task(name).path for name in results]))
+    if trained_together is not None:
+        runs = [directory.task(name).path for name in results]
+        distributed.on_main(lambda: share_seen_texts(runs, shares_head=trained_together == "model"))
     result = {
         "run": str(directory.path),
         "tasks": {name: _figures(of_task) for name, of_task in results.items()},
