@@ -90,16 +90,13 @@ def test_the_configuration_of_tasks_runs_again_in_another_folder(record, table, 
 
 
 def test_a_label_column_that_data_lacks_is_that_of_another_file(table, tmp_path):
-    """As before: each file is read by the one that it has."""
-    data = DataChoice(source=str(table), label_column=("verdict", "stars"))
+    """Of one task: each file is read by the one that it has."""
+    (tmp_path / "test.csv").write_text("text,stars\nnew,good\n")
+    data = DataChoice(source=str(table), label_column=("verdict", "stars"), test=tmp_path / "test.csv")
     assert TaskChoice().data_of_tasks(data) is None
-    both = DataChoice(source=str(table), label_column=("verdict", "stars", "thing"))
-    of_tasks = TaskChoice().data_of_tasks(both)
-    assert of_tasks is not None
-    assert {name: one.label_column for name, one in of_tasks.items()} == {
-        "verdict": ("verdict", "stars"),
-        "thing": ("thing", "stars"),
-    }
+    for columns in (("verdict", "stars"), ("verdict", "stars", "thing")):
+        with pytest.raises(DataError, match="no column 'stars'"):
+            TaskChoice().data_of_tasks(DataChoice(source=str(table), label_column=columns))
     assert columns_among("wordnet-6", ("label", "text")) == [] == columns_among("no-such-set", ("a", "b"))
 
 
@@ -210,14 +207,17 @@ def test_a_data_set_of_one_label_reads_no_column(caplog):
     assert caplog.messages == ["wordnet-14 has one label of its own: the label columns 'a' and 'b' are not read"]
 
 
-@pytest.mark.parametrize("columns", [("verdict", "thing"), ("thing", "elsewhere", "verdict")])
+@pytest.mark.parametrize("columns", [("verdict", "thing"), ("thing", "verdict")])
 def test_the_command_line_has_the_tasks_of_the_library(table, columns):
     for source, names in ((str(table), columns), ("rated-labels", ("valence", "source")), ("rated-texts", ())):
         data = DataChoice(source=source, label_column=names)
         of_tasks = TaskChoice(tasks="joint").data_of_tasks(data)
         assert of_tasks is not None
-        expected = {name: load_arguments["label_column"] for name, load_arguments in tasks_of(data.arguments()).items()}
-        assert {name: one.label_column for name, one in of_tasks.items()} == expected
+        keys = ("label_column", "partly_labeled")
+        expected = {
+            name: [of_task.get(key, False) for key in keys] for name, of_task in tasks_of(data.arguments()).items()
+        }
+        assert {name: [getattr(one, key) for key in keys] for name, one in of_tasks.items()} == expected
 
 
 def test_errors_of_a_task_name_it():

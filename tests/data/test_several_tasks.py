@@ -17,8 +17,8 @@ def test_the_tasks_of_a_set_with_a_name():
     assert list(tasks_of(arguments)) == list(TASKS["rated-texts"])
     labels = {"source": "rated-labels", "label_column": ("valence", "source")}
     assert tasks_of(labels) == {
-        "valence": {"source": "rated-labels", "label_column": ("valence",)},
-        "source": {"source": "rated-labels", "label_column": ("source",)},
+        "valence": {"source": "rated-labels", "label_column": ("valence",), "partly_labeled": True},
+        "source": {"source": "rated-labels", "label_column": ("source",), "partly_labeled": True},
     }
     assert tasks_of({"source": "movie-snippets"}) == {}
     assert tasks_of({"source": "rated-labels", "label_column": "valence"}) == {}
@@ -48,11 +48,63 @@ def table(tmp_path):
 
 def test_the_label_columns_of_a_file_are_tasks(table):
     assert tasks_of({"source": str(table), "label_column": "verdict"}) == {}
-    tasks = load_tasks({"source": str(table), "label_column": ("verdict", "topic", "elsewhere")})
+    tasks = load_tasks({"source": str(table), "label_column": ("verdict", "topic")})
     assert {name: corpus.classes for name, corpus in tasks.items()} == {"verdict": ("0", "1"), "topic": ("a", "b", "c")}
     assert [corpus.name for corpus in tasks.values()] == ["a (verdict)", "a (topic)"]
     tests = {text for corpus in tasks.values() for text in corpus.test.texts}
     assert not any(tests & {*corpus.training_texts()} for corpus in tasks.values())
+
+
+@pytest.mark.parametrize(
+    ("columns", "beside", "message"),
+    [
+        (("verdict", "topix"), None, "has no column 'topix'; .*a.csv has: text, verdict, topic. Correct"),
+        (("verdict", "topic", "urgent"), None, "has no column 'urgent'; .*a.csv has"),
+        (("verdict", "label"), "text,topic", "a.csv and .*b.csv have no column 'label'"),
+        (("verdict", "topic", "is_ok"), "text,verdict,topic,is_ok", "'is_ok': with several tasks, each file"),
+        (("verdict", "topic"), "text,verdict", "b.csv has no column 'topic' of a task; it has: text, verdict"),
+        (("verdict", "topic"), "text,label", "b.csv has no column 'verdict' or 'topic' of a task"),
+    ],
+    ids=["misspelt-beside-one", "misspelt-beside-two", "in-no-file", "other-name", "of-another-task", "usual-name"],
+)
+@pytest.mark.parametrize("part", ["test", "dev"])
+def test_a_task_is_never_read_from_the_column_of_another(table, columns, beside, message, part):
+    other = table.parent / "b.csv"
+    other.write_text(f"{beside}\n" + "new film,1,1,1\n" if beside else "")
+    arguments = {"source": str(table), "label_column": columns} | ({part: other} if beside else {})
+    with pytest.raises(DataError, match=message):
+        tasks_of(arguments)
+
+
+def test_one_task_can_have_another_column_in_a_file_beside_it(table):
+    other = table.parent / "b.csv"
+    other.write_text("text,is_ok\nnew,1\nold,0\n")
+    arguments = {"source": str(table), "label_column": ("verdict", "is_ok"), "test": other}
+    assert tasks_of(arguments) == {}
+    assert len(load(**arguments).test) == 2
+
+
+@pytest.mark.parametrize("part", ["test", "dev"])
+def test_a_row_of_a_file_counts_for_the_tasks_whose_label_it_has(table, caplog, part):
+    other = table.parent / "b.csv"
+    other.write_text("text,verdict,topic\none,1,\ntwo,0,a\nthree,,b\nfour,,c\n")
+    arguments = {"source": str(table), "label_column": ("verdict", "topic"), part: other}
+    tasks = load_tasks(arguments)
+    texts = {name: (corpus.test if part == "test" else corpus.dev).texts for name, corpus in tasks.items()}
+    assert {name: [*of_task] for name, of_task in texts.items()} == {
+        "verdict": ["one", "two"],
+        "topic": ["two", "three", "four"],
+    }
+    left_out = [message for message in caplog.messages if "left out" in message]
+    assert [message.partition("b.csv: ")[2] for message in left_out] == [
+        "left out 2 of 4 rows, without a label in 'verdict' (the first is row 4)",
+        "left out 1 of 4 rows, without a label in 'topic' (the first is row 2)",
+    ]
+    with pytest.raises(DataError, match="row 4: no label in 'verdict'"):
+        load(table, label_column="verdict", **{part: other})
+    other.write_text("text,verdict,topic\none,1,\n")
+    with pytest.raises(DataError, match=r"b\.csv: no row has a label in 'topic'"):
+        load_tasks(arguments)
 
 
 def test_random_labels_are_the_same_each_time_and_say_nothing(table):

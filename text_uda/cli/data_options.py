@@ -63,6 +63,9 @@ class DataChoice:
     dev: Path | None = None
     """File of development rows."""
 
+    partly_labeled: bool = False
+    """Whether the label column is one of several tasks, so that test and development rows can lack its label."""
+
     @property
     def has_columns(self) -> bool:
         """Whether columns beside the text are read."""
@@ -92,7 +95,8 @@ class DataChoice:
         """The arguments of `text_uda.data.load`. An option given once is one value, as in earlier studies."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         once = {name: value[0] if value else None for name, value in given.items() if _is_at_most_one(value)}
-        return {name: value for name, value in (given | once).items() if value is not None or name not in OTHER_COLUMNS}
+        left_out = {name for name in (*OTHER_COLUMNS, "partly_labeled") if not (given | once)[name]}
+        return {name: value for name, value in (given | once).items() if name not in left_out}
 
     def load(self) -> "Corpus":
         """Raises DataError if there are no labels."""
@@ -161,7 +165,7 @@ def data_options(
         into=DataChoice,
         under="data",
         group="Data",
-        leave_out=("source", "dev", *leave_out),
+        leave_out=("source", "dev", "partly_labeled", *leave_out),
         metavars=dict.fromkeys(("text_column", "label_column", *OTHER_COLUMNS), "NAME"),
         default_words=lambda field: (limit if field.name == "limit" else "") or default_of(field),
     )

@@ -42,11 +42,10 @@ class TaskChoice:
     def data_of_tasks(self, data: DataChoice) -> dict[str, DataChoice] | None:
         """The data of each task; None where there is one task, without a name.
 
-        Several label columns that DATA itself has are tasks. Label columns that it lacks are those of other files, in
-        any case.
+        Several label columns that DATA itself has are tasks.
 
         Raises:
-            DataError: a label column that is no task of a data set with tasks.
+            DataError: as `tasks_of`.
             SettingsError: options that contradict each other.
         """
         if self.task:
@@ -60,8 +59,9 @@ class TaskChoice:
         if self.tasks is not None or names_of_set or len(data.label_column) > 1:
             of_tasks = tasks_of(data.arguments())
             if of_tasks:
+                changed = ("source", "label_column", "partly_labeled")
                 return {
-                    name: dataclasses.replace(data, source=of_task["source"], label_column=of_task["label_column"])
+                    name: dataclasses.replace(data, **{key: of_task[key] for key in changed if key in of_task})
                     for name, of_task in of_tasks.items()
                 }
             _warn_of_unread_columns(data)

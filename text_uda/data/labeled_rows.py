@@ -113,6 +113,15 @@ def collect_parts(
     return labeled, blank
 
 
+def noting_blanks(rows: Iterable[tuple[int, str, str | None]], without: list[int]) -> Iterator[tuple[int, str, str]]:
+    """The rows with a label; the numbers of the others are appended to `without`."""
+    for number, text, label in rows:
+        if label is None:
+            without.append(number)
+        else:
+            yield number, text, label
+
+
 def _with_one_spelling(labeled: Labeled, source: object) -> Labeled:
     """The rows with the spellings of one class joined; a join is logged."""
     class_of = one_spelling(labeled.names)

@@ -17,7 +17,7 @@ from text_uda.data.files import read_labeled, read_texts
 from text_uda.data.held_out_test import hold_out_test, without_overlap
 from text_uda.data.hub import KNOWN, class_order, load_hub
 from text_uda.data.in_memory import as_table, class_names, parts_of, refuse_names_of_files
-from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplicate
+from text_uda.data.labeled_rows import Labeled, collect, collect_parts, deduplicate, noting_blanks
 from text_uda.data.lines import STDIN, read_stdin
 from text_uda.data.named import EMBEDDED, hint, load_embedded
 from text_uda.data.near_copies import have_near_copy
@@ -48,6 +48,7 @@ def load(
     categorical: Names = None,
     vector: Names = None,
     with_labels: bool = True,
+    partly_labeled: bool = False,
 ) -> Corpus:
     """A data set by name, by hub id, from files, or from objects.
 
@@ -78,6 +79,8 @@ def load(
             lists of numbers, all of one length. A blank field, None or NaN is missing. Rows are then distinct by text
             and columns.
         with_labels: False takes all rows of a file or an object as texts without labels.
+        partly_labeled: a test or development row without a label is left out, with a warning, and is no error: it has
+            the label of another task.
     Raises:
         DataError: there is no such data set, or a file or object is invalid; the message names file, row and remedy.
         MissingPartError: the source of the data set is not on this machine and cannot be downloaded.
@@ -96,9 +99,9 @@ def load(
             f"{corpus.name} has texts and no labels ({corpus.description}): leave out its test and dev rows"
         )
     if test is not None:
-        corpus = _with_test(corpus, test, columns)
+        corpus = _with_test(corpus, test, columns, partly_labeled=partly_labeled)
     if dev is not None:
-        corpus = _with_dev(corpus, dev, columns)
+        corpus = _with_dev(corpus, dev, columns, partly_labeled=partly_labeled)
     more = keep(chain(corpus.unlabeled, *(_more_texts(part, columns) for part in _each(unlabeled))))
     if len(more):
         corpus = replace(corpus, unlabeled=_without_test(corpus, more))
@@ -238,8 +241,8 @@ def _classes(table: Table, labeled: Labeled, order: Sequence[str] | None) -> tup
     return classes
 
 
-def _with_test(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
-    labeled, name = _read_beside(corpus, source, columns)
+def _with_test(corpus: Corpus, source: Any, columns: Columns, *, partly_labeled: bool) -> Corpus:
+    labeled, name = _read_beside(corpus, source, columns, partly_labeled=partly_labeled)
     test = labeled.rows(corpus.classes)
     _warn_of_absent(name, corpus.classes, test, "the test error says nothing of them")
     train, overlap = without_overlap(Rows.joined(corpus.train, corpus.test, corpus.unused), test)
@@ -247,8 +250,8 @@ def _with_test(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
     return replace(corpus, train=train, test=test, unused=Rows.joined(repeated, overlap))
 
 
-def _with_dev(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
-    labeled, name = _read_beside(corpus, source, columns)
+def _with_dev(corpus: Corpus, source: Any, columns: Columns, *, partly_labeled: bool) -> Corpus:
+    labeled, name = _read_beside(corpus, source, columns, partly_labeled=partly_labeled)
     dev = labeled.rows(corpus.classes)
     in_test = have_near_copy(dev.texts, corpus.test.texts)
     if in_test.all():
@@ -266,14 +269,30 @@ def _with_dev(corpus: Corpus, source: Any, columns: Columns) -> Corpus:
     return replace(corpus, train=train, dev=dev, unused=Rows.joined(corpus.unused, overlap))
 
 
-def _read_beside(corpus: Corpus, source: Any, columns: Columns) -> tuple[Labeled, Path]:
+def _read_beside(corpus: Corpus, source: Any, columns: Columns, *, partly_labeled: bool) -> tuple[Labeled, Path]:
     """The labeled rows of a file or object beside DATA, and its name for messages."""
     table = _opened(source, columns)
     text = columns.text_of_other(table)
     label = columns.label_of_other(table, text)
-    others = columns.others
-    rows = read_labeled(table, text_column=text, label_column=label, classes=corpus.classes, others=others)
-    labeled = collect(rows, table.path, classes=corpus.classes)
+    rows = read_labeled(
+        table,
+        text_column=text,
+        label_column=label,
+        classes=corpus.classes,
+        blank_labels="unlabeled" if partly_labeled else "refuse",
+        others=columns.others,
+    )
+    without: list[int] = []
+    labeled = collect(noting_blanks(rows, without), table.path, classes=corpus.classes)
+    if without and not len(labeled):
+        raise DataError(
+            f"{table.path}: no row has a label in {label!r}; add labels, or leave out this task or the file"
+        )
+    if without:
+        of_all = f"{len(without):,} of {len(without) + len(labeled):,}"
+        log.warning(
+            "%s: left out %s rows, without a label in %r (the first is row %d)", table.path, of_all, label, without[0]
+        )
     _warn_of_conflicts(table.path, labeled, "all rows count")
     return labeled, table.path
 

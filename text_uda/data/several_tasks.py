@@ -16,7 +16,7 @@ from text_uda.data.named import EMBEDDED, TASKS
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.tables import names_files, open_table
 from text_uda.data.texts import take_texts
-from text_uda.errors import DataError
+from text_uda.errors import DataError, listed
 from text_uda.keyed_random import keyed_seed
 
 
@@ -32,12 +32,13 @@ def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The arguments of `load` for each task of a data set, by the name of the task; empty unless it has two or more.
 
     The tasks of a set with a short name (`TASKS`) are its own: all of them, or those that `label_column` names. Those
-    of a file are its label columns in `arguments`. Other label columns are those of a file with test or development
-    rows.
+    of a file are its label columns in `arguments`. A task reads the files with test and development rows by its own
+    label column, and leaves out their rows without this label. The label column of a single task, and of tasks that are
+    data sets by themselves, can have another name there.
 
     Raises:
-        DataError: a label column that is no task of the set, without a file that could have it; or one task of a set
-            whose tasks are data sets by themselves.
+        DataError: a label column that is no task of the set, or that no file has; a task whose column a file with test
+            or development rows lacks; or one task of a set whose tasks are data sets by themselves.
     """
     source, columns = str(arguments["source"]), arguments.get("label_column") or ()
     columns = (columns,) if isinstance(columns, str) else tuple(columns)
@@ -48,14 +49,51 @@ def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         has_other_files = any(arguments.get(part) is not None for part in ("test", "dev"))
         _check_tasks_of_set(source, names, () if has_other_files else others)
         names = names or list(of_set)
+    elif names:
+        _check_others(arguments, names, others)
     if len(names) < 2:
         return {}
+    are_columns = not of_set or "label_column" in of_set[names[0]]
+    if are_columns:
+        _check_files_beside(arguments, names, others)
     tasks: dict[str, dict[str, Any]] = {}
     for name in names:
         of_task = of_set[name] if of_set else {"label_column": name}
-        column = (of_task["label_column"],) if "label_column" in of_task else ()
-        tasks[name] = {**arguments, **of_task, "label_column": (*column, *others)}
+        column = (of_task["label_column"],) if are_columns else others
+        tasks[name] = {**arguments, **of_task, "label_column": column}
+        if are_columns:
+            tasks[name]["partly_labeled"] = True
     return tasks
+
+
+def _files_beside(arguments: Mapping[str, Any]) -> list[str]:
+    return [str(arguments[part]) for part in ("test", "dev") if arguments.get(part) is not None]
+
+
+def _check_others(arguments: Mapping[str, Any], names: Sequence[str], others: Sequence[str]) -> None:
+    """Raise DataError for a label column that no file has, such as a misspelt one."""
+    files = [str(arguments["source"]), *_files_beside(arguments)]
+    found = {*names, *(name for file in files[1:] for name in columns_among(file, others))}
+    if absent := [name for name in others if name not in found]:
+        raise DataError(
+            f"{' and '.join(files)} {'has' if len(files) == 1 else 'have'} no column {' or '.join(map(repr, absent))};"
+            f" {files[0]} has: {listed(open_table(Path(files[0])).columns)}. Correct the name, or leave it out"
+        )
+
+
+def _check_files_beside(arguments: Mapping[str, Any], names: Sequence[str], others: Sequence[str]) -> None:
+    """Raise DataError unless each task finds its own label column in each file: another one has another meaning."""
+    if others:
+        raise DataError(
+            f"{arguments['source']} has no column {' or '.join(map(repr, others))}: with several tasks, each file is "
+            "read by the columns of the tasks; rename the column there, or leave it out"
+        )
+    for file in _files_beside(arguments):
+        if absent := [name for name in names if name not in columns_among(file, names)]:
+            raise DataError(
+                f"{file} has no column {' or '.join(map(repr, absent))} of a task; it has:"
+                f" {listed(open_table(Path(file)).columns)}. Add the column, or leave the task out"
+            )
 
 
 def _check_tasks_of_set(source: str, names: Sequence[str], others: Sequence[str]) -> None:
