@@ -119,13 +119,14 @@ def test_runs_of_one_task_have_no_such_table(make_run, tmp_path):
 
 @pytest.fixture
 def make_task(make_run, tmp_path):
-    def make(task, folder, *, file="a", together=(), seeds=(0, 1), **others):
+    def make(task, folder, *, file="a", together=(), seeds=(0, 1), rows=None, **others):
         method = f"none, joint of {len(together)} tasks" if together else "none"
         shared = {"task": task, "shared": {"tasks": [*together], "method": {"method": "Joint"}}} if together else {}
         for seed in seeds:
             name = f"{folder}-{seed}/tasks/{task}"
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             data = {"name": f"{file} ({task})", "classes": ["negative", "positive"], "digest": f"{file} {task} {seed}"}
+            data |= {} if rows is None else {"digest": f"{rows} rows of {task} {seed}", "unlabeled": rows}
             make_run(method, seed, folder=name, data=data, **shared, **others)
 
     return make
@@ -141,6 +142,17 @@ def test_runs_are_compared_with_single_tasks_of_the_same_settings(make_task, tmp
     (means,) = task_means(read([tmp_path]).comparisons)
     assert sorted(change.differences[0] for change in means.changes.values()) == [-10.0, 10.0]
     assert "Not compared" in means.notes and means.notes.count("learning_rate 0.001") == 1
+
+
+@pytest.mark.parametrize(
+    ("alone", "together"), [(None, {"settings": {"steps": 800}}), (84, {"rows": 81})], ids=["steps", "rows"]
+)
+def test_other_steps_or_training_rows_are_not_compared(make_task, tmp_path, alone, together):
+    for task in TASKS:
+        make_task(task, f"alone-{task}", rows=alone)
+        make_task(task, "joint", together=TASKS, **together)
+    (means,) = task_means(read([tmp_path]).comparisons)
+    assert not means.references and "these settings, steps and training rows: labels alone, joint of 2" in means.notes
 
 
 def test_two_files_with_tasks_of_the_same_names_have_a_table_each(make_task, tmp_path):

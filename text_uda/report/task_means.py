@@ -15,8 +15,8 @@ from text_uda.report.seed_statistics import Estimate, estimate, p_text
 _NOTHING = "\N{EN DASH}"
 LEGEND = (
     "Mean ± 95% interval over seeds (Student's t) on these test rows; the mean counts each task alike. vs one task: "
-    "test error minus that of the same settings in a run of this task alone, paired by seed. p: of the paired t test, "
-    "Holm-adjusted within this table."
+    "test error minus that of the same settings, steps of a task and rows in a run of this task alone, paired by seed. "
+    "p: of the paired t test, Holm-adjusted within this table."
 )
 
 # Settings that say that a run has several tasks, or follow from the number of its steps.
@@ -63,16 +63,19 @@ class TaskMeans:
 
     @cached_property
     def references(self) -> dict[str, str]:
-        """The group of single tasks with which a group of several is compared: its settings are the same.
-
-        Where several differ in their steps alone, it is the one in which a task has as many steps; else none.
+        """The group of single tasks with which a group of several is compared, if there is one: the settings, the
+        number of steps in which a task has rows, and the data of each seed are the same.
         """
         alone = [label for label, groups in self.groups.items() if _is_alone(groups)]
         references = {}
         for label in self._of_several:
-            same = [one for one in alone if self._settings(one) == self._settings(label)]
-            if len(same) > 1:
-                same = [one for one in same if self._steps_of_a_task(one) == self._steps_of_a_task(label)]
+            same = [
+                one
+                for one in alone
+                if self._settings(one) == self._settings(label)
+                and self._steps_of_a_task(one) == self._steps_of_a_task(label)
+                and self._has_data_of(one, label)
+            ]
             if len(same) == 1:
                 references[label] = same[0]
         return references
@@ -98,6 +101,14 @@ class TaskMeans:
         in_turn = shared.get("method", {}).get("method") == "Alternate"
         return config["settings"].get("steps", 0) / (len(shared["tasks"]) if in_turn else 1)
 
+    def _has_data_of(self, one: str, other: str) -> bool:
+        """Whether the rows of both are the same, in the seeds that both have."""
+        for task in self.comparisons:
+            of_one, of_other = (_digests(self.groups[label][task]) for label in (one, other))
+            if any(of_one[seed] != of_other[seed] for seed in of_one.keys() & of_other.keys()):
+                return False
+        return True
+
     @property
     def notes(self) -> str:
         """The legend, and what is left out."""
@@ -107,7 +118,10 @@ class TaskMeans:
         if some := [label for label in labels if label not in shown]:
             notes.append(f"Left out, as not each task has such runs: {'; '.join(some)}.")
         if single := [label for label in self._of_several if label not in self.references]:
-            notes.append(f"Not compared, as no runs of one task, or several, have these settings: {'; '.join(single)}.")
+            notes.append(
+                "Not compared, as no runs of one task, or several, have these settings, steps and training rows: "
+                f"{'; '.join(single)}."
+            )
         return " ".join([*notes, *self._costs_of_further_tasks()])
 
     def _costs_of_further_tasks(self) -> Iterator[str]:
@@ -236,6 +250,14 @@ def mean_rows(means: TaskMeans) -> list[list[str]]:
         cells += [_text(means.change_of(label, task), sign=True) for task in tasks]
         lines.append([label, str(len(errors)), *cells])
     return lines
+
+
+def _digests(group: Group) -> dict[int, set[str]]:
+    """Of the rows of each seed."""
+    digests: dict[int, set[str]] = {}
+    for run in group.runs:
+        digests.setdefault(run.seed, set()).add(run.config["data"]["digest"])
+    return digests
 
 
 def _is_alone(groups: Mapping[str, Group]) -> bool:
