@@ -38,6 +38,7 @@ Count = Annotated[int, Range(least=1, words="a number above 0")]
 WholeNumber = Annotated[int, Range(least=0, words="0 or more")]
 Positive = Annotated[float, Range(above=0, words="a number above 0")]
 NotNegative = Annotated[float, Range(least=0, words="0 or more")]
+TaskPower = Annotated[float, Range(least=0, most=10, words="0 to 10")]
 Fraction = Annotated[float, Range(above=0, most=1, words="a number above 0, at most 1")]
 Probability = Annotated[float, Range(least=0, below=1, words="a number in [0, 1)")]
 

@@ -7,6 +7,7 @@ import pytest
 import text_uda
 from text_uda.data import Corpus, Rows, load
 from text_uda.data.named import TASKS
+from text_uda.data.row_counts import describe_unused
 from text_uda.data.several_tasks import load_tasks, side_by_side, tasks_of, with_random_labels
 from text_uda.errors import DataError
 
@@ -51,6 +52,10 @@ def test_the_label_columns_of_a_file_are_tasks(table):
     tasks = load_tasks({"source": str(table), "label_column": ("verdict", "topic")})
     assert {name: corpus.classes for name, corpus in tasks.items()} == {"verdict": ("0", "1"), "topic": ("a", "b", "c")}
     assert [corpus.name for corpus in tasks.values()] == ["a (verdict)", "a (topic)"]
+    for name, corpus in tasks.items():
+        alone = load(table, label_column=name)
+        others = len(alone.train) - len(corpus.train)
+        assert others and describe_unused(corpus) == f"{others} equal a test text of another task"
     tests = {text for corpus in tasks.values() for text in corpus.test.texts}
     assert not any(tests & {*corpus.training_texts()} for corpus in tasks.values())
 

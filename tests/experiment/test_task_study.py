@@ -79,8 +79,10 @@ def test_one_head_needs_one_set_of_classes_and_one_task_is_no_study(caplog):
     few = list(STUDIES["tasks"](setting(CORPUS, "small", tasks=other, few=8)))
     assert {trial.labels for trial in few} == {8}, "two labels are too few for three classes"
     assert "no runs with 2 labels of each task: a task has 3 classes" in caplog.text
-    with pytest.raises(SettingsError, match="'评分': a task names a folder"):
-        list(STUDIES["tasks"](setting(CORPUS, "small", tasks={"movies": CORPUS, "评分": CORPUS})))
+    with pytest.raises(SettingsError, match="'a/b': a task names a folder"):
+        list(STUDIES["tasks"](setting(CORPUS, "small", tasks={"movies": CORPUS, "a/b": CORPUS})))
+    named = list(STUDIES["tasks"](setting(CORPUS, "small", seeds=1, tasks={"movies": CORPUS, "评分": CORPUS})))
+    assert {trial.name for trial in named if trial.task == "评分"} >= {"task-none-100", "task-switchout-25"}
     with pytest.raises(SettingsError, match=r"needs data with several tasks: --data rated-texts"):
         list(STUDIES["tasks"](setting(CORPUS, "small")))
 

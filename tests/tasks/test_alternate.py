@@ -63,6 +63,14 @@ def test_a_step_leaves_the_heads_of_other_tasks_and_their_moments_as_they_are(sp
     assert min(idle_steps.values()) >= 2 and len(idle_steps) == 2
 
 
+@pytest.mark.parametrize("power", [-1, 11, float("inf"), float("nan")])
+def test_a_power_that_overflows_is_refused(power):
+    with pytest.raises(SettingsError, match="power"):
+        Alternate(power=power)
+    largest = {"a": 10**9, "b": 1}
+    assert [*Alternate(power=10).tasks_of(0, sizes=largest, seed=0)] == ["a"]
+
+
 def test_each_task_reads_every_row_once_an_epoch(splits, settings, tmp_path, monkeypatch):
     update, read = FineTuning.update, {name: Counter() for name in splits}
 

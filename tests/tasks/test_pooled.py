@@ -77,6 +77,20 @@ def test_what_tasks_train_together_has_seen_the_texts_of_all(
     assert used_as == {"verdict": {"labeled"}, "thing": {expected} if expected else set()}
 
 
+@pytest.mark.parametrize(
+    ("method", "tune", "words"),
+    [
+        (Pooled(), "last:1", "The labeled texts of the task thing trained the same model."),
+        (Joint(), "last:1", "Its encoder learned the task thing too."),
+        (Joint(), "head", "It was trained beside the task thing, with which it shares no trained weight."),
+    ],
+)
+def test_the_card_says_what_other_tasks_trained(two, settings, tmp_path, method, tune, words):
+    train_tasks(two, objectives=PLAIN, method=method, settings=settings(tune=tune), out=tmp_path / "run")
+    card = (tmp_path / "run" / "tasks" / "verdict" / "model" / "README.md").read_text()
+    assert f" {words}\n" in card and "of the dev rows, in the mean over the tasks, whose figures" in card
+
+
 def test_its_gradient_is_the_sum_of_the_gradients_of_the_tasks(one_step, tiny_bert):
     models = SharedEncoder(
         [load_classifier(str(tiny_bert), ("a", "b", "c"), seed=seed, dropout=0.0).model for seed in (7, 8)],

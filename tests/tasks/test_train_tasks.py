@@ -19,6 +19,7 @@ from text_uda.runs.evaluation import evaluate
 from text_uda.runs.prediction import predict
 from text_uda.tasks.alternate import Alternate
 from text_uda.tasks.joint import Joint
+from text_uda.tasks.task_checks import check_names, one_line
 from text_uda.tasks.train_tasks import train_tasks
 from text_uda.training.fine_tuning import FineTuning
 from text_uda.training.metrics import MACHINE_METRICS
@@ -203,8 +204,9 @@ def test_tasks_that_cannot_be_trained_are_refused_by_name(splits, settings, tmp_
 def test_names_that_are_no_folder_are_refused(splits, settings, tmp_path):
     verdict = splits["verdict"]
     refused({}, "there is no task", tmp_path, settings)
-    for name in ("../up", "", "a/b", ".hidden", "end."):
+    for name in ("../up", "", "a/b", ".hidden", "end.", "_a", "a\n"):
         refused({name: verdict}, "a task names a folder", tmp_path, settings)
+    check_names(["étoiles", "评分", "label 2"])
     refused({"a": verdict, "A": verdict}, "have one name", tmp_path, settings)
 
 
@@ -216,6 +218,9 @@ def test_arguments_that_do_not_fit_the_tasks_are_refused(splits, settings, tmp_p
     refused(splits, "task_weights has no weight for thing", tmp_path, settings, method=method)
     method = Joint(task_weights={"verdict": 1.0, "thing": 1.0, "other": 2.0})
     refused(splits, "task_weights names other", tmp_path, settings, method=method)
+    one = {"verdict": splits["verdict"]}
+    for method in (Joint(weights="uncertainty"), Joint(task_weights={"verdict": 2.0})):
+        refused(one, "between tasks, and there is one: leave out", tmp_path, settings, method=method)
     uda = (Supervised(), UDA())
     refused(splits, "task 'verdict': a consistency objective needs pairs", tmp_path, settings, objectives=uda)
 
@@ -239,6 +244,8 @@ def test_rows_that_tasks_share_are_told(splits, settings, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         few = settings(tune="head", steps=1)
         train_tasks({"a": verdict, "b": other}, objectives=PLAIN, settings=few, out=tmp_path / "run")
+    assert one_line(["first"]) == ["first"] and one_line([]) == []
+    assert one_line(["first", "second", "third"]) == ["first; so it is with 2 more of such pairs"]
     assert "tasks 'a' and 'b' share 30 test texts (the first is 'the film is bad')" in caplog.text
     assert "30 test texts of task 'a' are training texts of task 'b'" in caplog.text
     assert (

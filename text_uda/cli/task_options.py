@@ -13,7 +13,7 @@ from text_uda.cli.declarations import calls
 from text_uda.cli.output import printable
 from text_uda.cli.settings_options import declared_options
 from text_uda.errors import SettingsError
-from text_uda.ranges import NotNegative
+from text_uda.ranges import TaskPower
 
 if TYPE_CHECKING:
     from text_uda.objectives import Method
@@ -36,7 +36,7 @@ class TaskChoice:
     task_weights: str | None = None
     """Factors on the losses of joint tasks, as in reviews=1,tweets=0.5. None: 1 each."""
 
-    task_power: NotNegative | None = None
+    task_power: TaskPower | None = None
     """Exponent of the number of labeled rows by which alternate draws a task. None: 0.5."""
 
     def data_of_tasks(self, data: DataChoice) -> dict[str, DataChoice] | None:

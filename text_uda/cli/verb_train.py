@@ -193,7 +193,7 @@ def train(
     for task, one in (data_of or {"": data}).items():
         with named(task):
             corpora[task] = one.load()
-    corpora = side_by_side(corpora)
+    given, corpora = corpora, side_by_side(corpora)
     parts: dict[str, Split] = {}
     for task, corpus in corpora.items():
         with named(task):
@@ -217,6 +217,8 @@ def train(
                 click.echo(f"task {printable(task)}:")
             shows_classes = label_sampling != "balanced" or labels == "all"
             _say_rows(corpora[task], of_task, limited=data.limit is not None, shows_classes=shows_classes)
+            if tested := len(given[task].unlabeled) - len(corpora[task].unlabeled):
+                click.echo(f"{tested:,} unlabeled texts are left out, as they equal a test text of another task")
         with suppress(SettingsError):  # the training raises it, after the errors of the cache
             width = hidden_width(settings.encoder)
             numbers = RunDirectory(out).resolved_precision(settings.precision, width, resume=resume)

@@ -1,6 +1,8 @@
 """Where the rows of a data set went, in one line."""
 
 from text_uda.data.corpus import Corpus, Split
+from text_uda.data.near_copies import have_near_copy
+from text_uda.data.texts import joined
 
 
 def describe_counts(corpus: Corpus, split: Split | None = None, *, limited: bool = False) -> str:
@@ -35,11 +37,15 @@ def describe_unused(corpus: Corpus) -> str:
     unused = set(corpus.unused.texts)
     repeated_texts = {text for text in corpus.train.texts if text in unused}
     repeated = sum(text in repeated_texts for text in corpus.unused.texts)
-    copies = len(corpus.unused) - repeated
+    others = [text for text in corpus.unused.texts if text not in repeated_texts]
+    tested = joined(corpus.test.texts, () if corpus.dev is None else corpus.dev.texts)
+    copies = int(have_near_copy(others, tested).sum())
     parts = [f"{repeated:,} repeat a training text"] if repeated else []
     differences = (
         "case, punctuation, spaces and other columns" if corpus.train.columns else "case, punctuation and spaces"
     )
     if copies:
         parts.append(f"{copies:,} equal a test or development text but for {differences}")
+    if of_others := len(others) - copies:
+        parts.append(f"{of_others:,} equal a test text of another task")
     return ", ".join(parts)

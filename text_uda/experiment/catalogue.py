@@ -211,7 +211,7 @@ STUDIES: "dict[str, Callable[[Setting], Iterator[Trial]]]" = {
 
 def _word(task: str) -> str:
     """The name of a task, for the name of a trial."""
-    return re.sub("[^A-Za-z0-9.]", "-", task).lstrip(".-")
+    return re.sub("[^A-Za-z0-9.]", "-", task).lstrip(".-") or "task"
 
 
 def _baselines(labels: "Labels") -> tuple[str, ...]:

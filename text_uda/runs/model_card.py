@@ -75,14 +75,21 @@ def _summary(config: Mapping[str, Any]) -> str:
 
 
 def _shared(config: Mapping[str, Any]) -> str:
-    """Which other tasks trained the encoder; "" for a run of one task."""
-    others = [name for name in config.get("shared", {}).get("tasks", ()) if name != config["task"]]
-    if not others:
+    """What the other tasks of the run trained of this model; "" for a run of one task."""
+    if not (others := _other_tasks(config)):
         return ""
     tasks = f"the task{'' if len(others) == 1 else 's'} {', '.join(map(_plain, others))}"
     if not config["steps"]:
         return f" The fit reads the labeled texts of {tasks} too."
-    return f" Its encoder learned {tasks} too, which chose the weights with it."
+    if config["shared"]["method"]["method"] == "Pooled":
+        return f" The labeled texts of {tasks} trained the same model."
+    if config["tune"] == "head":
+        return f" It was trained beside {tasks}, with which it shares no trained weight."
+    return f" Its encoder learned {tasks} too."
+
+
+def _other_tasks(config: Mapping[str, Any]) -> list[str]:
+    return [name for name in config.get("shared", {}).get("tasks", ()) if name != config["task"]]
 
 
 def _how_to_call(config: Mapping[str, Any]) -> str:
@@ -150,9 +157,10 @@ def _chosen_by(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         return "The fit takes no steps, so there were no weights to choose."
     if result["selected_by"] == "last":
         return f"The weights are those after the last step, {result['steps']:,}."
+    rows = "dev rows, in the mean over the tasks" if _other_tasks(config) else "dev rows"
     return (
         f"The weights are those after step {result['best_step']:,} of {result['steps']:,}, chosen by the"
-        f" {result['selected_by']} of the dev rows, whose figures are therefore too good. The test rows chose nothing."
+        f" {result['selected_by']} of the {rows}, whose figures are therefore too good. The test rows chose nothing."
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from text_uda.keyed_random import Key
-from text_uda.ranges import NotNegative, check_ranges
+from text_uda.ranges import TaskPower, check_ranges
 from text_uda.tasks.method import TaskMethod
 
 
@@ -18,7 +18,7 @@ class Alternate(TaskMethod):
     steps, so a run needs more of them than one on all tasks at once.
     """
 
-    power: NotNegative = 0.5
+    power: TaskPower = 0.5
     """Exponent of the number of labeled rows: 0 draws the tasks equally often, 1 in proportion to labeled rows."""
 
     def __post_init__(self) -> None:

@@ -62,6 +62,11 @@ class Joint(TaskMethod):
                 f"weights='pcgrad' compares the gradients of whole batches, and each of {processes} processes has a "
                 "part of a batch: use one process, or weights='fixed' or 'uncertainty'"
             )
+        if len(names) == 1 and (self.trains_weights or self.task_weights is not None):
+            raise SettingsError(
+                "the weights of joint tasks are between tasks, and there is one: leave out "
+                + ("weights='uncertainty'" if self.trains_weights else "task_weights")
+            )
         if self.task_weights is not None and (other := [*names - self.task_weights.keys()]):
             raise SettingsError(f"task_weights has no weight for {', '.join(sorted(other))}; give one for each task")
         if self.task_weights is not None and (other := [*self.task_weights.keys() - set(names)]):

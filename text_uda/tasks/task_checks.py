@@ -22,9 +22,10 @@ def check_names(names: Sequence[str]) -> None:
     if not names:
         raise SettingsError("there is no task; give at least one, by its name")
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][\w .-]*", name, re.ASCII) or name.endswith((" ", ".")):
+        if not re.fullmatch(r"[^\W_][\w .-]*", name) or name.endswith((" ", ".")):
             raise SettingsError(
-                f"task {name!r}: a task names a folder; use letters, digits, spaces, '-', '_' and '.' in its name"
+                f"task {name!r}: a task names a folder; use letters, digits, spaces, '-', '_' and '.' in its name "
+                "(a label column gives its task its name)"
             )
     folded = [name.casefold() for name in names]
     if twice := [name for name in names if folded.count(name.casefold()) > 1]:
@@ -97,26 +98,27 @@ def check_development(splits: Mapping[str, Split]) -> None:
 
 def overlap_warnings(splits: Mapping[str, Split]) -> list[str]:
     """What the test rows of a task share with the rows of another task. Near copies count as one text."""
-    warnings, pairs = [], set[frozenset[str]]()
+    tests: list[str] = []
+    trained: list[str] = []
+    pairs = set[frozenset[str]]()
     for name, other in permutations(splits, 2):
         test, tested = splits[name].test.texts, splits[other].test.texts
         if frozenset((name, other)) not in pairs:
             pairs.add(frozenset((name, other)))
             shared = have_near_copy(test, tested)
             if shared.any():
-                warnings.append(
+                tests.append(
                     f"tasks {name!r} and {other!r} share {shared.sum():,} test texts (the first is "
                     f"{_quoted(test, shared)}): their test errors are not independent"
                 )
-        trained = joined(splits[other].labeled.texts, splits[other].unlabeled)
-        seen = have_near_copy(test, trained)
+        seen = have_near_copy(test, joined(splits[other].labeled.texts, splits[other].unlabeled))
         if seen.any():
-            warnings.append(
+            trained.append(
                 f"{seen.sum():,} test texts of task {name!r} are training texts of task {other!r} (the first is "
                 f"{_quoted(test, seen)}): the shared encoder sees them, so the test error of {name!r} can be too low; "
                 f"remove them from the training texts of {other!r}"
             )
-    return warnings
+    return [*one_line(tests), *one_line(trained)]
 
 
 def nothing_shared_warning(tune: str, splits: Mapping[str, Split], *, shares_head: bool) -> list[str]:
@@ -124,8 +126,8 @@ def nothing_shared_warning(tune: str, splits: Mapping[str, Split], *, shares_hea
     if tune != "head" or shares_head or len(splits) < 2:
         return []
     return [
-        "tune='head' trains no weight that the tasks share: each head learns as in a run of its own; train layers too "
-        "(tune='last:2'), or share the head (the method pooled)"
+        "tune='head' trains no weight that the tasks share: each head learns as in a run of its own, but for the draws "
+        "and the step that is chosen for all; train layers too (tune='last:2'), or share the head (the method pooled)"
     ]
 
 
@@ -141,7 +143,13 @@ def class_warnings(splits: Mapping[str, Split]) -> list[str]:
                     f"tasks {name!r} and {other!r} share the class name{'' if len(common) == 1 else 's'} "
                     f"{', '.join(map(repr, common))}: each task has its own head, so these are different classes"
                 )
-    return warnings
+    return one_line(warnings)
+
+
+def one_line(warnings: Sequence[str]) -> list[str]:
+    """The warning of the first pair of tasks, and the number of pairs with one of this kind."""
+    more = len(warnings) - 1
+    return [f"{warning}{f'; so it is with {more:,} more of such pairs' if more else ''}" for warning in warnings[:1]]
 
 
 def _quoted(texts: Sequence[str], rows: np.ndarray) -> str:
