@@ -1,5 +1,6 @@
 """The study of several tasks: its trials, and what its runner makes of them."""
 
+import shlex
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -7,6 +8,8 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from text_uda import cli
+from text_uda.augment.switchout import SwitchOut
 from text_uda.cli.verb_ablate import ablate
 from text_uda.data import Corpus, Rows
 from text_uda.errors import SettingsError
@@ -117,6 +120,20 @@ def test_trials_of_tasks_that_the_data_has_not_are_refused(table, head, tmp_path
     with pytest.raises(SettingsError, match=r"a\.csv is one task"):
         run_study([Trial(name="a", task_method=Joint(), **plain)], table | {"label_column": "thing"}, out=out)
     assert not out.exists()
+
+
+def test_missing_paraphrases_of_label_columns_have_a_command_each(table, head, tmp_path):
+    settings = {"labels": 6, "settings": head, "augmentation": SwitchOut(tokenizer=head.encoder)}
+    trials, cache = [Trial(name="joint", task_method=Joint(), **settings)], tmp_path / "cache"
+    with pytest.raises(SettingsError, match="paraphrases are missing") as refused:
+        run_study(trials, table, out=tmp_path / "study", cache=cache)
+    commands = [shlex.split(words) for words in str(refused.value).split("`")[1::2]]
+    assert [words[words.index("--label-column") + 1] for words in commands] == ["verdict", "thing"]
+    for words in commands:
+        with pytest.raises(SystemExit) as end:
+            cli.main(words[1:])
+        assert end.value.code == 0
+    assert not run_study(trials, table, out=tmp_path / "study", cache=cache, workers=1).failed
 
 
 def test_runs_of_one_task_and_of_all_are_compared(table, head, tmp_path):

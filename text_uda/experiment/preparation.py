@@ -1,12 +1,13 @@
 """Prepares the inputs that trials share: the paraphrases, and the features of frozen encoders."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from itertools import chain
 from typing import Any
 
 from text_uda.augment.mlm import load_network
+from text_uda.data.several_tasks import tasks_of
 from text_uda.errors import SettingsError
 from text_uda.experiment.trial import Trial, TrialRunner, encoding_settings
 from text_uda.model.cuda import free_memory
@@ -71,31 +72,35 @@ def _prepare_paraphrases(trials: Sequence[Trial], runner: TrialRunner, *, fill: 
 
 
 def _instructions(runner: TrialRunner, job: Job, samples: int) -> str:
-    """The command that fills the cache, or the call where no command can express the augmentation."""
+    """The command that fills the cache, or the call where no command can express the augmentation.
+
+    Tasks that are label columns of one file have a command each: `paraphrase` reads one.
+    """
     options = list(_options(job))
     if any(value is None for _, value in options):
         return "make them first with text_uda.paraphrase(texts, augmentation, cache)"
-    data = {"source": "", **runner.data}
-    words = ["text-uda", "paraphrase", str(data.pop("source"))]
-    for name in (
-        "dev",
-        "numeric",
-        "categorical",
-        "vector",
-    ):  # without them the command makes some more texts, not fewer
-        data.pop(name, None)
+    arguments = [("method", str(job.settings()["method"])), ("cache", runner.cache)]
+    arguments += [(name, str(value)) for name, value in options]
+    arguments += [("samples", str(samples))] if samples > 1 else []
+    tasks = tasks_of(runner.data).values() if runner.of_tasks else ()
+    columns = [of_task for of_task in tasks if "partly_labeled" in of_task]
+    commands = [f"`{_command(data, arguments)}`" for data in columns or [runner.data]]
+    return f"make them first with {' and '.join(commands)}"
+
+
+def _command(data: Mapping[str, Any], arguments: Sequence[tuple[str, str]]) -> str:
+    """`paraphrase` of these arguments of `load`."""
+    more_texts = ("dev", "numeric", "categorical", "vector", "partly_labeled")  # without them; none is left out
+    data = {name: value for name, value in data.items() if name not in more_texts}
+    words = ["text-uda", "paraphrase", str(data.pop("source", ""))]
     repeated = {name: value if isinstance(value, tuple | list) else [value] for name, value in data.items()}
-    arguments = [
+    of_data = [
         (name.replace("_", "-"), str(value))
         for name, values in repeated.items()
         for value in values
         if value is not None
     ]
-    arguments += [("method", str(job.settings()["method"])), ("cache", runner.cache)]
-    arguments += [(name, str(value)) for name, value in options]
-    arguments += [("samples", str(samples))] if samples > 1 else []
-    words += [word for name, value in arguments for word in (f"--{name}", value)]
-    return f"make them first with `{shlex.join(words)}`"
+    return shlex.join([*words, *(word for name, value in (*of_data, *arguments) for word in (f"--{name}", value))])
 
 
 def _options(job: Job) -> Iterator[tuple[str, str | int | float | None]]:
