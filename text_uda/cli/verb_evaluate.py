@@ -50,7 +50,8 @@ def evaluate(run: Path, data: DataChoice, part: "Part", as_json: bool) -> None:
         emit_json(_with_training(record, selected.name, run) | {"unlabeled_rows": selected.unlabeled_rows})
         return
     click.echo(f"{printable(str(run))} on {printable(selected.part)}")
-    for line in _remarks(record, selected, part):
+    has_other_tasks = len(RunDirectory(run).config().get("shared", {}).get("tasks", ())) > 1
+    for line in _remarks(record, selected, part, has_other_tasks=has_other_tasks):
         click.echo(line)
     low, high = record["test_error_interval"]
     click.echo(
@@ -62,7 +63,7 @@ def evaluate(run: Path, data: DataChoice, part: "Part", as_json: bool) -> None:
         click.echo(line)
 
 
-def _remarks(record: dict[str, Any], selected: "EvaluationRows", part: str) -> list[str]:
+def _remarks(record: dict[str, Any], selected: "EvaluationRows", part: str, *, has_other_tasks: bool) -> list[str]:
     remarks = []
     if selected.unlabeled_rows:
         remarks.append(f"{selected.unlabeled_rows:,} rows have no label and are left out")
@@ -73,7 +74,8 @@ def _remarks(record: dict[str, Any], selected: "EvaluationRows", part: str) -> l
         if part == "all":
             remarks.append("it is unknown whether the run has seen these rows: an earlier version trained it")
     elif any(seen.values()):
-        uses = {"labeled": "with their labels", "dev": "to select the weights", "unlabeled": "without labels"}
+        without = "without labels of this task" if has_other_tasks else "without labels"
+        uses = {"labeled": "with their labels", "dev": "to select the weights", "unlabeled": without}
         words = ", ".join(f"{count:,} {uses[use]}" for use, count in seen.items() if count)
         remarks.append(f"seen in training: {words}; on new rows the error can be higher")
     return remarks
