@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas
 import pytest
 
 import text_uda
@@ -12,7 +13,7 @@ from text_uda.data.several_tasks import load_tasks, side_by_side, tasks_of, with
 from text_uda.errors import DataError
 
 
-def test_the_tasks_of_a_set_with_a_name():
+def test_the_tasks_of_a_set_with_a_name(tmp_path):
     arguments = {"source": "rated-texts", "label_column": None, "limit": 9}
     assert tasks_of(arguments)["news"] == {"source": "news-snippets", "label_column": (), "limit": 9}
     assert list(tasks_of(arguments)) == list(TASKS["rated-texts"])
@@ -23,7 +24,8 @@ def test_the_tasks_of_a_set_with_a_name():
     }
     assert tasks_of({"source": "movie-snippets"}) == {}
     assert tasks_of({"source": "rated-labels", "label_column": "valence"}) == {}
-    beside = {"source": "rated-texts", "label_column": "stars", "test": "t.csv"}
+    (tmp_path / "t.csv").write_text("text,stars\na film,positive\n")
+    beside = {"source": "rated-texts", "label_column": "stars", "test": tmp_path / "t.csv"}
     assert tasks_of(beside)["news"] == {**beside, "source": "news-snippets", "label_column": ("stars",)}
 
 
@@ -63,8 +65,8 @@ def test_the_label_columns_of_a_file_are_tasks(table):
 @pytest.mark.parametrize(
     ("columns", "beside", "message"),
     [
-        (("verdict", "topix"), None, "has no column 'topix'; .*a.csv has: text, verdict, topic. Correct"),
-        (("verdict", "topic", "urgent"), None, "has no column 'urgent'; .*a.csv has"),
+        (("verdict", "topix"), None, "a.csv has no column 'topix': correct the name"),
+        (("verdict", "topic", "urgent"), None, "a.csv has no column 'urgent': correct the name"),
         (("verdict", "label"), "text,topic", "a.csv and .*b.csv have no column 'label'"),
         (("verdict", "topic", "is_ok"), "text,verdict,topic,is_ok", "'is_ok': with several tasks, each file"),
         (("verdict", "topic"), "text,verdict", "b.csv has no column 'topic' of a task; it has: text, verdict"),
@@ -81,12 +83,29 @@ def test_a_task_is_never_read_from_the_column_of_another(table, columns, beside,
         tasks_of(arguments)
 
 
-def test_one_task_can_have_another_column_in_a_file_beside_it(table):
+def test_an_object_with_test_rows_has_the_columns_of_the_tasks_too(table):
+    arguments = {"source": str(table), "label_column": ("verdict", "topic")}
+    rows = pandas.DataFrame({"text": ["one", "two"], "verdict": [1, 0], "topic": ["a", None]})
+    tasks = load_tasks({**arguments, "test": rows})
+    assert {name: len(corpus.test) for name, corpus in tasks.items()} == {"verdict": 2, "topic": 1}
+    with pytest.raises(DataError, match="no column 'topic' of a task; it has: text, verdict"):
+        tasks_of({**arguments, "dev": rows[["text", "verdict"]]})
+
+
+def test_a_task_of_a_set_that_no_file_has_is_refused(table):
+    arguments = {"source": "rated-labels", "label_column": ("valence", "sourc")}
+    with pytest.raises(DataError, match=r"rated-labels and .*a\.csv have no column 'sourc'"):
+        tasks_of({**arguments, "test": table})
+
+
+@pytest.mark.parametrize("part", ["test", "dev"])
+def test_one_task_can_have_another_column_in_a_file_beside_it(table, part):
     other = table.parent / "b.csv"
     other.write_text("text,is_ok\nnew,1\nold,0\n")
-    arguments = {"source": str(table), "label_column": ("verdict", "is_ok"), "test": other}
+    arguments = {"source": str(table), "label_column": ("verdict", "is_ok"), part: other}
     assert tasks_of(arguments) == {}
-    assert len(load(**arguments).test) == 2
+    corpus = load(**arguments)
+    assert len(corpus.test if part == "test" else corpus.dev) == 2
 
 
 @pytest.mark.parametrize("part", ["test", "dev"])

@@ -123,6 +123,9 @@ def test_trials_of_tasks_that_the_data_has_not_are_refused(table, head, tmp_path
 
 
 def test_missing_paraphrases_of_label_columns_have_a_command_each(table, head, tmp_path):
+    beside = tmp_path / "test.csv"
+    beside.write_text("text,verdict,thing\nnew film,good,\nold film,bad,first\nshow,,second\n")
+    table |= {"test": beside}
     settings = {"labels": 6, "settings": head, "augmentation": SwitchOut(tokenizer=head.encoder)}
     trials, cache = [Trial(name="joint", task_method=Joint(), **settings)], tmp_path / "cache"
     with pytest.raises(SettingsError, match="paraphrases are missing") as refused:

@@ -82,12 +82,13 @@ def test_a_further_task_has_its_cost(comparisons):
     assert cost in means.notes and means.notes.count("with noise") == 1
 
 
-def test_a_further_task_is_compared_at_equal_steps_alone(make_task, tmp_path):
+@pytest.mark.parametrize("others", [{"settings": {"steps": 800}}, {"rows": 81}], ids=["steps", "rows"])
+def test_a_further_task_is_compared_at_equal_steps_and_rows_alone(make_task, tmp_path, others):
     for task in TASKS:
-        make_task(task, f"alone-{task}")
-        make_task(task, "joint", together=TASKS)
+        make_task(task, f"alone-{task}", rows=84)
+        make_task(task, "joint", together=TASKS, rows=84)
     for task in (*TASKS, "noise"):
-        make_task(task, "noisy", together=(*TASKS, "noise"), settings={"steps": 800})
+        make_task(task, "noisy", together=(*TASKS, "noise"), **{"rows": 84} | others)
     (means,) = task_means(read([tmp_path]).comparisons)
     assert any("joint of 3 tasks" in label for label in means.groups) and "with noise" not in means.notes
 
@@ -145,12 +146,20 @@ def test_runs_are_compared_with_single_tasks_of_the_same_settings(make_task, tmp
 
 
 @pytest.mark.parametrize(
-    ("alone", "together"), [(None, {"settings": {"steps": 800}}), (84, {"rows": 81})], ids=["steps", "rows"]
+    ("alone", "together"),
+    [
+        ({}, {"settings": {"steps": 800}}),
+        ({"settings": {"steps": 800}}, {}),
+        ({"rows": 81}, {}),
+    ],
+    ids=["steps", "steps-of-one-task", "rows"],
 )
 def test_other_steps_or_training_rows_are_not_compared(make_task, tmp_path, alone, together):
+    """Those of one task are enough."""
+    make_task("movies", "alone-movies", rows=84)
+    make_task("tweets", "alone-tweets", **{"rows": 84} | alone)
     for task in TASKS:
-        make_task(task, f"alone-{task}", rows=alone)
-        make_task(task, "joint", together=TASKS, **together)
+        make_task(task, "joint", together=TASKS, **{"rows": 84} | together)
     (means,) = task_means(read([tmp_path]).comparisons)
     assert not means.references and "these settings, steps and training rows: labels alone, joint of 2" in means.notes
 

@@ -82,7 +82,7 @@ def test_what_tasks_train_together_has_seen_the_texts_of_all(
     [
         (Pooled(), "last:1", "The labeled texts of the task thing trained the same model."),
         (Joint(), "last:1", "Its encoder learned the task thing too."),
-        (Joint(), "head", "It was trained beside the task thing, with which it shares no trained weight."),
+        (Joint(), "head", "It was trained together with the task thing, with which it shares no trained weight."),
     ],
 )
 def test_the_card_says_what_other_tasks_trained(two, settings, tmp_path, method, tune, words):

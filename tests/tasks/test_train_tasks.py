@@ -206,7 +206,8 @@ def test_names_that_are_no_folder_are_refused(splits, settings, tmp_path):
     refused({}, "there is no task", tmp_path, settings)
     for name in ("../up", "", "a/b", ".hidden", "end.", "_a", "a\n"):
         refused({name: verdict}, "a task names a folder", tmp_path, settings)
-    check_names(["étoiles", "评分", "label 2"])
+    check_names(["étoiles", "评分", "label 2", "रेटिंग"])
+    refused({"\u00e9": verdict, "e\u0301": verdict}, "have one name", tmp_path, settings)
     refused({"a": verdict, "A": verdict}, "have one name", tmp_path, settings)
 
 
@@ -244,8 +245,9 @@ def test_rows_that_tasks_share_are_told(splits, settings, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         few = settings(tune="head", steps=1)
         train_tasks({"a": verdict, "b": other}, objectives=PLAIN, settings=few, out=tmp_path / "run")
-    assert one_line(["first"]) == ["first"] and one_line([]) == []
-    assert one_line(["first", "second", "third"]) == ["first; so it is with 2 more of such pairs"]
+    assert one_line({("a", "b"): "first"}) == ["first"] and one_line({}) == []
+    pairs = {("a", "b"): "first", ("a", "c"): "second", ("b", "c"): "third"}
+    assert one_line(pairs) == ["first; the same holds for 'a' and 'c', 'b' and 'c'"]
     assert "tasks 'a' and 'b' share 30 test texts (the first is 'the film is bad')" in caplog.text
     assert "30 test texts of task 'a' are training texts of task 'b'" in caplog.text
     assert (

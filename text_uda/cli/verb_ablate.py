@@ -131,8 +131,7 @@ def ablate(
       text-uda ablate tasks --data rated-texts --labels 100 --tune last:2 --seeds 8 --fill --out study
       text-uda ablate fusion --data films.csv --numeric year --categorical country --fill --out study
     """
-    from text_uda.data.named import TASKS
-    from text_uda.data.several_tasks import load_tasks
+    from text_uda.data.several_tasks import load_tasks, tasks_of
     from text_uda.experiment.cost import estimate_cost
     from text_uda.experiment.sizes import limit_of, setting
     from text_uda.experiment.study import run_study, select_share
@@ -148,7 +147,10 @@ def ablate(
         raise SettingsError(f"the study {study} reads texts alone: leave out --numeric, --categorical and --vector")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
     tasks = load_tasks(data.arguments()) if study == "tasks" else {}
-    corpus = data.load() if not tasks or data.source in TASKS else next(iter(tasks.values()))
+    are_columns = (
+        any("partly_labeled" in of_task for of_task in tasks_of(data.arguments()).values()) if tasks else False
+    )
+    corpus = next(iter(tasks.values())) if are_columns else data.load()
     common = setting(
         corpus,
         size,

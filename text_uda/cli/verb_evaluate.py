@@ -50,8 +50,7 @@ def evaluate(run: Path, data: DataChoice, part: "Part", as_json: bool) -> None:
         emit_json(_with_training(record, selected.name, run) | {"unlabeled_rows": selected.unlabeled_rows})
         return
     click.echo(f"{printable(str(run))} on {printable(selected.part)}")
-    has_other_tasks = len(RunDirectory(run).config().get("shared", {}).get("tasks", ())) > 1
-    for line in _remarks(record, selected, part, has_other_tasks=has_other_tasks):
+    for line in _remarks(record, selected, part, has_other_tasks="shared" in RunDirectory(run).config()):
         click.echo(line)
     low, high = record["test_error_interval"]
     click.echo(

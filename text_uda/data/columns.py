@@ -86,7 +86,7 @@ def _named(table: Table, names: Sequence[str], kind: Kind) -> str | None:
         raise DataError(
             f"{table.path} has the columns {' and '.join(map(repr, present))}, and {kind.option} names one for each "
             f"file; leave one of them out, or join the columns in the file"
-            f"{' (several are tasks, of `train` and `ablate tasks`)' if kind is LABEL else ''}"
+            f"{' (several are tasks, of one DATA in `train` and `ablate tasks`)' if kind is LABEL else ''}"
         )
     if names and not present:
         raise DataError(

@@ -1,6 +1,6 @@
 """The labeled rows to evaluate a run on, with the class numbers of the run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
@@ -12,7 +12,7 @@ from text_uda.data.columns import Columns, Names
 from text_uda.data.corpus import Rows
 from text_uda.data.files import read_labeled
 from text_uda.data.held_out_test import hold_out_test
-from text_uda.data.labeled_rows import LabeledRow, collect
+from text_uda.data.labeled_rows import collect, noting_blanks
 from text_uda.data.row_columns import NO_COLUMNS, OtherColumns, row_key
 from text_uda.data.tables import data_name, open_table
 from text_uda.errors import DataError, listed
@@ -60,29 +60,20 @@ def file_rows(
             f"{path} has no column of labels; it has: {listed(table.columns)}. Name it with --label-column, or"
             " classify rows without labels with `text-uda predict RUN FILE`"
         )
-    unlabeled = 0
-
-    def labeled_rows() -> Iterator[LabeledRow]:
-        nonlocal unlabeled
-        columns = {"text_column": text_name, "label_column": label_name}
-        rows = read_labeled(table, **columns, classes=classes, blank_labels="unlabeled", others=others, of_run=True)
-        for number, text, label in rows:
-            if label is None:
-                unlabeled += 1
-            else:
-                yield number, text, label
-
-    labeled = collect(labeled_rows(), path, classes=classes)
+    columns = {"text_column": text_name, "label_column": label_name}
+    read = read_labeled(table, **columns, classes=classes, blank_labels="unlabeled", others=others, of_run=True)
+    blank: list[int] = []
+    labeled = collect(noting_blanks(read, blank), path, classes=classes)
     if not len(labeled):
         raise DataError(f"{path}: no row has a label in {label_name!r}; classify them with `text-uda predict RUN FILE`")
     rows = labeled.rows(classes)
     if part == "all":
-        return EvaluationRows(rows, data_name(path), f"all {len(rows):,} labeled rows of {path}", unlabeled)
+        return EvaluationRows(rows, data_name(path), f"all {len(rows):,} labeled rows of {path}", len(blank))
     _, test = hold_out_test(rows)
     if not len(test):
         raise DataError(f"{path}: {len(rows)} labeled rows are too few for a test fifth; give --rows all")
     words = f"the test fifth of {path}: {len(test):,} of {len(rows):,} labeled rows; --rows all for every row"
-    return EvaluationRows(test, data_name(path), words, unlabeled)
+    return EvaluationRows(test, data_name(path), words, len(blank))
 
 
 def limited(selected: EvaluationRows, limit: int | None) -> EvaluationRows:

@@ -11,10 +11,11 @@ import numpy as np
 from text_uda.data.arrow_records import is_saved_dataset_dict
 from text_uda.data.corpus import Corpus, Rows
 from text_uda.data.held_out_test import without_overlap
+from text_uda.data.in_memory import as_table
 from text_uda.data.lines import STDIN
 from text_uda.data.named import EMBEDDED, TASKS
 from text_uda.data.near_copies import have_near_copy
-from text_uda.data.tables import names_files, open_table
+from text_uda.data.tables import Table, names_files, open_table
 from text_uda.data.texts import take_texts
 from text_uda.errors import DataError, listed
 from text_uda.keyed_random import keyed_seed
@@ -37,25 +38,25 @@ def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     data sets by themselves, can have another name there.
 
     Raises:
-        DataError: a label column that is no task of the set, or that no file has; a task whose column a file with test
-            or development rows lacks; or one task of a set whose tasks are data sets by themselves.
+        DataError: a label column that is no task of the set, or that neither DATA nor a file beside it has; a task
+            whose column a file beside it lacks; or one task of a set whose tasks are data sets by themselves.
     """
     source, columns = str(arguments["source"]), arguments.get("label_column") or ()
     columns = (columns,) if isinstance(columns, str) else tuple(columns)
     of_set = TASKS.get(source, {})
     names = [name for name in of_set if name in columns] if of_set else columns_among(source, columns)
     others = tuple(name for name in columns if name not in names)
+    files = _files_beside(arguments, columns) if of_set or names else []
     if of_set:
-        has_other_files = any(arguments.get(part) is not None for part in ("test", "dev"))
-        _check_tasks_of_set(source, names, () if has_other_files else others)
-        names = names or list(of_set)
-    elif names:
-        _check_others(arguments, names, others)
+        _check_tasks_of_set(source, names, () if files else others)
+    if of_set or names:
+        _check_others(source, files, others)
+    names = names or list(of_set)
     if len(names) < 2:
         return {}
     are_columns = not of_set or "label_column" in of_set[names[0]]
     if are_columns:
-        _check_files_beside(arguments, names, others)
+        _check_columns(source, files, names, others)
     tasks: dict[str, dict[str, Any]] = {}
     for name in names:
         of_task = of_set[name] if of_set else {"label_column": name}
@@ -66,33 +67,38 @@ def tasks_of(arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return tasks
 
 
-def _files_beside(arguments: Mapping[str, Any]) -> list[str]:
-    return [str(arguments[part]) for part in ("test", "dev") if arguments.get(part) is not None]
+def _files_beside(arguments: Mapping[str, Any], names: Sequence[str]) -> list[Table]:
+    """The files and objects with test or development rows, read as far as their columns; not standard input."""
+    given = [arguments[part] for part in ("test", "dev") if arguments.get(part) is not None]
+    return [
+        open_table(Path(one), named=names) if isinstance(one, str | Path) else as_table(one)
+        for one in given
+        if str(one) != STDIN
+    ]
 
 
-def _check_others(arguments: Mapping[str, Any], names: Sequence[str], others: Sequence[str]) -> None:
+def _check_others(source: str, files: Sequence[Table], others: Sequence[str]) -> None:
     """Raise DataError for a label column that no file has, such as a misspelt one."""
-    files = [str(arguments["source"]), *_files_beside(arguments)]
-    found = {*names, *(name for file in files[1:] for name in columns_among(file, others))}
-    if absent := [name for name in others if name not in found]:
+    if absent := [name for name in others if not any(name in file.columns for file in files)]:
+        places = " and ".join([source, *(str(file.path) for file in files)])
         raise DataError(
-            f"{' and '.join(files)} {'has' if len(files) == 1 else 'have'} no column {' or '.join(map(repr, absent))};"
-            f" {files[0]} has: {listed(open_table(Path(files[0])).columns)}. Correct the name, or leave it out"
+            f"{places} {'have' if files else 'has'} no column {' or '.join(map(repr, absent))}: correct the name, or "
+            "leave it out"
         )
 
 
-def _check_files_beside(arguments: Mapping[str, Any], names: Sequence[str], others: Sequence[str]) -> None:
+def _check_columns(source: str, files: Sequence[Table], names: Sequence[str], others: Sequence[str]) -> None:
     """Raise DataError unless each task finds its own label column in each file: another one has another meaning."""
     if others:
         raise DataError(
-            f"{arguments['source']} has no column {' or '.join(map(repr, others))}: with several tasks, each file is "
-            "read by the columns of the tasks; rename the column there, or leave it out"
+            f"{source} has no column {' or '.join(map(repr, others))}: with several tasks, each file is read by the "
+            "columns of the tasks; rename the column there, or leave it out"
         )
-    for file in _files_beside(arguments):
-        if absent := [name for name in names if name not in columns_among(file, names)]:
+    for file in files:
+        if absent := [name for name in names if name not in file.columns]:
             raise DataError(
-                f"{file} has no column {' or '.join(map(repr, absent))} of a task; it has:"
-                f" {listed(open_table(Path(file)).columns)}. Add the column, or leave the task out"
+                f"{file.path} has no column {' or '.join(map(repr, absent))} of a task; it has:"
+                f" {listed(file.columns)}. Add the column, or leave the task out"
             )
 
 

@@ -64,7 +64,7 @@ class TaskMeans:
     @cached_property
     def references(self) -> dict[str, str]:
         """The group of single tasks with which a group of several is compared, if there is one: the settings, the
-        number of steps in which a task has rows, and the data of each seed are the same.
+        steps of a task, and the data of each seed are the same.
         """
         alone = [label for label, groups in self.groups.items() if _is_alone(groups)]
         references = {}
@@ -95,11 +95,12 @@ class TaskMeans:
             for group in self.groups[label].values()
         ]
 
-    def _steps_of_a_task(self, label: str) -> float:
-        config = next(iter(self.groups[label].values())).runs[0].config
-        shared = config.get("shared", {})
+    def _steps_of_a_task(self, label: str) -> list[float]:
+        """Of each task: the steps in which a task has rows, in the mean over the tasks."""
+        configs = [group.runs[0].config for group in self.groups[label].values()]
+        shared = configs[0].get("shared", {})
         in_turn = shared.get("method", {}).get("method") == "Alternate"
-        return config["settings"].get("steps", 0) / (len(shared["tasks"]) if in_turn else 1)
+        return [config["settings"].get("steps", 0) / (len(shared["tasks"]) if in_turn else 1) for config in configs]
 
     def _has_data_of(self, one: str, other: str) -> bool:
         """Whether the rows of both are the same, in the seeds that both have."""
@@ -135,6 +136,7 @@ class TaskMeans:
                 and self._method(one) == self._method(label)
                 and self._settings(one) == self._settings(label)
                 and self._steps_of_a_task(one) == self._steps_of_a_task(label)
+                and self._has_data_of(one, label)
             ]
             if further and len(without) == 1:
                 errors, base = self.errors[label], self.errors[without[0]]

@@ -14,6 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from text_uda.hub_connection import is_local
 from text_uda.runs.intervals import wilson_interval
 
+_SEPARATE_HEADS, _NOTHING_SHARED = ("Joint", "Alternate"), ", with which it shares no trained weight"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$!:@])")
 
 
@@ -76,20 +77,18 @@ def _summary(config: Mapping[str, Any]) -> str:
 
 def _shared(config: Mapping[str, Any]) -> str:
     """What the other tasks of the run trained of this model; "" for a run of one task."""
-    if not (others := _other_tasks(config)):
+    others = [name for name in config.get("shared", {}).get("tasks", ()) if name != config["task"]]
+    if not others:
         return ""
     tasks = f"the task{'' if len(others) == 1 else 's'} {', '.join(map(_plain, others))}"
     if not config["steps"]:
         return f" The fit reads the labeled texts of {tasks} too."
-    if config["shared"]["method"]["method"] == "Pooled":
+    method = config["shared"]["method"]["method"]
+    if method == "Pooled":
         return f" The labeled texts of {tasks} trained the same model."
-    if config["tune"] == "head":
-        return f" It was trained beside {tasks}, with which it shares no trained weight."
-    return f" Its encoder learned {tasks} too."
-
-
-def _other_tasks(config: Mapping[str, Any]) -> list[str]:
-    return [name for name in config.get("shared", {}).get("tasks", ()) if name != config["task"]]
+    if config["tune"] != "head":
+        return f" Its encoder learned {tasks} too."
+    return f" It was trained together with {tasks}{_NOTHING_SHARED if method in _SEPARATE_HEADS else ''}."
 
 
 def _how_to_call(config: Mapping[str, Any]) -> str:
@@ -157,7 +156,7 @@ def _chosen_by(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         return "The fit takes no steps, so there were no weights to choose."
     if result["selected_by"] == "last":
         return f"The weights are those after the last step, {result['steps']:,}."
-    rows = "dev rows, in the mean over the tasks" if _other_tasks(config) else "dev rows"
+    rows = "dev rows, in the mean over the tasks" if "shared" in config else "dev rows"
     return (
         f"The weights are those after step {result['best_step']:,} of {result['steps']:,}, chosen by the"
         f" {result['selected_by']} of the {rows}, whose figures are therefore too good. The test rows chose nothing."

@@ -1,16 +1,16 @@
 """Checks of tasks before they share an encoder. Each error names the task and says what to do."""
 
 import logging
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from text_uda.data import Split
 from text_uda.data.near_copies import have_near_copy
 from text_uda.data.texts import joined
-from text_uda.errors import SettingsError
+from text_uda.errors import SettingsError, listed
 from text_uda.objectives import Method, baseline_of
 from text_uda.objectives.baseline import Baseline
 
@@ -22,14 +22,18 @@ def check_names(names: Sequence[str]) -> None:
     if not names:
         raise SettingsError("there is no task; give at least one, by its name")
     for name in names:
-        if not re.fullmatch(r"[^\W_][\w .-]*", name) or name.endswith((" ", ".")):
+        if not name[:1].isalnum() or not all(map(_is_of_a_name, name)) or name.endswith((" ", ".")):
             raise SettingsError(
                 f"task {name!r}: a task names a folder; use letters, digits, spaces, '-', '_' and '.' in its name "
                 "(a label column gives its task its name)"
             )
-    folded = [name.casefold() for name in names]
-    if twice := [name for name in names if folded.count(name.casefold()) > 1]:
+    folded = [unicodedata.normalize("NFC", name).casefold() for name in names]
+    if twice := [name for name, one in zip(names, folded, strict=True) if folded.count(one) > 1]:
         raise SettingsError(f"the tasks {' and '.join(map(repr, twice))} have one name; rename one of them")
+
+
+def _is_of_a_name(character: str) -> bool:
+    return character.isalnum() or character in " -_." or unicodedata.category(character) in ("Mn", "Mc")
 
 
 def check_split(name: str, split: Split) -> None:
@@ -98,22 +102,21 @@ def check_development(splits: Mapping[str, Split]) -> None:
 
 def overlap_warnings(splits: Mapping[str, Split]) -> list[str]:
     """What the test rows of a task share with the rows of another task. Near copies count as one text."""
-    tests: list[str] = []
-    trained: list[str] = []
-    pairs = set[frozenset[str]]()
+    tests: dict[tuple[str, str], str] = {}
+    trained: dict[tuple[str, str], str] = {}
+    for name, other in combinations(splits, 2):
+        test = splits[name].test.texts
+        shared = have_near_copy(test, splits[other].test.texts)
+        if shared.any():
+            tests[name, other] = (
+                f"tasks {name!r} and {other!r} share {shared.sum():,} test texts (the first is "
+                f"{_quoted(test, shared)}): their test errors are not independent"
+            )
     for name, other in permutations(splits, 2):
-        test, tested = splits[name].test.texts, splits[other].test.texts
-        if frozenset((name, other)) not in pairs:
-            pairs.add(frozenset((name, other)))
-            shared = have_near_copy(test, tested)
-            if shared.any():
-                tests.append(
-                    f"tasks {name!r} and {other!r} share {shared.sum():,} test texts (the first is "
-                    f"{_quoted(test, shared)}): their test errors are not independent"
-                )
+        test = splits[name].test.texts
         seen = have_near_copy(test, joined(splits[other].labeled.texts, splits[other].unlabeled))
         if seen.any():
-            trained.append(
+            trained[name, other] = (
                 f"{seen.sum():,} test texts of task {name!r} are training texts of task {other!r} (the first is "
                 f"{_quoted(test, seen)}): the shared encoder sees them, so the test error of {name!r} can be too low; "
                 f"remove them from the training texts of {other!r}"
@@ -133,23 +136,22 @@ def nothing_shared_warning(tune: str, splits: Mapping[str, Split], *, shares_hea
 
 def class_warnings(splits: Mapping[str, Split]) -> list[str]:
     """Class names that two tasks have, where their other classes differ. Heads are separate, so nothing is merged."""
-    warnings = []
-    names = list(splits)
-    for index, name in enumerate(names):
-        for other in names[index + 1 :]:
-            here, there = set(splits[name].classes), set(splits[other].classes)
-            if here != there and (common := sorted(here & there)):
-                warnings.append(
-                    f"tasks {name!r} and {other!r} share the class name{'' if len(common) == 1 else 's'} "
-                    f"{', '.join(map(repr, common))}: each task has its own head, so these are different classes"
-                )
+    warnings = {}
+    for name, other in combinations(splits, 2):
+        here, there = set(splits[name].classes), set(splits[other].classes)
+        if here != there and (common := sorted(here & there)):
+            warnings[name, other] = (
+                f"tasks {name!r} and {other!r} share the class name{'' if len(common) == 1 else 's'} "
+                f"{', '.join(map(repr, common))}: each task has its own head, so these are different classes"
+            )
     return one_line(warnings)
 
 
-def one_line(warnings: Sequence[str]) -> list[str]:
-    """The warning of the first pair of tasks, and the number of pairs with one of this kind."""
-    more = len(warnings) - 1
-    return [f"{warning}{f'; so it is with {more:,} more of such pairs' if more else ''}" for warning in warnings[:1]]
+def one_line(warnings: Mapping[tuple[str, str], str]) -> list[str]:
+    """The warning of the first pair of tasks, and the other pairs with one of this kind."""
+    (*first,) = [*warnings.values()][:1]
+    others = listed(f"{name!r} and {other!r}" for name, other in [*warnings][1:])
+    return [f"{warning}; the same holds for {others}" if len(warnings) > 1 else warning for warning in first]
 
 
 def _quoted(texts: Sequence[str], rows: np.ndarray) -> str:
