@@ -48,6 +48,7 @@ def test_label_columns_of_one_file_are_tasks(run, refused, table, words, tmp_pat
     assert result.exit_code == 0, result.output
     assert "task verdict:" in result.stdout and "task thing:" in result.stdout
     assert f"are in {out / 'tasks'}" in result.stdout and "mean of 2 tasks (step " in result.stdout
+    assert " unlabeled texts are left out, as they equal a test text of another task" in result.stdout
     configs = {name: json.loads((out / "tasks" / name / "config.json").read_text()) for name in ("verdict", "thing")}
     assert configs["verdict"]["data"]["classes"] == ["bad", "good"]
     assert configs["thing"]["data"]["classes"] == sorted(THINGS)
@@ -63,6 +64,17 @@ def test_label_columns_of_one_file_are_tasks(run, refused, table, words, tmp_pat
     assert "config.json: " not in again.stderr
     again = json.loads(again.stdout.splitlines()[-1])
     assert again["mean"] == json.loads((out / "result.json").read_text())["mean"]
+
+
+def test_an_evaluation_names_the_texts_of_other_tasks_that_the_model_has_seen(run, record, table, tiny_bert, tmp_path):
+    of_tasks = ["--label-column", "verdict", "--label-column", "thing", "--labels", 6, "--encoder", tiny_bert]
+    record("train", table, *of_tasks, "--tune", "last:1", "--steps", 2, "--max-tokens", 16, "--out", tmp_path / "run")
+    with table.open(newline="") as file:
+        rows = [f"{row['text']},{row['verdict'] or 'good'}" for row in csv.DictReader(file)]
+    (tmp_path / "full.csv").write_text("\n".join(["text,verdict", *rows]) + "\n")
+    one = tmp_path / "run" / "tasks" / "verdict"
+    words = run("evaluate", one, tmp_path / "full.csv", "--label-column", "verdict", "--rows", "all").stdout
+    assert "6 with their labels" in words and ", 1 without labels of this task; on new rows the error" in words
 
 
 def test_tasks_by_name(record, table, words, tmp_path):
