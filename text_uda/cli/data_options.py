@@ -123,7 +123,7 @@ class DataChoice:
         from text_uda.data.loading import UnusableLabelsError, load
 
         try:
-            return load(**{**self.arguments(), "partly_labeled": True})  # no label is read
+            return load(**{**self.arguments(), "partly_labeled": True})  # no test row needs a label
         except UnusableLabelsError as error:
             log.warning("%s. This verb needs no labels: it takes all texts and holds out no test rows", error)
             return load(**self.arguments(), with_labels=False)

@@ -147,9 +147,7 @@ def ablate(
         raise SettingsError(f"the study {study} reads texts alone: leave out --numeric, --categorical and --vector")
     data, dev = data.limited(limit_of(size)).with_dev(dev_rows)
     tasks = load_tasks(data.arguments()) if study == "tasks" else {}
-    are_columns = (
-        any("partly_labeled" in of_task for of_task in tasks_of(data.arguments()).values()) if tasks else False
-    )
+    are_columns = bool(tasks) and any("partly_labeled" in one for one in tasks_of(data.arguments()).values())
     corpus = next(iter(tasks.values())) if are_columns else data.load()
     common = setting(
         corpus,

@@ -90,8 +90,8 @@ def _instructions(runner: TrialRunner, job: Job, samples: int) -> str:
 
 def _command(data: Mapping[str, Any], arguments: Sequence[tuple[str, str]]) -> str:
     """`paraphrase` of these arguments of `load`."""
-    more_texts = ("dev", "numeric", "categorical", "vector", "partly_labeled")  # without them; none is left out
-    data = {name: value for name, value in data.items() if name not in more_texts}
+    omitted = ("dev", "numeric", "categorical", "vector", "partly_labeled")  # so it makes some more texts, not fewer
+    data = {name: value for name, value in data.items() if name not in omitted}
     words = ["text-uda", "paraphrase", str(data.pop("source", ""))]
     repeated = {name: value if isinstance(value, tuple | list) else [value] for name, value in data.items()}
     of_data = [

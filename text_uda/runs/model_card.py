@@ -14,7 +14,6 @@ from huggingface_hub import EvalResult, ModelCardData
 from text_uda.hub_connection import is_local
 from text_uda.runs.intervals import wilson_interval
 
-_SEPARATE_HEADS, _NOTHING_SHARED = ("Joint", "Alternate"), ", with which it shares no trained weight"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]#|~$!:@])")
 
 
@@ -88,7 +87,8 @@ def _shared(config: Mapping[str, Any]) -> str:
         return f" The labeled texts of {tasks} trained the same model."
     if config["tune"] != "head":
         return f" Its encoder learned {tasks} too."
-    return f" It was trained together with {tasks}{_NOTHING_SHARED if method in _SEPARATE_HEADS else ''}."
+    separate = ", with which it shares no trained weight" if method in ("Joint", "Alternate") else ""
+    return f" It was trained together with {tasks}{separate}."
 
 
 def _how_to_call(config: Mapping[str, Any]) -> str:

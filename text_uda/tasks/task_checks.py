@@ -148,10 +148,12 @@ def class_warnings(splits: Mapping[str, Split]) -> list[str]:
 
 
 def one_line(warnings: Mapping[tuple[str, str], str]) -> list[str]:
-    """The warning of the first pair of tasks, and the other pairs with one of this kind."""
-    (*first,) = [*warnings.values()][:1]
-    others = listed(f"{name!r} and {other!r}" for name, other in [*warnings][1:])
-    return [f"{warning}; the same holds for {others}" if len(warnings) > 1 else warning for warning in first]
+    """The warning of the first pair of tasks, with the names of the other pairs."""
+    if len(warnings) < 2:
+        return [*warnings.values()]
+    first, *others = warnings
+    pairs = listed(f"{name!r} and {other!r}" for name, other in others)
+    return [f"{warnings[first]}; the same holds for {pairs}"]
 
 
 def _quoted(texts: Sequence[str], rows: np.ndarray) -> str:
